@@ -1,0 +1,55 @@
+#pragma once
+// Version, feature macros and the ABI tag. Every header of the engine includes this first.
+
+#define IOTSL_VERSION_MAJOR 0
+#define IOTSL_VERSION_MINOR 1
+#define IOTSL_VERSION_PATCH 0
+#define IOTSL_VERSION_STRING "0.1.0"
+
+#if !defined(__cplusplus) || __cplusplus < 202002L
+#error "iotsl needs C++20: compile with -std=c++20"
+#endif
+
+// Exceptions and threads are taken from the compiler's flags. Without exceptions a programming
+// error calls the handler of core/error.hpp and aborts.
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
+#define IOTSL_EXCEPTIONS 1
+#define IOTSL_ABI_EXCEPTIONS exc
+#else
+#define IOTSL_EXCEPTIONS 0
+#define IOTSL_ABI_EXCEPTIONS noexc
+#endif
+
+#if defined(_OPENMP)
+#define IOTSL_OPENMP 1
+#define IOTSL_ABI_THREADS omp
+#else
+#define IOTSL_OPENMP 0
+#define IOTSL_ABI_THREADS serial
+#endif
+
+// IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only.
+#if defined(IOTSL_BASELINE_ONLY)
+#define IOTSL_ABI_TARGETS baseline
+#else
+#define IOTSL_ABI_TARGETS simd
+#endif
+
+// The tag is part of every mangled name: two translation units that were compiled with different
+// settings get different symbols and cannot silently share one definition.
+#define IOTSL_ABI_JOIN_(a, b, c) v0_1_##a##_##b##_##c
+#define IOTSL_ABI_JOIN(a, b, c) IOTSL_ABI_JOIN_(a, b, c)
+#define IOTSL_ABI_TAG IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS)
+
+#define IOTSL_NAMESPACE_BEGIN \
+  namespace iotsl {           \
+  inline namespace IOTSL_ABI_TAG {
+#define IOTSL_NAMESPACE_END \
+  }                         \
+  }
+
+#if defined(__GNUC__) || defined(__clang__)
+#define IOTSL_COLD __attribute__((cold))
+#else
+#define IOTSL_COLD
+#endif

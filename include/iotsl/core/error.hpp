@@ -1,0 +1,162 @@
+#pragma once
+// Errors. A programming error (a wrong shape, an unknown name) is an `Error`, thrown by `fail`.
+// Whatever comes from a peer, a file or the network is a `Result<T>`, in every build.
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "iotsl/config.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// A programming error. The text names the operation, what was given and what was expected.
+class Error : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// The memory budget or the system has no more memory. The text gives the bytes asked for.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
+
+/// Called with the text of an error when the build has no exceptions; abort() follows.
+using ErrorHandler = void (*)(const char* message);
+
+namespace detail {
+inline ErrorHandler& error_handler() {
+  static ErrorHandler handler = nullptr;
+  return handler;
+}
+inline void append(std::string& out, std::string_view text) { out.append(text); }
+inline void append(std::string& out, const std::string& text) { out.append(text); }
+inline void append(std::string& out, const char* text) { out.append(text); }
+inline void append(std::string& out, char c) { out.push_back(c); }
+inline void append(std::string& out, bool b) { out.append(b ? "true" : "false"); }
+inline void append(std::string& out, double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", v);
+  out.append(text);
+}
+inline void append(std::string& out, float v) { append(out, static_cast<double>(v)); }
+template <class V>
+  requires std::is_integral_v<V>
+void append(std::string& out, V v) {
+  out.append(std::to_string(v));
+}
+// Types with a `to_string(v)` found by argument-dependent lookup, such as Shape.
+template <class V>
+  requires requires(const V& v) {
+    { to_string(v) } -> std::convertible_to<std::string>;
+  }
+void append(std::string& out, const V& v) {
+  out.append(to_string(v));
+}
+}  // namespace detail
+
+/// Joins values into one text: `concat("x has ", 3, " rows")`.
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::string out;
+  (detail::append(out, parts), ...);
+  return out;
+}
+
+inline void set_error_handler(ErrorHandler handler) { detail::error_handler() = handler; }
+
+namespace detail {
+template <class E>
+[[noreturn]] IOTSL_COLD inline void raise(std::string message) {
+#if IOTSL_EXCEPTIONS
+  throw E(std::move(message));
+#else
+  if (ErrorHandler handler = error_handler()) handler(message.c_str());
+  std::fprintf(stderr, "iotsl: %s\n", message.c_str());
+  std::abort();
+#endif
+}
+}  // namespace detail
+
+/// Raises an `Error` with the joined text.
+template <class... Parts>
+[[noreturn]] IOTSL_COLD void fail(const Parts&... parts) {
+  detail::raise<Error>(concat(parts...));
+}
+
+/// What kind of thing went wrong outside the program. The programs turn it into an exit code.
+enum class ErrorCode { other, usage, network, data };
+
+/// Why a `Result` has no value.
+struct Failure {
+  ErrorCode code = ErrorCode::other;
+  std::string message;
+};
+
+/// A value, or the reason why there is none.
+template <class V>
+class [[nodiscard]] Result {
+ public:
+  Result(V value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+
+  bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  V& value() & {
+    check();
+    return *std::get_if<0>(&state_);
+  }
+  const V& value() const& {
+    check();
+    return *std::get_if<0>(&state_);
+  }
+  V&& value() && {
+    check();
+    return std::move(*std::get_if<0>(&state_));
+  }
+  V& operator*() & { return value(); }
+  const V& operator*() const& { return value(); }
+  V* operator->() { return &value(); }
+  const V* operator->() const { return &value(); }
+
+  const Failure& failure() const { return *std::get_if<1>(&state_); }
+
+ private:
+  void check() const {
+    if (!ok()) fail(failure().message);
+  }
+  std::variant<V, Failure> state_;
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() = default;
+  Result(Failure failure) : failure_(std::move(failure)), ok_(false) {}
+  bool ok() const { return ok_; }
+  explicit operator bool() const { return ok_; }
+  const Failure& failure() const { return failure_; }
+
+ private:
+  Failure failure_;
+  bool ok_ = true;
+};
+
+/// Builds a `Failure`: `return failure(ErrorCode::data, path, ": offset ", n, ": ...")`.
+template <class... Parts>
+IOTSL_COLD Failure failure(ErrorCode code, const Parts&... parts) {
+  return Failure{code, concat(parts...)};
+}
+
+IOTSL_NAMESPACE_END
