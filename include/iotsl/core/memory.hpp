@@ -1,0 +1,225 @@
+#pragma once
+// The one allocator: 64-byte aligned blocks from cached size classes, with a budget and peak
+// statistics. Tensors, graph nodes and kernel scratch all come from here, so that the peak it
+// reports is the memory that a run needs.
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "iotsl/core/error.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// Bytes handed out by the pool and bytes it holds from the system.
+struct MemoryStatistics {
+  std::size_t in_use_bytes = 0;
+  std::size_t peak_bytes = 0;      ///< largest in_use_bytes since the last reset_memory_peak()
+  std::size_t reserved_bytes = 0;  ///< in use and cached
+  std::size_t budget_bytes = 0;    ///< 0: no limit
+};
+
+namespace detail {
+
+/// Thread-safe pool. Blocks are rounded up to an eighth of a power of two, so at most 12.5 % of a
+/// large block is lost, and a training step finds every buffer of the step before in the cache.
+class MemoryPool {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  static MemoryPool& instance() {
+    // Never destroyed: tensors with static storage may outlive every destructor.
+    static MemoryPool* pool = new MemoryPool;
+    return *pool;
+  }
+
+  void* allocate(std::size_t bytes) {
+    const std::size_t cls = size_class(bytes);
+    const std::size_t size = class_bytes(cls);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (fail_after_ >= 0 && fail_after_-- == 0) out_of_memory(bytes, "an injected failure");
+    if (statistics_.budget_bytes != 0 && statistics_.in_use_bytes + size > statistics_.budget_bytes)
+      out_of_memory(bytes, "the memory budget is exceeded");
+    Free* block = free_[cls];
+    if (block != nullptr) {
+      free_[cls] = block->next;
+    } else {
+      block = static_cast<Free*>(from_system(size));
+      if (block == nullptr) out_of_memory(bytes, "the system has no more memory");
+    }
+    statistics_.in_use_bytes += size;
+    if (statistics_.in_use_bytes > statistics_.peak_bytes)
+      statistics_.peak_bytes = statistics_.in_use_bytes;
+    return block;
+  }
+
+  void release(void* data, std::size_t bytes) noexcept {
+    const std::size_t cls = size_class(bytes);
+    std::lock_guard<std::mutex> lock(mutex_);
+    free_[cls] = new (data) Free{free_[cls]};
+    statistics_.in_use_bytes -= class_bytes(cls);
+  }
+
+  /// Gives all cached blocks back to the system.
+  void trim() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    trim_from(0);
+  }
+
+  MemoryStatistics statistics() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return statistics_;
+  }
+  void reset_peak() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    statistics_.peak_bytes = statistics_.in_use_bytes;
+  }
+  void set_budget(std::size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    statistics_.budget_bytes = bytes;
+  }
+  void fail_after(long allocations) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    fail_after_ = allocations;
+  }
+
+ private:
+  struct Free {
+    Free* next;
+  };
+  static constexpr std::size_t classes = 8 * 42;
+  static constexpr std::size_t large_bytes = std::size_t{1} << 20;
+
+  // Sizes in units of 64 bytes: classes 0..7 are 1..8 units, then eight steps per power of two.
+  static std::size_t size_class(std::size_t bytes) {
+    const std::size_t units = bytes == 0 ? 1 : (bytes - 1) / alignment + 1;
+    if (units <= 8) return units - 1;
+    const auto log = static_cast<std::size_t>(std::bit_width(units - 1)) - 4;
+    const std::size_t cls = 8 * (log + 1) + (((units - 1) >> log) - 8);
+    if (cls >= classes) out_of_memory(bytes, "the request is too large");
+    return cls;
+  }
+  static std::size_t class_bytes(std::size_t cls) {
+    if (cls < 8) return (cls + 1) * alignment;
+    return ((cls % 8 + 9) << (cls / 8 - 1)) * alignment;
+  }
+
+  void* from_system(std::size_t size) {
+    const std::size_t cached = statistics_.reserved_bytes - statistics_.in_use_bytes;
+    // A new large size while much is cached: the work has changed its shape, so the cache is stale.
+    if (size >= large_bytes && cached > statistics_.in_use_bytes / 2 + 8 * large_bytes)
+      trim_from(size_class(large_bytes));
+    void* block = std::aligned_alloc(alignment, size);
+    if (block == nullptr && cached > 0) {
+      trim_from(0);
+      block = std::aligned_alloc(alignment, size);
+    }
+    if (block != nullptr) statistics_.reserved_bytes += size;
+    return block;
+  }
+
+  void trim_from(std::size_t first_class) {
+    for (std::size_t cls = first_class; cls < classes; ++cls) {
+      while (Free* block = free_[cls]) {
+        free_[cls] = block->next;
+        statistics_.reserved_bytes -= class_bytes(cls);
+        std::free(block);
+      }
+    }
+  }
+
+  [[noreturn]] IOTSL_COLD static void out_of_memory(std::size_t bytes, const char* why) {
+    raise<OutOfMemory>(concat("out of memory: ", bytes, " bytes asked for; ", why));
+  }
+
+  std::mutex mutex_;
+  std::array<Free*, classes> free_{};
+  MemoryStatistics statistics_;
+  long fail_after_ = -1;
+};
+
+}  // namespace detail
+
+inline MemoryStatistics memory_statistics() { return detail::MemoryPool::instance().statistics(); }
+inline void reset_memory_peak() { detail::MemoryPool::instance().reset_peak(); }
+inline void trim_memory() { detail::MemoryPool::instance().trim(); }
+
+/// Limits the bytes in use; 0 removes the limit. An allocation beyond it raises OutOfMemory.
+inline void set_memory_budget(std::size_t bytes) {
+  detail::MemoryPool::instance().set_budget(bytes);
+}
+
+/// Makes the allocation after the next `allocations` ones fail, once; -1 switches it off. For tests.
+inline void fail_allocation_after(long allocations) {
+  detail::MemoryPool::instance().fail_after(allocations);
+}
+
+/// A reference-counted block. `version` rises with every write in place, so that the graph can tell
+/// that a saved tensor has changed.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t bytes) {
+    void* block = detail::MemoryPool::instance().allocate(bytes + header_bytes);
+    block_ = new (block) Header{{1}, 0, bytes};
+  }
+  Buffer(const Buffer& other) : block_(other.block_) {
+    if (block_ != nullptr) block_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Buffer& operator=(Buffer other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Buffer() {
+    if (block_ == nullptr) return;
+    if (block_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    detail::MemoryPool::instance().release(block_, block_->bytes + header_bytes);
+  }
+
+  explicit operator bool() const { return block_ != nullptr; }
+  std::byte* data() const { return reinterpret_cast<std::byte*>(block_) + header_bytes; }
+  std::size_t bytes() const { return block_->bytes; }
+  std::uint32_t version() const { return block_->version; }
+  void bump_version() const { ++block_->version; }
+  bool unique() const { return block_->references.load(std::memory_order_acquire) == 1; }
+
+ private:
+  struct Header {
+    std::atomic<std::uint32_t> references;
+    std::uint32_t version;
+    std::size_t bytes;
+  };
+  static constexpr std::size_t header_bytes = detail::MemoryPool::alignment;
+  static_assert(sizeof(Header) <= header_bytes);
+
+  Header* block_ = nullptr;
+};
+
+/// Working memory of a kernel: 64-byte aligned, not initialised, given back at the end of the scope.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes)
+      : data_(detail::MemoryPool::instance().allocate(bytes)), bytes_(bytes) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { detail::MemoryPool::instance().release(data_, bytes_); }
+
+  template <class V>
+  V* as() const {
+    return static_cast<V*>(data_);
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_;
+  std::size_t bytes_;
+};
+
+IOTSL_NAMESPACE_END
