@@ -1,0 +1,58 @@
+// Includes the file named by IOTSL_TARGET_INCLUDE once per target, each time inside the target's
+// region and with IOTSL_TARGET set to the target's namespace. No include guard: every family of
+// kernels includes it once.
+//
+// How a family is written (say, pooling):
+//
+//   pool-inl.hpp   no include guard, no #include, only code for vectors:
+//       IOTSL_NAMESPACE_BEGIN
+//       namespace kernels::IOTSL_TARGET {
+//       using namespace simd::IOTSL_TARGET;     // Vec, lanes, load, fma ... (simd/vec.hpp)
+//       inline void max_rows(Index n, const float* x, float* y) { ... }
+//       inline constexpr PoolTable pool_table{.max_rows = max_rows};
+//       }
+//       IOTSL_NAMESPACE_END
+//   pool.hpp       #pragma once, all includes, the table's type, and the drivers:
+//       namespace kernels { struct PoolTable { void (*max_rows)(Index, const float*, float*); }; }
+//       #define IOTSL_TARGET_INCLUDE "iotsl/kernels/pool-inl.hpp"
+//       #include "iotsl/simd/foreach_target.hpp"
+//       inline const PoolTable& pool_table() { return IOTSL_TARGET_TABLE(pool_table); }   (*)
+//
+//   (*) inside namespace kernels, outside every region. The driver takes the table once per call,
+//       cuts the work by shape and calls parallel_for; the kernel sees pointers and sizes only.
+//
+// Rules inside an -inl.hpp: no system header, no lambda, no std algorithm (they would be compiled
+// for the wrong target), no OpenMP, no allocation, no exception; `inline` on functions,
+// IOTSL_INLINE on those that pass vectors; fused multiply-adds are written fma(). IOTSL_UNROLL
+// before a loop over registers. Another family's functions for the same target can be called
+// directly if its header is included before.
+
+#if defined(IOTSL_TARGET_INCLUDE)
+#include "iotsl/simd/vec.hpp"
+
+#if IOTSL_HAVE_BASELINE
+#define IOTSL_TARGET baseline
+IOTSL_REGION_BEGIN_BASELINE
+#include IOTSL_TARGET_INCLUDE
+IOTSL_REGION_END_BASELINE
+#undef IOTSL_TARGET
+#endif
+
+#if IOTSL_HAVE_AVX2
+#define IOTSL_TARGET avx2
+IOTSL_REGION_BEGIN_AVX2
+#include IOTSL_TARGET_INCLUDE
+IOTSL_REGION_END_AVX2
+#undef IOTSL_TARGET
+#endif
+
+#if IOTSL_HAVE_NEON
+#define IOTSL_TARGET neon
+IOTSL_REGION_BEGIN_NEON
+#include IOTSL_TARGET_INCLUDE
+IOTSL_REGION_END_NEON
+#undef IOTSL_TARGET
+#endif
+
+#undef IOTSL_TARGET_INCLUDE
+#endif

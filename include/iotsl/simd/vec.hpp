@@ -1,0 +1,27 @@
+#pragma once
+// The vector types of all targets of this build, one namespace each: simd::baseline, simd::avx2,
+// simd::neon. Every one has the same functions on Vec (`lanes` floats) and Mask:
+//
+//   load store load_partial store_partial set1 zero   memory; partial: the first `count` lanes
+//   add sub mul div fma(a,b,c)=a*b+c fnma=c-a*b neg abs sqrt
+//   min max            a<b ? a : b and a>b ? a : b: the second operand where one is NaN
+//   less less_equal equal -> Mask; select(m,a,b) both either
+//   reduce_add reduce_max   lanes paired by halves, always in that order
+//   round_small pow2 exponent mantissa   the pieces exp and log are made of
+//   transpose          a block of lanes x lanes floats
+//
+// Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
+// twice.
+
+#include "iotsl/core/shape.hpp"
+#include "iotsl/simd/target.hpp"
+
+#if IOTSL_HAVE_BASELINE
+#include "iotsl/simd/vec_baseline.hpp"
+#endif
+#if IOTSL_HAVE_AVX2
+#include "iotsl/simd/vec_avx2.hpp"
+#endif
+#if IOTSL_HAVE_NEON
+#include "iotsl/simd/vec_neon.hpp"
+#endif

@@ -1,0 +1,124 @@
+#pragma once
+// Four floats in a compiler vector (SSE2 on x86, plain code elsewhere): runs on every CPU of the
+// architecture. The list of functions is in simd/vec.hpp. fma() rounds twice here.
+
+#include "iotsl/core/shape.hpp"
+#include "iotsl/simd/target.hpp"
+
+#if IOTSL_HAVE_BASELINE
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#include <cmath>
+
+IOTSL_REGION_BEGIN_BASELINE
+IOTSL_NAMESPACE_BEGIN
+namespace simd::baseline {
+
+typedef float Floats __attribute__((vector_size(16)));
+typedef std::int32_t Ints __attribute__((vector_size(16)));
+typedef float UnalignedFloats __attribute__((vector_size(16), aligned(4), may_alias));
+
+struct Vec {
+  Floats v;
+};
+struct Mask {
+  Ints v;
+};
+inline constexpr Index lanes = 4;
+
+IOTSL_INLINE Vec load(const float* p) { return {reinterpret_cast<const UnalignedFloats*>(p)[0]}; }
+IOTSL_INLINE void store(float* p, Vec a) { reinterpret_cast<UnalignedFloats*>(p)[0] = a.v; }
+IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x}}; }
+IOTSL_INLINE Vec zero() { return set1(0.0F); }
+
+IOTSL_INLINE Vec load_partial(const float* p, Index count) {
+  return {Floats{count > 0 ? p[0] : 0.0F, count > 1 ? p[1] : 0.0F, count > 2 ? p[2] : 0.0F,
+                 count > 3 ? p[3] : 0.0F}};
+}
+IOTSL_INLINE void store_partial(float* p, Vec a, Index count) {
+  if (count > 0) p[0] = a.v[0];
+  if (count > 1) p[1] = a.v[1];
+  if (count > 2) p[2] = a.v[2];
+  if (count > 3) p[3] = a.v[3];
+}
+
+IOTSL_INLINE Vec add(Vec a, Vec b) { return {a.v + b.v}; }
+IOTSL_INLINE Vec sub(Vec a, Vec b) { return {a.v - b.v}; }
+IOTSL_INLINE Vec mul(Vec a, Vec b) { return {a.v * b.v}; }
+IOTSL_INLINE Vec div(Vec a, Vec b) { return {a.v / b.v}; }
+IOTSL_INLINE Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+IOTSL_INLINE Vec fnma(Vec a, Vec b, Vec c) { return {c.v - a.v * b.v}; }
+IOTSL_INLINE Vec neg(Vec a) { return {-a.v}; }
+IOTSL_INLINE Vec abs(Vec a) {
+  const Ints magnitude = {0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF};
+  return {(Floats)((Ints)a.v & magnitude)};
+}
+
+IOTSL_INLINE Mask less(Vec a, Vec b) { return {a.v < b.v}; }
+IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {a.v <= b.v}; }
+IOTSL_INLINE Mask equal(Vec a, Vec b) { return {a.v == b.v}; }
+IOTSL_INLINE Mask both(Mask a, Mask b) { return {a.v & b.v}; }
+IOTSL_INLINE Mask either(Mask a, Mask b) { return {a.v | b.v}; }
+IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) {
+  return {(Floats)((m.v & (Ints)a.v) | (~m.v & (Ints)b.v))};
+}
+
+#if defined(__SSE2__)
+IOTSL_INLINE Vec min(Vec a, Vec b) { return {_mm_min_ps(a.v, b.v)}; }
+IOTSL_INLINE Vec max(Vec a, Vec b) { return {_mm_max_ps(a.v, b.v)}; }
+IOTSL_INLINE Vec sqrt(Vec a) { return {_mm_sqrt_ps(a.v)}; }
+#else
+IOTSL_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
+IOTSL_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
+IOTSL_INLINE Vec sqrt(Vec a) {
+  return {Floats{std::sqrt(a.v[0]), std::sqrt(a.v[1]), std::sqrt(a.v[2]), std::sqrt(a.v[3])}};
+}
+#endif
+
+IOTSL_INLINE float reduce_add(Vec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+IOTSL_INLINE float reduce_max(Vec a) {
+  const float even = a.v[0] > a.v[2] ? a.v[0] : a.v[2];
+  const float odd = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
+  return even > odd ? even : odd;
+}
+
+/// The nearest integer, ties to even, for |a| < 2^22.
+IOTSL_INLINE Vec round_small(Vec a) {
+  const Floats magic = set1(12582912.0F).v;  // 1.5 * 2^23: its last place is 1
+  return {(a.v + magic) - magic};
+}
+/// 2^n for integral n in [-126, 127].
+IOTSL_INLINE Vec pow2(Vec n) {
+  const Ints i = __builtin_convertvector(n.v, Ints);
+  return {(Floats)((i + 127) << 23)};
+}
+/// e and m of a = m * 2^e with m in [1, 2), for positive normal a.
+IOTSL_INLINE Vec exponent(Vec a) {
+  return {__builtin_convertvector(((Ints)a.v >> 23) - 127, Floats)};
+}
+IOTSL_INLINE Vec mantissa(Vec a) { return {(Floats)(((Ints)a.v & 0x007FFFFF) | 0x3F800000)}; }
+
+/// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
+IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
+  const Floats a = load(src).v, b = load(src + src_stride).v;
+  const Floats c = load(src + 2 * src_stride).v, d = load(src + 3 * src_stride).v;
+#if defined(__SSE2__)
+  const Floats ab0 = _mm_unpacklo_ps(a, b), ab1 = _mm_unpackhi_ps(a, b);
+  const Floats cd0 = _mm_unpacklo_ps(c, d), cd1 = _mm_unpackhi_ps(c, d);
+  store(dst, {_mm_movelh_ps(ab0, cd0)});
+  store(dst + dst_stride, {_mm_movehl_ps(cd0, ab0)});
+  store(dst + 2 * dst_stride, {_mm_movelh_ps(ab1, cd1)});
+  store(dst + 3 * dst_stride, {_mm_movehl_ps(cd1, ab1)});
+#else
+  store(dst, {Floats{a[0], b[0], c[0], d[0]}});
+  store(dst + dst_stride, {Floats{a[1], b[1], c[1], d[1]}});
+  store(dst + 2 * dst_stride, {Floats{a[2], b[2], c[2], d[2]}});
+  store(dst + 3 * dst_stride, {Floats{a[3], b[3], c[3], d[3]}});
+#endif
+}
+
+}  // namespace simd::baseline
+IOTSL_NAMESPACE_END
+IOTSL_REGION_END_BASELINE
+#endif

@@ -1,0 +1,134 @@
+#pragma once
+// Four floats in a NEON register; AArch64, or 32-bit ARM built with -mfpu=neon-vfpv4. The list of
+// functions is in simd/vec.hpp.
+
+#include "iotsl/core/shape.hpp"
+#include "iotsl/simd/target.hpp"
+
+#if IOTSL_HAVE_NEON
+#include <arm_neon.h>
+
+#include <cmath>
+
+IOTSL_REGION_BEGIN_NEON
+IOTSL_NAMESPACE_BEGIN
+namespace simd::neon {
+
+struct Vec {
+  float32x4_t v;
+};
+struct Mask {
+  uint32x4_t v;
+};
+inline constexpr Index lanes = 4;
+
+IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
+IOTSL_INLINE void store(float* p, Vec a) { vst1q_f32(p, a.v); }
+IOTSL_INLINE Vec set1(float x) { return {vdupq_n_f32(x)}; }
+IOTSL_INLINE Vec zero() { return set1(0.0F); }
+
+IOTSL_INLINE Vec load_partial(const float* p, Index count) {
+  float32x4_t v = vdupq_n_f32(0.0F);
+  if (count > 0) v = vld1q_lane_f32(p, v, 0);
+  if (count > 1) v = vld1q_lane_f32(p + 1, v, 1);
+  if (count > 2) v = vld1q_lane_f32(p + 2, v, 2);
+  if (count > 3) v = vld1q_lane_f32(p + 3, v, 3);
+  return {v};
+}
+IOTSL_INLINE void store_partial(float* p, Vec a, Index count) {
+  if (count > 0) vst1q_lane_f32(p, a.v, 0);
+  if (count > 1) vst1q_lane_f32(p + 1, a.v, 1);
+  if (count > 2) vst1q_lane_f32(p + 2, a.v, 2);
+  if (count > 3) vst1q_lane_f32(p + 3, a.v, 3);
+}
+
+IOTSL_INLINE Vec add(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }
+IOTSL_INLINE Vec sub(Vec a, Vec b) { return {vsubq_f32(a.v, b.v)}; }
+IOTSL_INLINE Vec mul(Vec a, Vec b) { return {vmulq_f32(a.v, b.v)}; }
+IOTSL_INLINE Vec neg(Vec a) { return {vnegq_f32(a.v)}; }
+IOTSL_INLINE Vec abs(Vec a) { return {vabsq_f32(a.v)}; }
+
+IOTSL_INLINE Mask less(Vec a, Vec b) { return {vcltq_f32(a.v, b.v)}; }
+IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {vcleq_f32(a.v, b.v)}; }
+IOTSL_INLINE Mask equal(Vec a, Vec b) { return {vceqq_f32(a.v, b.v)}; }
+IOTSL_INLINE Mask both(Mask a, Mask b) { return {vandq_u32(a.v, b.v)}; }
+IOTSL_INLINE Mask either(Mask a, Mask b) { return {vorrq_u32(a.v, b.v)}; }
+IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) { return {vbslq_f32(m.v, a.v, b.v)}; }
+// Not vminq/vmaxq, which return NaN where either operand is one.
+IOTSL_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
+IOTSL_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
+
+#if defined(__ARM_FEATURE_FMA)
+IOTSL_INLINE Vec fma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+IOTSL_INLINE Vec fnma(Vec a, Vec b, Vec c) { return {vfmsq_f32(c.v, a.v, b.v)}; }
+#else
+IOTSL_INLINE Vec fma(Vec a, Vec b, Vec c) { return add(mul(a, b), c); }
+IOTSL_INLINE Vec fnma(Vec a, Vec b, Vec c) { return sub(c, mul(a, b)); }
+#endif
+
+IOTSL_INLINE float lane0(Vec a) { return vgetq_lane_f32(a.v, 0); }
+IOTSL_INLINE float lane1(Vec a) { return vgetq_lane_f32(a.v, 1); }
+IOTSL_INLINE float lane2(Vec a) { return vgetq_lane_f32(a.v, 2); }
+IOTSL_INLINE float lane3(Vec a) { return vgetq_lane_f32(a.v, 3); }
+
+#if defined(__aarch64__)
+IOTSL_INLINE Vec div(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
+IOTSL_INLINE Vec sqrt(Vec a) { return {vsqrtq_f32(a.v)}; }
+#else
+// 32-bit NEON has no vector division or root of full precision.
+IOTSL_INLINE Vec from_lanes(float a, float b, float c, float d) {
+  const float values[4] = {a, b, c, d};
+  return load(values);
+}
+IOTSL_INLINE Vec div(Vec a, Vec b) {
+  return from_lanes(lane0(a) / lane0(b), lane1(a) / lane1(b), lane2(a) / lane2(b),
+                    lane3(a) / lane3(b));
+}
+IOTSL_INLINE Vec sqrt(Vec a) {
+  return from_lanes(std::sqrt(lane0(a)), std::sqrt(lane1(a)), std::sqrt(lane2(a)),
+                    std::sqrt(lane3(a)));
+}
+#endif
+
+IOTSL_INLINE float reduce_add(Vec a) { return (lane0(a) + lane2(a)) + (lane1(a) + lane3(a)); }
+IOTSL_INLINE float reduce_max(Vec a) {
+  const float even = lane0(a) > lane2(a) ? lane0(a) : lane2(a);
+  const float odd = lane1(a) > lane3(a) ? lane1(a) : lane3(a);
+  return even > odd ? even : odd;
+}
+
+/// The nearest integer, ties to even, for |a| < 2^22.
+IOTSL_INLINE Vec round_small(Vec a) {
+  const Vec magic = set1(12582912.0F);  // 1.5 * 2^23: its last place is 1
+  return sub(add(a, magic), magic);
+}
+/// 2^n for integral n in [-126, 127].
+IOTSL_INLINE Vec pow2(Vec n) {
+  const int32x4_t biased = vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127));
+  return {vreinterpretq_f32_s32(vshlq_n_s32(biased, 23))};
+}
+/// e and m of a = m * 2^e with m in [1, 2), for positive normal a.
+IOTSL_INLINE Vec exponent(Vec a) {
+  const int32x4_t biased = vshrq_n_s32(vreinterpretq_s32_f32(a.v), 23);
+  return {vcvtq_f32_s32(vsubq_s32(biased, vdupq_n_s32(127)))};
+}
+IOTSL_INLINE Vec mantissa(Vec a) {
+  const int32x4_t bits = vandq_s32(vreinterpretq_s32_f32(a.v), vdupq_n_s32(0x007FFFFF));
+  return {vreinterpretq_f32_s32(vorrq_s32(bits, vdupq_n_s32(0x3F800000)))};
+}
+
+/// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
+IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
+  const float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + src_stride));
+  const float32x4x2_t cd =
+      vtrnq_f32(vld1q_f32(src + 2 * src_stride), vld1q_f32(src + 3 * src_stride));
+  vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
+  vst1q_f32(dst + dst_stride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
+  vst1q_f32(dst + 2 * dst_stride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
+  vst1q_f32(dst + 3 * dst_stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+}
+
+}  // namespace simd::neon
+IOTSL_NAMESPACE_END
+IOTSL_REGION_END_NEON
+#endif

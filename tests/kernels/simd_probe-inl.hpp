@@ -1,0 +1,61 @@
+// For simd_test.cpp: every vector function behind one table, once per target.
+IOTSL_NAMESPACE_BEGIN
+namespace kernels::IOTSL_TARGET {
+using namespace simd::IOTSL_TARGET;
+
+IOTSL_INLINE Vec probe_op(int op, Vec a, Vec b, Vec c) {
+  switch (op) {
+    case 0:
+      return add(a, b);
+    case 1:
+      return sub(a, b);
+    case 2:
+      return mul(a, b);
+    case 3:
+      return div(a, b);
+    case 4:
+      return fma(a, b, c);
+    case 5:
+      return fnma(a, b, c);
+    case 6:
+      return neg(a);
+    case 7:
+      return abs(a);
+    case 8:
+      return sqrt(abs(a));
+    case 9:
+      return min(a, b);
+    case 10:
+      return max(a, b);
+    case 11:
+      return select(both(less(a, b), either(less(a, c), less(c, a))), a, c);
+    case 12:
+      return add(mul(a, b), c);
+    case 13:
+      return pow2(a);
+    case 14:
+      return round_small(a);
+    case 15:
+      return exponent(a);
+    case 16:
+      return mantissa(a);
+    default:
+      return zero();
+  }
+}
+
+inline void probe_apply(int op, const float* a, const float* b, const float* c, float* y) {
+  for (Index i = 0; i < 8; i += lanes)
+    store(y + i, probe_op(op, load(a + i), load(b + i), load(c + i)));
+}
+inline void probe_partial(const float* x, float* y, Index count) {
+  store_partial(y, load_partial(x, count), count);
+}
+inline float probe_sum(const float* x) { return reduce_add(load(x)); }
+inline float probe_largest(const float* x) { return reduce_max(load(x)); }
+inline void probe_transpose(const float* x, float* y) { transpose(x, lanes, y, lanes); }
+
+inline constexpr SimdProbe simd_probe{lanes,     probe_apply,   probe_partial,
+                                      probe_sum, probe_largest, probe_transpose};
+}  // namespace kernels::IOTSL_TARGET
+IOTSL_NAMESPACE_END
