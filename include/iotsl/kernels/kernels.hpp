@@ -1,0 +1,13 @@
+#pragma once
+// All kernels: raw pointers and sizes, one entry point per operation in iotsl::kernels. float runs
+// on the active SIMD target, every other type on the reference loops.
+
+#include "iotsl/kernels/conv2d.hpp"
+#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/loss.hpp"
+#include "iotsl/kernels/norm.hpp"
+#include "iotsl/kernels/optim.hpp"
+#include "iotsl/kernels/pool.hpp"
+#include "iotsl/kernels/reduce.hpp"
+#include "iotsl/kernels/types.hpp"
