@@ -1,0 +1,93 @@
+"""Compiles every header alone, then all together as a small device does.
+
+usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--jobs N]
+       headers_alone.py --self-test COMPILER
+Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
+one translation unit: being complete does not depend on those, and alone costs half a minute each.
+"""
+
+import argparse
+import concurrent.futures
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+COMMON = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow",
+          "-Werror", "-DASIO_STANDALONE", "-isystem", "/usr/include/eigen3", "-x", "c++"]
+MODES = {
+    "with exceptions": ["-fopenmp"],
+    "without exceptions and RTTI": ["-fno-exceptions", "-fno-rtti", "-DASIO_NO_EXCEPTIONS",
+                                    "-DASIO_NO_TYPEID"],
+}
+
+
+def compile_text(compiler, include, flags, text):
+    """The compiler's complaints about a translation unit, empty if there are none."""
+    command = [compiler, *COMMON, *flags, f"-I{include}", "-"]
+    run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return "" if run.returncode == 0 else run.stderr or f"exit code {run.returncode}"
+
+
+def needs_missing_library(path):
+    """Eigen is optional: where it is not installed its headers cannot be compiled."""
+    return path.parent.name == "linalg" and not pathlib.Path("/usr/include/eigen3").exists()
+
+
+def check(root, compiler, other, jobs):
+    include = pathlib.Path(root) / "include"
+    headers = [p for p in sorted(include.rglob("*.hpp")) if not needs_missing_library(p)]
+    lines = [f'#include "{p.relative_to(include).as_posix()}"\n' for p in headers]
+    # Twice: a header without #pragma once is caught as well.
+    units = [(compiler, "with exceptions", line, line * 2) for line in lines]
+    together = "".join(lines)
+    units.append((compiler, "without exceptions and RTTI", "all headers", together))
+    if other:
+        units += [(other, mode, "all headers", together) for mode in MODES]
+
+    def one(unit):
+        program, mode, name, text = unit
+        # The second compiler may come without an OpenMP library.
+        flags = [f for f in MODES[mode] if program == compiler or f != "-fopenmp"]
+        errors = compile_text(program, include, flags, text)
+        return f"{name.strip()} {mode}, {program}:\n{errors}" if errors else ""
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        failures = [text for text in pool.map(one, units) if text]
+    print(*failures, sep="\n")
+    print(f"{len(headers)} headers, {len(units)} compilations, {len(failures)} failed")
+    return bool(headers) and not failures
+
+
+def self_test(compiler):
+    bad = {
+        "include/a.hpp": "#pragma once\ninline std::string name();\n",
+        "include/b.hpp": "struct Twice {};\n",
+        "include/c.hpp": "#pragma once\ninline void raise() { throw 1; }\n",
+        "include/d.hpp": "#pragma once\ninline int narrow(long v) { return v; }\n",
+    }
+    caught = []
+    for name, text in bad.items():
+        with tempfile.TemporaryDirectory() as root:
+            path = pathlib.Path(root) / name
+            path.parent.mkdir()
+            path.write_text(text)
+            caught.append(not check(root, compiler, None, 1))
+    print(f"{len(bad)} bad headers, {sum(caught)} caught")
+    return all(caught)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("arguments", nargs="+")
+    parser.add_argument("--other")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--self-test", action="store_true")
+    options = parser.parse_args()
+    if options.self_test:
+        ok = self_test(options.arguments[0])
+    else:
+        clang = options.other if options.other and shutil.which(options.other) else None
+        ok = check(options.arguments[0], options.arguments[1], clang, options.jobs)
+    sys.exit(0 if ok else 1)

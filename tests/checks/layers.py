@@ -1,0 +1,144 @@
+"""Reads every #include line of include/iotsl and fails where a header sees what it must not.
+
+usage: layers.py [ROOT]        ROOT is the folder that holds include/iotsl
+       layers.py --self-test   shows that each kind of breach is found
+"""
+
+import pathlib
+import re
+import sys
+import tempfile
+
+# Each layer may include itself and what its row names (include/iotsl/README.md says why).
+CHAIN = ["config", "core", "simd", "kernels", "autograd", "ops", "nn", "optim", "data", "models"]
+ALLOWED = {layer: set(CHAIN[: i + 1]) for i, layer in enumerate(CHAIN)}
+ALLOWED["measure"] = {"config", "core", "measure"}
+ALLOWED["linalg"] = {"config", "core", "linalg"}
+ALLOWED["net"] = {"config", "core", "net"}
+ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
+# The state machines of the protocol never see a socket.
+ALLOWED["split/machine"] = set(CHAIN) | {"measure", "net", "split", "split/machine"}
+ALLOWED["split"] = ALLOWED["split/machine"] | {"net/channel"}
+ALLOWED["fwd"] = {"config", "core"}
+ALLOWED["iotsl"] = set(CHAIN) | {"measure", "fwd"}
+
+# Slow to compile, or a dependency that small devices cannot carry.
+FORBIDDEN_STD = {"iostream", "functional", "regex", "random", "sstream"}
+
+# Libraries, and the only places that may include them.
+LIBRARIES = [
+    (re.compile(r"asio(\.hpp|/.*)"), re.compile(r"net/(async_)?channel[^/]*|net/tls[^/]*")),
+    (re.compile(r"omp\.h"), re.compile(r"core/parallel\.hpp")),
+    (re.compile(r"Eigen/.*"), re.compile(r"linalg/.*")),
+    (re.compile(r"zlib\.h"), re.compile(r"(core|data)/.*")),
+    (re.compile(r"[a-z0-9]*intrin\.h|arm_neon\.h|cpuid\.h"),
+     re.compile(r"(simd|core)/.*")),
+]
+POSIX = re.compile(r"(sys|netinet|arpa|linux)/[a-z_0-9]+\.h|"
+                   r"(unistd|fcntl|dirent|poll|signal|time|stdlib|pthread|sched|netdb)\.h")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+PRAGMA_OMP = re.compile(r'^\s*#\s*pragma\s+omp\b|_Pragma\("omp')
+
+
+def layer_of(path):
+    """The layer of a header, given its path below include/iotsl."""
+    parts = path.split("/")
+    if len(parts) == 1:
+        return parts[0].removesuffix(".hpp")
+    if parts[0] == "net" and re.match(r"(async_)?channel|tls", parts[1]):
+        return "net/channel"
+    if path in ("split/device.hpp", "split/server.hpp"):
+        return "split/machine"
+    return parts[0]
+
+
+def breach(path, quote, target, headers):
+    """What is wrong with one include of the header `path`, or None."""
+    if quote == '"':
+        if not target.startswith("iotsl/"):
+            return f'"{target}": write the full path "iotsl/..."'
+        name = target.removeprefix("iotsl/")
+        if name not in headers:
+            return f'"{target}": no such header'
+        if layer_of(name) not in ALLOWED.get(layer_of(path), set()):
+            return f'"{target}": layer {layer_of(path)} must not know layer {layer_of(name)}'
+        return None
+    if target in FORBIDDEN_STD:
+        return f"<{target}>: not in headers of the engine"
+    if re.fullmatch(r"[a-z_0-9]+", target) or POSIX.fullmatch(target):
+        return None
+    for library, home in LIBRARIES:
+        if library.fullmatch(target):
+            return None if home.fullmatch(path) else f"<{target}>: only in {home.pattern}"
+    return f"<{target}>: no library that a header may use"
+
+
+def breaches(root):
+    base = pathlib.Path(root) / "include" / "iotsl"
+    headers = {p.relative_to(base).as_posix(): p for p in sorted(base.rglob("*.hpp"))}
+    found = []
+    for name, path in headers.items():
+        if layer_of(name) not in ALLOWED:
+            found.append(f"include/iotsl/{name}: unknown layer {layer_of(name)}")
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            what = None
+            if match := INCLUDE.match(line):
+                what = breach(name, match[1], match[2], headers)
+            elif PRAGMA_OMP.match(line) and name != "core/parallel.hpp":
+                what = "OpenMP outside core/parallel.hpp"
+            if what:
+                found.append(f"include/iotsl/{name}:{number}: {what}")
+    return len(headers), found
+
+
+def self_test():
+    """One header per kind of breach; each must be reported, and the good ones must not."""
+    good = {
+        "config.hpp": "#include <cstdint>\n",
+        "core/error.hpp": '#include "iotsl/config.hpp"\n',
+        "core/parallel.hpp": "#include <omp.h>\n#pragma omp parallel for\n",
+        "nn/module.hpp": '#include "iotsl/core/error.hpp"\n',
+        "net/frame.hpp": '#include "iotsl/core/error.hpp"\n',
+        "net/channel.hpp": '#include <asio.hpp>\n#include "iotsl/net/frame.hpp"\n',
+        "linalg/eigen.hpp": "#include <Eigen/Dense>\n",
+        "split/session.hpp": '#include "iotsl/nn/module.hpp"\n#include "iotsl/net/channel.hpp"\n',
+    }
+    bad = {
+        "core/up.hpp": '#include "iotsl/nn/module.hpp"',
+        "nn/wire.hpp": '  #  include "iotsl/net/frame.hpp"',
+        "net/engine.hpp": '#include "iotsl/nn/module.hpp"',
+        "net/messages.hpp": '#include "iotsl/net/channel.hpp"',
+        "net/codec.hpp": "#include <asio/buffer.hpp>",
+        "kernels/gemm.hpp": "#include <omp.h>",
+        "kernels/pool.hpp": "#pragma omp simd",
+        "ops/svd.hpp": "#include <Eigen/Core>",
+        "ops/print.hpp": "#include <iostream>",
+        "ops/short.hpp": '#include "conv2d.hpp"',
+        "ops/gone.hpp": '#include "iotsl/ops/none.hpp"',
+        "data/json.hpp": "#include <nlohmann/json.hpp>",
+        "split/server.hpp": '#include "iotsl/net/channel.hpp"',
+        "new/thing.hpp": "",
+    }
+    with tempfile.TemporaryDirectory() as root:
+        base = pathlib.Path(root) / "include" / "iotsl"
+        for name, text in {**good, **bad}.items():
+            (base / name).parent.mkdir(parents=True, exist_ok=True)
+            (base / name).write_text(text)
+        _, found = breaches(root)
+    reported = {line.removeprefix("include/iotsl/").split(":")[0] for line in found}
+    for name in sorted(bad.keys() - reported):
+        print(f"not found: {name}: {bad[name]}")
+    for name in sorted(reported & good.keys()):
+        print(f"wrongly reported: {name}")
+    print(f"{len(bad)} kinds of breach, {len(reported & bad.keys())} found")
+    return reported == bad.keys()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--self-test"]:
+        sys.exit(0 if self_test() else 1)
+    count, found = breaches(sys.argv[1] if len(sys.argv) > 1 else ".")
+    print(*found, sep="\n")
+    print(f"{count} headers, {len(found)} breaches")
+    sys.exit(0 if count and not found else 1)

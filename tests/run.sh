@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, runs all tests, closes with a line `N passed, N failed`.
+# usage: tests/run.sh [release] [asan] [aarch64]      (without arguments: all three)
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+. cmake/packages.sh
+
+stages=("$@")
+[ ${#stages[@]} -eq 0 ] && stages=(release asan aarch64)
+jobs=${IOTSL_JOBS:-$(nproc)}
+logs=build/logs
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+# What each stage configures. A test case in the suite "slow" runs in the release build only:
+# sanitizers make it 3 and emulation 20 times slower.
+options_of() {
+  case $1 in
+    release) echo -DIOTSL_WERROR=ON ;;
+    asan) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
+      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;data;net;split' ;;
+    aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
+      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;models;golden' ;;
+  esac
+}
+
+packages_of() {
+  case $1 in
+    release) echo doctest-dev libbenchmark-dev libeigen3-dev libssl-dev python3 ;;
+    asan) echo doctest-dev ;;
+    aarch64) echo doctest-dev g++-aarch64-linux-gnu qemu-user ;;
+  esac
+}
+
+# timed TEXT COMMAND...: the output goes to a log and is shown on failure.
+timed() {
+  local text=$1 log begin=$SECONDS
+  log=$logs/$(echo "$text" | tr ' ' '-').log
+  shift
+  if "$@" >"$log" 2>&1; then
+    printf '%-24s %4d s\n' "$text" $((SECONDS - begin))
+  else
+    printf '%-24s %4d s  FAILED, the end of %s:\n' "$text" $((SECONDS - begin)) "$log"
+    tail -n 40 "$log"
+    return 1
+  fi
+}
+
+run_stage() {
+  local stage=$1 log=$logs/$1-test.log begin counts p f s
+  # shellcheck disable=SC2046
+  install_missing $(packages_of "$stage") || return 1
+  # shellcheck disable=SC2046
+  timed "$stage configure" cmake --preset "$stage" $(options_of "$stage") &&
+    timed "$stage build" cmake --build --preset "$stage" --parallel "$jobs" || return 1
+  begin=$SECONDS
+  ctest --preset "$stage" --verbose --parallel "$jobs" >"$log" 2>&1
+  counts=$(awk -f tests/support/count.awk "$log")
+  read -r p f s <<<"$counts"
+  [ $((p + f)) -gt 0 ] || f=1
+  printf '%-24s %4d s  %d passed, %d failed, %d skipped\n' "$stage test" $((SECONDS - begin)) "$p" "$f" "$s"
+  grep -E '^[0-9]+: \[skipped\]' "$log" | sed 's/^[0-9]*: /  /' | sort -u
+  if [ "$f" -gt 0 ]; then
+    grep -E '^[0-9]+: .*(ERROR|TEST CASE:|values:|SUMMARY:|runtime error)|\*\*\*' "$log" | head -n 60
+    echo "  all of it: $log"
+  fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+install_missing "${build_packages[@]}" || { echo "0 passed, 1 failed"; exit 1; }
+for stage in "${stages[@]}"; do
+  if [ "$stage" = aarch64 ] && [ "$(dpkg --print-architecture)" != amd64 ]; then
+    echo "aarch64: the cross build is for an amd64 host; the release stage has tested this machine"
+    skipped=$((skipped + 1))
+    continue
+  fi
+  run_stage "$stage" || failed=$((failed + 1))
+done
+printf 'all stages %18d s\n' "$SECONDS"
+[ $((passed + failed)) -gt 0 ] || failed=1
+line="$passed passed, $failed failed"
+[ "$skipped" -gt 0 ] && line="$line, $skipped skipped"
+echo "$line"
+[ "$failed" -eq 0 ]
