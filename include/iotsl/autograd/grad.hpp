@@ -1,0 +1,206 @@
+#pragma once
+// Reverse mode of any order: `grad` returns gradients, `backward` accumulates them in the leaves.
+
+#include <vector>
+
+#include "iotsl/autograd/node.hpp"
+#include "iotsl/kernels/elementwise.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+struct GradOptions {
+  bool create_graph = false;  ///< record the gradient's own graph, for higher orders
+  bool retain_graph = false;  ///< keep what the nodes saved, for another walk
+};
+
+namespace detail {
+
+/// One walk from outputs back to targets: iterative, in descending order of creation, over the nodes
+/// that lead to a target only; it frees what it has passed unless told to keep it.
+template <class T>
+class GradWalk {
+ public:
+  GradWalk(bool create_graph, bool retain_graph)
+      : create_graph_(create_graph), retain_(retain_graph || create_graph), id_(next_walk_id()) {}
+
+  /// Adds an output with its seed (the gradient of the final scalar with respect to it).
+  void add_output(const Tensor<T>& output, Tensor<T> seed, std::size_t position) {
+    if (!output.requires_grad())
+      fail("grad: output ", position, " ", output.shape(), " does not depend on a tensor that requires a gradient");
+    if (!seed.defined()) {
+      if (output.size() != 1)
+        fail("grad: output ", position, " has shape ", output.shape(),
+             "; only a tensor with one element needs no seed");
+      seed = Tensor<T>::full(output.shape(), T(1));
+    }
+    if (!(seed.shape() == output.shape()))
+      fail("grad: seed ", position, " has shape ", seed.shape(), ", its output ", output.shape());
+    collect(output.node());
+    seeds_.push_back({output.node(), std::move(seed)});
+  }
+
+  bool reaches(const Node<T>* node) const { return node->walk == id_; }
+  void add_target(Node<T>* node) { steps_[node->walk_index].is_target = true; }
+  void target_all_leaves() {
+    for (Step& step : steps_) step.is_target = step.node->is_leaf();
+  }
+
+  void run() {
+    sort();
+    mark_needed();
+    // Accumulation before the walk belongs to the recorded graph as well.
+    RecordScope scope(create_graph_);
+    for (auto& [node, seed] : seeds_) accumulate(node, std::move(seed));
+    for (std::size_t at = steps_.size(); at-- > 0;) visit(steps_[at]);
+  }
+
+  /// The gradient of a target; undefined where no path leads to it.
+  const Tensor<T>& gradient(const Node<T>* node) const { return steps_[node->walk_index].gradient; }
+
+  template <class Visit>
+  void for_each_target(const Visit& visit) {
+    for (Step& step : steps_)
+      if (step.is_target) visit(step.node, step.gradient);
+  }
+
+ private:
+  struct Step {
+    Node<T>* node;
+    Tensor<T> gradient;
+    bool is_target = false;
+    bool needed = false;
+  };
+  struct Seed {
+    Node<T>* node;
+    Tensor<T> value;
+  };
+
+  static std::uint64_t next_walk_id() {
+    static std::atomic<std::uint64_t> id{0};
+    return id.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
+  void push(Node<T>* node) {
+    if (node == nullptr || node->walk == id_) return;
+    node->walk = id_;
+    node->walk_index = steps_.size();
+    steps_.push_back({node, {}});
+  }
+  void collect(Node<T>* output) {
+    std::size_t next = steps_.size();
+    push(output);
+    for (; next < steps_.size(); ++next) {
+      Node<T>* node = steps_[next].node;
+      for (int i = 0; i < node->input_count(); ++i) push(node->input(i));
+    }
+  }
+  void sort() {
+    std::sort(steps_.begin(), steps_.end(), [](const Step& a, const Step& b) {
+      return a.node->sequence() < b.node->sequence();
+    });
+    for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i].node->walk_index = i;
+  }
+  void mark_needed() {
+    for (Step& step : steps_) {
+      step.node->wanted_ = 0;
+      for (int i = 0; i < step.node->input_count(); ++i) {
+        const Node<T>* input = step.node->input(i);
+        if (input != nullptr && steps_[input->walk_index].needed) step.node->wanted_ |= 1u << i;
+      }
+      step.needed = step.is_target || step.node->wanted_ != 0;
+    }
+  }
+
+  void accumulate(Node<T>* node, Tensor<T> value) {
+    Tensor<T>& sum = steps_[node->walk_index].gradient;
+    if (!sum.defined()) {
+      sum = std::move(value);
+    } else if (!create_graph_ && sum.unique()) {
+      kernels::axpy(sum.size(), T(1), value.data(), sum.raw());
+    } else {
+      sum = add(sum, value);  // ops/elementwise.hpp, found by argument-dependent lookup
+    }
+  }
+
+  void visit(Step& step) {
+    Node<T>* node = step.node;
+    if (step.gradient.defined() && node->wanted_ != 0) {
+      Tensor<T> output_grad = step.is_target ? step.gradient : std::move(step.gradient);
+      Tensor<T> input_grads[Node<T>::max_inputs];
+      node->op().vjp(*node, output_grad, input_grads);
+      output_grad = {};
+      for (int i = 0; i < node->input_count(); ++i) {
+        if (!node->wants(i)) continue;
+        Tensor<T>& g = input_grads[i];
+        Node<T>* input = node->input(i);
+        if (!g.defined()) continue;  // a derivative that is zero everywhere
+        if (!(g.shape() == input->output_shape()))
+          fail("grad: ", node->name(), " gave a gradient of shape ", g.shape(), " for input ", i,
+               " of shape ", input->output_shape());
+        accumulate(input, std::move(g));
+      }
+      if (!retain_) node->release_saved();
+    }
+    if (!step.is_target) step.gradient = {};
+  }
+
+  bool create_graph_;
+  bool retain_;
+  std::uint64_t id_;
+  std::vector<Step> steps_;
+  std::vector<Seed> seeds_;
+};
+
+}  // namespace detail
+
+/// Gradients of sum_i <outputs[i], seeds[i]> with respect to `inputs`, one per input and of its
+/// shape; zeros where an input has no influence. An empty `seeds`, or an undefined seed, means 1 and
+/// needs an output with one element. Nothing accumulates in the leaves.
+template <class T>
+std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
+                            const std::vector<Tensor<T>>& inputs,
+                            const std::vector<Tensor<T>>& seeds = {}, GradOptions options = {}) {
+  if (!seeds.empty() && seeds.size() != outputs.size())
+    fail("grad: ", outputs.size(), " outputs and ", seeds.size(), " seeds");
+  detail::GradWalk<T> walk(options.create_graph, options.retain_graph);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    walk.add_output(outputs[i], seeds.empty() ? Tensor<T>() : seeds[i], i);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].requires_grad())
+      fail("grad: input ", i, " ", inputs[i].shape(), " does not require a gradient");
+    if (walk.reaches(inputs[i].node())) walk.add_target(inputs[i].node());
+  }
+  walk.run();
+  std::vector<Tensor<T>> out;
+  for (const Tensor<T>& input : inputs) {
+    Tensor<T> g;
+    if (walk.reaches(input.node())) g = walk.gradient(input.node());
+    out.push_back(g.defined() ? g : Tensor<T>::zeros(input.shape()));
+  }
+  return out;
+}
+
+/// The same for one output and one input.
+template <class T>
+Tensor<T> grad(const Tensor<T>& output, const Tensor<T>& input, const Tensor<T>& seed = {},
+               GradOptions options = {}) {
+  return grad(std::vector<Tensor<T>>{output}, std::vector<Tensor<T>>{input},
+              std::vector<Tensor<T>>{seed}, options)[0];
+}
+
+/// Adds the gradient of <output, seed> to `grad()` of every leaf that it depends on. Without a seed
+/// the output must have one element.
+template <class T>
+void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions options = {}) {
+  detail::GradWalk<T> walk(options.create_graph, options.retain_graph);
+  walk.add_output(output, seed, 0);
+  walk.target_all_leaves();
+  walk.run();
+  RecordScope scope(options.create_graph);
+  walk.for_each_target([](Node<T>* leaf, Tensor<T>& gradient) {
+    if (!gradient.defined()) return;
+    leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
+  });
+}
+
+IOTSL_NAMESPACE_END

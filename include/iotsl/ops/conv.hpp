@@ -1,0 +1,198 @@
+#pragma once
+// Convolution: a triple closed under differentiation. Letters: N batch, C input channels, H W input
+// size, K output channels, R S kernel size, P Q output size.
+
+#include "iotsl/kernels/kernels.hpp"
+#include "iotsl/ops/reduce.hpp"
+#include "iotsl/ops/view.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// Strides, zero padding and dilation of a convolution.
+struct Conv2dOptions {
+  Index stride_h = 1, stride_w = 1;
+  Index pad_h = 0, pad_w = 0;
+  Index dilation_h = 1, dilation_w = 1;
+};
+
+template <class T>
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
+                 Conv2dOptions options = {});
+template <class T>
+Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, Index s,
+                             Conv2dOptions options = {});
+
+namespace detail {
+
+struct ConvAttributes {
+  Conv2dOptions options;
+  Index h, w;  // of the larger side
+  Index r, s;
+};
+
+inline void check_conv_options(const char* op, const Conv2dOptions& o) {
+  if (o.stride_h < 1 || o.stride_w < 1 || o.dilation_h < 1 || o.dilation_w < 1)
+    fail(op, ": stride ", o.stride_h, "x", o.stride_w, ", dilation ", o.dilation_h, "x",
+         o.dilation_w, "; expected at least 1");
+  if (o.pad_h < 0 || o.pad_w < 0)
+    fail(op, ": padding ", o.pad_h, "x", o.pad_w, "; expected at least 0");
+}
+
+/// Output extent for one dimension; raises an Error where the kernel does not fit.
+inline Index conv_extent(const char* op, Index extent, Index kernel, Index stride, Index pad,
+                         Index dilation) {
+  const Index reach = dilation * (kernel - 1) + 1;
+  if (extent + 2 * pad < reach || kernel < 1)
+    fail(op, ": kernel of extent ", reach, " does not fit an input of ", extent, " padded by ", pad);
+  return (extent + 2 * pad - reach) / stride + 1;
+}
+
+/// The shape of a convolution x[n,c,h,w] * weight[k,c,r,s].
+inline kernels::ConvShape conv_shape(const char* op, Index n, Index c, Index h, Index w, Index k,
+                                     Index r, Index s, const Conv2dOptions& o) {
+  check_conv_options(op, o);
+  const Index p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h);
+  const Index q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w);
+  return {.n = n, .c = c, .h = h, .w = w, .k = k, .r = r, .s = s, .p = p, .q = q,
+          .stride_h = o.stride_h, .stride_w = o.stride_w, .pad_h = o.pad_h, .pad_w = o.pad_w,
+          .dilation_h = o.dilation_h, .dilation_w = o.dilation_w};
+}
+
+/// Adjoint of conv2d in x, for an input of h x w: the gradient, and the transposed convolution.
+template <class T>
+Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index h, Index w,
+                            const Conv2dOptions& options);
+
+template <class T>
+void conv2d_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  const auto a = node.template attributes<ConvAttributes>();
+  if (node.wants(0)) gx[0] = conv2d_input_grad(gy, node.saved(1), a.h, a.w, a.options);
+  if (node.wants(1)) gx[1] = conv2d_weight_grad(node.saved(0), gy, a.r, a.s, a.options);
+  if (node.input_count() > 2 && node.wants(2)) gx[2] = sum(gy, {0, 2, 3});
+}
+template <class T>
+void conv2d_input_grad_vjp(const Node<T>& node, Tensor<T>& gz, Tensor<T>* gx) {
+  const auto a = node.template attributes<ConvAttributes>();
+  if (node.wants(0)) gx[0] = conv2d(gz, node.saved(1), Tensor<T>(), a.options);
+  if (node.wants(1)) gx[1] = conv2d_weight_grad(gz, node.saved(0), a.r, a.s, a.options);
+}
+template <class T>
+void conv2d_weight_grad_vjp(const Node<T>& node, Tensor<T>& gw, Tensor<T>* gx) {
+  const auto a = node.template attributes<ConvAttributes>();
+  if (node.wants(0)) gx[0] = conv2d_input_grad(node.saved(1), gw, a.h, a.w, a.options);
+  if (node.wants(1)) gx[1] = conv2d(node.saved(0), gw, Tensor<T>(), a.options);
+}
+template <class T>
+inline constexpr OpInfo<T> conv2d_op{"conv2d", &conv2d_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> conv2d_input_grad_op{"conv_transpose2d", &conv2d_input_grad_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> conv2d_weight_grad_op{"conv2d_weight_grad", &conv2d_weight_grad_vjp<T>};
+
+template <class T>
+Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index h, Index w,
+                            const Conv2dOptions& options) {
+  const Shape &sg = gy.shape(), &sw = weight.shape();
+  const auto shape = conv_shape("conv_transpose2d", sg[0], sw[1], h, w, sw[0], sw[2], sw[3], options);
+  if (shape.k != sg[1] || shape.p != sg[2] || shape.q != sg[3])
+    fail("conv_transpose2d: weight ", sw, " and an output of ", h, "x", w, " expect an input [N,",
+         shape.k, ",", shape.p, ",", shape.q, "], given ", sg);
+  Tensor<T> gx = Tensor<T>::uninitialized(Shape{shape.n, shape.c, h, w});
+  kernels::conv2d_input_grad(shape, gy.data(), weight.data(), gx.raw());
+  if (Node<T>* node = record(conv2d_input_grad_op<T>, gx, gy, weight)) {
+    node->set_attributes(ConvAttributes{options, h, w, sw[2], sw[3]});
+    node->save(weight.requires_grad() ? gy : Tensor<T>());
+    node->save(gy.requires_grad() ? weight : Tensor<T>());
+  }
+  return gx;
+}
+
+inline void check_bias(const char* op, const Shape& weight, const Shape& bias, Index channels) {
+  if (!(bias == Shape{channels}))
+    fail(op, ": weight ", weight, " expects bias [", channels, "], bias is ", bias);
+}
+
+}  // namespace detail
+
+/// Two-dimensional convolution (cross-correlation, as in PyTorch).
+///   y[n,k,p,q] = bias[k] + sum_{c,r,s} x[n,c, p*stride_h - pad_h + r*dilation_h, ...] w[k,c,r,s]
+/// x [N,C,H,W], weight [K,C,R,S], bias [K] or undefined; gives [N,K,P,Q] with
+/// P = (H + 2 pad_h - dilation_h (R-1) - 1) / stride_h + 1. Gradients: conv_transpose2d with the same
+/// weight, conv2d_weight_grad, and the sum over N, P, Q. Raises an Error that names the shapes.
+template <class T>
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+                 Conv2dOptions options) {
+  const Shape &sx = x.shape(), &sw = weight.shape();
+  if (sx.rank() != 4 || sw.rank() != 4)
+    fail("conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given ", sx, " and ", sw);
+  if (sx[1] != sw[1])
+    fail("conv2d: weight ", sw, " expects ", sw[1], " input channels, x ", sx, " has ", sx[1]);
+  if (bias.defined()) detail::check_bias("conv2d", sw, bias.shape(), sw[0]);
+  const auto shape =
+      detail::conv_shape("conv2d", sx[0], sx[1], sx[2], sx[3], sw[0], sw[2], sw[3], options);
+  Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.k, shape.p, shape.q});
+  kernels::conv2d(shape, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr, y.raw());
+  Node<T>* node = bias.defined() ? record(detail::conv2d_op<T>, y, x, weight, bias)
+                                 : record(detail::conv2d_op<T>, y, x, weight);
+  if (node != nullptr) {
+    node->set_attributes(detail::ConvAttributes{options, sx[2], sx[3], sw[2], sw[3]});
+    node->save(weight.requires_grad() ? x : Tensor<T>());
+    node->save(x.requires_grad() ? weight : Tensor<T>());
+  }
+  return y;
+}
+
+/// Transposed convolution, the adjoint of conv2d in its input (as in PyTorch).
+/// x [N,K,P,Q], weight [K,C,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W] with
+/// H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1. `output_pad` must be smaller
+/// than the stride or the dilation.
+template <class T>
+Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
+                           Conv2dOptions options = {}, Index output_pad_h = 0,
+                           Index output_pad_w = 0) {
+  const Shape &sx = x.shape(), &sw = weight.shape();
+  if (sx.rank() != 4 || sw.rank() != 4)
+    fail("conv_transpose2d: expects x [N,K,P,Q] and weight [K,C,R,S], given ", sx, " and ", sw);
+  if (sx[1] != sw[0])
+    fail("conv_transpose2d: weight ", sw, " expects ", sw[0], " input channels, x ", sx, " has ",
+         sx[1]);
+  detail::check_conv_options("conv_transpose2d", options);
+  const Conv2dOptions& o = options;
+  if (output_pad_h < 0 || output_pad_w < 0 || output_pad_h >= std::max(o.stride_h, o.dilation_h) ||
+      output_pad_w >= std::max(o.stride_w, o.dilation_w))
+    fail("conv_transpose2d: output padding ", output_pad_h, "x", output_pad_w,
+         " must be at least 0 and smaller than the stride or the dilation");
+  const Index h = (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) + output_pad_h + 1;
+  const Index w = (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) + output_pad_w + 1;
+  if (h < 1 || w < 1) fail("conv_transpose2d: x ", sx, " and weight ", sw, " give an output of ", h, "x", w);
+  Tensor<T> y = detail::conv2d_input_grad(x, weight, h, w, options);
+  if (!bias.defined()) return y;
+  detail::check_bias("conv_transpose2d", sw, bias.shape(), sw[1]);
+  return add(y, reshape(bias, Shape{sw[1], 1, 1}));
+}
+
+/// Adjoint of conv2d in its weight: gw[k,c,r,s] = sum_{n,p,q} x[n,c,...] gy[n,k,p,q].
+/// x [N,C,H,W], gy [N,K,P,Q]; gives [K,C,r,s]. Raises an Error where gy is not the output of such a
+/// convolution of x.
+template <class T>
+Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, Index s,
+                             Conv2dOptions options) {
+  const Shape &sx = x.shape(), &sg = gy.shape();
+  if (sx.rank() != 4 || sg.rank() != 4 || sx[0] != sg[0])
+    fail("conv2d_weight_grad: expects x [N,C,H,W] and gy [N,K,P,Q], given ", sx, " and ", sg);
+  const auto shape = detail::conv_shape("conv2d_weight_grad", sx[0], sx[1], sx[2], sx[3], sg[1], r,
+                                        s, options);
+  if (shape.p != sg[2] || shape.q != sg[3])
+    fail("conv2d_weight_grad: x ", sx, " and a kernel of ", r, "x", s, " expect gy [", sx[0], ",",
+         sg[1], ",", shape.p, ",", shape.q, "], given ", sg);
+  Tensor<T> gw = Tensor<T>::uninitialized(Shape{shape.k, shape.c, r, s});
+  kernels::conv2d_weight_grad(shape, x.data(), gy.data(), gw.raw());
+  if (Node<T>* node = record(detail::conv2d_weight_grad_op<T>, gw, x, gy)) {
+    node->set_attributes(detail::ConvAttributes{options, sx[2], sx[3], r, s});
+    node->save(gy.requires_grad() ? x : Tensor<T>());
+    node->save(x.requires_grad() ? gy : Tensor<T>());
+  }
+  return gw;
+}
+
+IOTSL_NAMESPACE_END

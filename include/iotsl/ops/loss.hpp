@@ -1,0 +1,75 @@
+#pragma once
+// Softmax cross-entropy.
+
+#include <span>
+
+#include "iotsl/kernels/loss.hpp"
+#include "iotsl/ops/elementwise.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+template <class T>
+Tensor<T> log_softmax(const Tensor<T>& x);
+
+namespace detail {
+
+template <class T>
+void log_softmax_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  const Tensor<T> y = node.saved(0);
+  gx[0] = sub(gy, mul(exp(y), sum(gy, {1}, true)));
+}
+/// (softmax(x) - one_hot(label)) / N.
+template <class T>
+void softmax_cross_entropy_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  const Tensor<T> x = node.saved(0);
+  const Index n = x.shape()[0], classes = x.shape()[1];
+  const auto* labels = reinterpret_cast<const std::int32_t*>(node.saved_bytes().data());
+  Tensor<T> target = Tensor<T>::zeros(x.shape());
+  for (Index i = 0; i < n; ++i) target.raw()[i * classes + labels[i]] = T(1);
+  gx[0] = mul(sub(exp(log_softmax(x)), target), scale(gy, T(1) / static_cast<T>(n)));
+}
+template <class T>
+inline constexpr OpInfo<T> log_softmax_op{"log_softmax", &log_softmax_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> softmax_cross_entropy_op{"softmax_cross_entropy",
+                                                    &softmax_cross_entropy_vjp<T>};
+
+}  // namespace detail
+
+/// Logarithm of the softmax over the classes: [N,M] to [N,M].
+template <class T>
+Tensor<T> log_softmax(const Tensor<T>& x) {
+  if (x.rank() != 2 || x.shape()[1] < 1)
+    fail("log_softmax: expects x [N,M], given ", x.shape());
+  Tensor<T> y = Tensor<T>::uninitialized(x.shape());
+  kernels::log_softmax(x.shape()[0], x.shape()[1], x.data(), y.raw());
+  if (Node<T>* node = record(detail::log_softmax_op<T>, y, x)) node->save_output(y);
+  return y;
+}
+
+/// Mean over the batch of -log softmax(logits)[label]: logits [N,M], N labels in [0, M); a scalar.
+/// Raises an Error that names the first label out of range.
+template <class T>
+Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::int32_t> labels) {
+  const Shape& s = logits.shape();
+  if (s.rank() != 2 || s[0] < 1 || s[0] != static_cast<Index>(labels.size()))
+    fail("softmax_cross_entropy: logits ", s, " and ", labels.size(),
+         " labels; expected logits [N,M] and N labels");
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] < 0 || labels[i] >= s[1])
+      fail("softmax_cross_entropy: label ", labels[i], " at position ", i, "; expected 0 to ",
+           s[1] - 1);
+  Tensor<T> loss = Tensor<T>::uninitialized(Shape{});
+  const Scratch log_prob(static_cast<std::size_t>(logits.size()) * sizeof(T));
+  kernels::softmax_cross_entropy(s[0], s[1], logits.data(), labels.data(),
+                                 log_prob.as<T>(), loss.raw());
+  if (Node<T>* node = record(detail::softmax_cross_entropy_op<T>, loss, logits)) {
+    node->save(logits);
+    Buffer kept(labels.size_bytes());
+    std::copy(labels.begin(), labels.end(), reinterpret_cast<std::int32_t*>(kept.data()));
+    node->save_bytes(std::move(kept));
+  }
+  return loss;
+}
+
+IOTSL_NAMESPACE_END

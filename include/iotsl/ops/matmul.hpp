@@ -1,0 +1,90 @@
+#pragma once
+// Matrix products: a triple (NN, NT, TN) closed under differentiation.
+
+#include "iotsl/kernels/kernels.hpp"
+#include "iotsl/ops/view.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+template <class T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b);
+template <class T>
+Tensor<T> matmul_nt(const Tensor<T>& a, const Tensor<T>& b);
+template <class T>
+Tensor<T> matmul_tn(const Tensor<T>& a, const Tensor<T>& b);
+
+namespace detail {
+
+template <class T>
+void matmul_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  if (node.wants(0)) gx[0] = matmul_nt(gy, node.saved(1));
+  if (node.wants(1)) gx[1] = matmul_tn(node.saved(0), gy);
+}
+template <class T>
+void matmul_nt_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  if (node.wants(0)) gx[0] = matmul(gy, node.saved(1));
+  if (node.wants(1)) gx[1] = matmul_tn(gy, node.saved(0));
+}
+template <class T>
+void matmul_tn_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  if (node.wants(0)) gx[0] = matmul_nt(node.saved(1), gy);
+  if (node.wants(1)) gx[1] = matmul(node.saved(0), gy);
+}
+template <class T>
+inline constexpr OpInfo<T> matmul_op{"matmul", &matmul_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> matmul_nt_op{"matmul_nt", &matmul_nt_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> matmul_tn_op{"matmul_tn", &matmul_tn_vjp<T>};
+
+template <class T>
+Tensor<T> matrix_product(const OpInfo<T>& op, bool trans_a, bool trans_b, const Tensor<T>& a,
+                         const Tensor<T>& b) {
+  if (a.rank() != 2 || b.rank() != 2)
+    fail(op.name, ": expects two matrices, given ", a.shape(), " and ", b.shape());
+  const Index m = a.shape()[trans_a ? 1 : 0], k = a.shape()[trans_a ? 0 : 1];
+  const Index n = b.shape()[trans_b ? 0 : 1], k_b = b.shape()[trans_b ? 1 : 0];
+  if (k != k_b)
+    fail(op.name, ": inner extents differ: ", a.shape(), " has ", k, ", ", b.shape(), " has ", k_b);
+  Tensor<T> y = Tensor<T>::uninitialized(Shape{m, n});
+  kernels::gemm(trans_a, trans_b, m, n, k, a.data(), b.data(), y.raw());
+  if (Node<T>* node = record(op, y, a, b)) {
+    node->save(b.requires_grad() ? a : Tensor<T>());
+    node->save(a.requires_grad() ? b : Tensor<T>());
+  }
+  return y;
+}
+
+}  // namespace detail
+
+/// a [M,K] times b [K,N] gives [M,N].
+template <class T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::matrix_product(detail::matmul_op<T>, false, false, a, b);
+}
+/// a [M,K] times the transpose of b [N,K] gives [M,N].
+template <class T>
+Tensor<T> matmul_nt(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::matrix_product(detail::matmul_nt_op<T>, false, true, a, b);
+}
+/// The transpose of a [K,M] times b [K,N] gives [M,N].
+template <class T>
+Tensor<T> matmul_tn(const Tensor<T>& a, const Tensor<T>& b) {
+  return detail::matrix_product(detail::matmul_tn_op<T>, true, false, a, b);
+}
+
+/// x [N,in] times the transpose of weight [out,in], plus bias [out] (may be undefined): [N,out].
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {}) {
+  if (x.rank() != 2 || weight.rank() != 2 || x.shape()[1] != weight.shape()[1])
+    fail("linear: weight ", weight.shape(), " expects x [N,",
+         weight.rank() == 2 ? weight.shape()[1] : Index{-1}, "], x is ", x.shape());
+  Tensor<T> y = matmul_nt(x, weight);
+  if (!bias.defined()) return y;
+  if (!(bias.shape() == Shape{weight.shape()[0]}))
+    fail("linear: weight ", weight.shape(), " expects bias [", weight.shape()[0], "], bias is ",
+         bias.shape());
+  return add(y, bias);
+}
+
+IOTSL_NAMESPACE_END

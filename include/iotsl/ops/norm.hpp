@@ -1,0 +1,141 @@
+#pragma once
+// Batch normalisation (Ioffe, Szegedy 2015) as in PyTorch.
+
+#include "iotsl/kernels/norm.hpp"
+#include "iotsl/ops/elementwise.hpp"
+#include "iotsl/ops/view.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+struct BatchNormOptions {
+  bool training = true;
+  double momentum = 0.1;
+  double eps = 1e-5;
+};
+
+namespace detail {
+
+/// [N,C] or [N,C,H,W] as [N,C,HW].
+template <class T>
+Tensor<T> as_channels(const Tensor<T>& x) {
+  const Shape& s = x.shape();
+  return reshape(x, Shape{s[0], s[1], s.rank() == 4 ? s[2] * s[3] : 1});
+}
+template <class T>
+Tensor<T> per_channel(const Tensor<T>& v) {
+  return reshape(v, Shape{1, v.size(), 1});
+}
+
+/// The gradient in training mode as a composition of ops, for higher orders:
+///   gx = gamma inv (gy - mean(gy) - xhat mean(gy xhat)), where mean and inv depend on x.
+template <class T>
+void batch_norm_composed(const Node<T>& node, const Tensor<T>& gy4, Tensor<T>* gx) {
+  const Tensor<T> x = as_channels(node.saved(0)), gamma = per_channel(node.saved(1));
+  const Tensor<T> gy = as_channels(gy4);
+  const Tensor<T> centred = sub(x, mean(x, {0, 2}, true));
+  const Tensor<T> inv =
+      rsqrt(add_scalar(mean(square(centred), {0, 2}, true), static_cast<T>(node.template attributes<double>())));
+  const Tensor<T> normal = mul(centred, inv);
+  const Tensor<T> gy_normal = mul(gy, normal);
+  if (node.wants(0)) {
+    const Tensor<T> inner =
+        sub(sub(gy, mean(gy, {0, 2}, true)), mul(normal, mean(gy_normal, {0, 2}, true)));
+    gx[0] = reshape(mul(mul(gamma, inv), inner), gy4.shape());
+  }
+  if (node.wants(1)) gx[1] = sum(gy_normal, {0, 2});
+  if (node.wants(2)) gx[2] = sum(gy, {0, 2});
+}
+
+template <class T>
+void batch_norm_train_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  if (is_recording()) return batch_norm_composed(node, gy, gx);
+  const Tensor<T> x = node.saved(0), gamma = node.saved(1);
+  const Index n = x.shape()[0], c = x.shape()[1];
+  gx[0] = Tensor<T>::uninitialized(x.shape());
+  gx[1] = Tensor<T>::uninitialized(Shape{c});
+  gx[2] = Tensor<T>::uninitialized(Shape{c});
+  kernels::batch_norm_grad(n, c, x.size() / (n * c), x.data(), gy.data(), node.saved(2).data(),
+                           node.saved(3).data(), gamma.data(), gx[0].raw(), gx[1].raw(),
+                           gx[2].raw());
+}
+
+template <class T>
+void batch_norm_eval_vjp(const Node<T>& node, Tensor<T>& gy4, Tensor<T>* gx) {
+  const Tensor<T> gy = as_channels(gy4);
+  const Tensor<T> inv = per_channel(node.saved(3));
+  if (node.wants(0))
+    gx[0] = reshape(mul(gy, mul(per_channel(node.saved(1)), inv)), gy4.shape());
+  if (node.wants(1)) {
+    const Tensor<T> normal = mul(sub(as_channels(node.saved(0)), per_channel(node.saved(2))), inv);
+    gx[1] = sum(mul(gy, normal), {0, 2});
+  }
+  if (node.wants(2)) gx[2] = sum(gy, {0, 2});
+}
+
+template <class T>
+inline constexpr OpInfo<T> batch_norm_train_op{"batch_norm2d", &batch_norm_train_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> batch_norm_eval_op{"batch_norm2d", &batch_norm_eval_vjp<T>};
+
+/// running = (1 - momentum) running + momentum * value, with the unbiased variance.
+template <class T>
+void update_running(Tensor<T>& running, const Tensor<T>& value, double factor, double momentum) {
+  T* to = running.mutable_data();
+  for (Index i = 0; i < running.size(); ++i)
+    to[i] = static_cast<T>((1 - momentum) * static_cast<double>(to[i]) +
+                           momentum * factor * static_cast<double>(value.data()[i]));
+}
+
+}  // namespace detail
+
+/// y = gamma (x - mean) / sqrt(var + eps) + beta per channel; x is [N,C,H,W] or [N,C], all others
+/// [C]. In training mean and (biased) variance are the batch's, and the running statistics move
+/// towards them by `momentum` (with the unbiased variance), in place; otherwise the running
+/// statistics are used. Raises an Error for wrong shapes and, in training, for a single value per
+/// channel.
+template <class T>
+Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                       Tensor<T>& running_mean, Tensor<T>& running_var,
+                       BatchNormOptions options = {}) {
+  const Shape& s = x.shape();
+  if (s.rank() != 4 && s.rank() != 2)
+    fail("batch_norm2d: expects x [N,C,H,W] or [N,C], given ", s);
+  const Index n = s[0], c = s[1];
+  for (const Tensor<T>* t : {&gamma, &beta, static_cast<const Tensor<T>*>(&running_mean),
+                             static_cast<const Tensor<T>*>(&running_var)})
+    if (!(t->shape() == Shape{c}))
+      fail("batch_norm2d: x ", s, " expects parameters of shape [", c, "], given ", t->shape());
+  const Index hw = s.rank() == 4 ? s[2] * s[3] : 1;
+  const Index count = n * hw;
+  Tensor<T> mean = running_mean.detach(), var = running_var;
+  if (options.training) {
+    if (count < 2)
+      fail("batch_norm2d: x ", s, " has ", count, " value per channel; training needs at least 2");
+    mean = Tensor<T>::uninitialized(Shape{c});
+    var = Tensor<T>::uninitialized(Shape{c});
+    kernels::batch_norm_stats(n, c, hw, x.data(), mean.raw(), var.raw());
+    const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+    detail::update_running(running_mean, mean, 1.0, options.momentum);
+    detail::update_running(running_var, var, unbiased, options.momentum);
+  }
+  Tensor<T> inv_std = Tensor<T>::uninitialized(Shape{c});
+  for (Index i = 0; i < c; ++i)
+    inv_std.raw()[i] =
+        static_cast<T>(T(1) / std::sqrt(var.data()[i] + static_cast<T>(options.eps)));
+  Tensor<T> y = Tensor<T>::uninitialized(s);
+  kernels::batch_norm_apply(n, c, hw, x.data(), mean.data(), inv_std.data(), gamma.data(),
+                            beta.data(), y.raw());
+  const OpInfo<T>& op =
+      options.training ? detail::batch_norm_train_op<T> : detail::batch_norm_eval_op<T>;
+  if (Node<T>* node = record(op, y, x, gamma, beta)) {
+    node->set_attributes(options.eps);
+    node->save(x);
+    node->save(gamma);
+    // The running mean may move before the gradient is taken.
+    node->save(options.training ? mean : mean.clone());
+    node->save(inv_std);
+  }
+  return y;
+}
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,107 @@
+#pragma once
+// Max pooling and the global average.
+
+#include "iotsl/kernels/pool.hpp"
+#include "iotsl/ops/reduce.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+struct Pool2dOptions {
+  Index kernel_h = 2, kernel_w = 2;
+  Index stride_h = 2, stride_w = 2;
+  Index pad_h = 0, pad_w = 0;
+};
+
+namespace detail {
+
+/// Scatters gy to the positions that the pool has chosen; its adjoint gathers from them.
+template <class T>
+Tensor<T> max_pool2d_scatter(const Tensor<T>& gy, const kernels::PoolShape& shape, Buffer index);
+template <class T>
+Tensor<T> max_pool2d_gather(const Tensor<T>& gx, const kernels::PoolShape& shape, Buffer index);
+
+inline const std::uint8_t* index_bytes(const Buffer& index) {
+  return reinterpret_cast<const std::uint8_t*>(index.data());
+}
+
+template <class T>
+void max_pool2d_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  gx[0] = max_pool2d_scatter(gy, node.template attributes<kernels::PoolShape>(), node.saved_bytes());
+}
+template <class T>
+void max_pool2d_scatter_vjp(const Node<T>& node, Tensor<T>& gz, Tensor<T>* gx) {
+  gx[0] = max_pool2d_gather(gz, node.template attributes<kernels::PoolShape>(), node.saved_bytes());
+}
+template <class T>
+inline constexpr OpInfo<T> max_pool2d_op{"max_pool2d", &max_pool2d_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> max_pool2d_scatter_op{"max_pool2d_scatter", &max_pool2d_scatter_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> max_pool2d_gather_op{"max_pool2d_gather", &max_pool2d_vjp<T>};
+
+template <class T>
+Tensor<T> max_pool2d_scatter(const Tensor<T>& gy, const kernels::PoolShape& s, Buffer index) {
+  Tensor<T> gx = Tensor<T>::uninitialized(Shape{s.n, s.c, s.h, s.w});
+  kernels::max_pool2d_grad(s, gy.data(), index_bytes(index), gx.raw());
+  if (Node<T>* node = record(max_pool2d_scatter_op<T>, gx, gy)) {
+    node->set_attributes(s);
+    node->save_bytes(std::move(index));
+  }
+  return gx;
+}
+
+template <class T>
+Tensor<T> max_pool2d_gather(const Tensor<T>& gx, const kernels::PoolShape& s, Buffer index) {
+  Tensor<T> y = Tensor<T>::uninitialized(Shape{s.n, s.c, s.p, s.q});
+  kernels::max_pool2d_gather(s, gx.data(), index_bytes(index), y.raw());
+  if (Node<T>* node = record(max_pool2d_gather_op<T>, y, gx)) {
+    node->set_attributes(s);
+    node->save_bytes(std::move(index));
+  }
+  return y;
+}
+
+inline kernels::PoolShape pool_shape(const Shape& x, const Pool2dOptions& o) {
+  if (x.rank() != 4) fail("max_pool2d: expects x [N,C,H,W], given ", x);
+  if (o.kernel_h < 1 || o.kernel_w < 1 || o.stride_h < 1 || o.stride_w < 1 || o.pad_h < 0 ||
+      o.pad_w < 0 || 2 * o.pad_h > o.kernel_h || 2 * o.pad_w > o.kernel_w)
+    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, ", stride ", o.stride_h, "x",
+         o.stride_w, ", padding ", o.pad_h, "x", o.pad_w,
+         "; expected kernel and stride at least 1 and padding at most half the kernel");
+  if (o.kernel_h * o.kernel_w > 255)
+    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, " has more than 255 positions");
+  if (x[2] + 2 * o.pad_h < o.kernel_h || x[3] + 2 * o.pad_w < o.kernel_w)
+    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, " does not fit x ", x, " padded by ",
+         o.pad_h, "x", o.pad_w);
+  return {.n = x[0], .c = x[1], .h = x[2], .w = x[3],
+          .p = (x[2] + 2 * o.pad_h - o.kernel_h) / o.stride_h + 1,
+          .q = (x[3] + 2 * o.pad_w - o.kernel_w) / o.stride_w + 1,
+          .kernel_h = o.kernel_h, .kernel_w = o.kernel_w,
+          .stride_h = o.stride_h, .stride_w = o.stride_w, .pad_h = o.pad_h, .pad_w = o.pad_w};
+}
+
+}  // namespace detail
+
+/// Largest value of each window: [N,C,H,W] to [N,C,P,Q], P = (H + 2 pad_h - kernel_h)/stride_h + 1.
+/// Padding never wins; of equal values the first in row order does. Saves one byte per output.
+template <class T>
+Tensor<T> max_pool2d(const Tensor<T>& x, Pool2dOptions options = {}) {
+  const kernels::PoolShape shape = detail::pool_shape(x.shape(), options);
+  Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.c, shape.p, shape.q});
+  Buffer index(static_cast<std::size_t>(y.size()));
+  kernels::max_pool2d(shape, x.data(), y.raw(), reinterpret_cast<std::uint8_t*>(index.data()));
+  if (Node<T>* node = record(detail::max_pool2d_op<T>, y, x)) {
+    node->set_attributes(shape);
+    node->save_bytes(std::move(index));
+  }
+  return y;
+}
+
+/// Mean of each channel: [N,C,H,W] to [N,C].
+template <class T>
+Tensor<T> global_avg_pool2d(const Tensor<T>& x) {
+  if (x.rank() != 4) fail("global_avg_pool2d: expects x [N,C,H,W], given ", x.shape());
+  return mean(x, {2, 3});
+}
+
+IOTSL_NAMESPACE_END
