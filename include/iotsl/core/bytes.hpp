@@ -1,0 +1,54 @@
+#pragma once
+// Numbers as little-endian bytes, the byte order of every file and message here.
+
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "iotsl/config.hpp"
+
+// Tensors are written as they lie in memory.
+static_assert(std::endian::native == std::endian::little, "iotsl needs a little-endian machine");
+
+IOTSL_NAMESPACE_BEGIN
+
+using ByteSpan = std::span<const std::uint8_t>;
+
+/// The unsigned number in the first sizeof(V) bytes at `bytes`.
+template <std::unsigned_integral V>
+V load_le(const std::uint8_t* bytes) {
+  V v = 0;
+  for (std::size_t i = 0; i < sizeof(V); ++i) v = static_cast<V>(v | (V{bytes[i]} << (8 * i)));
+  return v;
+}
+
+template <std::unsigned_integral V>
+void store_le(std::uint8_t* bytes, V v) {
+  for (std::size_t i = 0; i < sizeof(V); ++i) bytes[i] = static_cast<std::uint8_t>(v >> (8 * i));
+}
+
+template <std::unsigned_integral V>
+void append_le(std::vector<std::uint8_t>& out, V v) {
+  out.resize(out.size() + sizeof(V));
+  store_le(out.data() + out.size() - sizeof(V), v);
+}
+
+/// The characters of a text as bytes, and back.
+inline ByteSpan bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+inline std::string_view text_of(ByteSpan bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The memory of an array of numbers as bytes.
+template <class V>
+ByteSpan bytes_of(const V* values, std::size_t count) {
+  return {reinterpret_cast<const std::uint8_t*>(values), count * sizeof(V)};
+}
+
+IOTSL_NAMESPACE_END

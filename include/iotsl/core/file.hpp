@@ -1,0 +1,236 @@
+#pragma once
+// Files. Reading is bounded, writing is atomic: after a failure or a loss of power a file holds
+// either all of its old bytes or all of its new ones. Messages give the path and the system's text.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iotsl/core/bytes.hpp"
+#include "iotsl/core/error.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+inline constexpr std::uint64_t default_max_file_bytes = std::uint64_t{2} << 30;
+
+namespace detail {
+
+/// Closes a descriptor at the end of a scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+  bool ok() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+  /// 0 or -1 with errno. Linux has released the descriptor in both cases.
+  int close() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+inline IOTSL_COLD Failure file_failure(ErrorCode code, const std::string& path, const char* action,
+                                       int error) {
+  return failure(code, path, ": ", action, ": ", std::strerror(error));
+}
+
+inline int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
+  int fd;
+  do fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/// All bytes, or false with errno.
+inline bool write_all(int fd, ByteSpan bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+  return true;
+}
+
+template <class Container>
+Result<Container> read_whole(const std::string& path, std::uint64_t max_bytes) {
+  Descriptor file(open_retrying(path, O_RDONLY));
+  if (!file.ok()) return file_failure(ErrorCode::data, path, "cannot open", errno);
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0)
+    return file_failure(ErrorCode::data, path, "cannot stat", errno);
+  if (S_ISDIR(info.st_mode)) return failure(ErrorCode::data, path, ": is a folder, not a file");
+  const auto announced = static_cast<std::uint64_t>(info.st_size);
+  const auto too_large = [&](std::uint64_t size) {
+    return failure(ErrorCode::data, path, ": has at least ", size, " bytes, limit is ", max_bytes);
+  };
+  if (announced > max_bytes) return too_large(announced);
+
+  // One byte more than announced, so that the end shows without a second buffer; a file that grows
+  // meanwhile, or that announces nothing (a pipe), is read on up to the limit.
+  Container out;
+  std::size_t filled = 0;
+  out.resize(static_cast<std::size_t>(announced) + 1);
+  for (;;) {
+    if (filled == out.size()) {
+      if (filled > max_bytes) return too_large(filled);
+      out.resize(filled * 2 + 4096);
+    }
+    const ssize_t got = ::read(file.get(), out.data() + filled, out.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return file_failure(ErrorCode::data, path, "cannot read", errno);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  if (filled > max_bytes) return too_large(filled);
+  out.resize(filled);
+  return out;
+}
+
+/// "a/b" for "a/b/c", "." for "c", "/" for "/c".
+inline std::string parent_folder(const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+inline Result<void> sync_folder(const std::string& folder) {
+  Descriptor handle(open_retrying(folder, O_RDONLY | O_DIRECTORY));
+  if (!handle.ok()) return file_failure(ErrorCode::other, folder, "cannot open folder", errno);
+  // Some file systems cannot sync a folder and say EINVAL.
+  if (::fsync(handle.get()) != 0 && errno != EINVAL)
+    return file_failure(ErrorCode::other, folder, "cannot sync folder", errno);
+  return {};
+}
+
+/// Writes and syncs a new file. The caller removes it after a failure.
+inline Result<void> write_new_file(int fd, const std::string& path,
+                                   std::span<const ByteSpan> parts) {
+  Descriptor file(fd);
+  for (const ByteSpan& part : parts)
+    if (!write_all(file.get(), part))
+      return file_failure(ErrorCode::other, path, "cannot write", errno);
+  if (::fsync(file.get()) != 0) return file_failure(ErrorCode::other, path, "cannot sync", errno);
+  if (file.close() != 0) return file_failure(ErrorCode::other, path, "cannot close", errno);
+  return {};
+}
+
+}  // namespace detail
+
+/// "folder/name", without a second slash.
+inline std::string join_path(std::string_view folder, std::string_view name) {
+  std::string out(folder);
+  if (!out.empty() && out.back() != '/') out.push_back('/');
+  return out.append(name);
+}
+
+/// Whether a file (not a folder) can be found there.
+inline bool file_exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+inline bool folder_exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/// Size in bytes.
+inline Result<std::uint64_t> file_size(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0)
+    return detail::file_failure(ErrorCode::data, path, "cannot stat", errno);
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+/// Makes a folder and the folders above it; no error where it exists.
+inline Result<void> create_folders(const std::string& path) {
+  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string folder = path.substr(0, end);
+    if (::mkdir(folder.c_str(), 0777) != 0) {
+      const int error = errno;
+      // EROFS and EACCES are also the answers for a folder that exists on a protected path.
+      if (!folder_exists(folder))
+        return detail::file_failure(ErrorCode::other, folder, "cannot make folder", error);
+    }
+    if (end == std::string::npos) return {};
+  }
+}
+
+/// The whole file; a failure where it has more than `max_bytes`.
+inline Result<std::vector<std::uint8_t>> read_file(
+    const std::string& path, std::uint64_t max_bytes = default_max_file_bytes) {
+  return detail::read_whole<std::vector<std::uint8_t>>(path, max_bytes);
+}
+
+inline Result<std::string> read_text_file(const std::string& path,
+                                          std::uint64_t max_bytes = std::uint64_t{64} << 20) {
+  return detail::read_whole<std::string>(path, max_bytes);
+}
+
+/// Replaces or makes the file at `path`: free space is checked, the parts go one after another into
+/// a temporary file beside it, which is synced and renamed, and the folder is synced. After a
+/// failure the old file is untouched and the temporary one removed. A failed sync is final, never
+/// retried: the kernel may have dropped the pages.
+inline Result<void> write_file_atomic(const std::string& path, std::span<const ByteSpan> parts) {
+  const std::string folder = detail::parent_folder(path);
+  std::uint64_t size = 0;
+  for (const ByteSpan& part : parts) size += part.size();
+  struct statvfs space {};
+  if (::statvfs(folder.c_str(), &space) != 0)
+    return detail::file_failure(ErrorCode::other, folder, "cannot stat folder", errno);
+  const std::uint64_t free_bytes =
+      static_cast<std::uint64_t>(space.f_bavail) * static_cast<std::uint64_t>(space.f_frsize);
+  if (space.f_blocks != 0 && free_bytes < size)
+    return failure(ErrorCode::other, path, ": needs ", size, " bytes, the disk has ", free_bytes,
+                   " free");
+
+  // A temporary file of a process that died may be in the way under the same number.
+  std::string temporary;
+  int fd = -1;
+  for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
+    temporary = concat(path, ".tmp.", static_cast<long>(::getpid()), ".", attempt);
+    fd = detail::open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (fd < 0 && errno != EEXIST) break;
+  }
+  if (fd < 0) return detail::file_failure(ErrorCode::other, temporary, "cannot create", errno);
+  if (auto written = detail::write_new_file(fd, temporary, parts); !written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return detail::file_failure(ErrorCode::other, path, "cannot rename the new file to it", error);
+  }
+  return detail::sync_folder(folder);
+}
+
+inline Result<void> write_file_atomic(const std::string& path, ByteSpan bytes) {
+  return write_file_atomic(path, std::span<const ByteSpan>(&bytes, 1));
+}
+inline Result<void> write_file_atomic(const std::string& path, std::string_view text) {
+  return write_file_atomic(path, bytes_of(text));
+}
+
+/// Appends to a file, which is made where it does not exist; not synced. For line logs.
+inline Result<void> append_file(const std::string& path, std::string_view text) {
+  detail::Descriptor file(detail::open_retrying(path, O_WRONLY | O_CREAT | O_APPEND, 0666));
+  if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
+  if (!detail::write_all(file.get(), bytes_of(text)))
+    return detail::file_failure(ErrorCode::other, path, "cannot write", errno);
+  if (file.close() != 0) return detail::file_failure(ErrorCode::other, path, "cannot close", errno);
+  return {};
+}
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,231 @@
+#pragma once
+// Hashes: SHA-256 names files and states, CRC-32C guards frames and sections, XXH64 guards bulk
+// transfers, where SHA-256 would cost a tenth of a training step.
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "iotsl/core/bytes.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace detail {
+inline constexpr std::array<std::uint32_t, 64> sha256_constants = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+}  // namespace detail
+
+using Sha256Digest = std::array<std::uint8_t, 32>;
+
+/// SHA-256 (FIPS 180-4) of bytes that arrive in pieces.
+class Sha256 {
+ public:
+  Sha256& update(ByteSpan bytes) {
+    length_ += bytes.size();
+    while (!bytes.empty()) {
+      if (filled_ == 0 && bytes.size() >= 64) {
+        compress(bytes.data());
+        bytes = bytes.subspan(64);
+        continue;
+      }
+      const std::size_t take = std::min(bytes.size(), 64 - filled_);
+      std::memcpy(block_.data() + filled_, bytes.data(), take);
+      filled_ += take;
+      bytes = bytes.subspan(take);
+      if (filled_ == 64) {
+        compress(block_.data());
+        filled_ = 0;
+      }
+    }
+    return *this;
+  }
+  Sha256& update(std::string_view text) { return update(bytes_of(text)); }
+
+  /// The digest of everything so far. The object is used up.
+  Sha256Digest digest() {
+    const std::uint64_t bits = length_ * 8;
+    std::array<std::uint8_t, 72> tail{0x80};
+    const std::size_t padding = (filled_ < 56 ? 56 : 120) - filled_;
+    for (std::size_t i = 0; i < 8; ++i)
+      tail[padding + i] = static_cast<std::uint8_t>(bits >> (56 - 8 * i));
+    update(ByteSpan(tail.data(), padding + 8));
+    Sha256Digest out{};
+    for (std::size_t i = 0; i < 32; ++i)
+      out[i] = static_cast<std::uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
+    return out;
+  }
+
+ private:
+  void compress(const std::uint8_t* block) {
+    std::array<std::uint32_t, 64> w;
+    for (std::size_t i = 0; i < 16; ++i)
+      w[i] = (std::uint32_t{block[4 * i]} << 24) | (std::uint32_t{block[4 * i + 1]} << 16) |
+             (std::uint32_t{block[4 * i + 2]} << 8) | block[4 * i + 3];
+    for (std::size_t i = 16; i < 64; ++i) {
+      const std::uint32_t a = w[i - 15];
+      const std::uint32_t b = w[i - 2];
+      w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ (a >> 3)) + w[i - 7] +
+             (std::rotr(b, 17) ^ std::rotr(b, 19) ^ (b >> 10));
+    }
+    auto [a, b, c, d, e, f, g, h] = state_;
+    for (std::size_t i = 0; i < 64; ++i) {
+      const std::uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
+                               ((e & f) ^ (~e & g)) + detail::sha256_constants[i] + w[i];
+      const std::uint32_t t2 =
+          (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      h = g;
+      g = f;
+      f = e;
+      e = d + t1;
+      d = c;
+      c = b;
+      b = a;
+      a = t1 + t2;
+    }
+    const std::array<std::uint32_t, 8> delta{a, b, c, d, e, f, g, h};
+    for (std::size_t i = 0; i < 8; ++i) state_[i] += delta[i];
+  }
+
+  std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::array<std::uint8_t, 64> block_{};
+  std::size_t filled_ = 0;
+  std::uint64_t length_ = 0;
+};
+
+/// Lower-case hexadecimal text of bytes.
+inline std::string to_hex(ByteSpan bytes) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (std::uint8_t b : bytes) {
+    out.push_back(digits[b >> 4]);
+    out.push_back(digits[b & 15]);
+  }
+  return out;
+}
+
+inline Sha256Digest sha256(ByteSpan bytes) { return Sha256().update(bytes).digest(); }
+/// The 64 hexadecimal digits of SHA-256.
+inline std::string sha256_hex(ByteSpan bytes) { return to_hex(sha256(bytes)); }
+inline std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_of(text)); }
+
+namespace detail {
+/// Tables for eight bytes at a time (Kounavis and Berry 2005): row r advances a byte by r more.
+consteval std::array<std::array<std::uint32_t, 256>, 8> make_crc32c_tables() {
+  std::array<std::array<std::uint32_t, 256>, 8> tables{};
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0u);
+    tables[0][byte] = crc;
+  }
+  for (std::size_t row = 1; row < 8; ++row)
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const std::uint32_t crc = tables[row - 1][byte];
+      tables[row][byte] = (crc >> 8) ^ tables[0][crc & 255];
+    }
+  return tables;
+}
+inline constexpr auto crc32c_tables = make_crc32c_tables();
+}  // namespace detail
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4). `crc` is the value of the bytes before these, so
+/// that crc32c(b, crc32c(a)) is the value of a and b together.
+inline std::uint32_t crc32c(ByteSpan bytes, std::uint32_t crc = 0) {
+  const auto& t = detail::crc32c_tables;
+  crc = ~crc;
+  while (bytes.size() >= 8) {
+    const std::uint32_t low = load_le<std::uint32_t>(bytes.data()) ^ crc;
+    const std::uint32_t high = load_le<std::uint32_t>(bytes.data() + 4);
+    crc = t[7][low & 255] ^ t[6][(low >> 8) & 255] ^ t[5][(low >> 16) & 255] ^ t[4][low >> 24] ^
+          t[3][high & 255] ^ t[2][(high >> 8) & 255] ^ t[1][(high >> 16) & 255] ^ t[0][high >> 24];
+    bytes = bytes.subspan(8);
+  }
+  for (std::uint8_t b : bytes) crc = (crc >> 8) ^ t[0][(crc ^ b) & 255];
+  return ~crc;
+}
+
+/// XXH64 (xxHash specification 0.1.1) of bytes that arrive in pieces. Not for adversaries.
+class XxHash64 {
+ public:
+  explicit XxHash64(std::uint64_t seed = 0)
+      : seed_(seed), lanes_{seed + p1 + p2, seed + p2, seed, seed - p1} {}
+
+  XxHash64& update(ByteSpan bytes) {
+    length_ += bytes.size();
+    while (!bytes.empty()) {
+      if (filled_ == 0 && bytes.size() >= 32) {
+        stripe(bytes.data());
+        bytes = bytes.subspan(32);
+        continue;
+      }
+      const std::size_t take = std::min(bytes.size(), 32 - filled_);
+      std::memcpy(rest_.data() + filled_, bytes.data(), take);
+      filled_ += take;
+      bytes = bytes.subspan(take);
+      if (filled_ == 32) {
+        stripe(rest_.data());
+        filled_ = 0;
+      }
+    }
+    return *this;
+  }
+
+  std::uint64_t digest() const {
+    std::uint64_t hash = seed_ + p5;
+    if (length_ >= 32) {
+      hash = std::rotl(lanes_[0], 1) + std::rotl(lanes_[1], 7) + std::rotl(lanes_[2], 12) +
+             std::rotl(lanes_[3], 18);
+      for (std::uint64_t lane : lanes_) hash = (hash ^ round(0, lane)) * p1 + p4;
+    }
+    hash += length_;
+    const std::uint8_t* at = rest_.data();
+    std::size_t left = filled_;
+    for (; left >= 8; left -= 8, at += 8)
+      hash = std::rotl(hash ^ round(0, load_le<std::uint64_t>(at)), 27) * p1 + p4;
+    if (left >= 4) {
+      hash = std::rotl(hash ^ (load_le<std::uint32_t>(at) * p1), 23) * p2 + p3;
+      left -= 4;
+      at += 4;
+    }
+    for (; left > 0; --left, ++at) hash = std::rotl(hash ^ (*at * p5), 11) * p1;
+    hash = (hash ^ (hash >> 33)) * p2;
+    hash = (hash ^ (hash >> 29)) * p3;
+    return hash ^ (hash >> 32);
+  }
+
+ private:
+  static constexpr std::uint64_t p1 = 0x9E3779B185EBCA87;
+  static constexpr std::uint64_t p2 = 0xC2B2AE3D27D4EB4F;
+  static constexpr std::uint64_t p3 = 0x165667B19E3779F9;
+  static constexpr std::uint64_t p4 = 0x85EBCA77C2B2AE63;
+  static constexpr std::uint64_t p5 = 0x27D4EB2F165667C5;
+
+  static std::uint64_t round(std::uint64_t lane, std::uint64_t input) {
+    return std::rotl(lane + input * p2, 31) * p1;
+  }
+  void stripe(const std::uint8_t* bytes) {
+    for (std::size_t i = 0; i < 4; ++i)
+      lanes_[i] = round(lanes_[i], load_le<std::uint64_t>(bytes + 8 * i));
+  }
+
+  std::uint64_t seed_;
+  std::array<std::uint64_t, 4> lanes_;
+  std::array<std::uint8_t, 32> rest_{};
+  std::size_t filled_ = 0;
+  std::uint64_t length_ = 0;
+};
+
+inline std::uint64_t xxh64(ByteSpan bytes, std::uint64_t seed = 0) {
+  return XxHash64(seed).update(bytes).digest();
+}
+
+IOTSL_NAMESPACE_END
