@@ -1,0 +1,8 @@
+#pragma once
+// The transcendental functions on vectors, for the kernels of other families.
+
+#include "iotsl/config.hpp"
+#include "iotsl/simd/vec.hpp"
+
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/math-inl.hpp"
+#include "iotsl/simd/foreach_target.hpp"
