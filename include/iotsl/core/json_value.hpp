@@ -17,7 +17,16 @@
 IOTSL_NAMESPACE_BEGIN
 
 class Json;
-struct JsonMember;
+/// One member of an object. A template only because Json, which it holds, holds it in turn.
+template <class Value>
+struct BasicJsonMember {
+  std::string key;
+  Value value;
+  friend bool operator==(const BasicJsonMember& a, const BasicJsonMember& b) {
+    return a.key == b.key && a.value == b.value;
+  }
+};
+using JsonMember = BasicJsonMember<Json>;
 using JsonArray = std::vector<Json>;
 /// Members in the order in which they were inserted or read.
 using JsonObject = std::vector<JsonMember>;
@@ -119,14 +128,6 @@ class Json {
 
   std::variant<std::monostate, bool, std::int64_t, double, std::string, JsonArray, JsonObject>
       value_;
-};
-
-struct JsonMember {
-  std::string key;
-  Json value;
-  friend bool operator==(const JsonMember& a, const JsonMember& b) {
-    return a.key == b.key && a.value == b.value;
-  }
 };
 
 inline Json::Json(JsonArray v) : value_(std::in_place_type<JsonArray>, std::move(v)) {}
