@@ -19,3 +19,22 @@ install_missing() {
 }
 
 build_packages=(g++ make cmake libasio-dev libcli11-dev nlohmann-json3-dev libstb-dev zlib1g-dev)
+
+# fetch_for ARCHITECTURE FOLDER PACKAGE...: unpacks packages of another architecture into FOLDER, with
+# package lists of their own, so that the system stays as it is. Needs no root.
+fetch_for() {
+  local architecture=$1 folder=$2 state
+  shift 2
+  [ -e "$folder/.complete" ] && return 0
+  mkdir -p "$folder"
+  state=$(cd "$folder" && pwd)/.apt
+  mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+  local apt=(apt-get -q -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture"
+    -o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache" -o Dir::State::status=/dev/null
+    -o Dir::Etc::sourcelist=/dev/null -o APT::Sandbox::User=)
+  "${apt[@]}" update && (cd "$state" && "${apt[@]}" download "$@") || return 1
+  local file
+  for file in "$state"/*.deb; do dpkg-deb -x "$file" "$folder" || return 1; done
+  rm -rf "$state"
+  touch "$folder/.complete"
+}

@@ -20,7 +20,8 @@ options_of() {
     asan) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;data;net;split' ;;
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
-      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;models;golden' ;;
+      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;models;golden' \
+      "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
   esac
 }
 
@@ -50,6 +51,10 @@ run_stage() {
   local stage=$1 log=$logs/$1-test.log begin counts p f s
   # shellcheck disable=SC2046
   install_missing $(packages_of "$stage") || return 1
+  if [ "$stage" = aarch64 ]; then
+    timed "aarch64 benchmark library" fetch_for arm64 build/aarch64-packages libbenchmark-dev libbenchmark1debian ||
+      { echo "  benches for aarch64 left out"; skipped=$((skipped + 1)); }
+  fi
   # shellcheck disable=SC2046
   timed "$stage configure" cmake --preset "$stage" $(options_of "$stage") &&
     timed "$stage build" cmake --build --preset "$stage" --parallel "$jobs" || return 1
