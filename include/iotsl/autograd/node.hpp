@@ -113,9 +113,9 @@ class Node : public detail::NodeBase {
   }
   template <class A>
   A attributes() const {
-    A out;
-    std::memcpy(&out, attributes_, sizeof(A));
-    return out;
+    std::array<std::byte, sizeof(A)> bytes;
+    std::memcpy(bytes.data(), attributes_, sizeof(A));
+    return std::bit_cast<A>(bytes);
   }
 
   // --- for the walk (autograd/grad.hpp) ---
