@@ -1,0 +1,69 @@
+#pragma once
+// The classifiers by name, and where they can be cut.
+
+#include "iotsl/models/vanilla5.hpp"
+#include "iotsl/models/vgg16.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+inline constexpr const char* model_names[] = {"vgg16bn-compact", "vgg16bn-paper", "vanilla5"};
+
+/// Checks a description; the failure names what was given and what can be had.
+inline Result<void> check_model(const ModelSpec& spec) {
+  bool known = false;
+  std::string names;
+  for (const char* name : model_names) {
+    known = known || spec.name == name;
+    names += names.empty() ? name : concat(", ", name);
+  }
+  if (!known)
+    return failure(ErrorCode::usage, "unknown model '", spec.name, "'; expected one of ", names);
+  if (spec.width < 2 || spec.width > 1024)
+    return failure(ErrorCode::usage, "width ", spec.width, "; expected 2 to 1024");
+  if (spec.in_channels < 1 || spec.classes < 2)
+    return failure(ErrorCode::usage, spec.name, ": ", spec.in_channels, " input channels and ",
+                   spec.classes, " classes; expected at least 1 and 2");
+  const Index least = spec.name == "vanilla5" ? 4 : 8;
+  if (spec.height < least || spec.width_px < least || spec.height > 1024 || spec.width_px > 1024)
+    return failure(ErrorCode::usage, spec.name, ": images of ", spec.height, "x", spec.width_px,
+                   "; expected ", least, " to 1024");
+  return {};
+}
+
+/// The model without initial weights (call initialize). Raises an Error where check_model fails.
+template <class T>
+Sequential<T> build_model(const ModelSpec& spec) {
+  if (const Result<void> checked = check_model(spec); !checked) fail(checked.failure().message);
+  if (spec.name == "vanilla5") return vanilla5<T>(spec);
+  return spec.name == "vgg16bn-paper" ? vgg16bn_paper<T>(spec) : vgg16bn_compact<T>(spec);
+}
+
+/// One batch of one sample of the model's input.
+inline Shape sample_shape(const ModelSpec& spec) {
+  return Shape{1, spec.in_channels, spec.height, spec.width_px};
+}
+
+/// Number of layers in the front for a cut after the layer of that name or index (from 0). Empty
+/// means after the first pool of the VGG nets and after the second of vanilla5.
+template <class T>
+Result<std::size_t> find_cut(const Sequential<T>& model, const ModelSpec& spec,
+                             std::string_view cut) {
+  if (cut.empty()) cut = spec.name == "vanilla5" ? "features.5" : "features.6";
+  std::size_t place = model.size();
+  for (std::size_t i = 0; i < model.size(); ++i)
+    if (model[i].name == cut) place = i;
+  bool number = cut.size() <= 4;
+  std::size_t index = 0;
+  for (char c : cut) {
+    number = number && c >= '0' && c <= '9';
+    index = index * 10 + static_cast<std::size_t>(c - '0');
+  }
+  if (number) place = index;
+  if (place + 1 >= model.size())
+    return failure(ErrorCode::usage, "cut '", cut, "' of ", spec.name,
+                   "; expected a layer's name (", model[0].name, " to ",
+                   model[model.size() - 2].name, ") or an index from 0 to ", model.size() - 2);
+  return place + 1;
+}
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,27 @@
+#pragma once
+// What describes a classifier.
+
+#include <string>
+
+#include "iotsl/nn/sequential.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// A classifier by name, with its base width (64 is the published size) and its input.
+struct ModelSpec {
+  std::string name = "vgg16bn-compact";
+  Index width = 64;
+  Index in_channels = 1;
+  Index height = 28, width_px = 28;
+  Index classes = 10;
+};
+
+namespace detail {
+/// `channels` of the published net at another base width.
+inline Index scaled(const ModelSpec& spec, Index channels) {
+  const Index out = channels * spec.width / 64;
+  return out < 1 ? 1 : out;
+}
+}  // namespace detail
+
+IOTSL_NAMESPACE_END

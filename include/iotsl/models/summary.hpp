@@ -1,0 +1,44 @@
+#pragma once
+// What a model costs, per layer and per side of the cut.
+
+#include "iotsl/models/model.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+struct LayerSummary {
+  std::string name;
+  const char* type;
+  Shape output;
+  LayerCost cost;
+};
+
+/// Costs for one sample, counted as the paper does (see LayerCost).
+struct ModelSummary {
+  std::vector<LayerSummary> layers;
+  std::size_t front_layers = 0;
+  LayerCost total, front, back;
+  Index smashed_values = 0;  ///< F: values that leave the front per sample
+};
+
+/// Summary of `model` cut after its first `front_layers` layers.
+template <class T>
+ModelSummary summarize(const Sequential<T>& model, const ModelSpec& spec,
+                       std::size_t front_layers) {
+  ModelSummary out;
+  out.front_layers = front_layers;
+  Shape shape = sample_shape(spec);
+  for (std::size_t i = 0; i < model.size(); ++i) {
+    const LayerCost cost = model[i].cost(shape);
+    shape = model[i].output_shape(shape);
+    out.layers.push_back({model[i].name, model[i].type(), shape, cost});
+    for (LayerCost* sum : {&out.total, i < front_layers ? &out.front : &out.back}) {
+      sum->parameters += cost.parameters;
+      sum->operations += cost.operations;
+      sum->activation_bytes += cost.activation_bytes;
+    }
+    if (i + 1 == front_layers) out.smashed_values = shape.elements();
+  }
+  return out;
+}
+
+IOTSL_NAMESPACE_END

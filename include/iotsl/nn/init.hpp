@@ -1,0 +1,31 @@
+#pragma once
+// Initial weights, a function of (seed, tensor number) alone.
+
+#include <cmath>
+
+#include "iotsl/core/random.hpp"
+#include "iotsl/core/tensor.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// Fills `tensor` with N(0, deviation^2). `tensor_number` is its place in the whole model, so that a
+/// cut changes no value.
+template <class T>
+void fill_normal(Tensor<T>& tensor, double deviation, std::uint64_t seed,
+                 std::uint32_t tensor_number) {
+  const Random random(seed, Stream::initial_weights, tensor_number);
+  T* values = tensor.mutable_data();
+  for (Index i = 0; i < tensor.size(); ++i)
+    values[i] = static_cast<T>(deviation * random.normal(static_cast<std::uint64_t>(i)));
+}
+
+/// Kaiming normal with fan-out (He et al. 2015), gain of ReLU: weight [K,C,R,S] gets deviation
+/// sqrt(2 / (K R S)).
+template <class T>
+void kaiming_normal_fan_out(Tensor<T>& weight, std::uint64_t seed, std::uint32_t tensor_number) {
+  const Shape& s = weight.shape();
+  const double fan_out = static_cast<double>(s[0] * s[2] * s[3]);
+  fill_normal(weight, std::sqrt(2.0 / fan_out), seed, tensor_number);
+}
+
+IOTSL_NAMESPACE_END

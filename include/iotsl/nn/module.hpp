@@ -1,0 +1,66 @@
+#pragma once
+// What modules have in common: named state, the cost they report, and how they are run.
+
+#include <string>
+#include <vector>
+
+#include "iotsl/core/random.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
+#include "iotsl/ops/loss.hpp"
+#include "iotsl/ops/matmul.hpp"
+#include "iotsl/ops/norm.hpp"
+#include "iotsl/ops/pool.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// A tensor with its full name, such as `features.0.weight`.
+template <class T>
+struct NamedTensor {
+  std::string name;
+  Tensor<T> tensor;
+};
+
+/// An integer that several handles share, such as the number of batches that a layer has seen.
+class Counter {
+ public:
+  Counter() : buffer_(sizeof(std::int64_t)) { set(0); }
+  std::int64_t value() const { return *at(); }
+  void set(std::int64_t value) { *at() = value; }
+
+ private:
+  std::int64_t* at() const { return reinterpret_cast<std::int64_t*>(buffer_.data()); }
+  Buffer buffer_;
+};
+
+struct NamedCounter {
+  std::string name;
+  Counter counter;
+};
+
+/// What a layer costs for one sample, counted as the paper does (section V-C): a convolution is its
+/// multiply-adds and bias, batch norm 2 per output, ReLU 1 per output, a pool 1 per input, a linear
+/// layer its multiply-adds, dropout nothing; activations are 4 bytes per output.
+struct LayerCost {
+  Index parameters = 0;
+  Index operations = 0;
+  Index activation_bytes = 0;
+};
+
+/// How a forward pass runs. The numbers of a dropout layer are a function of seed, layer and step.
+struct ForwardMode {
+  bool training = false;
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+};
+
+namespace detail {
+inline Index elements_per_sample(const Shape& shape) {
+  Index n = 1;
+  for (int d = 1; d < shape.rank(); ++d) n *= shape[d];
+  return n;
+}
+inline Index activation_bytes(const Shape& output) { return 4 * elements_per_sample(output); }
+}  // namespace detail
+
+IOTSL_NAMESPACE_END

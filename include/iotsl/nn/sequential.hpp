@@ -1,0 +1,114 @@
+#pragma once
+// A chain of named layers. Names are given once and do not change with a cut.
+
+#include <variant>
+
+#include "iotsl/nn/layers.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+template <class T>
+using AnyLayer = std::variant<Conv2d<T>, BatchNorm2d<T>, Relu<T>, MaxPool2d<T>, GlobalAvgPool2d<T>,
+                              Flatten<T>, Dropout<T>, Linear<T>>;
+
+template <class T>
+struct NamedLayer {
+  std::string name;  ///< as in torchvision: `features.0`
+  AnyLayer<T> layer;
+
+  const char* type() const {
+    return std::visit([](const auto& l) { return l.type; }, layer);
+  }
+  Shape output_shape(const Shape& x) const {
+    return std::visit([&](const auto& l) { return l.output_shape(x); }, layer);
+  }
+  LayerCost cost(const Shape& x) const {
+    return std::visit([&](const auto& l) { return l.cost(x); }, layer);
+  }
+};
+
+template <class T>
+class Sequential {
+ public:
+  Sequential() = default;
+
+  template <class L>
+  void add(std::string name, L layer) {
+    layers_.push_back({std::move(name), AnyLayer<T>(std::move(layer))});
+  }
+
+  std::size_t size() const { return layers_.size(); }
+  const NamedLayer<T>& operator[](std::size_t i) const { return layers_[i]; }
+  const std::vector<NamedLayer<T>>& layers() const { return layers_; }
+
+  /// Initial weights, a function of the seed and each layer's place; call it on the whole model.
+  void initialize(std::uint64_t seed) {
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      std::visit([&](auto& l) { l.initialize(seed, static_cast<std::uint32_t>(i)); },
+                 layers_[i].layer);
+  }
+
+  /// Runs all layers. Intermediate values that nobody else holds are overwritten where possible.
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
+    for (NamedLayer<T>& named : layers_)
+      x = std::visit([&](auto& l) { return l.forward(std::move(x), mode); }, named.layer);
+    return x;
+  }
+  /// Runs all layers in the mode of train() or eval(), without numbers for dropout's step.
+  Tensor<T> forward(Tensor<T> x) { return forward(std::move(x), ForwardMode{.training = training_}); }
+  void train() { training_ = true; }
+  void eval() { training_ = false; }
+
+  /// Layers [begin, end) of this chain; they share their parameters with it.
+  Sequential slice(std::size_t begin, std::size_t end) const {
+    if (begin > end || end > size())
+      fail("sequential: layers [", begin, ", ", end, ") of ", size());
+    Sequential part;
+    part.training_ = training_;
+    part.layers_.assign(layers_.begin() + static_cast<std::ptrdiff_t>(begin),
+                        layers_.begin() + static_cast<std::ptrdiff_t>(end));
+    return part;
+  }
+  /// This chain followed by another; the parameters are shared.
+  Sequential join(const Sequential& next) const {
+    Sequential out = *this;
+    out.layers_.insert(out.layers_.end(), next.layers_.begin(), next.layers_.end());
+    return out;
+  }
+
+  Shape output_shape(Shape x) const {
+    for (const NamedLayer<T>& named : layers_) x = named.output_shape(x);
+    return x;
+  }
+
+  /// What the optimiser trains, in order.
+  std::vector<NamedTensor<T>> parameters() const { return collect().parameters; }
+  /// What travels with the parameters: running statistics.
+  std::vector<NamedTensor<T>> buffers() const { return collect().buffers; }
+  std::vector<NamedCounter> counters() const { return collect().counters; }
+
+ private:
+  struct Collector {
+    std::string prefix;
+    std::vector<NamedTensor<T>> parameters, buffers;
+    std::vector<NamedCounter> counters;
+
+    void parameter(const char* name, Tensor<T>& t) { parameters.push_back({prefix + name, t}); }
+    void buffer(const char* name, Tensor<T>& t) { buffers.push_back({prefix + name, t}); }
+    void counter(const char* name, Counter& c) { counters.push_back({prefix + name, c}); }
+  };
+  Collector collect() const {
+    Collector all;
+    for (const NamedLayer<T>& named : layers_) {
+      all.prefix = named.name + ".";
+      AnyLayer<T> shared = named.layer;
+      std::visit([&](auto& l) { l.visit_state(all); }, shared);
+    }
+    return all;
+  }
+
+  std::vector<NamedLayer<T>> layers_;
+  bool training_ = true;
+};
+
+IOTSL_NAMESPACE_END

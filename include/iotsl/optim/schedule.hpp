@@ -1,0 +1,44 @@
+#pragma once
+// Learning-rate schedules: a factor as a function of progress.
+
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+#include "iotsl/core/error.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+enum class Schedule { constant, linear, cosine };
+
+inline const char* to_string(Schedule schedule) {
+  switch (schedule) {
+    case Schedule::constant: return "constant";
+    case Schedule::linear: return "linear";
+    case Schedule::cosine: return "cosine";
+  }
+  return "";
+}
+
+inline Result<Schedule> parse_schedule(std::string_view text) {
+  for (Schedule s : {Schedule::constant, Schedule::linear, Schedule::cosine})
+    if (text == to_string(s)) return s;
+  return failure(ErrorCode::usage, "learning-rate schedule '", text,
+                 "'; expected constant, linear or cosine");
+}
+
+/// Learning rate at `step` of `total` steps: constant; linear from `rate` to 0; or
+/// rate (1 + cos(pi step / total)) / 2. Steps past the end keep the last value.
+inline double learning_rate(Schedule schedule, double rate, std::int64_t step, std::int64_t total) {
+  if (total < 1) fail("learning_rate: ", total, " steps in total; expected at least 1");
+  const double progress =
+      step >= total ? 1.0 : static_cast<double>(step) / static_cast<double>(total);
+  switch (schedule) {
+    case Schedule::constant: return rate;
+    case Schedule::linear: return rate * (1.0 - progress);
+    case Schedule::cosine: return rate * 0.5 * (1.0 + std::cos(3.141592653589793 * progress));
+  }
+  return rate;
+}
+
+IOTSL_NAMESPACE_END
