@@ -18,6 +18,7 @@ struct Mask {
   __m256 v;
 };
 inline constexpr Index lanes = 8;
+inline constexpr int registers = 16;
 
 IOTSL_INLINE Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }

@@ -21,6 +21,11 @@ struct Mask {
   uint32x4_t v;
 };
 inline constexpr Index lanes = 4;
+#if defined(__aarch64__)
+inline constexpr int registers = 32;
+#else
+inline constexpr int registers = 16;
+#endif
 
 IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { vst1q_f32(p, a.v); }

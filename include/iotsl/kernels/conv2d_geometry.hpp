@@ -1,0 +1,127 @@
+#pragma once
+// Which input pixel meets which output pixel under which kernel tap. Convolution and its input
+// gradient differ only in this map, so both run on the same driver (conv2d_correlate.hpp).
+
+#include <cstdint>
+
+#include "iotsl/core/memory.hpp"
+#include "iotsl/kernels/types.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+/// For one axis: the input position of every (output position, tap), or -1 outside the input.
+class AxisMap {
+ public:
+  enum class Kind {
+    forward,  ///< input position = out * stride + tap * dilation - pad
+    adjoint   ///< the same map read backwards: `out` positions are those of x
+  };
+
+  AxisMap(Kind kind, Index out, Index taps, Index in, Index stride, Index pad, Index dilation)
+      : out_(out),
+        taps_(taps),
+        table_(static_cast<std::size_t>(out * taps) * sizeof(std::int32_t)) {
+    std::int32_t* entry = table_.as<std::int32_t>();
+    for (Index o = 0; o < out; ++o)
+      for (Index t = 0; t < taps; ++t) {
+        Index i = o * stride + t * dilation - pad;
+        bool valid = true;
+        if (kind == Kind::adjoint) {
+          const Index scaled = o + pad - t * dilation;
+          valid = scaled % stride == 0;
+          i = scaled / stride;
+        }
+        *entry++ = static_cast<std::int32_t>(valid && i >= 0 && i < in ? i : -1);
+      }
+  }
+  /// Every output position meets the input position of the same number.
+  explicit AxisMap(Index size) : AxisMap(Kind::forward, size, 1, size, 1, 0, 1) {}
+
+  Index operator()(Index out, Index tap) const {
+    return table_.as<std::int32_t>()[out * taps_ + tap];
+  }
+  Index out() const { return out_; }
+  Index taps() const { return taps_; }
+
+  /// Pairs (output position, tap) inside the input.
+  Index valid() const {
+    Index count = 0;
+    for (Index o = 0; o < out_; ++o)
+      for (Index t = 0; t < taps_; ++t) count += (*this)(o, t) >= 0;
+    return count;
+  }
+  bool tap_used(Index tap) const {
+    for (Index o = 0; o < out_; ++o)
+      if ((*this)(o, tap) >= 0) return true;
+    return false;
+  }
+  /// First and one past the last input position that the outputs [begin, end) need.
+  void input_range(Index begin, Index end, Index& first, Index& last) const {
+    first = 0;
+    last = 0;
+    for (Index o = begin; o < end; ++o)
+      for (Index t = 0; t < taps_; ++t) {
+        const Index i = (*this)(o, t);
+        if (i < 0) continue;
+        if (last == 0 || i < first) first = i;
+        if (i + 1 > last) last = i + 1;
+      }
+  }
+
+ private:
+  Index out_, taps_;
+  Scratch table_;
+};
+
+/// Rows of patches, for the few channels of a first layer, where one tap is too short a sum:
+/// patch[pixel][c*R*S + r*S + s] for the output rows of one image.
+struct Im2col {
+  const AxisMap* row;
+  const AxisMap* col;
+  Index c, h, w;
+
+  Index depth() const { return c * row->taps() * col->taps(); }
+
+  void gather(const float* x, Index image, Index first_row, Index last_row, float* patch,
+              Index stride) const {
+    const Index out_w = col->out();
+    Index at = 0;
+    for (Index ch = 0; ch < c; ++ch) {
+      const float* plane = x + (image * c + ch) * h * w;
+      for (Index r = 0; r < row->taps(); ++r)
+        for (Index s = 0; s < col->taps(); ++s, ++at)
+          for (Index p = first_row; p < last_row; ++p) {
+            const Index from = (*row)(p, r);
+            float* dst = patch + (p - first_row) * out_w * stride + at;
+            for (Index q = 0; q < out_w; ++q) {
+              const Index to = (*col)(q, s);
+              dst[q * stride] = from >= 0 && to >= 0 ? plane[from * w + to] : 0.0F;
+            }
+          }
+    }
+  }
+
+  /// The adjoint: adds column planes [c*R*S][P*Q] of one image into gx[c][h][w].
+  void scatter(const float* planes, float* gx) const {
+    const Index out_h = row->out(), out_w = col->out();
+    for (Index ch = 0; ch < c; ++ch) {
+      float* plane = gx + ch * h * w;
+      for (Index r = 0; r < row->taps(); ++r)
+        for (Index s = 0; s < col->taps(); ++s, planes += out_h * out_w)
+          for (Index p = 0; p < out_h; ++p) {
+            const Index from = (*row)(p, r);
+            if (from < 0) continue;
+            for (Index q = 0; q < out_w; ++q) {
+              const Index to = (*col)(q, s);
+              if (to >= 0) plane[from * w + to] += planes[p * out_w + q];
+            }
+          }
+    }
+  }
+};
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,44 @@
+#pragma once
+// The tile that gemm and convolution are made of: a block of tile_rows x tile_cols accumulators
+// that stay in registers while a loop over the depth adds outer products to them.
+
+#include "iotsl/core/shape.hpp"
+#include "iotsl/simd/vec.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+/// Size of a tile, and copies into the layouts it reads.
+struct TileTable {
+  Index cols;  ///< outputs per tile row: the width of a packed panel
+  /// dst[j][i] = src[i][j] for i < rows, j < cols; strides in floats.
+  void (*transpose)(Index rows, Index cols, const float* src, Index src_stride, float* dst,
+                    Index dst_stride);
+};
+
+/// Rows of a tile: 6, or 4 where that wastes less of the last rows.
+inline constexpr Index tile_rows = 6;
+
+/// Rows of the next tile when `left` rows are left: every even number of at least 4 is made of
+/// sixes and fours, so at most one row is computed in vain (three if fewer than 4 are left).
+constexpr Index next_tile_rows(Index left) {
+  return left <= 4 || left == 7 || left == 8 ? 4 : tile_rows;
+}
+
+constexpr Index round_up(Index value, Index step) { return (value + step - 1) / step * step; }
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END
+
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm_tile-inl.hpp"
+#include "iotsl/simd/foreach_target.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+inline const TileTable& tile_table() { return IOTSL_TARGET_TABLE(tile_table); }
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END
