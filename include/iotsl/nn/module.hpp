@@ -25,11 +25,11 @@ struct NamedTensor {
 class Counter {
  public:
   Counter() : buffer_(sizeof(std::int64_t)) { set(0); }
-  std::int64_t value() const { return *at(); }
-  void set(std::int64_t value) { *at() = value; }
+  std::int64_t value() const { return *data(); }
+  void set(std::int64_t value) { *data() = value; }
+  std::int64_t* data() const { return reinterpret_cast<std::int64_t*>(buffer_.data()); }
 
  private:
-  std::int64_t* at() const { return reinterpret_cast<std::int64_t*>(buffer_.data()); }
   Buffer buffer_;
 };
 

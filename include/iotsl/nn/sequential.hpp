@@ -81,6 +81,16 @@ class Sequential {
     return x;
   }
 
+  /// Shows every parameter, buffer and counter to `visitor`, which has a string `prefix` and takes
+  /// them by parameter(name, tensor), buffer(name, tensor) and counter(name, counter).
+  template <class Visitor>
+  void visit_state(Visitor& visitor) const {
+    for (const NamedLayer<T>& named : layers_) {
+      visitor.prefix = named.name + ".";
+      AnyLayer<T> shared = named.layer;
+      std::visit([&](auto& l) { l.visit_state(visitor); }, shared);
+    }
+  }
   /// What the optimiser trains, in order.
   std::vector<NamedTensor<T>> parameters() const { return collect().parameters; }
   /// What travels with the parameters: running statistics.
@@ -99,11 +109,7 @@ class Sequential {
   };
   Collector collect() const {
     Collector all;
-    for (const NamedLayer<T>& named : layers_) {
-      all.prefix = named.name + ".";
-      AnyLayer<T> shared = named.layer;
-      std::visit([&](auto& l) { l.visit_state(all); }, shared);
-    }
+    visit_state(all);
     return all;
   }
 
