@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts that promise to work on a fresh Debian machine.
 
 # install_missing PACKAGE...: asks dpkg first, so that a machine that has everything needs neither
@@ -18,6 +19,7 @@ install_missing() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" >/dev/null
 }
 
+# shellcheck disable=SC2034  # read by those who source this
 build_packages=(g++ make cmake libasio-dev libcli11-dev nlohmann-json3-dev libstb-dev zlib1g-dev)
 
 # fetch_for ARCHITECTURE FOLDER PACKAGE...: unpacks packages of another architecture into FOLDER, with

@@ -6,5 +6,5 @@
 
 #include <cstdio>
 
-#define SKIP_TEST(reason)                                                                    \
+#define SKIP_TEST(reason) \
   std::printf("[skipped] %s: %s\n", doctest::getContextOptions()->currentTest->m_name, reason)
