@@ -1,0 +1,126 @@
+#pragma once
+// The contents of the transfers: messages that may be larger than a frame. Their float values are
+// views, into the sender's tensors or into the received content.
+
+#include "iotsl/net/messages.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+enum class TensorRole : std::uint8_t {
+  parameter = 0,
+  buffer = 1,     ///< batch norm's running statistics
+  optimizer = 2,  ///< `<parameter>.<slot>`
+};
+
+/// A named tensor of float32 values.
+struct WireTensor {
+  std::string name;
+  TensorRole role = TensorRole::parameter;
+  std::vector<std::uint32_t> shape;
+  ByteSpan values;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.name, 160);
+    c.number(self.role);
+    c.require(static_cast<std::uint8_t>(self.role) <= 2, "tensor role is unknown");
+    c.array(self.shape, 4);
+    c.block(self.values);
+    std::uint64_t bytes = sizeof(float);
+    bool fits = true;
+    for (std::uint32_t extent : self.shape) {
+      fits = fits && (extent == 0 || bytes <= (std::uint64_t{1} << 40) / extent);
+      if (fits) bytes *= extent;
+    }
+    c.require(fits && bytes == self.values.size(), "tensor's shape and bytes do not agree");
+  }
+};
+
+/// The front with all that travels with it. Without running statistics and optimiser state the
+/// accuracy and the bit-identity with a single process would be lost without notice.
+struct FrontState {
+  std::uint64_t optimizer_steps = 0;
+  std::vector<WireTensor> tensors;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.optimizer_steps);
+    c.list(self.tensors, 4096);
+  }
+};
+
+struct TurnGrant {
+  static constexpr MessageType type = MessageType::turn_grant;
+  static constexpr const char* name = "TURN_GRANT";
+  TurnKey key;
+  std::uint32_t round = 0;
+  std::uint64_t first_step =
+      0;  ///< steps of the run before this turn; the turn's first is one more
+  std::uint64_t order_seed = 0;  ///< of the sample order
+  double learning_rate = 0;
+  FrontState front;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.round);
+    c.number(self.first_step);
+    c.number(self.order_seed);
+    c.number(self.learning_rate);
+    FrontState::fields(self.front, c);
+  }
+};
+
+struct Step {
+  static constexpr MessageType type = MessageType::step;
+  static constexpr const char* name = "STEP";
+  /// Bytes of the content beside labels and smashed values.
+  static constexpr std::size_t overhead_bytes = 16 + 8 + 4;
+  TurnKey key;
+  std::uint64_t step = 0;
+  std::vector<std::int32_t> labels;
+  ByteSpan smashed;  ///< float32 [N, F]
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.step);
+    c.array(self.labels, 8192);
+    c.rest(self.smashed);
+  }
+};
+
+struct Grad {
+  static constexpr MessageType type = MessageType::grad;
+  static constexpr const char* name = "GRAD";
+  static constexpr std::size_t overhead_bytes = 16 + 8 + 8 + 4;
+  TurnKey key;
+  std::uint64_t step = 0;
+  double loss = 0;            ///< mean over the batch
+  std::uint32_t correct = 0;  ///< samples classified correctly before the update
+  ByteSpan gradient;  ///< float32 [N, F]: of the mean loss with respect to the smashed batch
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.step);
+    c.number(self.loss);
+    c.number(self.correct);
+    c.rest(self.gradient);
+  }
+};
+
+struct BarrierAck {
+  static constexpr MessageType type = MessageType::barrier_ack;
+  static constexpr const char* name = "BARRIER_ACK";
+  TurnKey key;
+  std::uint64_t id = 0;
+  std::uint64_t step = 0;
+  FrontState front;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.id);
+    c.number(self.step);
+    FrontState::fields(self.front, c);
+  }
+};
+
+}  // namespace net
+IOTSL_NAMESPACE_END

@@ -1,0 +1,285 @@
+#pragma once
+// TCP: one connection, and connecting with patience. Sockets never block; waiting is poll(), so
+// that every wait has a limit. Without TLS only loopback is allowed unless the user says otherwise.
+
+#if !defined(ASIO_STANDALONE)
+#define ASIO_STANDALONE
+#endif
+
+#include <poll.h>
+
+#include <asio/connect.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+
+#include "iotsl/core/random.hpp"
+#include "iotsl/net/link.hpp"
+
+#if defined(ASIO_NO_EXCEPTIONS)
+namespace asio::detail {
+/// Asio calls this instead of throwing; the synchronous calls used here report by error code.
+/// From version 1.24 on it has a second parameter.
+template <typename Exception>
+void throw_exception(const Exception& e
+#if defined(ASIO_SOURCE_LOCATION_PARAM)
+                         ASIO_SOURCE_LOCATION_PARAM
+#endif
+) {
+  iotsl::fail("asio: ", e.what());
+}
+}  // namespace asio::detail
+#endif
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+/// The steady clock: it never jumps, unlike the wall clock of a machine without one at boot.
+inline Microseconds steady_now() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+/// HOST:PORT, also [v6]:PORT.
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+inline Result<Address> parse_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const auto wrong = [&](const char* why) {
+    return failure(ErrorCode::usage, "address '", text, "': ", why, "; expected HOST:PORT");
+  };
+  if (colon == std::string_view::npos || colon == 0) return wrong("no host or no port");
+  std::string_view host = text.substr(0, colon);
+  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  const std::string_view digits = text.substr(colon + 1);
+  unsigned port = 0;
+  for (char c : digits) {
+    if (c < '0' || c > '9' || port > 65535) return wrong("port is no number in 0..65535");
+    port = port * 10 + static_cast<unsigned>(c - '0');
+  }
+  if (host.empty() || digits.empty() || port > 65535) return wrong("port is no number in 0..65535");
+  return Address{std::string(host), static_cast<std::uint16_t>(port)};
+}
+
+namespace detail {
+
+inline std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
+  const auto address = endpoint.address();
+  return address.is_v6() ? concat("[", address.to_string(), "]:", endpoint.port())
+                         : concat(address.to_string(), ":", endpoint.port());
+}
+
+inline Result<asio::ip::tcp::endpoint> resolve(asio::io_context& context, const Address& address,
+                                               bool insecure) {
+  asio::error_code error;
+  asio::ip::tcp::resolver resolver(context);
+  const auto found = resolver.resolve(address.host, std::to_string(address.port), error);
+  if (error || found.begin() == found.end())
+    return failure(ErrorCode::network, "cannot find host '", address.host, "': ", error.message());
+  const asio::ip::tcp::endpoint endpoint = *found.begin();
+  if (!endpoint.address().is_loopback() && !insecure)
+    return failure(ErrorCode::usage, text_of(endpoint),
+                   " is not on loopback and this program has no TLS: everything would travel "
+                   "unencrypted and without proof of identity; give --insecure to accept that");
+  return endpoint;
+}
+
+/// Waits until a socket is ready. False after the time limit or a signal.
+inline bool wait_socket(int handle, short events, Microseconds limit) {
+  pollfd item{handle, events, 0};
+  const int timeout = static_cast<int>(std::max<Microseconds>(0, (limit + 999) / 1000));
+  return ::poll(&item, 1, timeout) > 0;
+}
+
+}  // namespace detail
+
+/// One TCP connection. Counts the bytes that the socket took and gave.
+class Channel {
+ public:
+  explicit Channel(asio::ip::tcp::socket socket) : socket_(std::move(socket)) {
+    asio::error_code ignored;
+    // A batch waits for its last bytes: Nagle's delay would add up to 40 ms to every step.
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
+    const auto peer = socket_.remote_endpoint(ignored);
+    peer_ = ignored ? "a peer that has gone" : detail::text_of(peer);
+  }
+
+  /// Connects to an endpoint within a time limit.
+  static Result<Channel> connect(asio::io_context& context, const Address& address, bool insecure,
+                                 Microseconds limit) {
+    const auto endpoint = detail::resolve(context, address, insecure);
+    if (!endpoint) return endpoint.failure();
+    const auto refused = [&](const std::string& why) {
+      return failure(ErrorCode::network, "cannot connect to ", detail::text_of(*endpoint), ": ",
+                     why);
+    };
+    asio::error_code error;
+    asio::ip::tcp::socket socket(context);
+    socket.open(endpoint->protocol(), error);
+    if (!error) socket.non_blocking(true, error);
+    if (error) return refused(error.message());
+    // asio's connect waits for the system's own limit of minutes.
+    const int handle = socket.native_handle();
+    if (::connect(handle, endpoint->data(), static_cast<socklen_t>(endpoint->size())) != 0) {
+      if (errno != EINPROGRESS)
+        return refused(asio::error_code(errno, asio::system_category()).message());
+      if (!detail::wait_socket(handle, POLLOUT, limit)) return refused("no answer in time");
+      int problem = 0;
+      socklen_t size = sizeof problem;
+      ::getsockopt(handle, SOL_SOCKET, SO_ERROR, &problem, &size);
+      if (problem != 0)
+        return refused(asio::error_code(problem, asio::system_category()).message());
+    }
+    return Channel(std::move(socket));
+  }
+
+  /// Reads what has arrived, at most `into.size()` bytes: 0 when nothing has. `closed()` turns true
+  /// when the peer has sent its last byte.
+  Result<std::size_t> read_some(std::span<std::uint8_t> into) {
+    asio::error_code error;
+    const std::size_t got =
+        socket_.read_some(asio::mutable_buffer(into.data(), into.size()), error);
+    bytes_in_ += got;
+    if (error == asio::error::would_block || error == asio::error::interrupted) return got;
+    if (error == asio::error::eof) {
+      closed_ = true;
+      return got;
+    }
+    if (error) return lost(error);
+    return got;
+  }
+  /// Writes as much as the socket takes now.
+  Result<std::size_t> write_some(ByteSpan bytes) {
+    asio::error_code error;
+    const std::size_t put =
+        socket_.write_some(asio::const_buffer(bytes.data(), bytes.size()), error);
+    bytes_out_ += put;
+    if (error == asio::error::would_block || error == asio::error::interrupted) return put;
+    if (error) return lost(error);
+    return put;
+  }
+  /// Waits until there is something to read, or room to write; false after `limit`.
+  bool wait(bool to_write, Microseconds limit) {
+    return detail::wait_socket(handle(), static_cast<short>(POLLIN | (to_write ? POLLOUT : 0)),
+                               limit);
+  }
+
+  /// Says that nothing more will be sent; the peer's last bytes can still be read.
+  void finish_writing() {
+    asio::error_code ignored;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  }
+  void close() {
+    asio::error_code ignored;
+    socket_.close(ignored);
+  }
+
+  bool closed() const { return closed_; }
+  int handle() { return socket_.native_handle(); }
+  const std::string& peer() const { return peer_; }
+  std::uint64_t bytes_in() const { return bytes_in_; }
+  std::uint64_t bytes_out() const { return bytes_out_; }
+
+ private:
+  Failure lost(const asio::error_code& error) const {
+    return failure(ErrorCode::network, "connection to ", peer_, " lost: ", error.message());
+  }
+
+  asio::ip::tcp::socket socket_;
+  std::string peer_;
+  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
+  bool closed_ = false;
+};
+
+/// Accepts connections.
+class Listener {
+ public:
+  /// Port 0 lets the system choose one; see `port()`.
+  static Result<Listener> open(asio::io_context& context, const Address& address, bool insecure) {
+    const auto endpoint = detail::resolve(context, address, insecure);
+    if (!endpoint) return endpoint.failure();
+    asio::error_code error;
+    asio::ip::tcp::acceptor acceptor(context);
+    acceptor.open(endpoint->protocol(), error);
+    if (!error) acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor.bind(*endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor.non_blocking(true, error);
+    if (error)
+      return failure(ErrorCode::network, "cannot listen on ", detail::text_of(*endpoint), ": ",
+                     error.message());
+    return Listener(std::move(acceptor));
+  }
+
+  /// A connection that waits; failure where there is none or it has gone again.
+  Result<Channel> accept() {
+    asio::error_code error;
+    asio::ip::tcp::socket socket = acceptor_.accept(error);
+    if (error) return failure(ErrorCode::network, "cannot accept: ", error.message());
+    return Channel(std::move(socket));
+  }
+  std::uint16_t port() const {
+    asio::error_code ignored;
+    return acceptor_.local_endpoint(ignored).port();
+  }
+  bool loopback() const {
+    asio::error_code ignored;
+    return acceptor_.local_endpoint(ignored).address().is_loopback();
+  }
+  int handle() { return acceptor_.native_handle(); }
+
+ private:
+  explicit Listener(asio::ip::tcp::acceptor acceptor) : acceptor_(std::move(acceptor)) {}
+  asio::ip::tcp::acceptor acceptor_;
+};
+
+/// How long to go on when the server does not answer.
+struct ConnectOptions {
+  bool insecure = false;
+  Microseconds attempt_limit = 5 * second_us;
+  Microseconds total_limit = 60 * second_us;
+  Microseconds first_delay = second_us / 5;
+  Microseconds longest_delay = 20 * second_us;
+  std::uint64_t jitter_seed = 0;            ///< a device's boot nonce
+  const std::atomic<bool>* stop = nullptr;  ///< set by a signal: give up
+};
+
+/// The wait before attempt `attempt` (1, 2, ...): uniform between 0 and a limit that doubles ("full
+/// jitter"), so that devices that lost the same server do not come back at the same moment.
+inline Microseconds retry_delay(const ConnectOptions& options, std::uint32_t attempt) {
+  Microseconds limit = options.first_delay;
+  for (std::uint32_t i = 1; i < attempt && limit < options.longest_delay; ++i) limit *= 2;
+  limit = std::min(limit, options.longest_delay);
+  const Random random(options.jitter_seed, Stream::user);
+  return static_cast<Microseconds>(random.below(attempt, static_cast<std::uint64_t>(limit) + 1));
+}
+
+/// Connects, and tries again while nobody listens.
+inline Result<Channel> connect_patiently(asio::io_context& context, const Address& address,
+                                         const ConnectOptions& options) {
+  const Microseconds start = steady_now();
+  for (std::uint32_t attempt = 1;; ++attempt) {
+    Result<Channel> channel =
+        Channel::connect(context, address, options.insecure, options.attempt_limit);
+    if (channel || channel.failure().code != ErrorCode::network) return channel;
+    const Microseconds delay = retry_delay(options, attempt);
+    if (steady_now() - start + delay > options.total_limit)
+      return failure(ErrorCode::network, channel.failure().message, " (tried ", attempt,
+                     " times in ", options.total_limit / second_us, " s)");
+    // A signal ends the wait early.
+    ::poll(nullptr, 0, static_cast<int>(delay / 1000));
+    if (options.stop != nullptr && options.stop->load())
+      return failure(ErrorCode::network, "stopped while waiting for ", address.host, ":",
+                     address.port);
+  }
+}
+
+}  // namespace net
+IOTSL_NAMESPACE_END

@@ -1,0 +1,349 @@
+#pragma once
+// The messages of ISL/1 that need no transfer. Each lists its fields in the order of the wire.
+
+#include "iotsl/net/frame.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+inline constexpr std::size_t max_name_bytes = 64;
+inline constexpr std::size_t max_text_bytes = 256;
+inline constexpr std::uint32_t any_index = 0xFFFFFFFF;
+
+/// Whom a message of a turn belongs to. The fence rises whenever a turn is granted, so that late
+/// messages of an earlier holder are told apart.
+struct TurnKey {
+  std::uint64_t run = 0;
+  std::uint32_t turn = 0;  ///< counts the turns of the run from 0
+  std::uint32_t fence = 0;
+  friend bool operator==(const TurnKey&, const TurnKey&) = default;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.run);
+    c.number(self.turn);
+    c.number(self.fence);
+  }
+};
+
+/// Where a device stands: its last applied step.
+struct Position {
+  TurnKey key;
+  std::uint32_t incarnation = 0;
+  std::uint64_t step = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.incarnation);
+    c.number(self.step);
+  }
+};
+
+struct Hello {
+  static constexpr MessageType type = MessageType::hello;
+  static constexpr const char* name = "HELLO";
+  std::uint8_t version_min = protocol_major;
+  std::uint8_t version_max = protocol_major;
+  std::uint32_t capabilities = 0;  ///< no optional capability exists yet
+  std::string device;
+  std::uint32_t index = any_index;  ///< place in the order of turns; any_index: the server's choice
+  std::uint64_t boot_nonce = 0;     ///< another number after each start of the program
+  std::string dataset;
+  std::uint64_t samples = 0;
+  Sha256Digest data_fingerprint{};  ///< over the indices of the device's samples
+  Position position;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.version_min);
+    c.number(self.version_max);
+    c.require(self.version_min <= self.version_max, "version range is empty");
+    c.number(self.capabilities);
+    c.string(self.device, max_name_bytes);
+    c.number(self.index);
+    c.number(self.boot_nonce);
+    c.string(self.dataset, max_name_bytes);
+    c.number(self.samples);
+    c.digest(self.data_fingerprint);
+    Position::fields(self.position, c);
+  }
+};
+
+/// All that a device must know to take its part in a run.
+struct RunDescription {
+  std::string method = "sl";  ///< "sl" or "local"
+  std::string dataset;
+  std::string model;
+  std::string cut;  ///< name of the first layer of the back
+  std::uint32_t base_width = 64;
+  std::uint32_t channels = 1, height = 28, width = 28;  ///< of one sample
+  std::uint32_t classes = 10;
+  std::uint32_t local_epochs = 1;
+  std::uint32_t batch = 64;
+  std::string optimizer = "adam";  ///< "adam" or "sgd"
+  double momentum = 0, weight_decay = 0;
+  std::uint64_t seed = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.method, max_name_bytes);
+    c.string(self.dataset, max_name_bytes);
+    c.string(self.model, max_name_bytes);
+    c.string(self.cut, max_name_bytes);
+    c.number(self.base_width);
+    c.number(self.channels);
+    c.number(self.height);
+    c.number(self.width);
+    c.number(self.classes);
+    c.number(self.local_epochs);
+    c.number(self.batch);
+    c.string(self.optimizer, max_name_bytes);
+    c.number(self.momentum);
+    c.number(self.weight_decay);
+    c.number(self.seed);
+    c.require(self.method == "sl" || self.method == "local", "method is neither sl nor local");
+    c.require(self.optimizer == "adam" || self.optimizer == "sgd",
+              "optimizer is neither adam nor sgd");
+    c.require(self.base_width > 0 && self.base_width <= 1024, "width is not in 1..1024");
+    c.require(self.channels > 0 && self.channels <= 16 && self.height > 0 && self.height <= 1024 &&
+                  self.width > 0 && self.width <= 1024,
+              "sample is larger than 16x1024x1024 or empty");
+    c.require(self.classes > 1 && self.classes <= 4096, "classes are not in 2..4096");
+    c.require(self.local_epochs > 0 && self.local_epochs <= 1024, "epochs are not in 1..1024");
+    c.require(self.batch > 1 && self.batch <= 4096, "batch is not in 2..4096");
+  }
+};
+
+struct HelloOk {
+  static constexpr MessageType type = MessageType::hello_ok;
+  static constexpr const char* name = "HELLO_OK";
+  std::uint8_t version = protocol_major;
+  std::uint64_t run = 0;
+  std::uint32_t incarnation = 0;
+  std::uint32_t index = 0;    ///< the device's place in the order of turns
+  std::uint32_t devices = 0;  ///< of the run
+  std::uint32_t heartbeat_ms = 0, dead_ms = 0, busy_cap_ms = 0;
+  RunDescription description;
+  Sha256Digest model_hash{};  ///< of the front's tensor names and shapes
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.version);
+    c.number(self.run);
+    c.number(self.incarnation);
+    c.number(self.index);
+    c.number(self.devices);
+    c.number(self.heartbeat_ms);
+    c.number(self.dead_ms);
+    c.number(self.busy_cap_ms);
+    RunDescription::fields(self.description, c);
+    c.digest(self.model_hash);
+    c.require(self.heartbeat_ms >= 100 && self.dead_ms > self.heartbeat_ms,
+              "heartbeat is below 100 ms or not below the time limit");
+  }
+};
+
+struct Join {
+  static constexpr MessageType type = MessageType::join;
+  static constexpr const char* name = "JOIN";
+  std::uint64_t run = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.run);
+  }
+};
+
+struct JoinOk {
+  static constexpr MessageType type = MessageType::join_ok;
+  static constexpr const char* name = "JOIN_OK";
+  std::uint64_t run = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.run);
+  }
+};
+
+struct LabelHist {
+  static constexpr MessageType type = MessageType::label_hist;
+  static constexpr const char* name = "LABEL_HIST";
+  std::vector<std::uint64_t> counts;  ///< samples of each class
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.array(self.counts, 4096);
+  }
+};
+
+struct TurnAccept {
+  static constexpr MessageType type = MessageType::turn_accept;
+  static constexpr const char* name = "TURN_ACCEPT";
+  TurnKey key;
+  std::uint64_t steps = 0;  ///< batches of the turn
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.steps);
+  }
+};
+
+struct Barrier {
+  static constexpr MessageType type = MessageType::barrier;
+  static constexpr const char* name = "BARRIER";
+  TurnKey key;
+  std::uint64_t id = 0;
+  std::uint64_t step = 0;  ///< the state after this step is wanted
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.id);
+    c.number(self.step);
+  }
+};
+
+struct BarrierCommitted {
+  static constexpr MessageType type = MessageType::barrier_committed;
+  static constexpr const char* name = "BARRIER_COMMITTED";
+  TurnKey key;
+  std::uint64_t id = 0;
+  Sha256Digest hash{};  ///< of the BARRIER_ACK that was written
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.id);
+    c.digest(self.hash);
+  }
+};
+
+/// What one local epoch cost the device.
+struct EpochCost {
+  std::uint64_t compute_us = 0;
+  std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.compute_us);
+    c.number(self.peak_memory_bytes);
+  }
+};
+
+struct TurnDone {
+  static constexpr MessageType type = MessageType::turn_done;
+  static constexpr const char* name = "TURN_DONE";
+  TurnKey key;
+  std::uint64_t last_step = 0;
+  Sha256Digest hash{};  ///< of the final barrier
+  std::vector<EpochCost> epochs;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.last_step);
+    c.digest(self.hash);
+    c.list(self.epochs, 1024);
+  }
+};
+
+struct TurnCommitted {
+  static constexpr MessageType type = MessageType::turn_committed;
+  static constexpr const char* name = "TURN_COMMITTED";
+  TurnKey key;
+  std::uint64_t last_step = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    TurnKey::fields(self.key, c);
+    c.number(self.last_step);
+  }
+};
+
+struct EvalReq {
+  static constexpr MessageType type = MessageType::eval_req;
+  static constexpr const char* name = "EVAL_REQ";
+  std::uint64_t id = 0;
+  bool local_data = false;  ///< false: the held-out set
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.id);
+    c.boolean(self.local_data);
+  }
+};
+
+struct EvalResp {
+  static constexpr MessageType type = MessageType::eval_resp;
+  static constexpr const char* name = "EVAL_RESP";
+  std::uint64_t id = 0;
+  double loss = 0;
+  std::vector<std::uint64_t> correct, samples;  ///< for each class
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.id);
+    c.number(self.loss);
+    c.array(self.correct, 4096);
+    c.array(self.samples, 4096);
+    c.require(self.correct.size() == self.samples.size(), "two numbers of classes");
+  }
+};
+
+/// PING, and PONG with the sender's clock sent back.
+struct Heartbeat {
+  static constexpr const char* name = "PING or PONG";
+  std::uint64_t clock_us = 0;  ///< steady clock of the one who pings
+  std::uint64_t last_step = 0;
+  std::uint32_t busy_ms = 0;  ///< the sender will not answer for so long
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.clock_us);
+    c.number(self.last_step);
+    c.number(self.busy_ms);
+  }
+};
+
+enum class WireError : std::uint16_t {
+  protocol = 1,     ///< bytes that are no valid frame or message
+  not_allowed = 2,  ///< a message that this state does not expect
+  version = 3,
+  model_mismatch = 4,
+  data_mismatch = 5,
+  nondeterminism = 6,  ///< a repeated STEP with other content
+  stale = 7,           ///< an old step, turn or fence
+  gap = 8,             ///< a step that skips one
+  not_finite = 9,      ///< NaN or Inf in a smashed batch, gradient or weight
+  full = 10,           ///< the run has all its devices, or the server all its connections
+  timeout = 11,
+  run_failed = 12,  ///< the run ended for another reason
+};
+inline constexpr std::uint16_t last_wire_error = 12;
+
+struct ErrorMessage {
+  static constexpr MessageType type = MessageType::error;
+  static constexpr const char* name = "ERROR";
+  WireError code = WireError::protocol;
+  bool fatal = true;
+  std::uint32_t retry_after_ms = 0;
+  std::string text;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.code);
+    c.boolean(self.fatal);
+    c.number(self.retry_after_ms);
+    c.string(self.text, max_text_bytes);
+    c.require(static_cast<std::uint16_t>(self.code) >= 1 &&
+                  static_cast<std::uint16_t>(self.code) <= last_wire_error,
+              "error code is unknown");
+  }
+};
+
+struct Leave {
+  static constexpr MessageType type = MessageType::leave;
+  static constexpr const char* name = "LEAVE";
+  std::string reason;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.reason, max_text_bytes);
+  }
+};
+
+struct Bye {
+  static constexpr MessageType type = MessageType::bye;
+  static constexpr const char* name = "BYE";
+  std::string reason;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.reason, max_text_bytes);
+  }
+};
+
+}  // namespace net
+IOTSL_NAMESPACE_END

@@ -1,0 +1,71 @@
+#pragma once
+// What passed over a link, by message type: the numbers from which the itemised bill is made. Their
+// sum equals the bytes of the socket.
+
+#include "iotsl/net/transfer.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+/// Frames and bytes in one direction.
+struct Traffic {
+  struct Count {
+    std::uint64_t messages = 0;  ///< frames; for a transfer kind: complete transfers
+    std::uint64_t bytes = 0;     ///< payload bytes; for a transfer kind: content bytes
+    friend bool operator==(const Count&, const Count&) = default;
+  };
+  std::uint64_t frames = 0;
+  std::uint64_t transfer_overhead_bytes = 0;  ///< BEGIN and END payloads, offsets of the chunks
+  std::array<Count, 0x80> by_type{};
+
+  const Count& of(MessageType type) const { return by_type[static_cast<std::size_t>(type) & 0x7F]; }
+  std::uint64_t header_bytes_total() const { return frames * header_bytes; }
+
+  /// All bytes: headers, payloads and contents.
+  std::uint64_t total_bytes() const {
+    std::uint64_t sum = header_bytes_total() + transfer_overhead_bytes;
+    for (const Count& count : by_type) sum += count.bytes;
+    return sum;
+  }
+
+  /// Counts a frame; `kind` is that of the open transfer, for BEGIN, CHUNK and END.
+  void add_frame(MessageType type, MessageType kind, std::size_t payload) {
+    ++frames;
+    switch (type) {
+      case MessageType::begin:
+        transfer_overhead_bytes += payload;
+        return;
+      case MessageType::chunk:
+        transfer_overhead_bytes += Chunk::overhead_bytes;
+        at(kind).bytes += payload - Chunk::overhead_bytes;
+        return;
+      case MessageType::end:
+        transfer_overhead_bytes += payload;
+        ++at(kind).messages;
+        return;
+      default:
+        ++at(type).messages;
+        at(type).bytes += payload;
+    }
+  }
+
+  Traffic& operator+=(const Traffic& other) { return combine(other, std::uint64_t{1}); }
+  Traffic& operator-=(const Traffic& other) { return combine(other, ~std::uint64_t{0}); }
+  friend bool operator==(const Traffic&, const Traffic&) = default;
+
+ private:
+  Count& at(MessageType type) { return by_type[static_cast<std::size_t>(type) & 0x7F]; }
+  // Unsigned arithmetic: a factor of 2^64-1 subtracts.
+  Traffic& combine(const Traffic& other, std::uint64_t factor) {
+    frames += other.frames * factor;
+    transfer_overhead_bytes += other.transfer_overhead_bytes * factor;
+    for (std::size_t i = 0; i < by_type.size(); ++i) {
+      by_type[i].messages += other.by_type[i].messages * factor;
+      by_type[i].bytes += other.by_type[i].bytes * factor;
+    }
+    return *this;
+  }
+};
+
+}  // namespace net
+IOTSL_NAMESPACE_END

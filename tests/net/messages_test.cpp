@@ -1,0 +1,162 @@
+#include <doctest/doctest.h>
+
+#include "iotsl/net/bulk_messages.hpp"
+
+using namespace iotsl;
+using namespace iotsl::net;
+
+namespace {
+
+/// Checks that a message survives the wire, and that no shorter or longer payload is accepted.
+template <class M>
+M round_trip(const M& message) {
+  const Bytes payload = encode(message);
+  const Result<M> back = decode<M>(payload);
+  REQUIRE(back.ok());
+  CHECK(encode(*back) == payload);
+  for (std::size_t length = 0; length < payload.size(); ++length)
+    CHECK_FALSE(decode<M>(ByteSpan(payload).first(length)).ok());
+  Bytes longer = payload;
+  longer.push_back(0);
+  CHECK_FALSE(decode<M>(longer).ok());
+  return *back;
+}
+
+/// For messages whose last field takes all that follows: only the part before it is strict.
+template <class M>
+void strict_before(const Bytes& payload, std::size_t fixed) {
+  for (std::size_t length = 0; length < fixed; ++length)
+    CHECK_FALSE(decode<M>(ByteSpan(payload).first(length)).ok());
+}
+
+const TurnKey key{0x1122334455667788, 7, 9};
+
+}  // namespace
+
+TEST_CASE("messages: control messages survive the wire, strictly") {
+  Hello hello;
+  hello.device = "pi-03";
+  hello.index = 2;
+  hello.boot_nonce = 99;
+  hello.dataset = "mnist";
+  hello.samples = 12000;
+  hello.data_fingerprint[31] = 5;
+  hello.position = {key, 3, 1234};
+  const Hello back = round_trip(hello);
+  CHECK(back.device == "pi-03");
+  CHECK(back.position.key == key);
+  CHECK(back.data_fingerprint[31] == 5);
+
+  HelloOk ok;
+  ok.run = 4;
+  ok.heartbeat_ms = 10000;
+  ok.dead_ms = 25000;
+  ok.description.model = "vgg16bn-compact";
+  ok.description.cut = "features.7";
+  ok.description.momentum = 0.9;
+  CHECK(round_trip(ok).description.cut == "features.7");
+  CHECK(encode(ok).size() < max_payload_before_join);
+
+  CHECK(round_trip(Join{5}).run == 5);
+  CHECK(round_trip(JoinOk{6}).run == 6);
+  CHECK(round_trip(LabelHist{{3, 0, 8}}).counts == std::vector<std::uint64_t>{3, 0, 8});
+  CHECK(round_trip(TurnAccept{key, 188}).steps == 188);
+  CHECK(round_trip(Barrier{key, 1, 188}).step == 188);
+  CHECK(round_trip(BarrierCommitted{key, 1, {7}}).hash[0] == 7);
+  CHECK(round_trip(TurnDone{key, 188, {}, {{1000, 2000}, {3, 4}}}).epochs[1].compute_us == 3);
+  CHECK(round_trip(TurnCommitted{key, 188}).last_step == 188);
+  CHECK(round_trip(EvalReq{8, true}).local_data);
+  CHECK(round_trip(EvalResp{8, 0.5, {1, 2}, {3, 4}}).samples[1] == 4);
+  CHECK(round_trip(Heartbeat{1, 2, 3}).busy_ms == 3);
+  CHECK(round_trip(ErrorMessage{WireError::gap, false, 10, "x"}).text == "x");
+  CHECK(round_trip(Leave{"done"}).reason == "done");
+  CHECK(round_trip(Bye{"done"}).reason == "done");
+}
+
+TEST_CASE("messages: values out of range are refused by name") {
+  HelloOk ok;
+  ok.heartbeat_ms = 10000;
+  ok.dead_ms = 25000;
+  Bytes payload = encode(ok);
+  // `batch` = 64 stands once in the message; make it 1.
+  const Bytes wanted{64, 0, 0, 0, 4, 0, 'a', 'd', 'a', 'm'};
+  const auto at = std::search(payload.begin(), payload.end(), wanted.begin(), wanted.end());
+  REQUIRE(at != payload.end());
+  *at = 1;
+  const auto bad = decode<HelloOk>(payload);
+  REQUIRE_FALSE(bad.ok());
+  CHECK(bad.failure().message.find("batch is not in 2..4096") != std::string::npos);
+
+  ErrorMessage error;
+  Bytes code = encode(error);
+  code[0] = 200;
+  CHECK_FALSE(decode<ErrorMessage>(code).ok());
+  code[0] = 1;
+  code[2] = 2;  // a flag that is neither 0 nor 1
+  CHECK_FALSE(decode<ErrorMessage>(code).ok());
+  CHECK_THROWS_AS(encode(Leave{std::string(257, 'x')}), Error);
+}
+
+TEST_CASE("messages: an announced count costs nothing") {
+  // 4096 items of 16 bytes announced, none there.
+  Bytes payload = encode(TurnDone{});
+  store_le(payload.data() + payload.size() - 4, std::uint32_t{1024});
+  CHECK_FALSE(decode<TurnDone>(payload).ok());
+  Bytes hist = encode(LabelHist{});
+  store_le(hist.data(), std::uint32_t{4097});
+  CHECK_FALSE(decode<LabelHist>(hist).ok());
+}
+
+TEST_CASE("messages: smashed batch, gradient and front keep every bit") {
+  const float values[6] = {1.5f, -0.0f, 3e-42f, 1e38f, 5, 6};
+  Step step{key, 77, {3, 9}, bytes_of(values, 6)};
+  const Bytes payload = encode(step);
+  CHECK(payload.size() == Step::overhead_bytes + 2 * 4 + 6 * 4);
+  const Result<Step> back = decode<Step>(payload);
+  REQUIRE(back.ok());
+  CHECK(back->key == key);
+  CHECK(back->step == 77);
+  CHECK(back->labels == std::vector<std::int32_t>{3, 9});
+  CHECK(std::memcmp(back->smashed.data(), values, sizeof values) == 0);
+  strict_before<Step>(payload, Step::overhead_bytes + 8);
+
+  const Bytes grad = encode(Grad{key, 77, 2.5, 1, bytes_of(values, 6)});
+  CHECK(grad.size() == Grad::overhead_bytes + 6 * 4);
+  REQUIRE(decode<Grad>(grad).ok());
+  CHECK(decode<Grad>(grad)->loss == 2.5);
+  strict_before<Grad>(grad, Grad::overhead_bytes);
+
+  TurnGrant grant;
+  grant.key = key;
+  grant.learning_rate = 0.125;
+  grant.front.optimizer_steps = 12;
+  grant.front.tensors = {
+      {"features.0.weight", TensorRole::parameter, {2, 3}, bytes_of(values, 6)},
+      {"features.0.weight.exp_avg", TensorRole::optimizer, {}, bytes_of(values, 1)}};
+  round_trip(grant);
+  const Bytes granted = encode(grant);
+  const TurnGrant got = decode<TurnGrant>(granted).value();
+  REQUIRE(got.front.tensors.size() == 2);
+  CHECK(got.front.tensors[0].shape == std::vector<std::uint32_t>{2, 3});
+  CHECK(std::memcmp(got.front.tensors[0].values.data(), values, 24) == 0);
+  CHECK(got.front.tensors[1].role == TensorRole::optimizer);
+
+  BarrierAck ack{key, 1, 2, grant.front};
+  CHECK(round_trip(ack).front.optimizer_steps == 12);
+}
+
+TEST_CASE("messages: a tensor whose shape does not match its bytes is refused") {
+  const float values[6] = {};
+  TurnGrant grant;
+  grant.front.tensors = {{"w", TensorRole::parameter, {6}, bytes_of(values, 6)}};
+  Bytes payload = encode(grant);
+  const Bytes shape{1, 0, 0, 0, 6, 0, 0, 0};
+  const auto at = std::search(payload.begin(), payload.end(), shape.begin(), shape.end());
+  REQUIRE(at != payload.end());
+  at[4] = 5;
+  const auto bad = decode<TurnGrant>(payload);
+  REQUIRE_FALSE(bad.ok());
+  CHECK(bad.failure().message.find("shape and bytes do not agree") != std::string::npos);
+  at[4] = at[5] = at[6] = at[7] = 0xFF;
+  CHECK_FALSE(decode<TurnGrant>(payload).ok());
+}
