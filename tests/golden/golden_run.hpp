@@ -2,6 +2,7 @@
 // Runs one golden file and says what differs.
 
 #include "golden/golden_ops.hpp"
+#include "golden/golden_train.hpp"
 
 namespace golden {
 
@@ -91,9 +92,17 @@ class OpRun {
 template <class T>
 void run_as(Case& file, Names& problems) {
   const std::string op = canonical_op(file.op());
-  const auto found = ops<T>().find(op);
-  if (found == ops<T>().end()) fail("unknown op '", file.op(), "'");
-  OpRun<T>(file, found->second, problems);
+  if (op == "sgd" || op == "adam") {
+    run_optimizer<T>(file, op, problems);
+  } else if (op == "lr_schedule") {
+    run_schedule<T>(file, problems);
+  } else if (op == "train") {
+    TrainRun<T>(file, problems);
+  } else if (const auto found = ops<T>().find(op); found != ops<T>().end()) {
+    OpRun<T>(file, found->second, problems);
+  } else {
+    fail("unknown op '", file.op(), "'");
+  }
   file.check_all_used();
 }
 
@@ -101,20 +110,27 @@ void run_as(Case& file, Names& problems) {
 /// with the file's path; none if it passes.
 inline Names run_file(const std::string& path) {
   Names problems;
-  const auto attempt = [&](const char* type, auto run) {
+  const auto attempt = [&](const char* where, const auto& run) {
     Names found;
     try {
       run(found);
     } catch (const std::exception& error) {
       found.push_back(error.what());
     }
-    for (const std::string& problem : found) problems.push_back(concat(path, type, problem));
+    for (const std::string& problem : found) problems.push_back(concat(path, where, problem));
   };
-  attempt(": ", [&](Names& found) {
+  bool in_double = true;
+  attempt(": ", [&](Names&) { in_double = Case(path).is_double(); });
+  if (!problems.empty()) return problems;
+  if (in_double) {
+    attempt(" in double: ", [&](Names& found) {
+      Case file(path);
+      run_as<double>(file, found);
+    });
+  }
+  attempt(" in float: ", [&](Names& found) {
     Case file(path);
-    if (file.is_double()) attempt(" in double: ", [&](Names& in) { run_as<double>(file, in); });
-    attempt(" in float: ", [&](Names& in) { run_as<float>(file, in); });
-    (void)found;
+    run_as<float>(file, found);
   });
   return problems;
 }
