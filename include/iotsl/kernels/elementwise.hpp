@@ -15,8 +15,8 @@ namespace kernels {
 /// What a target implements: single-threaded, on ranges. Strides are 1, or 0 for a repeated value.
 struct ElementwiseTable {
   void (*unary)(Unary op, Index n, const float* x, float* y);
-  void (*binary)(Binary op, Index n, const float* a, Index a_stride, const float* b,
-                 Index b_stride, float* y);
+  void (*binary)(Binary op, Index n, const float* a, Index a_stride, const float* b, Index b_stride,
+                 float* y);
   void (*affine)(Index n, float scale, const float* x, float shift, float* y);
   void (*axpy)(Index n, float alpha, const float* x, float* y);
 };

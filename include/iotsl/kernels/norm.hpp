@@ -1,28 +1,87 @@
 #pragma once
-// Batch normalisation of [n,c,hw]; meaning as in reference/norm.hpp.
+// Batch normalisation of [n,c,hw]. Meaning and aliasing: reference/norm.hpp. A channel is one task,
+// so its second pass finds in the cache what the first has read.
 
+#include <algorithm>
+
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/kernels/reduce.hpp"
 #include "iotsl/kernels/reference/norm.hpp"
+#include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
+/// Rows of a channel are `stride` = c * hw elements apart.
+struct NormTable {
+  void (*channel_stats)(Index n, Index stride, Index hw, const float* x, float* mean, float* var);
+  void (*apply)(Index first_plane, Index end_plane, Index c, Index hw, const float* x,
+                const float* mean, const float* inv_std, const float* gamma, const float* beta,
+                float* y);
+  void (*channel_grad)(Index n, Index stride, Index hw, const float* x, const float* gy, float mean,
+                       float inv_std, float gamma, float* gx, float* ggamma, float* gbeta);
+};
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END
+
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/norm-inl.hpp"
+#include "iotsl/simd/foreach_target.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+inline const NormTable& norm_table() { return IOTSL_TARGET_TABLE(norm_table); }
+
+/// Mean and biased variance of each channel: mean[c], var[c]. n * hw must be at least 1.
 template <class T>
 void batch_norm_stats(Index n, Index c, Index hw, const T* x, T* mean, T* var) {
-  reference::batch_norm_stats(n, c, hw, x, mean, var);
+  if constexpr (std::is_same_v<T, float>) {
+    const NormTable& table = norm_table();
+    const Index grain = std::max<Index>(1, grain_elems / std::max<Index>(1, n * hw));
+    parallel_chunks(c, grain, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j)
+        table.channel_stats(n, c * hw, hw, x + j * hw, mean + j, var + j);
+    });
+  } else {
+    reference::batch_norm_stats(n, c, hw, x, mean, var);
+  }
 }
 
+/// y = (x - mean) * inv_std * gamma + beta; y may be x.
 template <class T>
 void batch_norm_apply(Index n, Index c, Index hw, const T* x, const T* mean, const T* inv_std,
                       const T* gamma, const T* beta, T* y) {
-  reference::batch_norm_apply(n, c, hw, x, mean, inv_std, gamma, beta, y);
+  if constexpr (std::is_same_v<T, float>) {
+    const NormTable& table = norm_table();
+    const Index grain = std::max<Index>(1, grain_elems / std::max<Index>(1, hw));
+    parallel_chunks(n * c, grain, [&](Index begin, Index end) {
+      table.apply(begin, end, c, hw, x, mean, inv_std, gamma, beta, y);
+    });
+  } else {
+    reference::batch_norm_apply(n, c, hw, x, mean, inv_std, gamma, beta, y);
+  }
 }
 
+/// The gradient in training mode: gx[n,c,hw], ggamma[c], gbeta[c]; gx may be gy.
 template <class T>
 void batch_norm_grad(Index n, Index c, Index hw, const T* x, const T* gy, const T* mean,
                      const T* inv_std, const T* gamma, T* gx, T* ggamma, T* gbeta) {
-  reference::batch_norm_grad(n, c, hw, x, gy, mean, inv_std, gamma, gx, ggamma, gbeta);
+  if constexpr (std::is_same_v<T, float>) {
+    const NormTable& table = norm_table();
+    const Index grain = std::max<Index>(1, grain_elems / std::max<Index>(1, n * hw));
+    parallel_chunks(c, grain, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j)
+        table.channel_grad(n, c * hw, hw, x + j * hw, gy + j * hw, mean[j], inv_std[j], gamma[j],
+                           gx + j * hw, ggamma + j, gbeta + j);
+    });
+  } else {
+    reference::batch_norm_grad(n, c, hw, x, gy, mean, inv_std, gamma, gx, ggamma, gbeta);
+  }
 }
 
 }  // namespace kernels

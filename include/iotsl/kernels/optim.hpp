@@ -82,8 +82,8 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
       table.adam(factors, end - begin, grad + begin, m + begin, v + begin, w + begin);
     });
   } else {
-    reference::adam_step(n, lr, beta1, beta2, eps, weight_decay, bias_correction1,
-                         bias_correction2, grad, m, v, w);
+    reference::adam_step(n, lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2,
+                         grad, m, v, w);
   }
 }
 

@@ -1,26 +1,115 @@
 #pragma once
-// Max pooling; meaning as in reference/pool.hpp.
+// Max pooling. Meaning: reference/pool.hpp. Vectorised are windows of 2x2 with stride 2, forwards
+// and backwards, and all windows with horizontal stride 1, forwards; the rest takes plain loops.
 
+#include <algorithm>
+
+#include "iotsl/core/memory.hpp"
+#include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/reference/pool.hpp"
+#include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
+/// All on `planes` planes of h * w inputs and p * q outputs, n and c left aside.
+struct PoolTable {
+  void (*max_2x2)(const PoolShape& s, Index planes, const float* x, float* y, std::uint8_t* index);
+  void (*scatter_2x2)(const PoolShape& s, Index planes, const float* gy, const std::uint8_t* index,
+                      float* gx);
+  void (*max_dense)(const PoolShape& s, Index planes, const float* x, float* lines, float* y,
+                    std::uint8_t* index);
+};
+
+// Vectors of at most 16 lanes may read that far beyond the last output.
+constexpr Index padded_width(const PoolShape& s) {
+  return std::max(s.q + s.kernel_w, s.w + 2 * s.pad_w) + 16;
+}
+constexpr Index pool_scratch_elems(const PoolShape& s) {
+  return (s.h + 2 * s.pad_h) * padded_width(s) + s.q + 16;
+}
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END
+
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/pool-inl.hpp"
+#include "iotsl/simd/foreach_target.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+inline const PoolTable& pool_table() { return IOTSL_TARGET_TABLE(pool_table); }
+
+namespace detail {
+
+inline bool is_pool_2x2(const PoolShape& s) {
+  return s.kernel_h == 2 && s.kernel_w == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
+         s.pad_w == 0;
+}
+
+/// Calls body(shape, first_input, first_output) in parallel for groups of planes; `shape` is that
+/// of the group.
+template <class Body>
+void for_each_planes(const PoolShape& s, const Body& body) {
+  const Index grain = std::max<Index>(1, grain_elems / std::max<Index>(1, s.h * s.w));
+  parallel_chunks(s.n * s.c, grain, [&](Index begin, Index end) {
+    PoolShape group = s;
+    group.n = 1;
+    group.c = end - begin;
+    body(group, begin * s.h * s.w, begin * s.p * s.q);
+  });
+}
+
+}  // namespace detail
+
+/// y[n,c,p,q] = maximum of the window, index[n,c,p,q] = its position in the window.
 template <class T>
 void max_pool2d(const PoolShape& s, const T* x, T* y, std::uint8_t* index) {
-  reference::max_pool2d(s, x, y, index);
+  if constexpr (std::is_same_v<T, float>) {
+    const PoolTable& table = pool_table();
+    if (detail::is_pool_2x2(s)) {
+      detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
+        table.max_2x2(group, group.c, x + in, y + out, index + out);
+      });
+      return;
+    }
+    if (s.stride_w == 1) {
+      const Index elems = pool_scratch_elems(s);
+      const Scratch lines(static_cast<std::size_t>(threads() * elems) * sizeof(float));
+      detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
+        table.max_dense(group, group.c, x + in, lines.as<float>() + worker_index() * elems, y + out,
+                        index + out);
+      });
+      return;
+    }
+  }
+  detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
+    reference::max_pool2d(group, x + in, y + out, index + out);
+  });
 }
 
+/// gx[n,c,h,w] = sum of the gy[n,c,p,q] whose maximum lay there.
 template <class T>
 void max_pool2d_grad(const PoolShape& s, const T* gy, const std::uint8_t* index, T* gx) {
-  reference::max_pool2d_grad(s, gy, index, gx);
+  detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (detail::is_pool_2x2(s))
+        return pool_table().scatter_2x2(group, group.c, gy + out, index + out, gx + in);
+    }
+    reference::max_pool2d_grad(group, gy + out, index + out, gx + in);
+  });
 }
 
+/// y[n,c,p,q] = x at the place that `index` names: the adjoint of max_pool2d_grad.
 template <class T>
 void max_pool2d_gather(const PoolShape& s, const T* x, const std::uint8_t* index, T* y) {
-  reference::max_pool2d_gather(s, x, index, y);
+  detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
+    reference::max_pool2d_gather(group, x + in, index + out, y + out);
+  });
 }
 
 }  // namespace kernels

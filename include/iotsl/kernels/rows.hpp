@@ -23,8 +23,7 @@ struct Nest {
 
 /// Joins neighbouring dimensions wherever all operands allow it and drops those of extent 1.
 template <std::size_t operands>
-Nest<operands> coalesce(const Index shape[4],
-                        const std::array<const Index*, operands>& strides) {
+Nest<operands> coalesce(const Index shape[4], const std::array<const Index*, operands>& strides) {
   Nest<operands> nest;
   std::size_t out = 4;  // the outermost dimension in use so far
   for (std::size_t d = 4; d-- > 0;) {
@@ -51,21 +50,20 @@ void for_each_row(const Nest<operands>& nest, const Body& body) {
   if (rows * extent[3] == 0) return;
   const Index piece = std::min(extent[3], grain_elems);
   const Index pieces = (extent[3] + piece - 1) / piece;
-  parallel_chunks(rows * pieces, std::max<Index>(1, grain_elems / piece),
-                  [&](Index begin, Index end) {
-                    for (Index item = begin; item < end; ++item) {
-                      const Index row = item / pieces, first = item % pieces * piece;
-                      const Index i = row / (extent[1] * extent[2]);
-                      const Index j = row / extent[2] % extent[1], k = row % extent[2];
-                      std::array<Index, operands> offsets;
-                      for (std::size_t o = 0; o < operands; ++o) {
-                        const auto& stride = nest.stride[o];
-                        offsets[o] = i * stride[0] + j * stride[1] + k * stride[2] +
-                                     first * stride[3];
-                      }
-                      body(std::min(piece, extent[3] - first), row * extent[3] + first, offsets);
-                    }
-                  });
+  parallel_chunks(
+      rows * pieces, std::max<Index>(1, grain_elems / piece), [&](Index begin, Index end) {
+        for (Index item = begin; item < end; ++item) {
+          const Index row = item / pieces, first = item % pieces * piece;
+          const Index i = row / (extent[1] * extent[2]);
+          const Index j = row / extent[2] % extent[1], k = row % extent[2];
+          std::array<Index, operands> offsets;
+          for (std::size_t o = 0; o < operands; ++o) {
+            const auto& stride = nest.stride[o];
+            offsets[o] = i * stride[0] + j * stride[1] + k * stride[2] + first * stride[3];
+          }
+          body(std::min(piece, extent[3] - first), row * extent[3] + first, offsets);
+        }
+      });
 }
 
 }  // namespace kernels
