@@ -1,0 +1,44 @@
+#pragma once
+// What the subcommands share: how they are registered and how they end.
+
+#include <CLI/CLI.hpp>
+
+#include "iotsl/core/error.hpp"
+
+namespace iotsl::tool {
+
+/// Ends a subcommand with a message and the exit code of its kind.
+struct CommandFailure {
+  Failure failure;
+};
+
+/// 0 success; 1 other; 2 usage; 3 network; 4 data.
+inline int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::usage: return 2;
+    case ErrorCode::network: return 3;
+    case ErrorCode::data: return 4;
+    case ErrorCode::other: break;
+  }
+  return 1;
+}
+
+/// The value, or the end of the subcommand.
+template <class V>
+V expect(Result<V> result) {
+  if (!result) throw CommandFailure{result.failure()};
+  if constexpr (!std::is_void_v<V>) return std::move(result).value();
+}
+
+template <class... Parts>
+[[noreturn]] void fail_command(ErrorCode code, const Parts&... parts) {
+  throw CommandFailure{failure(code, parts...)};
+}
+
+void add_model_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+void add_simulate_command(CLI::App& app);
+void add_server_command(CLI::App& app);
+void add_predict_command(CLI::App& app);
+
+}  // namespace iotsl::tool

@@ -1,0 +1,90 @@
+// iotsl data partition | show | image
+
+#include <cstdio>
+#include <memory>
+
+#include "data_options.hpp"
+#include "image.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+struct Options {
+  DataOptions data;
+  std::string manifest;
+  std::string out = "manifest.json";
+  bool test = false;
+  Index index = 0;
+};
+
+void print_manifest(const data::Manifest& manifest) {
+  std::printf("%s, %s, seed %lld: samples per device and class\n%s", manifest.dataset.c_str(),
+              manifest.partition.c_str(), static_cast<long long>(manifest.seed),
+              data::format_counts(manifest.counts, manifest.unused).c_str());
+}
+
+void partition(const Options& options) {
+  const data::Dataset train =
+      expect(data::load_dataset(options.data.dataset, options.data.folder, data::Split::train));
+  const data::Manifest manifest = draw_manifest(options.data, train);
+  expect(data::save_manifest(options.out, manifest));
+  print_manifest(manifest);
+  std::printf("written to %s\n", options.out.c_str());
+}
+
+void show(const Options& options) {
+  if (!options.manifest.empty()) {
+    print_manifest(expect(data::load_manifest(options.manifest)));
+    return;
+  }
+  for (const data::Split split : {data::Split::train, data::Split::test}) {
+    const data::Dataset set =
+        expect(data::load_dataset(options.data.dataset, options.data.folder, split));
+    std::printf("%s %s: %ld samples of %ldx%ldx%ld\n", set.name.c_str(), data::split_name(split),
+                static_cast<long>(set.size()), static_cast<long>(set.channels),
+                static_cast<long>(set.height), static_cast<long>(set.width));
+    const std::vector<Index> counts = data::class_counts(set.labels, set.classes);
+    for (std::size_t c = 0; c < counts.size(); ++c)
+      std::printf("  %-12s %6ld\n",
+                  data::class_name(set.name, static_cast<Index>(c)).c_str(),
+                  static_cast<long>(counts[c]));
+  }
+}
+
+void image(const Options& options) {
+  const data::Split split = options.test ? data::Split::test : data::Split::train;
+  const data::Dataset set =
+      expect(data::load_dataset(options.data.dataset, options.data.folder, split));
+  if (options.index < 0 || options.index >= set.size())
+    fail_command(ErrorCode::usage, "--index ", options.index, ": ", set.name, " ",
+                 data::split_name(split), " has samples 0 to ", set.size() - 1);
+  expect(write_png(options.out, set.sample(options.index).data(), set.channels, set.height,
+                   set.width));
+  std::printf("%s: sample %ld, class %s\n", options.out.c_str(), static_cast<long>(options.index),
+              data::class_name(set.name, set.labels[static_cast<std::size_t>(options.index)]).c_str());
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* data = app.add_subcommand("data", "Partition a data set over devices, or look at one");
+  data->require_subcommand(1);
+  CLI::App* split = data->add_subcommand("partition", "Draw a partition and write its manifest");
+  add_dataset_options(*split, options->data);
+  add_partition_options(*split, options->data);
+  split->add_option("--out", options->out, "Manifest to write")->capture_default_str();
+  split->callback([options] { partition(*options); });
+  CLI::App* look = data->add_subcommand("show", "Samples per class of a set or a manifest");
+  look->add_option("manifest", options->manifest, "A manifest; without it, the data set");
+  add_dataset_options(*look, options->data);
+  look->callback([options] { show(*options); });
+  CLI::App* png = data->add_subcommand("image", "Write one sample as a PNG file");
+  add_dataset_options(*png, options->data);
+  png->add_option("--index", options->index, "Number of the sample")->capture_default_str();
+  png->add_flag("--test", options->test, "From the test set");
+  png->add_option("--out", options->out, "File to write")->required();
+  png->callback([options] { image(*options); });
+}
+
+}  // namespace iotsl::tool
