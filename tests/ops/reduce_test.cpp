@@ -1,0 +1,66 @@
+#include "iotsl/ops/reduce.hpp"
+
+#include "iotsl/ops/view.hpp"
+#include "support/adjoint_check.hpp"
+
+using namespace check;
+
+TEST_CASE("sum and mean over dimensions") {
+  const Tensor<double> x = Tensor<double>::from({2, 3}, {1, 2, 3, 4, 5, 6});
+  CHECK(iotsl::sum(x).item() == 21);
+  CHECK(iotsl::mean(x).item() == 3.5);
+  const Tensor<double> rows = iotsl::sum(x, {1});
+  CHECK(rows.shape() == Shape{2});
+  CHECK(rows.data()[0] == 6);
+  CHECK(rows.data()[1] == 15);
+  const Tensor<double> columns = iotsl::mean(x, {-2}, true);
+  CHECK(columns.shape() == Shape{1, 3});
+  CHECK(columns.data()[2] == 4.5);
+  CHECK(iotsl::sum(x, {}).shape() == x.shape());
+}
+
+TEST_CASE("sum and mean: gradients of order one and two") {
+  const Tensor<double> x = normal({2, 3, 2, 4}, 1);
+  gradient_check([](const Tensors& in) { return iotsl::sum(in[0]); }, {x});
+  gradient_check([](const Tensors& in) { return iotsl::mean(in[0]); }, {x});
+  gradient_check([](const Tensors& in) { return iotsl::sum(in[0], {0, 2, 3}, true); }, {x});
+  gradient_check([](const Tensors& in) { return iotsl::mean(in[0], {1, -1}); }, {x});
+  gradient_check([](const Tensors& in) { return iotsl::square(iotsl::mean(in[0], {2})); }, {x});
+}
+
+TEST_CASE("sum_to is the adjoint of broadcast_to") {
+  struct Shapes {
+    Shape small, large;
+  };
+  for (const Shapes& s : {Shapes{{1, 3, 1, 1}, {2, 3, 4, 5}}, Shapes{{4}, {2, 3, 4}},
+                          Shapes{{}, {3, 2}}, Shapes{{2, 1, 3, 1}, {2, 5, 3, 7}},
+                          Shapes{{2, 3}, {2, 3}}}) {
+    CAPTURE(to_string(s.small));
+    CAPTURE(to_string(s.large));
+    adjoint_check([&](const auto& x) { return iotsl::broadcast_to(x, s.large); },
+                  [&](const auto& y) { return iotsl::sum_to(y, s.small); }, s.small, s.large);
+    gradient_check([&](const Tensors& in) { return iotsl::broadcast_to(in[0], s.large); },
+                   {normal(s.small, 1)});
+    gradient_check([&](const Tensors& in) { return iotsl::sum_to(in[0], s.small); },
+                   {normal(s.large, 2)});
+  }
+}
+
+TEST_CASE("the sum of many float values is accurate") {
+  const Index n = 1 << 22;
+  const Tensor<float> x = Tensor<float>::full({n}, 0.1f);
+  CHECK(iotsl::sum(x).item() == doctest::Approx(0.1 * n).epsilon(1e-5));
+}
+
+TEST_CASE("reductions: errors") {
+  const Tensor<double> x = normal({2, 3}, 1);
+  CHECK(error_of([&] { iotsl::sum(x, {2}); }) == "sum: [2,3] has no dimension 2");
+  CHECK(error_of([&] { iotsl::sum(x, {0, -2}); }) == "sum: dimension -2 is named twice");
+  CHECK(error_of([&] { iotsl::broadcast_to(x, {2, 4}); }) ==
+        "broadcast_to: [2,3] cannot be repeated to [2,4]");
+  CHECK(error_of([&] { iotsl::broadcast_to(x, {3}); }) ==
+        "broadcast_to: [2,3] cannot be repeated to [3]");
+  CHECK(error_of([&] { iotsl::sum_to(x, {4}); }) == "sum_to: [2,3] cannot be summed to [4]");
+  CHECK(error_of([&] { iotsl::mean(Tensor<double>::zeros({0, 3})); }) ==
+        "mean: [0,3] has no elements");
+}
