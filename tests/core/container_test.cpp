@@ -1,11 +1,9 @@
 #include "iotsl/core/container.hpp"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
-
-#include <filesystem>
 
 #include "iotsl/core/random.hpp"
+#include "support/temporary_folder.hpp"
 
 using iotsl::bytes_of;
 using iotsl::ByteSpan;
@@ -53,15 +51,13 @@ TEST_CASE("container: what is written is read, in memory and on disk") {
     CHECK((section.bytes.data() - parsed->storage.data()) % 64 == 0);
   CHECK(iotsl::parse_container(*iotsl::serialize_container("x", {}), "x")->sections.empty());
 
-  std::string folder = (std::filesystem::temp_directory_path() / "iotsl_box_XXXXXX").string();
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
-  const std::string path = folder + "/a.ckpt";
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.ckpt";
   REQUIRE(iotsl::save_container(path, "checkpoint", sample()).ok());
   CHECK(*iotsl::read_file(path) == sample_bytes());
   CHECK(iotsl::load_container(path, "checkpoint")->sections.size() == 3);
   CHECK(iotsl::load_container(path, "generator").failure().message ==
         path + ": container: kind is 'checkpoint', expected 'generator'");
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("container: every single flipped bit and every truncation is found") {

@@ -1,30 +1,8 @@
 #include "iotsl/core/file.hpp"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
-#include <filesystem>
-
-#include "iotsl/core/hash.hpp"
-
-namespace {
-/// A folder that is removed at the end.
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "iotsl_file_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::string operator/(std::string_view name) const { return iotsl::join_path(path, name); }
-  std::size_t entries() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) ++count;
-    return count;
-  }
-  std::string path;
-};
-}  // namespace
+#include "support/temporary_folder.hpp"
 
 TEST_CASE("file: what is written is read, and replaced as a whole") {
   const TemporaryFolder folder;

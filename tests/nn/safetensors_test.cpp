@@ -1,11 +1,9 @@
 #include "iotsl/nn/safetensors.hpp"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
-
-#include <filesystem>
 
 #include "iotsl/core/random.hpp"
+#include "support/temporary_folder.hpp"
 
 using iotsl::DType;
 using iotsl::SafeTensor;
@@ -177,9 +175,8 @@ TEST_CASE("safetensors: a writer's mistakes are refused") {
 }
 
 TEST_CASE("safetensors: files on disk") {
-  std::string folder = (std::filesystem::temp_directory_path() / "iotsl_safe_XXXXXX").string();
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
-  const std::string path = folder + "/w.safetensors";
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.safetensors";
   REQUIRE(iotsl::save_safetensors(path, sample(), {{"k", "v"}}).ok());
   auto loaded = iotsl::load_safetensors(path);
   REQUIRE(loaded.ok());
@@ -190,7 +187,6 @@ TEST_CASE("safetensors: files on disk") {
   REQUIRE(iotsl::write_file_atomic(path, "no").ok());
   CHECK(iotsl::load_safetensors(path).failure().message ==
         path + ": safetensors: truncated: 2 bytes, the length field needs 8");
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("safetensors: damaged files never crash the reader") {

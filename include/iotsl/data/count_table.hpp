@@ -1,0 +1,93 @@
+#pragma once
+// Tables of sample counts, devices x classes: read from text, scaled to a limit, printed.
+
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iotsl/core/shape.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace data {
+
+/// counts[device][class]
+using CountTable = std::vector<std::vector<Index>>;
+
+/// Reads rows of whole numbers, separated by commas, semicolons or blanks. Empty lines and what
+/// follows a '#' are skipped. A failure names the line.
+inline Result<CountTable> parse_count_table(std::string_view text) {
+  constexpr std::string_view separators = " \t,;\r";
+  constexpr Index max_count = 1'000'000'000;
+  CountTable out;
+  for (Index line = 1; !text.empty(); ++line) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view rest = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    rest = rest.substr(0, rest.find('#'));
+    std::vector<Index> row;
+    for (;;) {
+      rest.remove_prefix(std::min(rest.find_first_not_of(separators), rest.size()));
+      if (rest.empty()) break;
+      const std::string_view word = rest.substr(0, rest.find_first_of(separators));
+      Index value = 0;
+      const auto [stop, status] = std::from_chars(word.data(), word.data() + word.size(), value);
+      if (status != std::errc() || stop != word.data() + word.size() || value < 0 ||
+          value > max_count)
+        return failure(ErrorCode::data, "line ", line, ": '", word, "' is not a count from 0 to ",
+                       max_count);
+      row.push_back(value);
+      rest.remove_prefix(word.size());
+    }
+    if (!row.empty()) out.push_back(std::move(row));
+  }
+  if (out.empty()) return failure(ErrorCode::data, "holds no counts");
+  return out;
+}
+
+/// Scales every count by min(1, limit / total), rounded down; a count above 0 stays at least 1.
+inline void scale_counts(CountTable& counts, Index limit) {
+  Index total = 0;
+  for (const auto& row : counts)
+    for (const Index v : row) total += v;
+  if (limit >= total) return;
+  for (auto& row : counts)
+    for (Index& v : row)
+      if (v > 0) v = std::max<Index>(1, v * limit / total);
+}
+
+/// The table as text for people: a line per device with its total, a line of sums, and the number
+/// of samples that no device has.
+inline std::string format_counts(const CountTable& counts, Index unused) {
+  const std::size_t classes = counts.empty() ? 0 : counts.front().size();
+  std::vector<Index> sums(classes + 1, 0);
+  std::string out;
+  const auto cell = [&](std::string_view text, std::size_t width) {
+    out.append(width > text.size() ? width - text.size() : 0, ' ').append(text);
+  };
+  const auto line = [&](std::string_view head, const std::vector<Index>& values) {
+    out.append(head).append(head.size() < 9 ? 9 - head.size() : 0, ' ');
+    for (const Index v : values) cell(std::to_string(v), 7);
+    out.push_back('\n');
+  };
+  out.append("device   ");
+  for (std::size_t c = 0; c < classes; ++c) cell(std::to_string(c), 7);
+  cell("total", 7);
+  out.push_back('\n');
+  for (std::size_t d = 0; d < counts.size(); ++d) {
+    std::vector<Index> row = counts[d];
+    Index total = 0;
+    for (const Index v : row) total += v;
+    row.push_back(total);
+    for (std::size_t c = 0; c <= classes; ++c) sums[c] += row[c];
+    line(std::to_string(d), row);
+  }
+  line("all", sums);
+  out.append("unused   ");
+  cell(std::to_string(unused), 7 * (classes + 1));
+  out.push_back('\n');
+  return out;
+}
+
+}  // namespace data
+IOTSL_NAMESPACE_END

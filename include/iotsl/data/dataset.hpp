@@ -1,0 +1,125 @@
+#pragma once
+// Labelled images in memory: bytes as they are in the files, turned into floats batch by batch.
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "iotsl/core/hash.hpp"
+#include "iotsl/core/random.hpp"
+#include "iotsl/core/shape.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace data {
+
+enum class Split { train, test };
+
+inline const char* split_name(Split split) { return split == Split::train ? "train" : "test"; }
+
+/// Images and labels. When only some samples of a file were asked for, these are numbered anew from
+/// 0.
+struct Dataset {
+  std::string name;
+  Index channels = 1;
+  Index height = 0;
+  Index width = 0;
+  Index classes = 0;
+  std::vector<std::uint8_t> pixels;  ///< N, C, H, W
+  std::vector<std::uint8_t> labels;  ///< N
+  Index full_size = 0;               ///< samples in the whole set, also when only some were kept
+  std::string sha256;  ///< of the whole set: idx image file, then idx label file, unpacked
+
+  Index size() const { return static_cast<Index>(labels.size()); }
+  Index sample_elems() const { return channels * height * width; }
+  std::span<const std::uint8_t> sample(Index i) const {
+    const auto elems = static_cast<std::size_t>(sample_elems());
+    return std::span(pixels).subspan(static_cast<std::size_t>(i) * elems, elems);
+  }
+};
+
+/// Samples per class.
+inline std::vector<Index> class_counts(std::span<const std::uint8_t> labels, Index classes) {
+  std::vector<Index> counts(static_cast<std::size_t>(classes), 0);
+  for (std::uint8_t label : labels) {
+    if (label >= classes) fail("class_counts: label ", int{label}, " of ", classes, " classes");
+    ++counts[label];
+  }
+  return counts;
+}
+
+/// Puts the samples with these numbers into `pixels` [n,C,H,W], as value / 255 in [0,1], and
+/// `labels` [n]. Raises an Error where a number is out of range.
+inline void copy_batch(const Dataset& set, std::span<const Index> samples, float* pixels,
+                       std::int32_t* labels) {
+  for (const Index i : samples) {
+    if (i < 0 || i >= set.size())
+      fail("copy_batch: sample ", i, " of ", set.name, ", which has ", set.size());
+    for (const std::uint8_t value : set.sample(i)) *pixels++ = static_cast<float>(value) / 255.0f;
+    *labels++ = set.labels[static_cast<std::size_t>(i)];
+  }
+}
+
+/// Random order of `values` (Fisher and Yates, from the end). Uses the numbers
+/// `first` to `first` + values.size() of `random`.
+template <class V>
+void shuffle_values(std::span<V> values, const Random& random, std::uint64_t first = 0) {
+  for (std::size_t i = values.size(); i > 1; --i)
+    std::swap(values[i - 1], values[static_cast<std::size_t>(random.below(first + i - 1, i))]);
+}
+
+/// The samples with these numbers, in this order.
+inline Dataset select_samples(const Dataset& set, std::span<const Index> samples) {
+  Dataset out = set;
+  out.pixels.clear();
+  out.labels.clear();
+  for (const Index i : samples) {
+    if (i < 0 || i >= set.size())
+      fail("select_samples: sample ", i, " of ", set.name, ", which has ", set.size());
+    const auto pixels = set.sample(i);
+    out.pixels.insert(out.pixels.end(), pixels.begin(), pixels.end());
+    out.labels.push_back(set.labels[static_cast<std::size_t>(i)]);
+  }
+  return out;
+}
+
+/// At most `count` samples (--limit-test), drawn by `seed`, in the order of the set. Not simply the
+/// first ones: the first half of MNIST's test set is easier than the second.
+inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed) {
+  std::vector<Index> order(static_cast<std::size_t>(set.size()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  if (count < set.size()) {
+    constexpr std::uint32_t limit_step = 0xFFFFFFFFu;  // away from the rounds that loaders use
+    shuffle_values(std::span(order), Random(seed, Stream::shuffle, limit_step));
+    order.resize(static_cast<std::size_t>(count));
+    std::sort(order.begin(), order.end());
+  }
+  return select_samples(set, order);
+}
+
+namespace detail {
+/// Header of an idx file: zeros, type 8 (unsigned byte), dimensions; then the extents, big endian.
+inline std::vector<std::uint8_t> idx_header(std::initializer_list<Index> extents) {
+  std::vector<std::uint8_t> out{0, 0, 8, static_cast<std::uint8_t>(extents.size())};
+  for (const Index extent : extents)
+    for (int shift = 24; shift >= 0; shift -= 8)
+      out.push_back(static_cast<std::uint8_t>(extent >> shift));
+  return out;
+}
+}  // namespace detail
+
+/// SHA-256 of the set written as two idx files, one after the other. For idx sets this is what
+/// `zcat images.gz labels.gz | sha256sum` prints.
+inline std::string idx_sha256(const Dataset& set) {
+  Sha256 hash;
+  if (set.channels == 1)
+    hash.update(detail::idx_header({set.size(), set.height, set.width}));
+  else
+    hash.update(detail::idx_header({set.size(), set.channels, set.height, set.width}));
+  hash.update(set.pixels).update(detail::idx_header({set.size()})).update(set.labels);
+  return to_hex(hash.digest());
+}
+
+}  // namespace data
+IOTSL_NAMESPACE_END

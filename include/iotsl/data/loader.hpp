@@ -1,0 +1,101 @@
+#pragma once
+// Batches of one device's samples in an order that is a function of (seed, device, round), so that
+// a retry after a broken connection computes the same bytes.
+
+#include <vector>
+
+#include "iotsl/data/dataset.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace data {
+
+/// A random order of 0 ... count-1.
+inline std::vector<Index> epoch_order(Index count, std::uint64_t seed, Index device, Index round) {
+  if (device < 0 || device >> 24 != 0 || round < 0 || round >> 31 != 0 || count >> 32 != 0)
+    fail("epoch_order: device ", device, ", round ", round, ", ", count, " samples");
+  std::vector<Index> order(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  const Random random(seed, Stream::shuffle, static_cast<std::uint32_t>(round));
+  shuffle_values(std::span(order), random, static_cast<std::uint64_t>(device) << 32);
+  return order;
+}
+
+/// Places [begin, end) of one batch in an epoch's order.
+struct BatchRange {
+  Index begin = 0;
+  Index end = 0;
+  Index size() const { return end - begin; }
+};
+
+/// Cuts an epoch of `count` samples into batches. A last batch of one sample joins the one before,
+/// because batch normalisation has no variance of one sample; so a batch has at most batch + 1.
+inline std::vector<BatchRange> batch_ranges(Index count, Index batch) {
+  if (batch < 1) fail("batch_ranges: batch of ", batch, " samples, expected at least 1");
+  std::vector<BatchRange> out;
+  for (Index begin = 0; begin < count; begin += batch)
+    out.push_back({begin, std::min(begin + batch, count)});
+  if (batch > 1 && out.size() > 1 && out.back().size() == 1) {
+    out.pop_back();
+    out.back().end = count;
+  }
+  return out;
+}
+
+/// The batches of some samples of a set, epoch after epoch.
+class Loader {
+ public:
+  /// `samples` are numbers in `set`, which must outlive the loader.
+  Loader(const Dataset& set, std::vector<Index> samples, Index batch)
+      : set_(&set),
+        samples_(std::move(samples)),
+        ranges_(batch_ranges(static_cast<Index>(samples_.size()), batch)) {
+    order_ = samples_;
+  }
+  /// All samples of the set.
+  Loader(const Dataset& set, Index batch) : Loader(set, all_samples(set), batch) {}
+
+  /// Draws the order of a device's epoch. Before the first call the samples are in their own order.
+  void start_epoch(std::uint64_t seed, Index device, Index round) {
+    const std::vector<Index> order = epoch_order(samples(), seed, device, round);
+    for (std::size_t i = 0; i < order.size(); ++i)
+      order_[i] = samples_[static_cast<std::size_t>(order[i])];
+  }
+
+  Index samples() const { return static_cast<Index>(samples_.size()); }
+  Index batches() const { return static_cast<Index>(ranges_.size()); }
+  Index batch_size(Index b) const { return range(b).size(); }
+  Index largest_batch() const {
+    Index most = 0;
+    for (const BatchRange& each : ranges_) most = std::max(most, each.size());
+    return most;
+  }
+  /// Numbers, in the set, of the samples of batch b.
+  std::span<const Index> batch(Index b) const {
+    const BatchRange& r = range(b);
+    return std::span(order_).subspan(static_cast<std::size_t>(r.begin),
+                                     static_cast<std::size_t>(r.size()));
+  }
+  /// Batch b as `pixels` [n,C,H,W] in [0,1] and `labels` [n], n = batch_size(b).
+  void fill(Index b, float* pixels, std::int32_t* labels) const {
+    copy_batch(*set_, batch(b), pixels, labels);
+  }
+
+ private:
+  static std::vector<Index> all_samples(const Dataset& set) {
+    std::vector<Index> out(static_cast<std::size_t>(set.size()));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Index>(i);
+    return out;
+  }
+  const BatchRange& range(Index b) const {
+    if (b < 0 || b >= batches()) fail("loader: batch ", b, " of ", batches());
+    return ranges_[static_cast<std::size_t>(b)];
+  }
+
+  const Dataset* set_;
+  std::vector<Index> samples_;
+  std::vector<Index> order_;
+  std::vector<BatchRange> ranges_;
+};
+
+}  // namespace data
+IOTSL_NAMESPACE_END

@@ -1,0 +1,103 @@
+#pragma once
+// Finds a set by its name: in the folder of --data, else of $IOTSL_DATA, else in ./data; the
+// built-in digits need no file.
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "iotsl/data/glyphs.hpp"
+#include "iotsl/data/idx.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace data {
+
+/// Names that load_dataset takes.
+inline constexpr std::array<std::string_view, 3> dataset_names = {"mnist", "fashion-mnist",
+                                                                  "glyphs"};
+
+/// What a label means: "7", or "ankle boot".
+inline std::string class_name(std::string_view dataset, Index label) {
+  constexpr std::array<std::string_view, 10> fashion = {
+      "t-shirt", "trouser", "pullover", "dress", "coat",
+      "sandal",  "shirt",   "sneaker",  "bag",   "ankle boot"};
+  if (dataset == "fashion-mnist" && label >= 0 && label < 10)
+    return std::string(fashion[static_cast<std::size_t>(label)]);
+  return std::to_string(label);
+}
+
+namespace detail {
+
+/// "mnist" for "/a/mnist/".
+inline std::string_view last_component(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return path.substr(path.rfind('/') + 1);
+}
+
+/// Folders in which a set may lie. A folder that bears another set's name is left out: the files of
+/// MNIST and Fashion-MNIST have the same names.
+inline std::vector<std::string> dataset_folders(std::string_view name, const std::string& data) {
+  std::string root = data;
+  if (root.empty()) {
+    const char* variable = std::getenv("IOTSL_DATA");
+    root = variable != nullptr && *variable != '\0' ? variable : "data";
+  }
+  std::vector<std::string> out{join_path(root, name)};
+  const std::string_view last = last_component(root);
+  bool foreign = false;
+  for (const std::string_view other : dataset_names) foreign |= last == other && other != name;
+  if (!foreign) out.push_back(root);
+  return out;
+}
+
+/// The file of that name in the folder, raw or packed; empty where there is neither.
+inline std::string find_idx(const std::string& folder, std::string_view name) {
+  const std::string raw = join_path(folder, name);
+  if (file_exists(raw)) return raw;
+  return file_exists(raw + ".gz") ? raw + ".gz" : std::string();
+}
+
+}  // namespace detail
+
+/// Loads one part of a set. `data` is the folder of --data, empty where the option was not given:
+/// the folder with the files, or its parent. `keep`, if not null, lists the samples to keep,
+/// ascending. Where nothing is found the failure lists the places that were looked at.
+inline Result<Dataset> load_dataset(std::string_view name, const std::string& data, Split split,
+                                    const std::vector<Index>* keep = nullptr,
+                                    const IdxLimits& limits = {}) {
+  if (name == "glyphs") {
+    const Index count = split == Split::train ? glyph_train_count : glyph_test_count;
+    if (keep != nullptr)
+      for (const Index i : *keep)
+        if (i < 0 || i >= count)
+          return failure(ErrorCode::data, "glyphs: sample ", i, " of ", count);
+    Dataset out = make_glyphs(split, count, 1, keep);
+    out.sha256 = glyph_sha256(split);
+    return out;
+  }
+  if (std::find(dataset_names.begin(), dataset_names.end(), name) == dataset_names.end())
+    return failure(ErrorCode::usage, "--dataset ", name,
+                   ": expected mnist, fashion-mnist or glyphs");
+
+  const std::string prefix = split == Split::train ? "train" : "t10k";
+  std::string tried;
+  for (const std::string& folder : detail::dataset_folders(name, data)) {
+    const std::string images = detail::find_idx(folder, prefix + "-images-idx3-ubyte");
+    const std::string labels = detail::find_idx(folder, prefix + "-labels-idx1-ubyte");
+    if (!images.empty() && !labels.empty()) {
+      auto loaded = load_idx(images, labels, 10, keep, limits);
+      if (loaded) loaded->name = name;
+      return loaded;
+    }
+    if (!tried.empty()) tried += ", ";
+    tried += folder;
+    if (images.empty() != labels.empty())
+      tried += concat(" (has ", images.empty() ? labels : images, " only)");
+  }
+  return failure(ErrorCode::data, name, ": no ", prefix, "-images-idx3-ubyte[.gz] with ", prefix,
+                 "-labels-idx1-ubyte[.gz] in ", tried,
+                 "; give --data DIR or set IOTSL_DATA, or get the files with data/fetch.sh");
+}
+
+}  // namespace data
+IOTSL_NAMESPACE_END
