@@ -37,8 +37,10 @@ inline Index predicted_class(const float* logits, Index classes) {
   return std::max_element(logits, logits + classes) - logits;
 }
 
-/// Runs `model` in evaluation mode over the whole set. The set must have at least one sample.
-inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, Index batch = 200) {
+/// Evaluates `predict`, which gives logits [n,classes] for samples [n,C,H,W], on the whole set, which
+/// must have at least one sample.
+template <class Predict>
+Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batch = 200) {
   if (set.size() == 0) fail("evaluate: the set '", set.name, "' has no samples");
   const NoRecord no_record;
   Evaluation out;
@@ -52,9 +54,10 @@ inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, I
     Tensor<float> x = Tensor<float>::uninitialized({n, set.channels, set.height, set.width});
     std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
     data::copy_batch(set, numbers, x.raw(), labels.data());
-    const Tensor<float> logits = model.forward(std::move(x), ForwardMode{});
-    loss += static_cast<double>(softmax_cross_entropy(logits, std::span<const std::int32_t>(labels)).item()) *
-            static_cast<double>(n);
+    const Tensor<float> logits = predict(x);
+    const Tensor<float> batch_loss =
+        softmax_cross_entropy(logits, std::span<const std::int32_t>(labels));
+    loss += static_cast<double>(batch_loss.item()) * static_cast<double>(n);
     for (Index i = 0; i < n; ++i) {
       const auto label = static_cast<std::size_t>(labels[static_cast<std::size_t>(i)]);
       const Index guess = predicted_class(logits.data() + i * logits.extent(1), logits.extent(1));
@@ -64,6 +67,12 @@ inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, I
   }
   out.loss = loss / static_cast<double>(set.size());
   return out;
+}
+
+/// The same for a net, in evaluation mode.
+inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, Index batch = 200) {
+  return evaluate(
+      set, [&model](const Tensor<float>& x) { return model.forward(x, ForwardMode{}); }, batch);
 }
 
 }  // namespace split

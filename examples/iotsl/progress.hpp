@@ -1,0 +1,41 @@
+#pragma once
+// Progress on standard error: one line that is redrawn on a terminal, plain lines otherwise.
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "iotsl/core/shape.hpp"
+
+namespace iotsl::tool {
+
+/// 1234567 bytes as "1.2 MB".
+std::string format_bytes(double bytes);
+/// 3725 seconds as "1:02:05", 65 as "1:05".
+std::string format_seconds(double seconds);
+
+class Progress {
+ public:
+  /// `total_steps` of the whole run. A quiet progress prints nothing.
+  Progress(Index total_steps, bool quiet);
+
+  /// After a training step: redraws the line, at most ten times a second.
+  void step(Index steps_done, Index samples, double loss, double bytes);
+  /// A line that stays.
+  void line(const std::string& text);
+  /// Names what runs now, such as "round 2 device 3".
+  void phase(std::string name) { phase_ = std::move(name); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void clear();
+
+  Index total_steps_;
+  bool quiet_, terminal_;
+  std::string phase_;
+  Clock::time_point start_ = Clock::now(), drawn_{};
+  Index samples_ = 0;
+  bool dirty_ = false;
+};
+
+}  // namespace iotsl::tool

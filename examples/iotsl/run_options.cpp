@@ -1,0 +1,125 @@
+#include "run_options.hpp"
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/optim/optimizer.hpp"
+#include "iotsl/optim/schedule.hpp"
+
+namespace iotsl::tool {
+
+Index RunOptions::turns() const {
+  const Index devices = method == "central" ? 1 : data.devices;
+  if (epochs > 0) return (epochs + local_epochs - 1) / local_epochs;
+  return (rounds > 0 ? rounds : 1) * devices;
+}
+
+void add_run_options(CLI::App& command, RunOptions& o) {
+  add_dataset_options(command, o.data);
+  add_partition_options(command, o.data);
+  command.add_option("--limit-test", o.data.limit_test, "Test samples at most; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
+      ->capture_default_str();
+  add_model_options(command, o.model);
+  command.add_option("--method", o.method,
+                     "sl: split learning; central: one net, all data in one place; local: devices "
+                     "alone with random gradients, to compare energy")
+      ->check(CLI::IsMember({"sl", "central", "local"}))
+      ->capture_default_str();
+  auto* rounds = command.add_option("--rounds", o.rounds, "Rounds: every device in turn once each")
+                     ->check(CLI::PositiveNumber);
+  command.add_option("--epochs", o.epochs, "Device epochs in all, instead of --rounds")
+      ->check(CLI::PositiveNumber)
+      ->excludes(rounds);
+  command.add_option("--local-epochs", o.local_epochs, "Epochs of a device per turn")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--batch", o.batch, "Samples per step")
+      ->check(CLI::Range(2, 4096))
+      ->capture_default_str();
+  command.add_option("--optimizer", o.optimizer, "adam or sgd")
+      ->check(CLI::IsMember({"adam", "sgd"}))
+      ->capture_default_str();
+  command.add_option("--lr", o.lr, "Learning rate")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--momentum", o.momentum, "Momentum of sgd")
+      ->check(CLI::Range(0.0, 0.9999))
+      ->capture_default_str();
+  command.add_option("--weight-decay", o.weight_decay, "Added to the gradient")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--lr-schedule", o.lr_schedule, "constant, linear or cosine, per turn")
+      ->check(CLI::IsMember({"constant", "linear", "cosine"}))
+      ->capture_default_str();
+  command.add_option("--threads", o.threads, "Threads of each process; 0: all cores")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  command.add_option("--eval-every", o.eval_every, "Test after every so many turns; 0: at the end")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
+  command.add_flag("--json", o.json, "Print one JSON object at the end");
+  command.add_flag("--quiet", o.quiet, "No progress");
+  command.add_option("--config", o.config, "A run's config.json; other options override it");
+}
+
+void finish_run_options(CLI::App& command, RunOptions& o) {
+  if (!o.config.empty()) {
+    const std::string text = expect(read_text_file(o.config));
+    const Result<Json> parsed = parse_json(text);
+    if (!parsed) fail_command(ErrorCode::usage, "--config ", o.config, ": ", parsed.failure().message);
+    if (!parsed->is_object()) fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
+    for (const JsonMember& member : parsed->as_object()) {
+      CLI::Option* option = command.get_option_no_throw("--" + member.key);
+      if (option == nullptr || member.key == "config")
+        fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
+      if (option->count() > 0) continue;
+      // --rounds on the command line beats "epochs" of the file, and the other way round.
+      if ((member.key == "epochs" && command.count("--rounds") > 0) ||
+          (member.key == "rounds" && command.count("--epochs") > 0))
+        continue;
+      const std::string value =
+          member.value.is_string() ? member.value.as_string() : to_text(member.value);
+      try {
+        option->add_result(value);
+        option->run_callback();
+      } catch (const CLI::Error& error) {
+        fail_command(ErrorCode::usage, "--config ", o.config, ": ", member.key, ": ", error.what());
+      }
+    }
+  }
+  if (o.optimizer == "adam" && o.momentum != 0)
+    fail_command(ErrorCode::usage, "--momentum ", o.momentum, ": only for --optimizer sgd");
+  expect(parse_optimizer(o.optimizer));
+  expect(parse_schedule(o.lr_schedule));
+}
+
+Json to_json(const RunOptions& o) {
+  Json out = Json::object();
+  out["dataset"] = o.data.dataset;
+  if (!o.data.folder.empty()) out["data"] = o.data.folder;
+  out["devices"] = o.data.devices;
+  out["partition"] = o.data.partition;
+  out["seed"] = o.data.seed;
+  out["limit-train"] = o.data.limit_train;
+  out["limit-test"] = o.data.limit_test;
+  out["model"] = o.model.spec.name;
+  if (!o.model.cut.empty()) out["cut"] = o.model.cut;
+  out["width"] = o.model.spec.width;
+  out["method"] = o.method;
+  if (o.epochs > 0)
+    out["epochs"] = o.epochs;
+  else
+    out["rounds"] = o.rounds > 0 ? o.rounds : 1;
+  out["local-epochs"] = o.local_epochs;
+  out["batch"] = o.batch;
+  out["optimizer"] = o.optimizer;
+  out["lr"] = o.lr;
+  out["momentum"] = o.momentum;
+  out["weight-decay"] = o.weight_decay;
+  out["lr-schedule"] = o.lr_schedule;
+  out["threads"] = o.threads;
+  out["eval-every"] = o.eval_every;
+  return out;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,44 @@
+#pragma once
+// The options of a training run, shared by simulate and server, and their form in config.json.
+
+#include "data_options.hpp"
+#include "iotsl/core/json.hpp"
+#include "model_options.hpp"
+
+namespace iotsl::tool {
+
+struct RunOptions {
+  DataOptions data;
+  ModelOptions model;
+  std::string method = "sl";
+  std::string transport = "tcp";
+  Index rounds = 0, epochs = 0;  // 0: not given
+  Index local_epochs = 1;
+  Index batch = 64;
+  std::string optimizer = "adam";
+  double lr = 1e-3, momentum = 0, weight_decay = 0;
+  std::string lr_schedule = "constant";
+  int threads = 0;  // 0: all cores
+  Index eval_every = 1;
+  std::string out;
+  bool json = false;
+  bool quiet = false;
+  std::string config;
+  std::string listen = "127.0.0.1:0";
+  bool insecure = false;
+
+  /// Turns of the whole run. --epochs counts device epochs, --rounds goes over all devices.
+  Index turns() const;
+};
+
+/// Adds every option of a run to `command`.
+void add_run_options(CLI::App& command, RunOptions& options);
+
+/// Takes what --config names for every option that the command line does not give, and checks the
+/// whole. Ends the command with a usage error otherwise.
+void finish_run_options(CLI::App& command, RunOptions& options);
+
+/// What config.json holds: one member per option, so that --config can read it back.
+Json to_json(const RunOptions& options);
+
+}  // namespace iotsl::tool
