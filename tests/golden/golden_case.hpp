@@ -82,11 +82,21 @@ class Case {
     for (std::int64_t extent : stored.shape) shape.push_back(extent);
     Tensor<T> out = Tensor<T>::uninitialized(shape);
     switch (stored.dtype) {
-      case iotsl::DType::f32: convert<float>(stored, out.mutable_data()); break;
-      case iotsl::DType::f64: convert<double>(stored, out.mutable_data()); break;
-      case iotsl::DType::i64: convert<std::int64_t>(stored, out.mutable_data()); break;
-      case iotsl::DType::i32: convert<std::int32_t>(stored, out.mutable_data()); break;
-      case iotsl::DType::u8: convert<std::uint8_t>(stored, out.mutable_data()); break;
+      case iotsl::DType::f32:
+        convert<float>(stored, out.mutable_data());
+        break;
+      case iotsl::DType::f64:
+        convert<double>(stored, out.mutable_data());
+        break;
+      case iotsl::DType::i64:
+        convert<std::int64_t>(stored, out.mutable_data());
+        break;
+      case iotsl::DType::i32:
+        convert<std::int32_t>(stored, out.mutable_data());
+        break;
+      case iotsl::DType::u8:
+        convert<std::uint8_t>(stored, out.mutable_data());
+        break;
     }
     return out;
   }
@@ -94,11 +104,18 @@ class Case {
     const iotsl::SafeTensor& stored = use(name);
     std::vector<std::int32_t> out(stored.elements());
     switch (stored.dtype) {
-      case iotsl::DType::i64: convert<std::int64_t>(stored, out.data()); break;
-      case iotsl::DType::i32: convert<std::int32_t>(stored, out.data()); break;
-      case iotsl::DType::u8: convert<std::uint8_t>(stored, out.data()); break;
-      default: fail("tensor '", name, "' holds labels and is ", dtype_name(stored.dtype),
-                    ", expected I64, I32 or U8");
+      case iotsl::DType::i64:
+        convert<std::int64_t>(stored, out.data());
+        break;
+      case iotsl::DType::i32:
+        convert<std::int32_t>(stored, out.data());
+        break;
+      case iotsl::DType::u8:
+        convert<std::uint8_t>(stored, out.data());
+        break;
+      default:
+        fail("tensor '", name, "' holds labels and is ", dtype_name(stored.dtype),
+             ", expected I64, I32 or U8");
     }
     return out;
   }

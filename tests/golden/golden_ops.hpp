@@ -46,9 +46,7 @@ struct Call {
     return tensor;
   }
   /// An input without a gradient.
-  Tensor<T> constant(const Names& names) {
-    return file.tensor<T>(constant_name(names));
-  }
+  Tensor<T> constant(const Names& names) { return file.tensor<T>(constant_name(names)); }
   std::string constant_name(const Names& names) {
     const std::string found = file.first_of(prefixed("input.", names));
     return found.empty() ? "input." + names.front() : found;
@@ -104,12 +102,18 @@ Tensor<T> reduce(Call<T>& call, bool mean) {
     return mean ? iotsl::mean(x, dims, keep) : iotsl::sum(x, dims, keep);
   };
   switch (d.size()) {
-    case 0: return apply({});
-    case 1: return apply({d[0]});
-    case 2: return apply({d[0], d[1]});
-    case 3: return apply({d[0], d[1], d[2]});
-    case 4: return apply({d[0], d[1], d[2], d[3]});
-    default: fail("attribute 'dims' has ", d.size(), " entries");
+    case 0:
+      return apply({});
+    case 1:
+      return apply({d[0]});
+    case 2:
+      return apply({d[0], d[1]});
+    case 3:
+      return apply({d[0], d[1], d[2]});
+    case 4:
+      return apply({d[0], d[1], d[2], d[3]});
+    default:
+      fail("attribute 'dims' has ", d.size(), " entries");
   }
 }
 
@@ -178,11 +182,10 @@ Tensor<T> batch_norm_case(Call<T>& call) {
   Tensor<T> var = running ? call.constant({"running_var", "4"}) : Tensor<T>::full(channels, T(1));
   const bool training = call.file.boolean({"training", "train"}, true);
   if (!running && !training) fail("tensor 'input.running_mean' is missing");
-  const Tensor<T> y = iotsl::batch_norm2d(
-      x, gamma, beta, mean, var,
-      {.training = training,
-       .momentum = call.file.real({"momentum"}, 0.1),
-       .eps = call.file.real({"eps", "epsilon"}, 1e-5)});
+  const Tensor<T> y = iotsl::batch_norm2d(x, gamma, beta, mean, var,
+                                          {.training = training,
+                                           .momentum = call.file.real({"momentum"}, 0.1),
+                                           .eps = call.file.real({"eps", "epsilon"}, 1e-5)});
   call.further_outputs = {{"running_mean", mean}, {"running_var", var}};
   return y;
 }
@@ -196,8 +199,12 @@ Tensor<T> max_pool_case(Call<T>& call) {
   const auto dilation = call.file.pair({"dilation"}, {1, 1});
   if (dilation.h != 1 || dilation.w != 1) fail("attribute 'dilation': only 1 is supported");
   call.file.only("ceil_mode", false);
-  return iotsl::max_pool2d(x, {.kernel_h = kernel.h, .kernel_w = kernel.w, .stride_h = stride.h,
-                               .stride_w = stride.w, .pad_h = pad.h, .pad_w = pad.w});
+  return iotsl::max_pool2d(x, {.kernel_h = kernel.h,
+                               .kernel_w = kernel.w,
+                               .stride_h = stride.h,
+                               .stride_w = stride.w,
+                               .pad_h = pad.h,
+                               .pad_w = pad.w});
 }
 
 /// [N,C], or [N,C,1,1] where the file wants it so.
@@ -228,7 +235,8 @@ Tensor<T> dropout_case(Call<T>& call) {
   const Tensor<T> x = call.input(x_names);
   const double p = call.file.real({"p", "probability"}, 0.5);
   if (call.file.boolean({"training", "train"}, true) && p != 0)
-    fail("dropout in training draws random numbers: only p = 0 or training = false can be compared");
+    fail(
+        "dropout in training draws random numbers: only p = 0 or training = false can be compared");
   return iotsl::dropout(x, 0, iotsl::Random(0, iotsl::Stream::dropout));
 }
 
@@ -365,19 +373,32 @@ const std::map<std::string, Op<T>>& ops() {
 /// such as "torch.nn.functional.".
 inline std::string canonical_op(const std::string& given) {
   static const std::map<std::string, std::string> synonyms{
-      {"conv2d_weight", "conv2d_weight_grad"}, {"conv_transpose", "conv_transpose2d"},
-      {"deconv2d", "conv_transpose2d"},        {"mm", "matmul"},
-      {"batch_norm", "batch_norm2d"},          {"max_pool", "max_pool2d"},
-      {"global_avg_pool", "global_avg_pool2d"}, {"adaptive_avg_pool2d", "global_avg_pool2d"},
-      {"cross_entropy", "softmax_cross_entropy"}, {"negative", "neg"},
-      {"absolute", "abs"},                     {"subtract", "sub"},
-      {"multiply", "mul"},                     {"divide", "div"},
-      {"mul_scalar", "scale"},                 {"expand", "broadcast_to"},
-      {"sum_to_size", "sum_to"},               {"view", "reshape"},
-      {"narrow", "slice"},                     {"cat", "concat"},
-      {"t", "transpose"},                      {"schedule", "lr_schedule"},
-      {"lr_scheduler", "lr_schedule"},         {"SGD", "sgd"},
-      {"Adam", "adam"},                        {"model", "train"},
+      {"conv2d_weight", "conv2d_weight_grad"},
+      {"conv_transpose", "conv_transpose2d"},
+      {"deconv2d", "conv_transpose2d"},
+      {"mm", "matmul"},
+      {"batch_norm", "batch_norm2d"},
+      {"max_pool", "max_pool2d"},
+      {"global_avg_pool", "global_avg_pool2d"},
+      {"adaptive_avg_pool2d", "global_avg_pool2d"},
+      {"cross_entropy", "softmax_cross_entropy"},
+      {"negative", "neg"},
+      {"absolute", "abs"},
+      {"subtract", "sub"},
+      {"multiply", "mul"},
+      {"divide", "div"},
+      {"mul_scalar", "scale"},
+      {"expand", "broadcast_to"},
+      {"sum_to_size", "sum_to"},
+      {"view", "reshape"},
+      {"narrow", "slice"},
+      {"cat", "concat"},
+      {"t", "transpose"},
+      {"schedule", "lr_schedule"},
+      {"lr_scheduler", "lr_schedule"},
+      {"SGD", "sgd"},
+      {"Adam", "adam"},
+      {"model", "train"},
       {"train_model", "train"}};
   const std::string name = given.substr(given.rfind('.') + 1);
   const auto found = synonyms.find(name);

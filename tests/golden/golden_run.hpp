@@ -46,8 +46,7 @@ class OpRun {
     Tensor<T> seed = cotangent(y);
     seed.set_requires_grad(wants_second());
     const Tensors grads = grad<T>({y}, inputs, {seed}, {.create_graph = wants_second()});
-    for (std::size_t i = 0; i < grads.size(); ++i)
-      check("grad.", call_.inputs[i], grads[i]);
+    for (std::size_t i = 0; i < grads.size(); ++i) check("grad.", call_.inputs[i], grads[i]);
     if (wants_second()) second(grads, inputs, seed);
   }
 

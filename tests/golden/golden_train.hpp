@@ -74,14 +74,13 @@ void run_schedule(Case& file, Names& problems) {
   Tensor<T> rates = file.tensor<T>(name).clone();
   const Index steps = file.integer({"steps", "total", "total_steps"}, rates.size());
   for (Index step = 0; step < rates.size(); ++step)
-    rates.mutable_data()[step] =
-        static_cast<T>(iotsl::learning_rate(*schedule, rate, step, steps));
+    rates.mutable_data()[step] = static_cast<T>(iotsl::learning_rate(*schedule, rate, step, steps));
   compare(file, name, rates, problems);
 }
 
 /// Training steps of a model from a given state. Tensors: initial.NAME, input.K, labels.K (mean
-/// cross-entropy) or cotangent.K (the gradient of the output); expected, each where the file has it:
-/// output.K, loss.K, final.NAME.
+/// cross-entropy) or cotangent.K (the gradient of the output); expected, each where the file has
+/// it: output.K, loss.K, final.NAME.
 template <class T>
 class TrainRun {
  public:
@@ -132,7 +131,8 @@ class TrainRun {
     }
     for (auto& [name, counter] : model_.counters()) {
       const std::string given = "initial." + name;
-      if (file_.has(given)) counter.set(static_cast<std::int64_t>(file_.tensor<double>(given).item()));
+      if (file_.has(given))
+        counter.set(static_cast<std::int64_t>(file_.tensor<double>(given).item()));
     }
   }
 

@@ -15,7 +15,10 @@ struct Geometry {
 
 const Geometry geometries[] = {
     {"3x3 same", {2, 2, 4, 5}, {3, 2, 3, 3}, {.pad_h = 1, .pad_w = 1}},
-    {"stride 2", {2, 2, 5, 6}, {2, 2, 3, 3}, {.stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}},
+    {"stride 2",
+     {2, 2, 5, 6},
+     {2, 2, 3, 3},
+     {.stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}},
     {"dilation", {1, 2, 7, 6}, {2, 2, 3, 2}, {.pad_h = 1, .dilation_h = 2, .dilation_w = 3}},
     {"uneven", {2, 1, 6, 7}, {2, 1, 3, 2}, {.stride_h = 2, .stride_w = 3, .pad_w = 1}},
     {"1x1", {2, 3, 3, 2}, {4, 3, 1, 1}, {}},
@@ -54,8 +57,8 @@ TEST_CASE("conv2d: gradients of order one and two, in all pairs of arguments") {
     gradient_check([&](const Tensors& in) { return conv(in[0], w, b); }, {x});
     gradient_check([&](const Tensors& in) { return conv(x, in[0], b); }, {w});
     gradient_check([&](const Tensors& in) { return conv(x, w, in[0]); }, {b});
-    gradient_check([&](const Tensors& in) { return iotsl::square(conv(in[0], in[1], {})); },
-                   {x, w}, 1e-6);
+    gradient_check([&](const Tensors& in) { return iotsl::square(conv(in[0], in[1], {})); }, {x, w},
+                   1e-6);
   }
 }
 
@@ -113,28 +116,39 @@ TEST_CASE("convolutions: errors") {
   const Tensor<double> b = normal({3}, 3);
   CHECK(error_of([&] { iotsl::conv2d(x, w); }) ==
         "conv2d: weight [64,3,3,3] expects 3 input channels, x [8,1,32,32] has 1");
-  CHECK(error_of([&] { iotsl::conv2d(normal({3, 4}, 1), w); }) ==
-        "conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given [3,4] and [64,3,3,3]");
-  CHECK(error_of([&] { iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, b); }) ==
-        "conv2d: weight [64,3,3,3] expects bias [64], bias is [3]");
-  CHECK(error_of([&] { iotsl::conv2d(normal({1, 3, 2, 5}, 1), w); }) ==
-        "conv2d: kernel of extent 3 does not fit an input of 2 padded by 0");
-  CHECK(error_of([&] { iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.stride_h = 0}); }) ==
-        "conv2d: stride 0x1, dilation 1x1; expected at least 1");
-  CHECK(error_of([&] { iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.pad_w = -1}); }) ==
-        "conv2d: padding 0x-1; expected at least 0");
+  CHECK(error_of([&] {
+          iotsl::conv2d(normal({3, 4}, 1), w);
+        }) == "conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given [3,4] and [64,3,3,3]");
+  CHECK(error_of([&] {
+          iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, b);
+        }) == "conv2d: weight [64,3,3,3] expects bias [64], bias is [3]");
+  CHECK(error_of([&] {
+          iotsl::conv2d(normal({1, 3, 2, 5}, 1), w);
+        }) == "conv2d: kernel of extent 3 does not fit an input of 2 padded by 0");
+  CHECK(error_of([&] {
+          iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.stride_h = 0});
+        }) == "conv2d: stride 0x1, dilation 1x1; expected at least 1");
+  CHECK(error_of([&] {
+          iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.pad_w = -1});
+        }) == "conv2d: padding 0x-1; expected at least 0");
   CHECK(error_of([&] { iotsl::conv_transpose2d(x, w); }) ==
         "conv_transpose2d: weight [64,3,3,3] expects 64 input channels, x [8,1,32,32] has 1");
   CHECK(error_of([&] {
           iotsl::conv_transpose2d(normal({1, 64, 2, 2}, 1), w, {}, {.stride_h = 2}, 2, 0);
-        }) == "conv_transpose2d: output padding 2x0 must be at least 0 and smaller than the stride "
-              "or the dilation");
-  CHECK(error_of([&] { iotsl::conv_transpose2d(normal({1, 64, 2, 2}, 1), w, normal({64}, 1)); }) ==
-        "conv_transpose2d: weight [64,3,3,3] expects bias [3], bias is [64]");
-  CHECK(error_of([&] { iotsl::conv2d_weight_grad(x, normal({8, 2, 32, 32}, 1), 3, 3); }) ==
+        }) ==
+        "conv_transpose2d: output padding 2x0 must be at least 0 and smaller than the stride "
+        "or the dilation");
+  CHECK(error_of([&] {
+          iotsl::conv_transpose2d(normal({1, 64, 2, 2}, 1), w, normal({64}, 1));
+        }) == "conv_transpose2d: weight [64,3,3,3] expects bias [3], bias is [64]");
+  CHECK(error_of([&] {
+          iotsl::conv2d_weight_grad(x, normal({8, 2, 32, 32}, 1), 3, 3);
+        }) ==
         "conv2d_weight_grad: x [8,1,32,32] and a kernel of 3x3 expect gy [8,2,30,30], given "
         "[8,2,32,32]");
-  CHECK(error_of([&] { iotsl::conv2d_weight_grad(x, normal({4, 2, 30, 30}, 1), 3, 3); }) ==
+  CHECK(error_of([&] {
+          iotsl::conv2d_weight_grad(x, normal({4, 2, 30, 30}, 1), 3, 3);
+        }) ==
         "conv2d_weight_grad: expects x [N,C,H,W] and gy [N,K,P,Q], given [8,1,32,32] and "
         "[4,2,30,30]");
 }

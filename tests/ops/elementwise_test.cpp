@@ -76,12 +76,9 @@ TEST_CASE("arithmetic broadcasts as in NumPy: values and gradients of order one 
     Shape a, b, y;
   };
   const Shapes cases[] = {
-      {{3, 4}, {3, 4}, {3, 4}},
-      {{2, 3, 2, 5}, {1, 3, 1, 1}, {2, 3, 2, 5}},
-      {{4, 1}, {1, 5}, {4, 5}},
-      {{5}, {2, 1, 5}, {2, 1, 5}},
-      {{}, {3, 2}, {3, 2}},
-      {{2, 1, 3}, {4, 1}, {2, 4, 3}},
+      {{3, 4}, {3, 4}, {3, 4}}, {{2, 3, 2, 5}, {1, 3, 1, 1}, {2, 3, 2, 5}},
+      {{4, 1}, {1, 5}, {4, 5}}, {{5}, {2, 1, 5}, {2, 1, 5}},
+      {{}, {3, 2}, {3, 2}},     {{2, 1, 3}, {4, 1}, {2, 4, 3}},
       {{1}, {}, {1}},
   };
   for (const Binary& op : binaries) {
@@ -121,7 +118,7 @@ TEST_CASE("shapes that do not broadcast") {
   const Tensor<double> a = normal({2, 3}, 1), b = normal({4}, 2);
   CHECK(error_of([&] { a + b; }) == "add: shapes [2,3] and [4] do not broadcast");
   CHECK(error_of([&] { a - b; }) == "sub: shapes [2,3] and [4] do not broadcast");
-  CHECK(error_of([&] { a * b; }) == "mul: shapes [2,3] and [4] do not broadcast");
+  CHECK(error_of([&] { a* b; }) == "mul: shapes [2,3] and [4] do not broadcast");
   CHECK(error_of([&] { a / b; }) == "div: shapes [2,3] and [4] do not broadcast");
 }
 

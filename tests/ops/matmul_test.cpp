@@ -53,12 +53,14 @@ TEST_CASE("products: errors") {
         "matmul: inner extents differ: [3,4] has 4, [3,5] has 3");
   CHECK(error_of([&] { iotsl::matmul_nt(a, b); }) ==
         "matmul_nt: inner extents differ: [3,4] has 4, [3,5] has 5");
-  CHECK(error_of([&] { iotsl::matmul_tn(a, normal({4, 5}, 1)); }) ==
-        "matmul_tn: inner extents differ: [3,4] has 3, [4,5] has 4");
+  CHECK(error_of([&] {
+          iotsl::matmul_tn(a, normal({4, 5}, 1));
+        }) == "matmul_tn: inner extents differ: [3,4] has 3, [4,5] has 4");
   CHECK(error_of([&] { iotsl::matmul(a, normal({4}, 1)); }) ==
         "matmul: expects two matrices, given [3,4] and [4]");
   CHECK(error_of([&] { iotsl::linear(a, b); }) ==
         "linear: weight [3,5] expects x [N,5], x is [3,4]");
-  CHECK(error_of([&] { iotsl::linear(a, normal({2, 4}, 1), normal({3}, 2)); }) ==
-        "linear: weight [2,4] expects bias [2], bias is [3]");
+  CHECK(error_of([&] {
+          iotsl::linear(a, normal({2, 4}, 1), normal({3}, 2));
+        }) == "linear: weight [2,4] expects bias [2], bias is [3]");
 }

@@ -14,8 +14,7 @@ using iotsl::Stream;
 
 Tensor<double> batch_norm(const Tensors& in, bool training, double eps = 1e-5) {
   Tensor<double> mean = normal({in[1].size()}, 11), var = positive({in[1].size()}, 12);
-  return iotsl::batch_norm2d(in[0], in[1], in[2], mean, var,
-                             {.training = training, .eps = eps});
+  return iotsl::batch_norm2d(in[0], in[1], in[2], mean, var, {.training = training, .eps = eps});
 }
 
 }  // namespace
@@ -65,8 +64,9 @@ TEST_CASE("dropout: the gradient uses the mask of the output") {
     const Tensor<double> g = iotsl::grad(iotsl::sum(y), x);
     for (Index i = 0; i < n; ++i) REQUIRE(g.data()[i] == y.data()[i]);
   }
-  gradient_check([&](const Tensors& in) { return iotsl::square(iotsl::dropout(in[0], 0.5, random)); },
-                 {normal({4, 5}, 1)});
+  gradient_check(
+      [&](const Tensors& in) { return iotsl::square(iotsl::dropout(in[0], 0.5, random)); },
+      {normal({4, 5}, 1)});
 }
 
 TEST_CASE("dropout: probabilities") {
@@ -113,19 +113,23 @@ TEST_CASE("pooling: gradients of order one and two") {
 
 TEST_CASE("max_pool2d: errors") {
   const Tensor<double> x = normal({1, 2, 3, 3}, 1);
-  CHECK(error_of([&] { iotsl::max_pool2d(normal({3, 3}, 1)); }) ==
-        "max_pool2d: expects x [N,C,H,W], given [3,3]");
+  CHECK(error_of([&] {
+          iotsl::max_pool2d(normal({3, 3}, 1));
+        }) == "max_pool2d: expects x [N,C,H,W], given [3,3]");
   CHECK(error_of([&] { iotsl::max_pool2d(x, {.kernel_h = 4, .kernel_w = 4}); }) ==
         "max_pool2d: kernel 4x4 does not fit x [1,2,3,3] padded by 0x0");
-  CHECK(error_of([&] { iotsl::max_pool2d(x, {.pad_h = 2}); }) ==
-        "max_pool2d: kernel 2x2, stride 2x2, padding 2x0; expected kernel and stride at least 1 and "
-        "padding at most half the kernel");
-  CHECK(error_of([&] { iotsl::global_avg_pool2d(normal({3, 3}, 1)); }) ==
-        "global_avg_pool2d: expects x [N,C,H,W], given [3,3]");
+  CHECK(
+      error_of([&] { iotsl::max_pool2d(x, {.pad_h = 2}); }) ==
+      "max_pool2d: kernel 2x2, stride 2x2, padding 2x0; expected kernel and stride at least 1 and "
+      "padding at most half the kernel");
+  CHECK(error_of([&] {
+          iotsl::global_avg_pool2d(normal({3, 3}, 1));
+        }) == "global_avg_pool2d: expects x [N,C,H,W], given [3,3]");
 }
 
 TEST_CASE("batch_norm2d: gradients of order one and two, training and evaluation") {
-  for (const Shape& shape : {Shape{3, 2, 2, 3}, Shape{1, 2, 3, 3}, Shape{5, 3, 1, 1}, Shape{4, 3}}) {
+  for (const Shape& shape :
+       {Shape{3, 2, 2, 3}, Shape{1, 2, 3, 3}, Shape{5, 3, 1, 1}, Shape{4, 3}}) {
     CAPTURE(to_string(shape));
     const Tensors at{normal(shape, 1), positive({shape[1]}, 2), normal({shape[1]}, 3)};
     for (bool training : {true, false}) {
@@ -137,16 +141,22 @@ TEST_CASE("batch_norm2d: gradients of order one and two, training and evaluation
         1e-6);
     // Only some arguments ask for a gradient.
     gradient_check(
-        [&](const Tensors& in) { return batch_norm({in[0], at[1], at[2]}, true); }, {at[0]}, 1e-6);
+        [&](const Tensors& in) {
+          return batch_norm({in[0], at[1], at[2]}, true);
+        },
+        {at[0]}, 1e-6);
     gradient_check(
-        [&](const Tensors& in) { return batch_norm({at[0], in[0], in[1]}, true); },
+        [&](const Tensors& in) {
+          return batch_norm({at[0], in[0], in[1]}, true);
+        },
         {at[1], at[2]}, 1e-6);
   }
 }
 
 TEST_CASE("batch_norm2d: output and running statistics") {
   const Tensor<double> x = Tensor<double>::from({2, 1, 1, 2}, {1, 2, 3, 6});
-  const Tensor<double> gamma = Tensor<double>::full({1}, 2.0), beta = Tensor<double>::full({1}, 1.0);
+  const Tensor<double> gamma = Tensor<double>::full({1}, 2.0),
+                       beta = Tensor<double>::full({1}, 1.0);
   Tensor<double> mean = Tensor<double>::full({1}, 10.0), var = Tensor<double>::full({1}, 5.0);
   const Tensor<double> y = iotsl::batch_norm2d(x, gamma, beta, mean, var, {.eps = 0.5});
   // Mean 3, biased variance 3.5, unbiased 14/3.
@@ -171,10 +181,12 @@ TEST_CASE("batch_norm2d: errors") {
 
 TEST_CASE("losses: values far from zero, gradients of order one and two") {
   const std::vector<std::int32_t> labels{2, 0, 4};
-  const auto loss = [&](const Tensor<double>& x) { return iotsl::softmax_cross_entropy(x, labels); };
+  const auto loss = [&](const Tensor<double>& x) {
+    return iotsl::softmax_cross_entropy(x, labels);
+  };
   gradient_check([&](const Tensors& in) { return loss(in[0]); }, {normal({3, 5}, 1)}, 1e-6);
-  gradient_check([&](const Tensors& in) { return iotsl::square(loss(in[0])); },
-                 {normal({3, 5}, 2)}, 1e-6);
+  gradient_check([&](const Tensors& in) { return iotsl::square(loss(in[0])); }, {normal({3, 5}, 2)},
+                 1e-6);
   gradient_check([](const Tensors& in) { return iotsl::log_softmax(in[0]); }, {normal({3, 5}, 3)},
                  1e-6);
 
@@ -187,10 +199,12 @@ TEST_CASE("losses: values far from zero, gradients of order one and two") {
 
 TEST_CASE("losses: errors") {
   const Tensor<double> x = normal({2, 3}, 1);
-  CHECK(error_of([&] { iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{0, 3}); }) ==
-        "softmax_cross_entropy: label 3 at position 1; expected 0 to 2");
-  CHECK(error_of([&] { iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{-1, 0}); }) ==
-        "softmax_cross_entropy: label -1 at position 0; expected 0 to 2");
+  CHECK(error_of([&] {
+          iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{0, 3});
+        }) == "softmax_cross_entropy: label 3 at position 1; expected 0 to 2");
+  CHECK(error_of([&] {
+          iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{-1, 0});
+        }) == "softmax_cross_entropy: label -1 at position 0; expected 0 to 2");
   CHECK(!error_of([&] { iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{0}); }).empty());
   CHECK(error_of([&] { iotsl::log_softmax(normal({3}, 1)); }) ==
         "log_softmax: expects x [N,M], given [3]");

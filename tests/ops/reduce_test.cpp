@@ -32,9 +32,9 @@ TEST_CASE("sum_to is the adjoint of broadcast_to") {
   struct Shapes {
     Shape small, large;
   };
-  for (const Shapes& s : {Shapes{{1, 3, 1, 1}, {2, 3, 4, 5}}, Shapes{{4}, {2, 3, 4}},
-                          Shapes{{}, {3, 2}}, Shapes{{2, 1, 3, 1}, {2, 5, 3, 7}},
-                          Shapes{{2, 3}, {2, 3}}}) {
+  for (const Shapes& s :
+       {Shapes{{1, 3, 1, 1}, {2, 3, 4, 5}}, Shapes{{4}, {2, 3, 4}}, Shapes{{}, {3, 2}},
+        Shapes{{2, 1, 3, 1}, {2, 5, 3, 7}}, Shapes{{2, 3}, {2, 3}}}) {
     CAPTURE(to_string(s.small));
     CAPTURE(to_string(s.large));
     adjoint_check([&](const auto& x) { return iotsl::broadcast_to(x, s.large); },
@@ -56,11 +56,13 @@ TEST_CASE("reductions: errors") {
   const Tensor<double> x = normal({2, 3}, 1);
   CHECK(error_of([&] { iotsl::sum(x, {2}); }) == "sum: [2,3] has no dimension 2");
   CHECK(error_of([&] { iotsl::sum(x, {0, -2}); }) == "sum: dimension -2 is named twice");
-  CHECK(error_of([&] { iotsl::broadcast_to(x, {2, 4}); }) ==
-        "broadcast_to: [2,3] cannot be repeated to [2,4]");
+  CHECK(error_of([&] {
+          iotsl::broadcast_to(x, {2, 4});
+        }) == "broadcast_to: [2,3] cannot be repeated to [2,4]");
   CHECK(error_of([&] { iotsl::broadcast_to(x, {3}); }) ==
         "broadcast_to: [2,3] cannot be repeated to [3]");
   CHECK(error_of([&] { iotsl::sum_to(x, {4}); }) == "sum_to: [2,3] cannot be summed to [4]");
-  CHECK(error_of([&] { iotsl::mean(Tensor<double>::zeros({0, 3})); }) ==
-        "mean: [0,3] has no elements");
+  CHECK(error_of([&] {
+          iotsl::mean(Tensor<double>::zeros({0, 3}));
+        }) == "mean: [0,3] has no elements");
 }

@@ -42,15 +42,15 @@ TEST_CASE("views: gradients of order one and two") {
     gradient_check([&](const Tensors& in) { return iotsl::slice(in[0], dim, 1, end); }, {x});
     gradient_check([&](const Tensors& in) { return iotsl::pad(in[0], dim, 2, 1); }, {x});
     gradient_check(
-        [&](const Tensors& in) { return iotsl::concat<double>({in[0], in[1], in[0]}, dim); },
+        [&](const Tensors& in) {
+          return iotsl::concat<double>({in[0], in[1], in[0]}, dim);
+        },
         {x, normal(x.shape(), 2)});
   }
   gradient_check([](const Tensors& in) { return iotsl::transpose(in[0]); }, {normal({3, 5}, 3)});
   // A nonlinear function of overlapping slices.
   gradient_check(
-      [](const Tensors& in) {
-        return iotsl::slice(in[0], 1, 0, 3) * iotsl::slice(in[0], 1, 1, 4);
-      },
+      [](const Tensors& in) { return iotsl::slice(in[0], 1, 0, 3) * iotsl::slice(in[0], 1, 1, 4); },
       {normal({2, 4}, 4)});
 }
 
@@ -70,8 +70,9 @@ TEST_CASE("views: errors") {
   CHECK(error_of([&] { iotsl::slice(x, 2, 0, 1); }) == "slice: [2,3] has no dimension 2");
   CHECK(error_of([&] { iotsl::pad(x, 0, -1, 0); }) ==
         "pad: -1 before and 0 after; expected at least 0");
-  CHECK(error_of([&] { iotsl::concat<double>({x, normal({3, 3}, 2)}, 1); }) ==
-        "concat: shapes [2,3] and [3,3] differ outside dimension 1");
+  CHECK(error_of([&] {
+          iotsl::concat<double>({x, normal({3, 3}, 2)}, 1);
+        }) == "concat: shapes [2,3] and [3,3] differ outside dimension 1");
   CHECK(error_of([&] { iotsl::concat(Tensors{}, 0); }) == "concat: no tensors given");
   CHECK(error_of([&] { iotsl::transpose(normal({3}, 1)); }) ==
         "transpose: [3] has rank 1, expected 2");

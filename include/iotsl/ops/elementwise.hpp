@@ -113,8 +113,13 @@ void unary_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
     case Unary::relu: break;  // ops of their own
   }
 }
+/// In the order of kernels::Unary: one entry per function, so that errors can name it.
 template <class T>
-inline constexpr OpInfo<T> unary_op{"unary", &unary_vjp<T>};
+inline constexpr OpInfo<T> unary_ops[] = {
+    {"neg", &unary_vjp<T>},    {"exp", &unary_vjp<T>},        {"log", &unary_vjp<T>},
+    {"sqrt", &unary_vjp<T>},   {"rsqrt", &unary_vjp<T>},      {"square", &unary_vjp<T>},
+    {"reciprocal", &unary_vjp<T>}, {"sigmoid", &unary_vjp<T>}, {"tanh", &unary_vjp<T>},
+    {"relu", &unary_vjp<T>},   {"abs", &unary_vjp<T>}};
 
 /// What the gradient is written in: the function's input or its output.
 enum class UnarySaves { input, output };
@@ -123,7 +128,7 @@ template <class T>
 Tensor<T> unary(kernels::Unary op, UnarySaves saves, const Tensor<T>& x) {
   Tensor<T> y = output_like(x);
   kernels::unary(op, x.size(), x.data(), y.raw());
-  if (Node<T>* node = record(unary_op<T>, y, x)) {
+  if (Node<T>* node = record(unary_ops<T>[static_cast<std::size_t>(op)], y, x)) {
     node->set_attributes(op);
     if (saves == UnarySaves::input) {
       node->save(x);
