@@ -1,7 +1,7 @@
 """Compiles programs the way a newcomer does, `g++ -std=c++20 -Iinclude file.cpp`, and runs them.
 
 usage: plain_compile.py ROOT COMPILER [--emulator COMMAND] [--readme] FILE...
-Without optimisation and emulated, a program gets the argument 300: how many images it may use.
+Without optimisation and emulated, a program gets the argument 64: how many images it may use.
 With --readme FILE is a markdown file; its first block of C++ is the program.
 """
 
@@ -30,7 +30,7 @@ def build_and_run(root, compiler, emulator, name, source, folder):
         print(f"{name}: {' '.join(command[:2])} -Iinclude: says\n{run.stderr}")
         return False
     if emulator is not None:
-        arguments = ["300"] if emulator else []
+        arguments = ["64"] if emulator else []
         run = subprocess.run([*emulator, str(program), *arguments], capture_output=True, text=True, check=False)
         print(run.stdout)
         if run.returncode != 0:
