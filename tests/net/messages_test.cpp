@@ -52,9 +52,10 @@ TEST_CASE("messages: control messages survive the wire, strictly") {
   ok.heartbeat_ms = 10000;
   ok.dead_ms = 25000;
   ok.description.model = "vgg16bn-compact";
-  ok.description.cut = "features.7";
+  ok.description.front = {{"features.0", LayerType::conv2d, {1, 64, 3, 1, 1, 1, 1, 1, 1}, 0},
+                          {"features.1", LayerType::batch_norm2d, {64}, 0}};
   ok.description.momentum = 0.9;
-  CHECK(round_trip(ok).description.cut == "features.7");
+  CHECK(round_trip(ok).description.front[1].extents[0] == 64);
   CHECK(encode(ok).size() < max_payload_before_join);
 
   CHECK(round_trip(Join{5}).run == 5);
@@ -79,7 +80,7 @@ TEST_CASE("messages: values out of range are refused by name") {
   ok.dead_ms = 25000;
   Bytes payload = encode(ok);
   // `batch` = 64 stands once in the message; make it 1.
-  const Bytes wanted{64, 0, 0, 0, 4, 0, 'a', 'd', 'a', 'm'};
+  const Bytes wanted{64, 0, 4, 0, 'a', 'd', 'a', 'm'};
   const auto at = std::search(payload.begin(), payload.end(), wanted.begin(), wanted.end());
   REQUIRE(at != payload.end());
   *at = 1;
@@ -141,8 +142,9 @@ TEST_CASE("messages: smashed batch, gradient and front keep every bit") {
   CHECK(std::memcmp(got.front.tensors[0].values.data(), values, 24) == 0);
   CHECK(got.front.tensors[1].role == TensorRole::optimizer);
 
+  grant.front.counters = {{"features.1.num_batches_tracked", 12}};
   BarrierAck ack{key, 1, 2, grant.front};
-  CHECK(round_trip(ack).front.optimizer_steps == 12);
+  CHECK(round_trip(ack).front.counters[0].value == 12);
 }
 
 TEST_CASE("messages: a tensor whose shape does not match its bytes is refused") {

@@ -36,15 +36,29 @@ struct WireTensor {
   }
 };
 
+/// A named integer that travels with the tensors: `num_batches_tracked`.
+struct WireCounter {
+  std::string name;
+  std::int64_t value = 0;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.name, 160);
+    c.number(self.value);
+  }
+};
+
 /// The front with all that travels with it. Without running statistics and optimiser state the
 /// accuracy and the bit-identity with a single process would be lost without notice.
 struct FrontState {
+  static constexpr const char* name = "front state";
   std::uint64_t optimizer_steps = 0;
-  std::vector<WireTensor> tensors;
+  std::vector<WireTensor> tensors;  ///< parameters, buffers, optimiser slots, each in model order
+  std::vector<WireCounter> counters;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.optimizer_steps);
     c.list(self.tensors, 4096);
+    c.list(self.counters, 1024);
   }
 };
 

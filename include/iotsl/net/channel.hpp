@@ -13,7 +13,6 @@
 #include <asio/ip/tcp.hpp>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 
 #include "iotsl/core/random.hpp"
 #include "iotsl/net/link.hpp"
@@ -35,13 +34,6 @@ void throw_exception(const Exception& e
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
-
-/// The steady clock: it never jumps, unlike the wall clock of a machine without one at boot.
-inline Microseconds steady_now() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 /// HOST:PORT, also [v6]:PORT.
 struct Address {

@@ -4,14 +4,12 @@
 
 #include <deque>
 
+#include "iotsl/net/clock.hpp"
 #include "iotsl/net/traffic.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
 
-/// A point on the steady clock, or a span of it.
-using Microseconds = std::int64_t;
-inline constexpr Microseconds second_us = 1'000'000;
 /// Longest time between two calls of Link::tick.
 inline constexpr Microseconds tick_interval = second_us / 4;
 

@@ -67,41 +67,69 @@ struct Hello {
   }
 };
 
+enum class LayerType : std::uint8_t {
+  conv2d = 1,
+  batch_norm2d = 2,
+  relu = 3,
+  max_pool2d = 4,
+  global_avg_pool2d = 5,
+  flatten = 6,
+  dropout = 7,
+  linear = 8,
+};
+
+/// One layer of the front: the device builds its half from these and needs no table of models.
+struct LayerDescription {
+  std::string name;  ///< as in torchvision: `features.0`
+  LayerType type{};
+  std::vector<std::uint16_t> extents;  ///< channels, kernel, stride ...; see split/architecture.hpp
+  double probability = 0;              ///< of dropout
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.name, max_name_bytes);
+    c.number(self.type);
+    c.array(self.extents, 12);
+    c.number(self.probability);
+  }
+};
+
 /// All that a device must know to take its part in a run.
 struct RunDescription {
   std::string method = "sl";  ///< "sl" or "local"
   std::string dataset;
-  std::string model;
-  std::string cut;  ///< name of the first layer of the back
-  std::uint32_t base_width = 64;
-  std::uint32_t channels = 1, height = 28, width = 28;  ///< of one sample
-  std::uint32_t classes = 10;
-  std::uint32_t local_epochs = 1;
-  std::uint32_t batch = 64;
+  std::string model;                                    ///< for display
+  std::uint16_t channels = 1, height = 28, width = 28;  ///< of one sample
+  std::uint16_t classes = 10;
+  std::vector<LayerDescription> front;
+  std::uint16_t local_epochs = 1;
+  std::uint16_t batch = 64;
   std::string optimizer = "adam";  ///< "adam" or "sgd"
-  double momentum = 0, weight_decay = 0;
+  double momentum = 0, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  bool nesterov = false;
   std::uint64_t seed = 0;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.string(self.method, max_name_bytes);
     c.string(self.dataset, max_name_bytes);
     c.string(self.model, max_name_bytes);
-    c.string(self.cut, max_name_bytes);
-    c.number(self.base_width);
     c.number(self.channels);
     c.number(self.height);
     c.number(self.width);
     c.number(self.classes);
+    c.list(self.front, 128);
     c.number(self.local_epochs);
     c.number(self.batch);
     c.string(self.optimizer, max_name_bytes);
     c.number(self.momentum);
     c.number(self.weight_decay);
+    c.number(self.beta1);
+    c.number(self.beta2);
+    c.number(self.eps);
+    c.boolean(self.nesterov);
     c.number(self.seed);
     c.require(self.method == "sl" || self.method == "local", "method is neither sl nor local");
     c.require(self.optimizer == "adam" || self.optimizer == "sgd",
               "optimizer is neither adam nor sgd");
-    c.require(self.base_width > 0 && self.base_width <= 1024, "width is not in 1..1024");
     c.require(self.channels > 0 && self.channels <= 16 && self.height > 0 && self.height <= 1024 &&
                   self.width > 0 && self.width <= 1024,
               "sample is larger than 16x1024x1024 or empty");

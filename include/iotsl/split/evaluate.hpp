@@ -8,7 +8,7 @@ IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 struct Evaluation {
-  double loss = 0;  ///< mean cross-entropy
+  double loss = 0;                      ///< mean cross-entropy
   std::vector<Index> correct, samples;  ///< per class
 
   Index total() const { return sum(samples); }
@@ -17,7 +17,8 @@ struct Evaluation {
   /// Fraction per class; 0 for a class without samples.
   std::vector<double> class_accuracy() const {
     std::vector<double> out;
-    for (std::size_t c = 0; c < samples.size(); ++c) out.push_back(fraction(correct[c], samples[c]));
+    for (std::size_t c = 0; c < samples.size(); ++c)
+      out.push_back(fraction(correct[c], samples[c]));
     return out;
   }
 
@@ -37,8 +38,8 @@ inline Index predicted_class(const float* logits, Index classes) {
   return std::max_element(logits, logits + classes) - logits;
 }
 
-/// Evaluates `predict`, which gives logits [n,classes] for samples [n,C,H,W], on the whole set, which
-/// must have at least one sample.
+/// Evaluates `predict`, which gives logits [n,classes] for samples [n,C,H,W], on the whole set,
+/// which must have at least one sample.
 template <class Predict>
 Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batch = 200) {
   if (set.size() == 0) fail("evaluate: the set '", set.name, "' has no samples");

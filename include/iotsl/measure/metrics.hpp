@@ -1,0 +1,77 @@
+#pragma once
+// What a run reports of each device epoch: one line of metrics.jsonl.
+
+#include <string>
+#include <vector>
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/json.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace measure {
+
+/// One device's pass over its local data.
+struct EpochRecord {
+  std::uint64_t epoch = 0;  ///< of the run, from 1
+  std::uint32_t round = 0;  ///< from 0
+  std::uint32_t device = 0;
+  std::string device_name;
+  std::uint64_t samples = 0;
+  std::uint64_t steps = 0;
+  double learning_rate = 0;
+  bool has_training = true;   ///< false for method `local`, where the server sees no batch
+  double loss = 0;            ///< mean over the epoch's samples, each before its update
+  double train_accuracy = 0;  ///< likewise
+  bool evaluated = false;     ///< the four below hold
+  double test_loss = 0;
+  double test_accuracy = 0;  ///< fraction
+  std::vector<double> test_class_accuracy;
+  double seconds_evaluate = 0;
+  double seconds_device = 0;   ///< compute on the device
+  double seconds_server = 0;   ///< compute on the server
+  double seconds_network = 0;  ///< what is left of the epoch's time
+  std::uint64_t bytes_up = 0;  ///< device to server, all of it
+  std::uint64_t bytes_down = 0;
+  std::uint64_t values_formula = 0;     ///< Table I
+  std::uint64_t peak_memory_bytes = 0;  ///< of the device's process
+};
+
+/// What was not measured is null.
+inline Json to_json(const EpochRecord& r) {
+  Json out = Json::object();
+  const auto known = [&out](bool measured, const char* key, double value) {
+    Json& member = out[key];
+    if (measured) member = Json(value);
+  };
+  out["epoch"] = r.epoch;
+  out["round"] = r.round;
+  out["device"] = r.device;
+  out["device_name"] = r.device_name;
+  out["samples"] = r.samples;
+  out["steps"] = r.steps;
+  out["learning_rate"] = r.learning_rate;
+  known(r.has_training, "loss", r.loss);
+  known(r.has_training, "train_accuracy", r.train_accuracy);
+  known(r.evaluated, "test_loss", r.test_loss);
+  known(r.evaluated, "test_accuracy", r.test_accuracy);
+  Json& by_class = out["test_class_accuracy"];
+  if (r.evaluated) by_class = Json::array_of(r.test_class_accuracy);
+  out["seconds_compute"] = r.seconds_device + r.seconds_server;
+  out["seconds_device"] = r.seconds_device;
+  out["seconds_server"] = r.seconds_server;
+  out["seconds_network"] = r.seconds_network;
+  out["seconds_evaluate"] = r.seconds_evaluate;
+  out["bytes_up"] = r.bytes_up;
+  out["bytes_down"] = r.bytes_down;
+  out["values_formula"] = r.values_formula;
+  out["peak_memory_bytes"] = r.peak_memory_bytes;
+  return out;
+}
+
+/// Appends the record as one line. The file is only ever appended to.
+inline Result<void> append_record(const std::string& path, const EpochRecord& record) {
+  return append_file(path, to_text(to_json(record)) + "\n");
+}
+
+}  // namespace measure
+IOTSL_NAMESPACE_END

@@ -1,0 +1,23 @@
+#pragma once
+// Time on the wire is the steady clock only: a Raspberry Pi before the 5 has no clock at boot.
+
+#include <chrono>
+#include <cstdint>
+
+#include "iotsl/config.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+/// A point on the steady clock, or a span of it.
+using Microseconds = std::int64_t;
+inline constexpr Microseconds second_us = 1'000'000;
+
+inline Microseconds steady_now() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace net
+IOTSL_NAMESPACE_END

@@ -1,0 +1,162 @@
+#pragma once
+// What travels with the front: parameters, running statistics, counters and optimiser state.
+
+#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/transfer.hpp"
+#include "iotsl/nn/sequential.hpp"
+#include "iotsl/optim/optimizer.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// True if no value is NaN or infinite: an exponent of all ones would be either.
+inline bool all_finite(const float* values, std::size_t count) {
+  std::uint32_t bad[4] = {};
+  const auto check = [&](std::size_t i, std::size_t lane) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad[lane] |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    for (std::size_t lane = 0; lane < 4; ++lane) check(i + lane, lane);
+  for (; i < count; ++i) check(i, 0);
+  return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
+}
+inline bool all_finite(const Tensor<float>& t) {
+  return all_finite(t.data(), static_cast<std::size_t>(t.size()));
+}
+/// The same for float32 values on the wire, which may lie at any address.
+inline bool all_finite(ByteSpan values) {
+  std::uint32_t bad = 0;
+  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values.data() + i, sizeof bits);
+    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  }
+  return bad == 0;
+}
+
+inline ByteSpan bytes_of(const Tensor<float>& t) {
+  return iotsl::bytes_of(t.data(), static_cast<std::size_t>(t.size()));
+}
+inline std::vector<std::uint32_t> wire_shape(const Shape& shape) {
+  std::vector<std::uint32_t> out;
+  for (int d = 0; d < shape.rank(); ++d) out.push_back(static_cast<std::uint32_t>(shape[d]));
+  return out;
+}
+
+/// Views of the state of a front and of the optimiser that trains it; valid while both live and
+/// nothing is written to them.
+inline net::FrontState front_state(const Sequential<float>& front,
+                                   const Optimizer<float>& optimizer) {
+  net::FrontState out;
+  out.optimizer_steps = static_cast<std::uint64_t>(optimizer.steps());
+  const auto add = [&](const NamedTensor<float>& t, net::TensorRole role) {
+    out.tensors.push_back({t.name, role, wire_shape(t.tensor.shape()), bytes_of(t.tensor)});
+  };
+  for (const auto& t : front.parameters()) add(t, net::TensorRole::parameter);
+  for (const auto& t : front.buffers()) add(t, net::TensorRole::buffer);
+  for (const auto& t : optimizer.state()) add(t, net::TensorRole::optimizer);
+  for (const auto& c : front.counters()) out.counters.push_back({c.name, c.counter.value()});
+  return out;
+}
+
+/// Takes over a received state. Nothing changes unless every name, role and shape is the expected
+/// one and every value is finite.
+inline Result<void> load_front_state(const net::FrontState& state, const Sequential<float>& front,
+                                     Optimizer<float>& optimizer) {
+  const net::FrontState expected = front_state(front, optimizer);
+  if (state.tensors.size() != expected.tensors.size() ||
+      state.counters.size() != expected.counters.size())
+    return failure(ErrorCode::network, "front state: ", state.tensors.size(), " tensors and ",
+                   state.counters.size(), " counters, expected ", expected.tensors.size(), " and ",
+                   expected.counters.size());
+  for (std::size_t i = 0; i < state.tensors.size(); ++i) {
+    const net::WireTensor &got = state.tensors[i], &want = expected.tensors[i];
+    if (got.name != want.name || got.role != want.role || got.shape != want.shape)
+      return failure(ErrorCode::network, "front state: tensor ", i, " is '", got.name,
+                     "', expected '", want.name, "' of another shape or role");
+    if (!all_finite(got.values))
+      return failure(ErrorCode::network, "front state: '", got.name, "' has NaN or Inf");
+  }
+  for (std::size_t i = 0; i < state.counters.size(); ++i)
+    if (state.counters[i].name != expected.counters[i].name)
+      return failure(ErrorCode::network, "front state: counter ", i, " is '",
+                     state.counters[i].name, "', expected '", expected.counters[i].name, "'");
+
+  std::size_t next = 0;
+  const auto copy = [&](Tensor<float>& to) {
+    const ByteSpan from = state.tensors[next++].values;
+    std::memcpy(to.mutable_data(), from.data(), from.size());
+  };
+  for (auto& t : front.parameters()) copy(t.tensor);
+  for (auto& t : front.buffers()) copy(t.tensor);
+  std::vector<NamedTensor<float>> slots;
+  for (const auto& t : optimizer.state()) {
+    slots.push_back({t.name, Tensor<float>::uninitialized(t.tensor.shape())});
+    copy(slots.back().tensor);
+  }
+  auto counters = front.counters();
+  for (std::size_t i = 0; i < counters.size(); ++i)
+    counters[i].counter.set(state.counters[i].value);
+  return optimizer.set_state(slots, static_cast<std::int64_t>(state.optimizer_steps));
+}
+
+/// SHA-256 over the names and shapes of a front's state: both sides must have built the same thing.
+inline Sha256Digest structure_sha256(const Sequential<float>& front) {
+  Sha256 hash;
+  const auto add = [&](const NamedTensor<float>& t) {
+    hash.update(t.name).update(to_string(t.tensor.shape()));
+  };
+  for (const auto& t : front.parameters()) add(t);
+  for (const auto& t : front.buffers()) add(t);
+  for (const auto& c : front.counters()) hash.update(c.name);
+  return hash.digest();
+}
+
+/// How many float32 values the parts of the wire have: the sizes that both sides agreed on.
+struct WireSizes {
+  std::uint64_t front_values = 0;      ///< w
+  std::uint64_t buffer_values = 0;     ///< running statistics
+  std::uint64_t optimizer_values = 0;  ///< slots of the front's optimiser
+  std::uint64_t state_overhead = 0;    ///< bytes of names, shapes and counters
+  std::uint64_t smashed_values = 0;    ///< F, for one sample
+  std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
+
+  std::uint64_t state_bytes() const {
+    return 4 * (front_values + buffer_values + optimizer_values) + state_overhead;
+  }
+  std::uint64_t batch_bytes() const { return 4 * largest_batch * (smashed_values + 1); }
+};
+
+inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<float>& optimizer,
+                            const Shape& sample, std::uint64_t batch) {
+  WireSizes out;
+  const net::FrontState state = front_state(front, optimizer);
+  for (const net::WireTensor& t : state.tensors) {
+    std::uint64_t& values = t.role == net::TensorRole::parameter ? out.front_values
+                            : t.role == net::TensorRole::buffer  ? out.buffer_values
+                                                                 : out.optimizer_values;
+    values += t.values.size() / 4;
+  }
+  out.state_overhead =
+      net::encode(state).size() - 4 * (out.front_values + out.buffer_values + out.optimizer_values);
+  out.smashed_values = static_cast<std::uint64_t>(front.output_shape(sample).elements());
+  out.largest_batch = batch + 1;
+  return out;
+}
+
+/// Tells a link how large the peer's transfers may be; `of_device`: the link leads to a device.
+template <class Link>
+void set_transfer_limits(Link& link, const WireSizes& sizes, bool of_device) {
+  using net::MessageType;
+  constexpr std::uint64_t fields = 128;  // of the message that holds the state
+  const auto state = static_cast<std::size_t>(sizes.state_bytes() + fields);
+  const auto batch = static_cast<std::size_t>(sizes.batch_bytes() + fields);
+  link.set_transfer_limit(of_device ? MessageType::barrier_ack : MessageType::turn_grant, state);
+  link.set_transfer_limit(of_device ? MessageType::step : MessageType::grad, batch);
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,88 @@
+#pragma once
+// A run's options, and how a run tells its progress.
+
+#include "iotsl/measure/bytes.hpp"
+#include "iotsl/measure/metrics.hpp"
+#include "iotsl/models/model.hpp"
+#include "iotsl/optim/optimizer.hpp"
+#include "iotsl/optim/schedule.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// Everything that decides the numbers of a run.
+struct RunConfig {
+  std::string method = "sl";  ///< sl; local: random gradients; central: one net, all data together
+  std::string dataset = "mnist";
+  ModelSpec model;
+  std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
+  Index devices = 5;
+  Index epochs = 5;        ///< device epochs in all; a round is `devices` turns
+  Index local_epochs = 1;  ///< of a turn
+  Index batch = 64;
+  OptimizerOptions optimizer{.kind = OptimizerKind::adam, .lr = 1e-3};
+  Schedule schedule = Schedule::constant;
+  Index eval_every = 1;  ///< device epochs; the last one is always evaluated
+  std::uint64_t seed = 1;
+  std::string out;  ///< folder for metrics.jsonl, checkpoint and model; empty: nothing is written
+
+  std::uint64_t turns() const { return static_cast<std::uint64_t>(epochs / local_epochs); }
+};
+
+/// Checks what a user can get wrong; the failure names the option.
+inline Result<void> check_config(const RunConfig& c) {
+  const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
+  if (c.method != "sl" && c.method != "local" && c.method != "central")
+    return wrong("--method ", c.method, ": expected sl, central or local");
+  if (c.devices < 1 || c.devices > 1024)
+    return wrong("--devices ", c.devices, ": expected 1 to 1024");
+  if (c.local_epochs < 1 || c.local_epochs > 1024)
+    return wrong("--local-epochs ", c.local_epochs, ": expected 1 to 1024");
+  if (c.epochs < 1 || c.epochs > 1000000 || c.epochs % c.local_epochs != 0)
+    return wrong("--epochs ", c.epochs, ": expected 1 to 1000000 and a multiple of --local-epochs ",
+                 c.local_epochs);
+  if (c.batch < 2 || c.batch > 4096) return wrong("--batch ", c.batch, ": expected 2 to 4096");
+  if (c.eval_every < 1) return wrong("--eval-every ", c.eval_every, ": expected at least 1");
+  if (!(c.optimizer.lr >= 0 && c.optimizer.lr < 1e6))
+    return wrong("--lr ", c.optimizer.lr, ": expected 0 to 1000000");
+  if (!(c.optimizer.momentum >= 0 && c.optimizer.momentum < 1))
+    return wrong("--momentum ", c.optimizer.momentum, ": expected 0 <= m < 1");
+  if (!(c.optimizer.weight_decay >= 0))
+    return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
+  return check_model(c.model);
+}
+
+struct StepProgress {
+  std::uint64_t epoch = 0, epochs = 0;  ///< of the run, from 1
+  std::uint32_t device = 0;
+  std::uint64_t step = 0, steps = 0;  ///< of the epoch
+  std::uint64_t samples = 0;          ///< of the step
+  double loss = 0;
+  double seconds = 0;  ///< since the run began
+};
+
+/// Called by the run's compute thread; null pointers are left out.
+struct RunHooks {
+  void* context = nullptr;
+  void (*on_listening)(void* context, std::uint16_t port) = nullptr;
+  void (*on_device)(void* context, std::uint32_t ready, std::uint32_t wanted) = nullptr;
+  void (*on_step)(void* context, const StepProgress& progress) = nullptr;
+  void (*on_epoch)(void* context, const measure::EpochRecord& record) = nullptr;
+  /// A line for the user, such as the warning of an unencrypted server.
+  void (*on_note)(void* context, const std::string& text) = nullptr;
+  bool (*should_stop)(void* context) = nullptr;
+};
+
+struct RunSummary {
+  double best_test_accuracy = 0;  ///< fractions
+  double final_test_accuracy = 0;
+  std::vector<measure::EpochRecord> epochs;
+  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
+  std::uint64_t values_formula = 0;
+  measure::ByteBill bill;
+  std::string weights_sha256;
+  double seconds = 0;
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

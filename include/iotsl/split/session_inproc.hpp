@@ -1,0 +1,115 @@
+#pragma once
+// A whole run in one process and one thread: the same machines and the same bytes as over TCP,
+// moved from link to link through memory.
+
+#include "iotsl/split/device_work.hpp"
+#include "iotsl/split/server_run.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+namespace detail {
+
+/// One device and both ends of its connection.
+struct InprocDevice {
+  DeviceMachine machine;
+  DeviceWork work;
+  net::Link link{net::LinkOptions{.timers = false}};
+  net::Link server_link{net::LinkOptions{.server = true, .timers = false}};
+};
+
+class InprocTransport : public ServerTransport {
+ public:
+  void send(ConnectionId connection, net::Message message) override {
+    devices[connection]->server_link.send(std::move(message));
+  }
+  void close(ConnectionId) override {}
+  LinkTraffic traffic(ConnectionId connection) override {
+    const net::Link& link = devices[connection]->server_link;
+    return {link.traffic_in(), link.traffic_out()};
+  }
+  std::vector<std::unique_ptr<InprocDevice>> devices;
+};
+
+/// Moves what `from` has to send to `to`; the bytes moved.
+inline Result<std::size_t> move_bytes(net::Link& from, net::Link& to) {
+  net::Bytes wire;
+  std::size_t moved = 0;
+  while (from.wants_to_send()) {
+    wire.clear();
+    from.produce(wire, net::chunk_content_bytes, 0);
+    moved += wire.size();
+    const Result<void> taken = to.receive(wire, 0);
+    if (!taken) return taken.failure();
+  }
+  return moved;
+}
+
+}  // namespace detail
+
+/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl or
+/// local.
+inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
+                                     const data::Dataset& train, const data::Dataset& test,
+                                     const std::vector<std::vector<Index>>& samples) {
+  if (static_cast<Index>(samples.size()) != config.devices)
+    return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
+                   samples.size());
+  detail::InprocTransport transport;
+  auto created = ServerRun::create(config, hooks, test, {}, transport);
+  if (!created) return created.failure();
+  ServerRun& run = **created;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    DeviceIdentity identity;
+    identity.name = concat("device-", i);
+    identity.index = static_cast<std::uint32_t>(i);
+    identity.dataset = config.dataset;
+    identity.label_counts = count_labels(train, samples[i]);
+    identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
+    transport.devices.push_back(std::unique_ptr<detail::InprocDevice>(new detail::InprocDevice{
+        .machine = DeviceMachine(std::move(identity)), .work = DeviceWork(train, samples[i])}));
+    set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
+    run.on_open(i);
+    transport.devices.back()->machine.on_connected();
+  }
+
+  LinkTraffic all;
+  std::size_t idle = 0;
+  while (!run.done() && idle < 2) {
+    ++idle;
+    for (std::size_t i = 0; i < transport.devices.size(); ++i) {
+      detail::InprocDevice& device = *transport.devices[i];
+      const Result<std::size_t> down = detail::move_bytes(device.server_link, device.link);
+      if (!down) return down.failure();
+      net::Message message;
+      while (device.link.pop(message)) device.machine.on_message(std::move(message));
+      DeviceAction action;
+      Failure problem;
+      while (device.machine.pop(action)) {
+        idle = 0;
+        if (carry_out(action, device.machine, device.work, device.link, problem) ==
+            DeviceStatus::failed)
+          run.stop(problem);
+      }
+      const Result<std::size_t> up = detail::move_bytes(device.link, device.server_link);
+      if (!up) return up.failure();
+      while (device.server_link.pop(message)) {
+        idle = 0;
+        run.on_message(i, std::move(message));
+      }
+    }
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
+      run.stop(failure(ErrorCode::other, "stopped"));
+  }
+  if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
+  for (auto& device : transport.devices) {
+    const Result<std::size_t> last = detail::move_bytes(device->server_link, device->link);
+    if (!last) return last.failure();
+    all.up += device->server_link.traffic_in();
+    all.down += device->server_link.traffic_out();
+  }
+  return run.finish(all);
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

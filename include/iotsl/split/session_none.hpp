@@ -1,0 +1,134 @@
+#pragma once
+// The same training without any split: one net, one optimiser, no messages, in split learning's
+// exact order of devices and batches. Split runs must give the same weights, bit for bit. With
+// method `central` all samples together are one device's.
+
+#include "iotsl/split/device_work.hpp"
+#include "iotsl/split/server_run.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+namespace detail {
+
+/// The joined net and the optimiser of all its parameters.
+class JoinedNet {
+ public:
+  JoinedNet(const RunConfig& config, Sequential<float> net)
+      : net_(std::move(net)),
+        optimizer_(net_.parameters(), config.optimizer),
+        parameters_(tensors_of(optimizer_.parameters())),
+        seed_(config.seed) {}
+
+  /// One step of plain training on x [N,C,H,W].
+  Result<StepOutcome> train(const Tensor<float>& x, std::span<const std::int32_t> labels,
+                            std::uint64_t step) {
+    const Tensor<float> logits = net_.forward(x, training_mode(seed_, step));
+    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
+    StepOutcome out;
+    out.loss = static_cast<double>(loss.item());
+    out.correct = count_correct(logits, labels);
+    const std::vector<Tensor<float>> gradients = grad<float>({loss}, parameters_);
+    const Result<void> finite = check_gradients(gradients, optimizer_.parameters());
+    if (!finite)
+      return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
+    if (!std::isfinite(out.loss))
+      return failure(ErrorCode::other, "step ", step, ": the loss is NaN or Inf");
+    optimizer_.step(gradients);
+    return out;
+  }
+
+  Optimizer<float>& optimizer() { return optimizer_; }
+  Sequential<float>& layers() { return net_; }
+
+ private:
+  Sequential<float> net_;
+  Optimizer<float> optimizer_;
+  std::vector<Tensor<float>> parameters_;
+  std::uint64_t seed_;
+};
+
+}  // namespace detail
+
+/// Runs `config` (method sl or central) on the lists of sample numbers in `samples`.
+inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
+                                   const data::Dataset& train, const data::Dataset& test,
+                                   std::vector<std::vector<Index>> samples) {
+  RunConfig run = config;
+  if (run.method == "local")
+    return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
+  if (run.method == "central") {
+    std::vector<Index> all;
+    for (const auto& device : samples) all.insert(all.end(), device.begin(), device.end());
+    std::sort(all.begin(), all.end());
+    samples = {std::move(all)};
+    run.devices = 1;
+  }
+  if (static_cast<Index>(samples.size()) != run.devices)
+    return failure(ErrorCode::usage, "--devices ", run.devices, ", but the partition has ",
+                   samples.size());
+  Result<SplitModel> model = build_split_model(run);
+  if (!model) return model.failure();
+  RunRecorder recorder(run, hooks, test);
+  const Result<void> opened = recorder.open();
+  if (!opened) return opened.failure();
+  const FrontHalf front(model->front, run.optimizer, run.seed);
+  const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
+                                     static_cast<std::uint64_t>(run.batch));
+  detail::JoinedNet net(run, model->joined);
+
+  std::uint64_t step = 0;
+  for (std::uint64_t turn = 0; turn < run.turns(); ++turn) {
+    const auto device = static_cast<std::size_t>(turn % samples.size());
+    data::Loader loader(train, samples[device], run.batch);
+    TurnReport report;
+    report.turn = static_cast<std::uint32_t>(turn);
+    report.round = static_cast<std::uint32_t>(turn / samples.size());
+    report.device = static_cast<std::uint32_t>(device);
+    report.first_step = step;
+    report.steps = static_cast<std::uint64_t>(loader.batches() * run.local_epochs);
+    report.epochs.resize(static_cast<std::size_t>(run.local_epochs));
+    report.costs.resize(report.epochs.size());
+    net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
+                                                    static_cast<std::int64_t>(turn),
+                                                    static_cast<std::int64_t>(run.turns())));
+    const net::Microseconds start = net::steady_now();
+    for (Index epoch = 0; epoch < run.local_epochs; ++epoch) {
+      EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
+      loader.start_epoch(run.seed, static_cast<Index>(device),
+                         Index{report.round} * run.local_epochs + epoch);
+      for (Index batch = 0; batch < loader.batches(); ++batch) {
+        const net::Microseconds began = net::steady_now();
+        const Index n = loader.batch_size(batch);
+        std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
+        Tensor<float> x =
+            Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
+        loader.fill(batch, x.raw(), labels.data());
+        const Result<StepOutcome> out = net.train(x, labels, ++step);
+        if (!out) return out.failure();
+        tally.loss_sum += out->loss * static_cast<double>(n);
+        tally.samples += static_cast<std::uint64_t>(n);
+        tally.correct += static_cast<std::uint64_t>(out->correct);
+        tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
+        recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
+        if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
+          return failure(ErrorCode::other, "stopped");
+      }
+      report.costs[static_cast<std::size_t>(epoch)].peak_memory_bytes =
+          measure::peak_resident_bytes();
+    }
+    const TurnCosts costs{.wall_us = net::steady_now() - start};
+    const Result<void> written =
+        recorder.write_state(net.layers(), {&net.optimizer()}, {turn + 1, step});
+    if (!written) return written.failure();
+    DeviceRecord record;
+    record.name = run.method == "central" ? "central" : concat("device-", device);
+    record.samples = samples[device].size();
+    const Result<void> booked = recorder.on_turn(report, record, costs, sizes, net.layers());
+    if (!booked) return booked.failure();
+  }
+  return recorder.finish(net.layers(), {}, {}, sizes);
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END
