@@ -45,13 +45,6 @@ class AxisMap {
   Index out() const { return out_; }
   Index taps() const { return taps_; }
 
-  /// Pairs (output position, tap) inside the input.
-  Index valid() const {
-    Index count = 0;
-    for (Index o = 0; o < out_; ++o)
-      for (Index t = 0; t < taps_; ++t) count += (*this)(o, t) >= 0;
-    return count;
-  }
   bool tap_used(Index tap) const {
     for (Index o = 0; o < out_; ++o)
       if ((*this)(o, tap) >= 0) return true;
@@ -75,6 +68,32 @@ class AxisMap {
   Scratch table_;
 };
 
+/// The taps that meet the image at some output position; on small maps, few do. Only they are
+/// packed and summed.
+class UsedTaps {
+ public:
+  UsedTaps(const AxisMap& row, const AxisMap& col)
+      : all_(row.taps() * col.taps()),
+        table_(static_cast<std::size_t>(2 * all_) * sizeof(std::int32_t)) {
+    std::int32_t* rank = table_.as<std::int32_t>();
+    std::int32_t* tap = rank + all_;
+    for (Index t = 0; t < all_; ++t) {
+      const bool used = row.tap_used(t / col.taps()) && col.tap_used(t % col.taps());
+      rank[t] = static_cast<std::int32_t>(count_);
+      if (used) tap[count_++] = static_cast<std::int32_t>(t);
+    }
+  }
+  Index count() const { return count_; }
+  Index all() const { return all_; }
+  /// The number of a used tap among the used ones, and back.
+  Index rank(Index tap) const { return table_.as<std::int32_t>()[tap]; }
+  Index tap(Index rank) const { return table_.as<std::int32_t>()[all_ + rank]; }
+
+ private:
+  Index all_, count_ = 0;
+  Scratch table_;
+};
+
 /// Rows of patches, for the few channels of a first layer, where one tap is too short a sum:
 /// patch[pixel][c*R*S + r*S + s] for the output rows of one image.
 struct Im2col {
@@ -87,18 +106,24 @@ struct Im2col {
   void gather(const float* x, Index image, Index first_row, Index last_row, float* patch,
               Index stride) const {
     const Index out_w = col->out();
-    Index at = 0;
-    for (Index ch = 0; ch < c; ++ch) {
-      const float* plane = x + (image * c + ch) * h * w;
-      for (Index r = 0; r < row->taps(); ++r)
-        for (Index s = 0; s < col->taps(); ++s, ++at)
+    for (Index s = 0; s < col->taps(); ++s) {
+      // The positions of a tap inside the image are one interval, evenly spaced.
+      Index first = 0, last = out_w;
+      while (first < out_w && (*col)(first, s) < 0) ++first;
+      while (last > first && (*col)(last - 1, s) < 0) --last;
+      const Index start = first < last ? (*col)(first, s) : 0;
+      const Index step = last - first > 1 ? (*col)(first + 1, s) - start : 1;
+      for (Index ch = 0; ch < c; ++ch)
+        for (Index r = 0; r < row->taps(); ++r)
           for (Index p = first_row; p < last_row; ++p) {
             const Index from = (*row)(p, r);
-            float* dst = patch + (p - first_row) * out_w * stride + at;
-            for (Index q = 0; q < out_w; ++q) {
-              const Index to = (*col)(q, s);
-              dst[q * stride] = from >= 0 && to >= 0 ? plane[from * w + to] : 0.0F;
-            }
+            const float* src = x + ((image * c + ch) * h + from) * w + start;
+            float* dst =
+                patch + (p - first_row) * out_w * stride + (ch * row->taps() + r) * col->taps() + s;
+            const Index begin = from < 0 ? out_w : first, end = from < 0 ? out_w : last;
+            for (Index q = 0; q < begin; ++q) dst[q * stride] = 0.0F;
+            for (Index q = begin; q < end; ++q) dst[q * stride] = src[(q - begin) * step];
+            for (Index q = end; q < out_w; ++q) dst[q * stride] = 0.0F;
           }
     }
   }

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "iotsl/core/parallel.hpp"
-#include "iotsl/kernels/conv2d_correlate.hpp"
+#include "iotsl/kernels/conv2d_tiles.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -105,22 +105,22 @@ class RunList {
 };
 
 // gw of one panel from its sums [used tap][c][tile_cols]; taps that never meet the image get zero.
-inline void unpack_panel(const WeightGrad& g, const Index* used, Index used_count,
-                         const float* sums, Index first_k, Index valid, Index cols, float* gw) {
+inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float* sums,
+                         Index first_k, Index valid, Index cols, float* gw) {
   const Index taps = g.row->taps() * g.col->taps();
   float* dst = gw + first_k * g.c * taps;
   const auto transpose = tile_table().transpose;
-  if (taps == 1 && used_count == 1) {
+  if (taps == 1 && used.count() == 1) {
     transpose(g.c, valid, sums, cols, dst, g.c);
-  } else if (used_count == taps) {
+  } else if (used.count() == taps) {
     for (Index c = 0; c < g.c; ++c)
       transpose(taps, valid, sums + c * cols, g.c * cols, dst + c * taps, g.c * taps);
   } else {
     std::memset(dst, 0, static_cast<std::size_t>(valid * g.c * taps) * sizeof(float));
     for (Index o = 0; o < valid; ++o)
       for (Index c = 0; c < g.c; ++c)
-        for (Index t = 0; t < used_count; ++t)
-          dst[(o * g.c + c) * taps + used[t]] = sums[(t * g.c + c) * cols + o];
+        for (Index t = 0; t < used.count(); ++t)
+          dst[(o * g.c + c) * taps + used.tap(t)] = sums[(t * g.c + c) * cols + o];
   }
 }
 
@@ -134,19 +134,14 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
   const Index cols = tile_kernels.cols, taps = g.row->taps() * g.col->taps();
   const Index out_h = g.row->out(), out_w = g.col->out(), pixels = out_h * out_w;
   if (g.k * g.c * taps == 0) return;
-  const Scratch used_memory(static_cast<std::size_t>(taps) * sizeof(Index));
-  Index* used = used_memory.as<Index>();
-  Index used_count = 0;
-  for (Index t = 0; t < taps; ++t)
-    if (g.row->tap_used(t / g.col->taps()) && g.col->tap_used(t % g.col->taps()))
-      used[used_count++] = t;
-  if (g.n * pixels * used_count == 0) {
+  const UsedTaps used(*g.row, *g.col);
+  if (g.n * pixels * used.count() == 0) {
     std::memset(gw, 0, static_cast<std::size_t>(g.k * g.c * taps) * sizeof(float));
     return;
   }
 
-  const auto plan = detail::WeightGradPlan::make(g, used_count, cols);
-  const Index panels = (g.k + cols - 1) / cols, panel_floats = used_count * g.c * cols;
+  const auto plan = detail::WeightGradPlan::make(g, used.count(), cols);
+  const Index panels = (g.k + cols - 1) / cols, panel_floats = used.count() * g.c * cols;
   const Scratch sums_memory(static_cast<std::size_t>(plan.slots * panels * panel_floats) *
                             sizeof(float));
   float* sums = sums_memory.as<float>();
@@ -195,13 +190,13 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
       for (Index begin = 0; begin < out_h; begin += plan.band) {
         runs.build(images, begin, std::min(out_h, begin + plan.band), x_stride, gy_stride);
         for (Index panel = first_panel; panel < last_panel; ++panel)
-          for (Index t = 0; t < used_count; ++t) {
+          for (Index t = 0; t < used.count(); ++t) {
             const OuterBlock block{xs,
                                    gs + (panel - first_panel) * cols,
                                    RunList::x_step(g, images, x_stride),
                                    gy_stride,
-                                   runs.of(used[t]),
-                                   runs.count(used[t]),
+                                   runs.of(used.tap(t)),
+                                   runs.count(used.tap(t)),
                                    cols};
             kernels.outer(block, g.c, slot_sums + panel * panel_floats + t * g.c * cols);
           }
@@ -213,8 +208,8 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
     float* total = sums + panel * panel_floats;
     for (Index slot = 1; slot < plan.slots; ++slot)
       kernels.accumulate_into(panel_floats, total + slot * panels * panel_floats, total);
-    detail::unpack_panel(g, used, used_count, total, panel * cols,
-                         std::min(cols, g.k - panel * cols), cols, gw);
+    detail::unpack_panel(g, used, total, panel * cols, std::min(cols, g.k - panel * cols), cols,
+                         gw);
   });
 }
 
