@@ -32,6 +32,9 @@ class Link {
   explicit Link(const LinkOptions& options, Microseconds now = 0)
       : options_(options), opened_(now), heard_(now), sent_(now) {}
 
+  /// Begins the time limits, where the link was made before its connection.
+  void restart(Microseconds now) { opened_ = heard_ = sent_ = now; }
+
   // What this side sends.
 
   /// Queues a message behind the earlier ones.
@@ -173,8 +176,9 @@ class Link {
     if (type == MessageType::ping || type == MessageType::pong) return on_heartbeat(frame, now);
     heard_hello_ = true;
     if (!options_.server && type == MessageType::join_ok) join();
-    if (inbox_.size() >= max_inbox)
-      return failure(ErrorCode::network, "more than ", max_inbox, " messages wait to be handled");
+    const std::size_t most = joined_ ? max_inbox : max_inbox_before_join;
+    if (inbox_.size() >= most)
+      return failure(ErrorCode::network, "more than ", most, " messages wait to be handled");
     Message message;
     message.type = type;
     message.payload.assign(frame.payload.begin(), frame.payload.end());
@@ -253,6 +257,8 @@ class Link {
   }
 
   static constexpr std::size_t max_inbox = 16;
+  /// HELLO and JOIN wait for their answers, so that an unknown peer costs two frames at most.
+  static constexpr std::size_t max_inbox_before_join = 2;
 
   LinkOptions options_;
   Microseconds opened_, heard_, sent_;

@@ -1,0 +1,348 @@
+#pragma once
+// The server's network thread: accepts connections, keeps their links alive, and hands complete
+// messages to the compute thread. A long computation therefore never looks like a dead server.
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "iotsl/net/channel.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace net {
+
+struct HubOptions {
+  Address address;
+  bool insecure = false;
+  std::size_t max_unjoined = 64;             ///< connections before authentication
+  std::size_t max_queued = 8 << 20;          ///< bytes that wait to be sent on one connection
+  std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
+  Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
+};
+
+/// What happened on a connection.
+struct HubEvent {
+  enum class Kind { none, opened, message, lost };
+  Kind kind = Kind::none;
+  std::uint64_t connection = 0;
+  Message message;
+  Failure why;
+  Traffic in, out;  ///< counted up to this event
+};
+
+/// Several connections, served by one thread of its own.
+class Hub {
+ public:
+  /// `prepare` sets up the link of a new connection, such as its transfer limits.
+  template <class Prepare>
+  static Result<std::unique_ptr<Hub>> start(const HubOptions& options, const Prepare& prepare) {
+    auto context = std::make_unique<asio::io_context>();
+    Result<Listener> listener = Listener::open(*context, options.address, options.insecure);
+    if (!listener) return listener.failure();
+    int wake[2];
+    if (::pipe(wake) != 0) return failure(ErrorCode::network, "cannot make a pipe: errno ", errno);
+    std::unique_ptr<Hub> hub(
+        new Hub(options, std::move(context), std::move(listener).value(), wake[0], wake[1]));
+    Link prototype(LinkOptions{.server = true});
+    prepare(prototype);
+    hub->prototype_ = std::make_unique<Link>(std::move(prototype));
+    hub->thread_ = std::thread([raw = hub.get()] { raw->run(); });
+    return hub;
+  }
+  ~Hub() {
+    stop();
+    ::close(wake_read_);
+    ::close(wake_write_);
+  }
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  std::uint16_t port() const { return port_; }
+  bool loopback() const { return loopback_; }
+
+  /// The next event; kind `none` after `limit`.
+  HubEvent wait(Microseconds limit) {
+    std::unique_lock lock(mutex_);
+    event_ready_.wait_for(lock, std::chrono::microseconds(limit), [&] { return !events_.empty(); });
+    if (events_.empty()) return {};
+    HubEvent event = std::move(events_.front());
+    events_.pop_front();
+    if (event.kind == HubEvent::Kind::message) {
+      const auto at = pending_.find(event.connection);
+      if (at != pending_.end()) --at->second;
+      lock.unlock();
+      wake();  // the connection may be read again
+    }
+    return event;
+  }
+
+  /// Queues a message; waits while more than `max_queued` bytes of the connection are unsent.
+  void send(std::uint64_t connection, Message message) {
+    std::unique_lock lock(mutex_);
+    queue_drained_.wait(lock, [&] {
+      const auto at = queued_.find(connection);
+      return stopping_ || at == queued_.end() || at->second < options_.max_queued;
+    });
+    const auto at = queued_.find(connection);
+    if (at == queued_.end()) return;  // lost in the meantime; the event is on its way
+    at->second += message.payload.size();
+    commands_.push_back({connection, std::move(message), false});
+    lock.unlock();
+    wake();
+  }
+  /// Closes when everything queued has been sent.
+  void close(std::uint64_t connection) {
+    {
+      const std::lock_guard lock(mutex_);
+      commands_.push_back({connection, {}, true});
+    }
+    wake();
+  }
+
+  /// Flushes and closes all connections and ends the thread; the traffic of the hub's whole life,
+  /// and the bytes of its sockets, hold afterwards.
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    queue_drained_.notify_all();
+    wake();
+    if (thread_.joinable()) thread_.join();
+  }
+  const Traffic& total_in() const { return total_in_; }
+  const Traffic& total_out() const { return total_out_; }
+  std::uint64_t socket_bytes_in() const { return socket_in_; }
+  std::uint64_t socket_bytes_out() const { return socket_out_; }
+
+ private:
+  struct Connection {
+    Channel channel;
+    Link link;
+    Bytes out = {};
+    std::size_t sent = 0;  ///< of `out`
+    bool closing = false;
+    bool finished = false;  ///< our side of the connection is shut
+    Microseconds close_by = 0;
+  };
+  struct Command {
+    std::uint64_t connection;
+    Message message;
+    bool close;
+  };
+
+  Hub(const HubOptions& options, std::unique_ptr<asio::io_context> context, Listener listener,
+      int wake_read, int wake_write)
+      : options_(options),
+        context_(std::move(context)),
+        listener_(std::move(listener)),
+        wake_read_(wake_read),
+        wake_write_(wake_write),
+        port_(listener_.port()),
+        loopback_(listener_.loopback()) {}
+
+  void wake() {
+    const char byte = 0;
+    // A full pipe already wakes the thread.
+    [[maybe_unused]] const ssize_t ignored = ::write(wake_write_, &byte, 1);
+  }
+
+  void run() {
+    for (;;) {
+      const Microseconds now = steady_now();
+      const bool stopping = take_commands(now);
+      if (stopping && connections_.empty()) return;
+      poll_once(now, stopping);
+    }
+  }
+
+  /// True once the hub is to stop.
+  bool take_commands(Microseconds now) {
+    std::deque<Command> commands;
+    bool stopping = false;
+    {
+      const std::lock_guard lock(mutex_);
+      commands.swap(commands_);
+      stopping = stopping_;
+    }
+    for (Command& command : commands) {
+      const auto at = connections_.find(command.connection);
+      if (at == connections_.end()) continue;
+      if (command.close) {
+        begin_close(at->second, now);
+      } else {
+        at->second.link.send(std::move(command.message));
+      }
+    }
+    if (stopping)
+      for (auto& [id, connection] : connections_) begin_close(connection, now);
+    return stopping;
+  }
+
+  void begin_close(Connection& connection, Microseconds now) {
+    if (connection.closing) return;
+    connection.closing = true;
+    connection.close_by = now + options_.close_limit;
+  }
+
+  void poll_once(Microseconds now, bool stopping) {
+    std::vector<pollfd> items{{wake_read_, POLLIN, 0}};
+    if (!stopping) items.push_back({listener_.handle(), POLLIN, 0});
+    const std::size_t first = items.size();
+    std::vector<std::uint64_t> ids;
+    {
+      const std::lock_guard lock(mutex_);
+      for (auto& [id, c] : connections_) {
+        const bool room = pending_[id] < options_.max_pending_messages;
+        const bool to_write = c.sent < c.out.size() || c.link.wants_to_send();
+        items.push_back(
+            {c.channel.handle(),
+             static_cast<short>((room || c.closing ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0});
+        ids.push_back(id);
+      }
+    }
+    ::poll(items.data(), items.size(), static_cast<int>(tick_interval / 1000));
+    now = steady_now();
+    if ((items[0].revents & POLLIN) != 0) {
+      char drain[256];
+      [[maybe_unused]] const ssize_t ignored = ::read(wake_read_, drain, sizeof drain);
+    }
+    if (!stopping && (items[1].revents & POLLIN) != 0) accept(now);
+    for (std::size_t i = 0; i < ids.size(); ++i) serve(ids[i], items[first + i].revents, now);
+  }
+
+  void accept(Microseconds now) {
+    Result<Channel> channel = listener_.accept();
+    if (!channel) return;
+    std::size_t unjoined = 0;
+    for (const auto& [id, c] : connections_) unjoined += !c.link.joined();
+    if (unjoined >= options_.max_unjoined) return;  // the channel closes as it goes out of scope
+    const std::uint64_t id = ++last_id_;
+    Link link = *prototype_;
+    link.restart(now);
+    connections_.emplace(id, Connection{std::move(channel).value(), std::move(link)});
+    HubEvent event;
+    event.kind = HubEvent::Kind::opened;
+    event.connection = id;
+    const std::lock_guard lock(mutex_);
+    queued_[id] = 0;
+    pending_[id] = 0;
+    post(std::move(event));
+  }
+
+  void serve(std::uint64_t id, short ready, Microseconds now) {
+    Connection& c = connections_.at(id);
+    Result<void> state;
+    if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
+    if (state) state = write(id, c, now);
+    if (state && !c.closing) state = c.link.tick(now);
+    if (!state) return drop(id, c, state.failure());
+    if (c.closing) {
+      const bool flushed = c.sent == c.out.size() && !c.link.wants_to_send();
+      if (flushed && !c.finished) c.channel.finish_writing();
+      c.finished = c.finished || flushed;
+      if (c.channel.closed() || now > c.close_by) drop(id, c, {});
+    } else if (c.channel.closed()) {
+      drop(id, c, failure(ErrorCode::network, "connection to ", c.channel.peer(), " closed"));
+    }
+  }
+
+  Result<void> read(std::uint64_t id, Connection& c, Microseconds now) {
+    const Result<std::size_t> got = c.channel.read_some(buffer_);
+    if (!got) return got.failure();
+    if (c.closing) return {};  // what still comes is read, so that the close is clean, but not used
+    const Result<void> taken = c.link.receive(ByteSpan(buffer_).first(*got), now);
+    // Messages that were complete before a failure are still handled.
+    Message message;
+    while (c.link.pop(message)) {
+      HubEvent event;
+      event.kind = HubEvent::Kind::message;
+      event.connection = id;
+      event.message = std::move(message);
+      event.in = c.link.traffic_in();
+      event.out = c.link.traffic_out();
+      const std::lock_guard lock(mutex_);
+      ++pending_[id];
+      post(std::move(event));
+    }
+    return taken;
+  }
+
+  Result<void> write(std::uint64_t id, Connection& c, Microseconds now) {
+    for (;;) {
+      if (c.sent == c.out.size()) {
+        c.out.clear();
+        c.sent = 0;
+        c.link.produce(c.out, 4 * chunk_content_bytes, now);
+        if (c.out.empty()) break;
+      }
+      const Result<std::size_t> put = c.channel.write_some(ByteSpan(c.out).subspan(c.sent));
+      if (!put) return put.failure();
+      if (*put == 0) break;
+      c.sent += *put;
+    }
+    const std::lock_guard lock(mutex_);
+    std::size_t waiting = c.link.queued_bytes();
+    for (const Command& command : commands_)
+      if (command.connection == id) waiting += command.message.payload.size();
+    queued_[id] = waiting;
+    queue_drained_.notify_all();
+    return {};
+  }
+
+  void drop(std::uint64_t id, Connection& c, const Failure& why) {
+    total_in_ += c.link.traffic_in();
+    total_out_ += c.link.traffic_out();
+    socket_in_ += c.channel.bytes_in();
+    socket_out_ += c.channel.bytes_out();
+    HubEvent event;
+    event.kind = HubEvent::Kind::lost;
+    event.connection = id;
+    event.why = why;
+    c.channel.close();
+    connections_.erase(id);
+    const std::lock_guard lock(mutex_);
+    queued_.erase(id);
+    pending_.erase(id);
+    queue_drained_.notify_all();
+    post(std::move(event));
+  }
+
+  /// Call with the mutex held.
+  void post(HubEvent event) {
+    events_.push_back(std::move(event));
+    event_ready_.notify_one();
+  }
+
+  HubOptions options_;
+  std::unique_ptr<asio::io_context> context_;
+  Listener listener_;
+  int wake_read_, wake_write_;
+  std::uint16_t port_;
+  bool loopback_;
+  std::unique_ptr<Link> prototype_;
+  std::thread thread_;
+
+  // Of the network thread.
+  std::map<std::uint64_t, Connection> connections_;
+  std::uint64_t last_id_ = 0;
+  Bytes buffer_ = Bytes(4 * chunk_content_bytes);
+  Traffic total_in_, total_out_;
+  std::uint64_t socket_in_ = 0, socket_out_ = 0;
+
+  // Shared.
+  std::mutex mutex_;
+  std::condition_variable event_ready_, queue_drained_;
+  std::deque<HubEvent> events_;
+  std::deque<Command> commands_;
+  std::map<std::uint64_t, std::size_t> queued_;   ///< bytes that wait to be sent
+  std::map<std::uint64_t, std::size_t> pending_;  ///< messages that wait to be handled
+  bool stopping_ = false;
+};
+
+}  // namespace net
+IOTSL_NAMESPACE_END
