@@ -39,6 +39,13 @@ IOTSL_INLINE Vec probe_op(int op, Vec a, Vec b, Vec c) {
       return exponent(a);
     case 16:
       return mantissa(a);
+    case 17:
+      return select(is_nan(a), b, c);
+    case 18: {
+      std::uint8_t bytes[lanes];
+      store_bytes(bytes, a);
+      return load_bytes(bytes);
+    }
     default:
       return zero();
   }

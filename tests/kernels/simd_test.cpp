@@ -110,6 +110,19 @@ TEST_CASE("min and max give the second operand where one is NaN") {
   });
 }
 
+TEST_CASE("NaN is found and bytes keep whole numbers") {
+  on_each_target([](const kernels::SimdProbe& probe) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const float x[8] = {nan, 1.0F, -nan, std::numeric_limits<float>::infinity(), 0.0F, nan, -1.0F};
+    const float whole[8] = {0.0F, 255.0F, 128.0F, 3.0F, 127.0F, 1.0F, 200.0F, 9.0F};
+    float y[8];
+    probe.apply(17, x, b, c, y);
+    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == (x[i] != x[i] ? b[i] : c[i]));
+    probe.apply(18, whole, b, c, y);
+    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == whole[i]);
+  });
+}
+
 TEST_CASE("partial loads and stores touch only their lanes") {
   on_each_target([](const kernels::SimdProbe& probe) {
     for (Index count = 0; count <= probe.lanes; ++count) {

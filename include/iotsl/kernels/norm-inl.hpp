@@ -57,12 +57,37 @@ inline void channel_stats(Index n, Index stride, Index hw, const float* x, float
   *var = static_cast<float>(squares > 0 || squares != squares ? squares / count : 0.0);
 }
 
+/// y[cols,rows] = transpose of x[rows,cols]
+inline void transposed(Index rows, Index cols, const float* x, float* y) {
+  const Index whole_rows = rows / lanes * lanes, whole_cols = cols / lanes * lanes;
+  for (Index i = 0; i < whole_rows; i += lanes)
+    for (Index j = 0; j < whole_cols; j += lanes)
+      transpose(x + i * cols + j, cols, y + j * rows + i, rows);
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = i < whole_rows ? whole_cols : 0; j < cols; ++j)
+      y[j * rows + i] = x[i * cols + j];
+}
+
 IOTSL_INLINE void normalize(Index hw, Vec mean, Vec scale, Vec beta, const float* x, float* y) {
   Index i = 0;
   for (; i + lanes <= hw; i += lanes) store(y + i, fma(sub(load(x + i), mean), scale, beta));
   if (i == hw) return;
   const Vec last = load_partial(x + i, hw - i);
   store_partial(y + i, fma(sub(last, mean), scale, beta), hw - i);
+}
+
+/// Rows of c channels: the form of `apply` for hw == 1.
+inline void apply_rows(Index rows, Index c, const float* x, const float* mean, const float* inv_std,
+                       const float* gamma, const float* beta, float* y) {
+  for (Index row = 0; row < rows; ++row, x += c, y += c) {
+    Index j = 0;
+    for (; j + lanes <= c; j += lanes) {
+      const Vec scale = mul(load(inv_std + j), load(gamma + j));
+      store(y + j, fma(sub(load(x + j), load(mean + j)), scale, load(beta + j)));
+    }
+    for (; j < c; ++j)
+      normalize(1, set1(mean[j]), set1(inv_std[j] * gamma[j]), set1(beta[j]), x + j, y + j);
+  }
 }
 
 /// Planes [begin, end) of the [n,c] planes of hw elements.
@@ -108,7 +133,9 @@ inline void channel_grad(Index n, Index stride, Index hw, const float* x, const 
 inline constexpr NormTable norm_table{
     .channel_stats = norm::channel_stats,
     .apply = norm::apply,
+    .apply_rows = norm::apply_rows,
     .channel_grad = norm::channel_grad,
+    .transposed = norm::transposed,
 };
 
 }  // namespace kernels::IOTSL_TARGET

@@ -8,9 +8,6 @@ using namespace simd::IOTSL_TARGET;
 
 namespace pool {
 
-typedef std::uint8_t Bytes __attribute__((vector_size(lanes)));
-typedef std::int32_t Numbers __attribute__((vector_size(4 * lanes)));
-
 // Templates, so that only the shuffle of the right width is ever compiled.
 template <class V>
 IOTSL_INLINE V even_lanes(V a, V b) {
@@ -41,25 +38,17 @@ IOTSL_INLINE V zip_high(V a, V b) {
     return {__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)};
 }
 
-/// The first `count` lanes, small whole numbers, as bytes.
-IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec x, Index count) {
-  const Numbers numbers = __builtin_convertvector(x.v, Numbers);
-  const Bytes bytes = __builtin_convertvector(numbers, Bytes);
+/// The first `count` lanes.
+IOTSL_INLINE void store_results(float* y, Vec value, std::uint8_t* index, Vec at, Index count) {
   if (count >= lanes) {
-    __builtin_memcpy(p, &bytes, static_cast<std::size_t>(lanes));
-  } else {
-    for (Index i = 0; i < count; ++i) p[i] = bytes[i];
+    store(y, value);
+    store_bytes(index, at);
+    return;
   }
-}
-IOTSL_INLINE Vec load_bytes(const std::uint8_t* p, Index count) {
-  Bytes bytes = {};
-  if (count >= lanes) {
-    __builtin_memcpy(&bytes, p, static_cast<std::size_t>(lanes));
-  } else {
-    for (Index i = 0; i < count; ++i) bytes[i] = p[i];
-  }
-  const Numbers numbers = __builtin_convertvector(bytes, Numbers);
-  return {__builtin_convertvector(numbers, decltype(Vec::v))};
+  std::uint8_t bytes[lanes];
+  store_partial(y, value, count);
+  store_bytes(bytes, at);
+  for (Index i = 0; i < count; ++i) index[i] = bytes[i];
 }
 
 /// A running maximum and where it was. Later values must be larger to win; a NaN wins always.
@@ -67,80 +56,79 @@ struct Best {
   Vec value, at;
 
   IOTSL_INLINE void offer(Vec x, Vec position) {
-    const Mask larger = less(value, x), number = equal(x, x);
-    value = select(number, select(larger, x, value), x);
-    at = select(number, select(larger, position, at), position);
+    const Mask wins = either(less(value, x), is_nan(x));
+    value = select(wins, x, value);
+    at = select(wins, position, at);
   }
 };
 
-// Outputs [i, i + count) of a row from the two input rows above them.
-IOTSL_INLINE void max_2x2_step(Index i, Index count, const float* top, const float* bottom,
-                               float* y, std::uint8_t* index) {
+// Rows are written in order, and a row that does not fill its last vector may run over into the
+// next, which is written later. Only where that would leave the memory of the planes are vectors
+// partial. `count` outputs of a row, from the two input rows above them:
+IOTSL_INLINE void max_2x2_step(Index count, const float* top, const float* bottom, float* y,
+                               std::uint8_t* index) {
   const bool whole = count >= lanes;
   const Index low = 2 * count < lanes ? 2 * count : lanes, high = 2 * count - low;
-  const float* t = top + 2 * i;
-  const float* b = bottom + 2 * i;
-  const Vec t0 = whole ? load(t) : load_partial(t, low);
-  const Vec t1 = whole ? load(t + lanes) : load_partial(t + low, high);
-  const Vec b0 = whole ? load(b) : load_partial(b, low);
-  const Vec b1 = whole ? load(b + lanes) : load_partial(b + low, high);
+  const Vec t0 = whole ? load(top) : load_partial(top, low);
+  const Vec t1 = whole ? load(top + lanes) : load_partial(top + low, high);
+  const Vec b0 = whole ? load(bottom) : load_partial(bottom, low);
+  const Vec b1 = whole ? load(bottom + lanes) : load_partial(bottom + low, high);
   Best best{even_lanes(t0, t1), zero()};
   best.offer(odd_lanes(t0, t1), set1(1.0F));
   best.offer(even_lanes(b0, b1), set1(2.0F));
   best.offer(odd_lanes(b0, b1), set1(3.0F));
-  if (whole)
-    store(y + i, best.value);
-  else
-    store_partial(y + i, best.value, count);
-  store_bytes(index + i, best.at, count);
+  store_results(y, best.value, index, best.at, count);
 }
 
 /// 2x2 windows with stride 2 and no padding.
 inline void max_2x2(const PoolShape& s, Index planes, const float* x, float* y,
                     std::uint8_t* index) {
+  const float* x_end = x + planes * s.h * s.w;
+  const float* y_end = y + planes * s.p * s.q;
   for (Index plane = 0; plane < planes; ++plane, x += s.h * s.w)
     for (Index p = 0; p < s.p; ++p, y += s.q, index += s.q) {
       const float* top = x + 2 * p * s.w;
       const float* bottom = top + s.w;
-      Index i = 0;
-      for (; i + lanes <= s.q; i += lanes) max_2x2_step(i, lanes, top, bottom, y, index);
-      if (i == s.q) continue;
-      // A last whole vector may repeat outputs that are already there.
-      if (s.q >= lanes)
-        max_2x2_step(s.q - lanes, lanes, top, bottom, y, index);
-      else
-        max_2x2_step(0, s.q, top, bottom, y, index);
+      for (Index i = 0; i < s.q; i += lanes) {
+        const bool fits = y_end - (y + i) >= lanes && x_end - (bottom + 2 * i) >= 2 * lanes;
+        max_2x2_step(fits ? lanes : s.q - i, top + 2 * i, bottom + 2 * i, y + i, index + i);
+      }
     }
+}
+
+// One row of gx: gy where the index says `left` or `right`, which sit side by side, else 0.
+IOTSL_INLINE void scatter_row(Index q, bool fits, const float* gy, const std::uint8_t* index,
+                              std::uint8_t left, float* gx) {
+  const std::uint8_t right = static_cast<std::uint8_t>(left + 1);
+  Index i = 0;
+  for (; fits ? i < q : i + lanes <= q; i += lanes) {
+    const Vec g = load(gy + i), at = load_bytes(index + i);
+    const Vec g0 = select(equal(at, set1(left)), g, zero());
+    const Vec g1 = select(equal(at, set1(right)), g, zero());
+    store(gx + 2 * i, zip_low(g0, g1));
+    store(gx + 2 * i + lanes, zip_high(g0, g1));
+  }
+  for (; i < q; ++i) {
+    gx[2 * i] = index[i] == left ? gy[i] : 0.0F;
+    gx[2 * i + 1] = index[i] == right ? gy[i] : 0.0F;
+  }
 }
 
 /// The adjoint of choosing: every element of gx gets the output's gradient or 0.
 inline void scatter_2x2(const PoolShape& s, Index planes, const float* gy,
                         const std::uint8_t* index, float* gx) {
+  const float* gx_end = gx + planes * s.h * s.w;
+  const float* gy_end = gy + planes * s.p * s.q;
+  const Index reach = (s.q + lanes - 1) / lanes * lanes;
   for (Index plane = 0; plane < planes; ++plane, gx += s.h * s.w) {
     for (Index p = 0; p < s.p; ++p, gy += s.q, index += s.q) {
       float* top = gx + 2 * p * s.w;
       float* bottom = top + s.w;
-      Index i = 0;
-      while (i + lanes <= s.q) {
-        const Vec g = load(gy + i), at = load_bytes(index + i, lanes);
-        const Vec g0 = select(equal(at, zero()), g, zero());
-        const Vec g1 = select(equal(at, set1(1.0F)), g, zero());
-        const Vec g2 = select(equal(at, set1(2.0F)), g, zero());
-        const Vec g3 = select(equal(at, set1(3.0F)), g, zero());
-        store(top + 2 * i, zip_low(g0, g1));
-        store(top + 2 * i + lanes, zip_high(g0, g1));
-        store(bottom + 2 * i, zip_low(g2, g3));
-        store(bottom + 2 * i + lanes, zip_high(g2, g3));
-        i += lanes;
-        if (i < s.q && i + lanes > s.q) i = s.q - lanes;
-      }
-      for (; i < s.q; ++i) {
-        top[2 * i] = index[i] == 0 ? gy[i] : 0.0F;
-        top[2 * i + 1] = index[i] == 1 ? gy[i] : 0.0F;
-        bottom[2 * i] = index[i] == 2 ? gy[i] : 0.0F;
-        bottom[2 * i + 1] = index[i] == 3 ? gy[i] : 0.0F;
-      }
-      for (Index w = 2 * s.q; w < s.w; ++w) top[w] = bottom[w] = 0.0F;
+      const bool fits = gy_end - gy >= reach && gx_end - bottom >= 2 * reach;
+      scatter_row(s.q, fits, gy, index, 0, top);
+      for (Index w = 2 * s.q; w < s.w; ++w) top[w] = 0.0F;
+      scatter_row(s.q, fits, gy, index, 2, bottom);
+      for (Index w = 2 * s.q; w < s.w; ++w) bottom[w] = 0.0F;
     }
     for (Index i = 2 * s.p * s.w; i < s.h * s.w; ++i) gx[i] = 0.0F;
   }
@@ -151,6 +139,7 @@ inline void scatter_2x2(const PoolShape& s, Index planes, const float* gy,
 inline void max_dense(const PoolShape& s, Index planes, const float* x, float* lines, float* y,
                       std::uint8_t* index) {
   const float least = -__builtin_inff();
+  const float* y_end = y + planes * s.p * s.q;
   const Index width = padded_width(s), height = s.h + 2 * s.pad_h;
   for (Index i = 0; i < height * width; ++i) lines[i] = least;
   float* first_column = lines + height * width;
@@ -171,11 +160,8 @@ inline void max_dense(const PoolShape& s, Index planes, const float* x, float* l
           for (Index t = 0; t < s.kernel_w; ++t)
             best.offer(load(lines + (top + r) * width + q + t),
                        set1(static_cast<float>(r * s.kernel_w + t)));
-        if (q + lanes <= s.q)
-          store(y + q, best.value);
-        else
-          store_partial(y + q, best.value, s.q - q);
-        store_bytes(index + q, best.at, s.q - q);
+        const Index count = y_end - (y + q) >= lanes ? lanes : s.q - q;
+        store_results(y + q, best.value, index + q, best.at, count);
       }
     }
   }

@@ -3,6 +3,7 @@
 // and backwards, and all windows with horizontal stride 1, forwards; the rest takes plain loops.
 
 #include <algorithm>
+#include <array>
 
 #include "iotsl/core/memory.hpp"
 #include "iotsl/core/parallel.hpp"
@@ -49,6 +50,23 @@ namespace detail {
 inline bool is_pool_2x2(const PoolShape& s) {
   return s.kernel_h == 2 && s.kernel_w == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
          s.pad_w == 0;
+}
+
+/// Calls visit(output, input) for every output of the group's planes and the input that `index`
+/// says it came from. The offsets of a window's positions come from a table: a division per output
+/// would cost more than the memory does.
+template <class Visit>
+void for_each_chosen(const PoolShape& s, const std::uint8_t* index, const Visit& visit) {
+  std::array<Index, 256> offset{};
+  for (Index at = 0; at < s.kernel_h * s.kernel_w; ++at)
+    offset[static_cast<std::size_t>(at)] = at / s.kernel_w * s.w + at % s.kernel_w;
+  Index output = 0;
+  for (Index plane = 0; plane < s.n * s.c; ++plane)
+    for (Index p = 0; p < s.p; ++p) {
+      Index corner = (plane * s.h + p * s.stride_h - s.pad_h) * s.w - s.pad_w;
+      for (Index q = 0; q < s.q; ++q, ++output, corner += s.stride_w)
+        visit(output, corner + offset[index[output]]);
+    }
 }
 
 /// Calls body(shape, first_input, first_output) in parallel for groups of planes; `shape` is that
@@ -100,7 +118,9 @@ void max_pool2d_grad(const PoolShape& s, const T* gy, const std::uint8_t* index,
       if (detail::is_pool_2x2(s))
         return pool_table().scatter_2x2(group, group.c, gy + out, index + out, gx + in);
     }
-    reference::max_pool2d_grad(group, gy + out, index + out, gx + in);
+    std::fill_n(gx + in, group.c * s.h * s.w, T(0));
+    detail::for_each_chosen(group, index + out,
+                            [&](Index output, Index input) { gx[in + input] += gy[out + output]; });
   });
 }
 
@@ -108,7 +128,8 @@ void max_pool2d_grad(const PoolShape& s, const T* gy, const std::uint8_t* index,
 template <class T>
 void max_pool2d_gather(const PoolShape& s, const T* x, const std::uint8_t* index, T* y) {
   detail::for_each_planes(s, [&](const PoolShape& group, Index in, Index out) {
-    reference::max_pool2d_gather(group, x + in, index + out, y + out);
+    detail::for_each_chosen(group, index + out,
+                            [&](Index output, Index input) { y[out + output] = x[in + input]; });
   });
 }
 

@@ -5,9 +5,10 @@
 //   load store load_partial store_partial set1 zero   memory; partial: the first `count` lanes
 //   add sub mul div fma(a,b,c)=a*b+c fnma=c-a*b neg abs sqrt
 //   min max            a<b ? a : b and a>b ? a : b: the second operand where one is NaN
-//   less less_equal equal -> Mask; select(m,a,b) both either
+//   less less_equal equal is_nan -> Mask; select(m,a,b) both either
 //   reduce_add reduce_max   lanes paired by halves, always in that order
 //   round_small pow2 exponent mantissa   the pieces exp and log are made of
+//   load_bytes store_bytes   lanes that are whole numbers from 0 to 255
 //   transpose          a block of lanes x lanes floats
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds

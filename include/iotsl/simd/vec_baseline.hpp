@@ -59,6 +59,7 @@ IOTSL_INLINE Vec abs(Vec a) {
 IOTSL_INLINE Mask less(Vec a, Vec b) { return {a.v < b.v}; }
 IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {a.v <= b.v}; }
 IOTSL_INLINE Mask equal(Vec a, Vec b) { return {a.v == b.v}; }
+IOTSL_INLINE Mask is_nan(Vec a) { return {a.v != a.v}; }
 IOTSL_INLINE Mask both(Mask a, Mask b) { return {a.v & b.v}; }
 IOTSL_INLINE Mask either(Mask a, Mask b) { return {a.v | b.v}; }
 IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) {
@@ -99,6 +100,21 @@ IOTSL_INLINE Vec exponent(Vec a) {
   return {__builtin_convertvector(((Ints)a.v >> 23) - 127, Floats)};
 }
 IOTSL_INLINE Vec mantissa(Vec a) { return {(Floats)(((Ints)a.v & 0x007FFFFF) | 0x3F800000)}; }
+
+/// Lanes that hold whole numbers from 0 to 255, as bytes.
+IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
+  return {__builtin_convertvector((Ints{p[0], p[1], p[2], p[3]}), Floats)};
+}
+IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
+  const Ints n = __builtin_convertvector(a.v, Ints);
+#if defined(__SSE2__)
+  const __m128i pairs = _mm_packs_epi32((__m128i)n, (__m128i)n);
+  const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs));
+  __builtin_memcpy(p, &bytes, 4);
+#else
+  for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(n[i]);
+#endif
+}
 
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {

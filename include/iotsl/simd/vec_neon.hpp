@@ -56,6 +56,7 @@ IOTSL_INLINE Vec abs(Vec a) { return {vabsq_f32(a.v)}; }
 IOTSL_INLINE Mask less(Vec a, Vec b) { return {vcltq_f32(a.v, b.v)}; }
 IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {vcleq_f32(a.v, b.v)}; }
 IOTSL_INLINE Mask equal(Vec a, Vec b) { return {vceqq_f32(a.v, b.v)}; }
+IOTSL_INLINE Mask is_nan(Vec a) { return {vmvnq_u32(vceqq_f32(a.v, a.v))}; }
 IOTSL_INLINE Mask both(Mask a, Mask b) { return {vandq_u32(a.v, b.v)}; }
 IOTSL_INLINE Mask either(Mask a, Mask b) { return {vorrq_u32(a.v, b.v)}; }
 IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) { return {vbslq_f32(m.v, a.v, b.v)}; }
@@ -120,6 +121,20 @@ IOTSL_INLINE Vec exponent(Vec a) {
 IOTSL_INLINE Vec mantissa(Vec a) {
   const int32x4_t bits = vandq_s32(vreinterpretq_s32_f32(a.v), vdupq_n_s32(0x007FFFFF));
   return {vreinterpretq_f32_s32(vorrq_s32(bits, vdupq_n_s32(0x3F800000)))};
+}
+
+/// Lanes that hold whole numbers from 0 to 255, as bytes.
+IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
+  std::uint32_t bytes;
+  __builtin_memcpy(&bytes, p, 4);
+  const uint16x8_t pairs = vmovl_u8(vcreate_u8(bytes));
+  return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(pairs)))};
+}
+IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
+  const uint16x4_t pairs = vmovn_u32(vcvtq_u32_f32(a.v));
+  const uint32x2_t bytes = vreinterpret_u32_u8(vmovn_u16(vcombine_u16(pairs, pairs)));
+  const std::uint32_t first = vget_lane_u32(bytes, 0);
+  __builtin_memcpy(p, &first, 4);
 }
 
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
