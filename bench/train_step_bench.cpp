@@ -1,0 +1,132 @@
+// Training steps: forward, loss, backward and optimiser of a whole model, and what a device
+// computes in split learning. Names: <what>/<model>[/<optimiser>]/batch:<n>. Threads:
+// OMP_NUM_THREADS.
+
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "iotsl/iotsl.hpp"
+
+namespace {
+
+using namespace iotsl;
+
+/// Multiply-adds of the layers that have any, per sample.
+struct MultiplyAdds {
+  Index all = 0;
+  Index first = 0;  ///< of the first layer, whose input needs no gradient
+};
+
+MultiplyAdds multiply_adds(const Sequential<float>& net, Shape shape) {
+  MultiplyAdds out;
+  for (const NamedLayer<float>& layer : net.layers()) {
+    const LayerCost cost = layer.cost(shape);
+    shape = layer.output_shape(shape);
+    const std::string type = layer.type();
+    if (type != "conv2d" && type != "linear") continue;
+    // A convolution's cost counts its bias as well.
+    const Index macs = type == "linear" ? cost.operations : cost.operations - shape.elements();
+    if (out.all == 0) out.first = macs;
+    out.all += macs;
+  }
+  return out;
+}
+
+struct Batch {
+  Batch(const ModelSpec& spec, Index n) {
+    x = Tensor<float>::uninitialized({n, spec.in_channels, spec.height, spec.width_px});
+    const Random random(1, Stream::user);
+    for (Index i = 0; i < x.size(); ++i)
+      x.raw()[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+    for (Index i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(i % spec.classes));
+  }
+  Tensor<float> x;
+  std::vector<std::int32_t> labels;
+};
+
+/// `passes`: 1 for a forward pass, 3 with both gradients of every layer but the first.
+void report(benchmark::State& state, const MultiplyAdds& macs, int passes, Index n) {
+  const Index per_sample = 2 * (passes * macs.all - (passes == 3 ? macs.first : 0));
+  state.SetItemsProcessed(state.iterations() * n);
+  state.counters["FLOP/s"] = benchmark::Counter(static_cast<double>(per_sample * n),
+                                                benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["peak_bytes"] = static_cast<double>(memory_statistics().peak_bytes);
+}
+
+void train_step(benchmark::State& state, const std::string& name, OptimizerOptions options) {
+  const ModelSpec spec{.name = name};
+  const Index n = state.range(0);
+  auto net = build_model<float>(spec);
+  net.initialize(1);
+  Optimizer<float> optimizer(net.parameters(), options);
+  const Batch batch(spec, n);
+  reset_memory_peak();
+  for (auto _ : state) {
+    const auto loss =
+        softmax_cross_entropy(net.forward(batch.x), std::span<const std::int32_t>(batch.labels));
+    backward(loss);
+    optimizer.step();
+  }
+  report(state, multiply_adds(net, sample_shape(spec)), 3, n);
+}
+
+void predict(benchmark::State& state, const std::string& name) {
+  const ModelSpec spec{.name = name};
+  auto net = build_model<float>(spec);
+  net.initialize(1);
+  net.eval();
+  const Batch batch(spec, state.range(0));
+  const NoRecord no_graph;
+  reset_memory_peak();
+  for (auto _ : state) benchmark::DoNotOptimize(net.forward(batch.x).data());
+  report(state, multiply_adds(net, sample_shape(spec)), 1, state.range(0));
+}
+
+/// The device half: forward, then backward from the gradient that the server sent.
+void device_step(benchmark::State& state) {
+  const ModelSpec spec;
+  const Index n = state.range(0);
+  auto net = build_model<float>(spec);
+  net.initialize(1);
+  auto front = net.slice(0, find_cut(net, spec, "").value());
+  const Batch batch(spec, n);
+  Tensor<float> gradient = Tensor<float>::zeros({n, 64, 14, 14});
+  fill_normal(gradient, 1.0, 1, 0);
+  reset_memory_peak();
+  for (auto _ : state) {
+    backward(front.forward(batch.x), gradient);
+    for (NamedTensor<float>& p : front.parameters()) p.tensor.clear_grad();
+  }
+  report(state, multiply_adds(front, sample_shape(spec)), 3, n);
+}
+
+const OptimizerOptions momentum{.lr = 0.01, .momentum = 0.9};
+const OptimizerOptions adam{.kind = OptimizerKind::adam, .lr = 1e-3};
+
+void timed(benchmark::internal::Benchmark* bench) {
+  bench->ArgName("batch")->Unit(benchmark::kMillisecond)->UseRealTime();
+}
+
+BENCHMARK_CAPTURE(train_step, sgd, "vgg16bn-compact", momentum)
+    ->Name("train_step/vgg16bn-compact/sgd")
+    ->Apply(timed)
+    ->Arg(64);
+BENCHMARK_CAPTURE(train_step, adam, "vgg16bn-compact", adam)
+    ->Name("train_step/vgg16bn-compact/adam")
+    ->Apply(timed)
+    ->Arg(64);
+BENCHMARK_CAPTURE(train_step, small, "vanilla5", momentum)
+    ->Name("train_step/vanilla5/sgd")
+    ->Apply(timed)
+    ->Arg(64);
+BENCHMARK(device_step)->Name("device_step/vgg16bn-compact")->Apply(timed)->Arg(32)->Arg(64);
+BENCHMARK_CAPTURE(predict, compact, "vgg16bn-compact")
+    ->Name("predict/vgg16bn-compact")
+    ->Apply(timed)
+    ->Arg(1)
+    ->Arg(64);
+
+}  // namespace
+
+BENCHMARK_MAIN();
