@@ -5,13 +5,14 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "iotsl/config.hpp"
 
-// Tensors are written as they lie in memory.
+// Numbers and tensors are written as they lie in memory.
 static_assert(std::endian::native == std::endian::little, "iotsl needs a little-endian machine");
 
 IOTSL_NAMESPACE_BEGIN
@@ -21,14 +22,14 @@ using ByteSpan = std::span<const std::uint8_t>;
 /// The unsigned number in the first sizeof(V) bytes at `bytes`.
 template <std::unsigned_integral V>
 V load_le(const std::uint8_t* bytes) {
-  V v = 0;
-  for (std::size_t i = 0; i < sizeof(V); ++i) v = static_cast<V>(v | (V{bytes[i]} << (8 * i)));
+  V v;
+  std::memcpy(&v, bytes, sizeof(V));
   return v;
 }
 
 template <std::unsigned_integral V>
 void store_le(std::uint8_t* bytes, V v) {
-  for (std::size_t i = 0; i < sizeof(V); ++i) bytes[i] = static_cast<std::uint8_t>(v >> (8 * i));
+  std::memcpy(bytes, &v, sizeof(V));
 }
 
 template <std::unsigned_integral V>

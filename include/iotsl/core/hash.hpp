@@ -64,31 +64,38 @@ class Sha256 {
   }
 
  private:
+  using Word = std::uint32_t;
+
+  /// One round: changes d and h only, so that the next one sees the state moved on by one place.
+  static void round(Word a, Word b, Word c, Word& d, Word e, Word f, Word g, Word& h, std::size_t i,
+                    const std::array<Word, 64>& w) {
+    h += (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + (g ^ (e & (f ^ g))) +
+         detail::sha256_constants[i] + w[i];
+    d += h;
+    h += (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) | (c & (a | b)));
+  }
+
   void compress(const std::uint8_t* block) {
-    std::array<std::uint32_t, 64> w;
-    for (std::size_t i = 0; i < 16; ++i)
-      w[i] = (std::uint32_t{block[4 * i]} << 24) | (std::uint32_t{block[4 * i + 1]} << 16) |
-             (std::uint32_t{block[4 * i + 2]} << 8) | block[4 * i + 3];
+    std::array<Word, 64> w;
+    for (std::size_t i = 0; i < 16; ++i)  // big endian
+      w[i] = __builtin_bswap32(load_le<Word>(block + 4 * i));
     for (std::size_t i = 16; i < 64; ++i) {
-      const std::uint32_t a = w[i - 15];
-      const std::uint32_t b = w[i - 2];
+      const Word a = w[i - 15];
+      const Word b = w[i - 2];
       w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ (a >> 3)) + w[i - 7] +
              (std::rotr(b, 17) ^ std::rotr(b, 19) ^ (b >> 10));
     }
     auto [a, b, c, d, e, f, g, h] = state_;
-    for (std::size_t i = 0; i < 64; ++i) {
-      const std::uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                               ((e & f) ^ (~e & g)) + detail::sha256_constants[i] + w[i];
-      const std::uint32_t t2 =
-          (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-      h = g;
-      g = f;
-      f = e;
-      e = d + t1;
-      d = c;
-      c = b;
-      b = a;
-      a = t1 + t2;
+    // Eight rounds in a row with the names moved on instead of the values.
+    for (std::size_t i = 0; i < 64; i += 8) {
+      round(a, b, c, d, e, f, g, h, i, w);
+      round(h, a, b, c, d, e, f, g, i + 1, w);
+      round(g, h, a, b, c, d, e, f, i + 2, w);
+      round(f, g, h, a, b, c, d, e, i + 3, w);
+      round(e, f, g, h, a, b, c, d, i + 4, w);
+      round(d, e, f, g, h, a, b, c, i + 5, w);
+      round(c, d, e, f, g, h, a, b, i + 6, w);
+      round(b, c, d, e, f, g, h, a, i + 7, w);
     }
     const std::array<std::uint32_t, 8> delta{a, b, c, d, e, f, g, h};
     for (std::size_t i = 0; i < 8; ++i) state_[i] += delta[i];
