@@ -15,6 +15,17 @@
 
 #include "iotsl/core/error.hpp"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IOTSL_ADDRESS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define IOTSL_ADDRESS_SANITIZER 1
+#endif
+#if defined(IOTSL_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#endif
+
 IOTSL_NAMESPACE_BEGIN
 
 /// Bytes handed out by the pool and bytes it holds from the system.
@@ -26,6 +37,19 @@ struct MemoryStatistics {
 };
 
 namespace detail {
+
+// Without these the address sanitiser would take a cached block and the rounding at the end of a
+// block for memory in use.
+inline void forbid_access([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(IOTSL_ADDRESS_SANITIZER)
+  ASAN_POISON_MEMORY_REGION(data, bytes);
+#endif
+}
+inline void allow_access([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(IOTSL_ADDRESS_SANITIZER)
+  ASAN_UNPOISON_MEMORY_REGION(data, bytes);
+#endif
+}
 
 /// Thread-safe pool. Blocks are rounded up to an eighth of a power of two, so at most 12.5 % of a
 /// large block is lost, and a training step finds every buffer of the step before in the cache.
@@ -56,13 +80,18 @@ class MemoryPool {
     statistics_.in_use_bytes += size;
     if (statistics_.in_use_bytes > statistics_.peak_bytes)
       statistics_.peak_bytes = statistics_.in_use_bytes;
+    forbid_access(block, size);
+    allow_access(block, bytes);
     return block;
   }
 
   void release(void* data, std::size_t bytes) noexcept {
     const std::size_t cls = size_class(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
+    allow_access(data, sizeof(Free));
     free_[cls] = new (data) Free{free_[cls]};
+    // The link stays readable: the leak check follows it to the cached blocks.
+    forbid_access(static_cast<std::byte*>(data) + sizeof(Free), class_bytes(cls) - sizeof(Free));
     statistics_.in_use_bytes -= class_bytes(cls);
   }
 
@@ -127,6 +156,7 @@ class MemoryPool {
   void trim_from(std::size_t first_class) {
     for (std::size_t cls = first_class; cls < classes; ++cls) {
       while (Free* block = free_[cls]) {
+        allow_access(block, class_bytes(cls));
         free_[cls] = block->next;
         statistics_.reserved_bytes -= class_bytes(cls);
         std::free(block);
