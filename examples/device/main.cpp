@@ -1,0 +1,149 @@
+// iotsl-device: one device of a split-learning run.
+
+#include <csignal>
+#include <cstdio>
+
+#include "iotsl/data/manifest.hpp"
+#include "iotsl/data/source.hpp"
+#include "iotsl/split/session_tcp_device.hpp"
+#include "options.hpp"
+#include "support/wait_policy.hpp"
+
+namespace iotsl::device {
+namespace {
+
+std::atomic<bool> stop{false};
+
+void handle_signal(int) { stop.store(true); }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = handle_signal;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code of write, not the end of the program
+}
+
+/// This device's samples, and their numbers in the whole set.
+struct LocalData {
+  data::Dataset set;
+  std::vector<Index> numbers;
+};
+
+std::vector<Index> count_up(Index count) {
+  std::vector<Index> out;
+  for (Index i = 0; i < count; ++i) out.push_back(i);
+  return out;
+}
+
+Result<LocalData> load_data(const Options& options) {
+  LocalData out;
+  if (options.manifest.empty()) {
+    auto set = data::load_dataset(options.dataset, options.data, data::Split::train);
+    if (!set) return set.failure();
+    out.numbers = count_up(set->size());
+    out.set = std::move(*set);
+    return out;
+  }
+  auto manifest = data::load_manifest(options.manifest);
+  if (!manifest) return manifest.failure();
+  if (options.index >= static_cast<int>(manifest->devices.size()))
+    return failure(ErrorCode::data, options.manifest, ": has no device ", options.index,
+                   ", only 0 to ", manifest->devices.size() - 1);
+  out.numbers = manifest->devices[static_cast<std::size_t>(options.index)];
+  // Only this device's samples are kept.
+  auto set = data::load_dataset(options.dataset, options.data, data::Split::train, &out.numbers);
+  if (!set) return set.failure();
+  const auto checked = data::check_manifest(*manifest, *set, options.index);
+  if (!checked) return failure(ErrorCode::data, options.manifest, ": ", checked.failure().message);
+  out.set = std::move(*set);
+  return out;
+}
+
+Result<split::DeviceSummary> run(const Options& options) {
+  const auto server = net::parse_address(options.server);
+  if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
+  if (options.threads > 0) set_threads(options.threads);
+  auto local = load_data(options);
+  if (!local) return local.failure();
+  const std::vector<Index> samples = count_up(local->set.size());
+  split::DeviceOptions device;
+  device.server = *server;
+  device.stop = device.connect.stop = &stop;
+  device.connect.insecure = options.insecure;
+  device.connect.total_limit = options.wait_seconds * net::second_us;
+  split::DeviceIdentity& identity = device.identity;
+  identity.name = options.name;
+  if (options.index >= 0) identity.index = static_cast<std::uint32_t>(options.index);
+  // The clock and the process number: only to tell one start of this program from another.
+  identity.boot_nonce = static_cast<std::uint64_t>(net::steady_now()) * 65537 +
+                        static_cast<std::uint64_t>(::getpid());
+  device.connect.jitter_seed = identity.boot_nonce;
+  identity.dataset = options.dataset;
+  identity.label_counts = split::count_labels(local->set, samples);
+  identity.data_fingerprint = split::data_fingerprint(local->set.sha256, local->numbers);
+  if (options.insecure)
+    std::fprintf(stderr,
+                 "%s: insecure: labels and activations travel unencrypted, and the server "
+                 "is not verified\n",
+                 options.name.c_str());
+  return split::run_device(device, local->set, samples);
+}
+
+int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::network:
+      return 3;
+    case ErrorCode::data:
+      return 4;
+    case ErrorCode::other:
+      break;
+  }
+  return 1;
+}
+
+int report(const Failure& why) {
+  std::fprintf(stderr, "iotsl-device: %s\n", why.message.c_str());
+  return exit_code(why.code);
+}
+
+int run_program(int argc, char** argv) {
+  const Result<Options> options = parse_options(argc, argv);
+  if (!options) return report(options.failure());
+  if (options->help) {
+    std::fputs(usage, stdout);
+    return 0;
+  }
+  if (options->version) {
+    std::puts("iotsl-device " IOTSL_VERSION_STRING);
+    return 0;
+  }
+  catch_signals();
+  const auto done = run(*options);
+  if (!done) return report(done.failure());
+  std::printf(
+      "%s: done after step %llu of the run, %.1f MB up, %.1f MB down, peak memory %.1f MB\n",
+      options->name.c_str(), static_cast<unsigned long long>(done->steps),
+      static_cast<double>(done->bytes_up) * 1e-6, static_cast<double>(done->bytes_down) * 1e-6,
+      static_cast<double>(done->peak_memory_bytes) * 1e-6);
+  return 0;
+}
+
+}  // namespace
+}  // namespace iotsl::device
+
+int main(int argc, char** argv) {
+  iotsl::restart_with_passive_wait(argv);
+#if IOTSL_EXCEPTIONS
+  try {
+    return iotsl::device::run_program(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "iotsl-device: %s\n", error.what());
+    return 1;
+  }
+#else
+  return iotsl::device::run_program(argc, argv);
+#endif
+}
