@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/split/session_inproc.hpp"
-#include "iotsl/split/session_none.hpp"
+#include "iotsl/split/session.hpp"
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -46,6 +45,48 @@ std::vector<Index> range(Index begin, Index end) {
   return out;
 }
 
+/// Runs the server in this thread and every device in a thread of its own.
+struct TcpRun {
+  const RunConfig& config;
+  const data::Dataset& train;
+  const std::vector<std::vector<Index>>& samples;
+  std::vector<std::thread> threads = {};
+  std::vector<Result<DeviceSummary>> outcomes = {};
+
+  static void listening(void* self, std::uint16_t port) {
+    static_cast<TcpRun*>(self)->start_devices(port);
+  }
+  void start_devices(std::uint16_t port) {
+    outcomes.resize(samples.size(), Failure{});
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      threads.emplace_back([this, i, port] {
+        DeviceOptions options;
+        options.server = {"127.0.0.1", port};
+        options.identity.name = concat("device-", i);
+        options.identity.index = static_cast<std::uint32_t>(i);
+        options.identity.dataset = config.dataset;
+        options.identity.label_counts = count_labels(train, samples[i]);
+        options.identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
+        outcomes[i] = run_device(options, train, samples[i]);
+      });
+  }
+  Result<RunSummary> run(const data::Dataset& test, ServerOptions options = {}) {
+    RunHooks hooks;
+    hooks.context = this;
+    hooks.on_listening = &listening;
+    auto summary = run_server(config, hooks, options, test);
+    for (std::thread& thread : threads) thread.join();
+    return summary;
+  }
+};
+
+std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
+                                       const std::vector<std::vector<Index>>& samples) {
+  std::vector<Sha256Digest> out;
+  for (const auto& device : samples) out.push_back(data_fingerprint(train.sha256, device));
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("session: none and inproc give the same weights, bit for bit") {
@@ -73,4 +114,128 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
       CHECK(inproc->epochs[i].test_accuracy == none->epochs[i].test_accuracy);
     }
   }
+}
+
+TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
+  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  const RunConfig config = tiny_config();
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE(none.ok());
+  TcpRun tcp{config, train, samples};
+  ServerOptions options;
+  options.fingerprints = fingerprints(train, samples);
+  const auto summary = tcp.run(test, options);
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->weights_sha256 == none->weights_sha256);
+  CHECK(summary->final_test_accuracy == none->final_test_accuracy);
+
+  // Table I: F = 4 channels of 8x8, w = conv 1->4, BN 4, conv 4->4, BN 4; two turns of each device.
+  const std::uint64_t smashed = 4 * 8 * 8, front = (9 + 1) * 4 + 8 + (36 + 1) * 4 + 8;
+  const std::uint64_t formula = 2 * (41 * (2 * smashed + 1) + 2 * front);
+  CHECK(summary->values_formula == formula);
+  CHECK(none->values_formula == formula);
+  const measure::ByteBill& bill = summary->bill;
+  CHECK(bill.formula() == 4 * formula);
+  CHECK(bill.smashed == 4 * 82 * smashed);
+  CHECK(bill.labels == 4 * 82);
+  CHECK(bill.gradient == 4 * 82 * smashed);
+  CHECK(bill.front == 4 * 4 * front);
+  CHECK(bill.front_relay == bill.front);
+  CHECK(bill.batch_norm == 2 * 4 * 4 * 16);
+  CHECK(bill.optimizer == 2 * 4 * 4 * 2 * front);
+  CHECK(bill.total() == summary->bytes_up + summary->bytes_down);
+
+  // What the devices' sockets saw is what the server counted.
+  std::uint64_t up = 0, down = 0;
+  for (const auto& device : tcp.outcomes) {
+    REQUIRE_MESSAGE(device.ok(), device.failure().message);
+    up += device->bytes_up;
+    down += device->bytes_down;
+  }
+  CHECK(up == summary->bytes_up);
+  CHECK(down == summary->bytes_down);
+  std::uint64_t epochs_up = 0;
+  for (const auto& epoch : summary->epochs) epochs_up += epoch.bytes_up;
+  CHECK(epochs_up <= summary->bytes_up);
+  CHECK(epochs_up > summary->bytes_up * 9 / 10);
+}
+
+TEST_CASE("session: the same bytes in memory as over sockets") {
+  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  const RunConfig config = tiny_config();
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE(inproc.ok());
+  TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  // Only heartbeats depend on time; this run is over before the first regular one.
+  CHECK(inproc->bill.smashed == sockets->bill.smashed);
+  CHECK(inproc->bill.fields == sockets->bill.fields);
+  CHECK(inproc->bill.transfers == sockets->bill.transfers);
+}
+
+TEST_CASE("session: local trains the front alone and sends no batch") {
+  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  RunConfig config = tiny_config();
+  config.method = "local";
+  TcpRun tcp{config, train, samples};
+  const auto summary = tcp.run(test);
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->bill.smashed + summary->bill.labels + summary->bill.gradient == 0);
+  CHECK(summary->bill.front > 0);
+  CHECK_FALSE(summary->epochs[0].has_training);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE(inproc.ok());
+  CHECK(inproc->weights_sha256 == summary->weights_sha256);
+  const auto trained = run_none(tiny_config(), {}, train, test, samples);
+  CHECK(trained->weights_sha256 != summary->weights_sha256);
+}
+
+TEST_CASE("session: central trains on all data together") {
+  const data::Dataset train = tiny_set(64, 1), test = tiny_set(24, 2);
+  RunConfig config = tiny_config();
+  config.method = "central";
+  config.epochs = 30;
+  config.eval_every = 100;
+  config.optimizer.lr = 3e-3;
+  const auto summary = run_none(config, {}, train, test, {range(0, 30), range(30, 64)});
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->epochs[0].samples == 64);
+  CHECK(summary->epochs.back().loss < 0.5 * summary->epochs.front().loss);
+  CHECK_FALSE(summary->epochs[0].evaluated);
+  CHECK(summary->final_test_accuracy > 0.5);
+}
+
+TEST_CASE("session: a device with other data than the manifest's is refused") {
+  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  RunConfig config = tiny_config();
+  TcpRun tcp{config, train, samples};
+  ServerOptions options;
+  options.fingerprints = fingerprints(train, {range(1, 26), range(25, 41)});
+  options.gather_limit = net::second_us;
+  const auto summary = tcp.run(test, options);
+  REQUIRE_FALSE(summary.ok());
+  CHECK(summary.failure().message.find("1 of 2 devices came") != std::string::npos);
+  REQUIRE_FALSE(tcp.outcomes[0].ok());
+  CHECK(tcp.outcomes[0].failure().message.find("other samples than the manifest") !=
+        std::string::npos);
+  CHECK_FALSE(tcp.outcomes[1].ok());
+}
+
+TEST_CASE("session: NaN never enters the weights") {
+  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  RunConfig config = tiny_config();
+  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
+  config.epochs = 40;
+  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_FALSE(inproc.ok());
+  CHECK(inproc.failure().message.find("NaN or Inf") != std::string::npos);
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
 }
