@@ -1,0 +1,55 @@
+// Optimiser steps. Names: <optimiser>/<parameters>. Counters: bytes of weights, gradients and state
+// that must be read and written per second. Threads: OMP_NUM_THREADS. Target: IOTSL_TARGET.
+
+#include <benchmark/benchmark.h>
+
+#include <vector>
+
+#include "iotsl/kernels/optim.hpp"
+
+namespace {
+
+using namespace iotsl;
+
+void report(benchmark::State& state, Index tensors_moved) {
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  state.SetBytesProcessed(state.iterations() * state.range(0) * tensors_moved *
+                          static_cast<Index>(sizeof(float)));
+}
+
+void sgd(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  std::vector<float> w(n, 1.0F), grad(n, 1e-3F);
+  for (auto _ : state)
+    kernels::sgd_step<float>(state.range(0), 1e-3, 0, 5e-4, false, grad.data(), nullptr, false,
+                             w.data());
+  report(state, 3);
+}
+
+void sgd_momentum(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  std::vector<float> w(n, 1.0F), grad(n, 1e-3F), velocity(n);
+  for (auto _ : state)
+    kernels::sgd_step<float>(state.range(0), 1e-3, 0.9, 5e-4, false, grad.data(), velocity.data(),
+                             false, w.data());
+  report(state, 5);
+}
+
+void adam(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  std::vector<float> w(n, 1.0F), grad(n, 1e-3F), m(n), v(n);
+  for (auto _ : state)
+    kernels::adam_step<float>(state.range(0), 1e-3, 0.9, 0.999, 1e-8, 0, 0.5, 0.5, grad.data(),
+                              m.data(), v.data(), w.data());
+  report(state, 7);
+}
+
+// The device's half and the whole of vgg16bn-compact.
+constexpr Index front = 37824, whole = 14727114;
+BENCHMARK(sgd)->Arg(front)->Arg(whole)->UseRealTime();
+BENCHMARK(sgd_momentum)->Arg(front)->Arg(whole)->UseRealTime();
+BENCHMARK(adam)->Arg(front)->Arg(whole)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
