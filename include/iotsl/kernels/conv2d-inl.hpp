@@ -5,37 +5,31 @@ namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
 
 template <int Rows>
-IOTSL_INLINE void
-correlate_tile(const CorrelateTile &tile, const TapRows *taps, const float *in,
-               Index depth, const float *panel, const float *bias, float *out) {
+IOTSL_INLINE void correlate_tile(const CorrelateTile& tile, const TapRows* taps, const float* in,
+                                 Index depth, const float* panel, const float* bias, float* out) {
   Vec acc[Rows][tile_vecs];
   clear(acc);
   for (Index t = 0; t < tile.taps; ++t) {
-    const TapRows &tap = taps[tile.first_tap + t];
-    const float *rows[Rows];
+    const TapRows& tap = taps[tile.first_tap + t];
+    const float* rows[Rows];
     IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i)
-      rows[i] = in + tap.row[i];
-    accumulate<Rows>(rows, 1, panel + tap.tap * depth * tile_cols, tile_cols,
-                     depth, acc);
+    for (int i = 0; i < Rows; ++i) rows[i] = in + tap.row[i];
+    accumulate<Rows>(rows, 1, panel + tap.tap * depth * tile_cols, tile_cols, depth, acc);
   }
   Vec shift[tile_vecs];
   IOTSL_UNROLL
-  for (int v = 0; v < tile_vecs; ++v)
-    shift[v] = load(bias + v * lanes);
+  for (int v = 0; v < tile_vecs; ++v) shift[v] = load(bias + v * lanes);
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     IOTSL_UNROLL
     for (int v = 0; v < tile_vecs; ++v)
-      store(out + tile.out[i] * tile_cols + v * lanes,
-            add(acc[i][v], shift[v]));
+      store(out + tile.out[i] * tile_cols + v * lanes, add(acc[i][v], shift[v]));
   }
 }
 
 /// One panel of output channels for all tiles: out[pixel][0 .. tile_cols).
-inline void correlate(Index tiles, const CorrelateTile *tile,
-                      const TapRows *taps, const float *in, Index depth,
-                      const float *panel, const float *bias, float *out) {
+inline void correlate(Index tiles, const CorrelateTile* tile, const TapRows* taps, const float* in,
+                      Index depth, const float* panel, const float* bias, float* out) {
   for (Index t = 0; t < tiles; ++t) {
     if (tile[t].rows == 4)
       correlate_tile<4>(tile[t], taps, in, depth, panel, bias, out);
@@ -45,24 +39,20 @@ inline void correlate(Index tiles, const CorrelateTile *tile,
 }
 
 template <int Rows>
-IOTSL_INLINE void outer_tile(const OuterBlock &block, Index c, Index valid,
-                             float *out) {
+IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, float* out) {
   Vec acc[Rows][tile_vecs];
   clear(acc);
   for (Index run = 0; run < block.runs; ++run) {
-    const OuterRun &at = block.run[run];
-    const float *rows[Rows];
+    const OuterRun& at = block.run[run];
+    const float* rows[Rows];
     IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i)
-      rows[i] = block.x + at.x + c + (i < valid ? i : 0);
-    accumulate<Rows>(rows, block.x_step, block.gy + at.gy, block.gy_step,
-                     at.pixels, acc);
+    for (int i = 0; i < Rows; ++i) rows[i] = block.x + at.x + c + (i < valid ? i : 0);
+    accumulate<Rows>(rows, block.x_step, block.gy + at.gy, block.gy_step, at.pixels, acc);
   }
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
-    if (i >= valid)
-      continue; // not a loop bound: a variable index would put acc in memory
-    float *row = out + i * block.out_stride;
+    if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
+    float* row = out + i * block.out_stride;
     IOTSL_UNROLL
     for (int v = 0; v < tile_vecs; ++v)
       store(row + v * lanes, add(load(row + v * lanes), acc[i][v]));
@@ -71,7 +61,7 @@ IOTSL_INLINE void outer_tile(const OuterBlock &block, Index c, Index valid,
 
 /// out[c][0 .. tile_cols) += sum over the pixels of all runs of x[pixel][c]
 /// gy[pixel][:].
-inline void outer(const OuterBlock &block, Index channels, float *out) {
+inline void outer(const OuterBlock& block, Index channels, float* out) {
   for (Index c = 0; c < channels;) {
     const Index rows = next_tile_rows(channels - c);
     const Index valid = channels - c < rows ? channels - c : rows;
@@ -83,15 +73,13 @@ inline void outer(const OuterBlock &block, Index channels, float *out) {
   }
 }
 
-inline void accumulate_into(Index n, const float *x, float *y) {
+inline void accumulate_into(Index n, const float* x, float* y) {
   Index i = 0;
-  for (; i + lanes <= n; i += lanes)
-    store(y + i, add(load(y + i), load(x + i)));
-  for (; i < n; ++i)
-    y[i] += x[i];
+  for (; i + lanes <= n; i += lanes) store(y + i, add(load(y + i), load(x + i)));
+  for (; i < n; ++i) y[i] += x[i];
 }
 
 inline constexpr ConvTable conv_table{correlate, outer, accumulate_into};
 
-} // namespace kernels::IOTSL_TARGET
+}  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -1,6 +1,6 @@
 #pragma once
-// Convolution and its two adjoints; meaning as in reference/conv2d.hpp. float runs on the active
-// SIMD target, every other type on the reference loops.
+// Convolution and its two adjoints; meaning as in reference/conv2d.hpp. float
+// runs on the active SIMD target, every other type on the reference loops.
 
 #include "iotsl/kernels/conv2d_correlate.hpp"
 #include "iotsl/kernels/conv2d_weight_grad.hpp"
@@ -13,7 +13,8 @@ namespace kernels {
 
 namespace detail {
 
-/// Algorithms behind the three entry points. The choice is a function of (op, shape) alone.
+/// Algorithms behind the three entry points. The choice is a function of (op,
+/// shape) alone.
 enum class ConvAlgorithm {
   direct,  ///< channel-last blocks, one pass per kernel tap
   patches  ///< few input channels: the patch is the depth of a matrix product
@@ -49,7 +50,8 @@ inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const f
                                     float* gx) {
   const Index taps = s.r * s.s;
   if (choose_algorithm(s) == ConvAlgorithm::patches && s.p * s.q > 0) {
-    // The gradient of every patch, then the patches are added up; some images at a time.
+    // The gradient of every patch, then the patches are added up; some images
+    // at a time.
     const AxisMap row = rows_of(s), col = cols_of(s);
     const Im2col patches{&row, &col, s.c, s.h, s.w};
     const AxisMap same_row(s.p), same_col(s.q);
@@ -60,7 +62,7 @@ inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const f
       const Index images = std::min(step, s.n - first);
       correlate({images, s.k, s.p, s.q, depth, &same_row, &same_col, 1, 1, 1, depth},
                 gy + first * s.k * s.p * s.q, w, nullptr, columns.as<float>());
-      parallel_for(images, [&](Index i) {
+      run_tasks(images * planes * 8, images, [&](Index i) {
         float* dst = gx + (first + i) * image;
         std::memset(dst, 0, static_cast<std::size_t>(image) * sizeof(float));
         patches.scatter(columns.as<float>() + i * planes, dst);
@@ -89,7 +91,8 @@ inline void conv2d_weight_grad_float(const ConvShape& s, const float* x, const f
 
 }  // namespace detail
 
-/// y[n,k,p,q] = bias[k] + sum over c,r,s of x[n,c,h,w] w[k,c,r,s]. `bias` may be null.
+/// y[n,k,p,q] = bias[k] + sum over c,r,s of x[n,c,h,w] w[k,c,r,s]. `bias` may
+/// be null.
 template <class T>
 void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity_t<T>* bias, T* y) {
   if constexpr (std::is_same_v<T, float>)

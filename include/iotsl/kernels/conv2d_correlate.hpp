@@ -1,14 +1,14 @@
 #pragma once
-// Driver of direct convolution. A block of the input is turned channel-last into scratch; every
-// output pixel of a tile then points to the input pixel of each kernel tap ("indirect" convolution:
-// M. Dukhan, The Indirect Convolution Algorithm, 2019), so that stride, padding, dilation and the
-// order of the pixels are only pointers. Taps that touch no row of the tile are left out. The sum
-// over (tap, channel) runs in registers, always in the same order.
+// Driver of direct convolution. A block of the input is turned channel-last
+// into scratch; every output pixel of a tile then points to the input pixel of
+// each kernel tap ("indirect" convolution: M. Dukhan, The Indirect Convolution
+// Algorithm, 2019), so that stride, padding, dilation and the order of the
+// pixels are only pointers. Taps that touch no row of the tile are left out.
+// The sum over (tap, channel) runs in registers, always in the same order.
 
 #include <algorithm>
 #include <cstring>
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/conv2d_tiles.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -17,13 +17,14 @@ namespace kernels {
 
 namespace detail {
 
-/// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
+/// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero
+/// beyond the last output.
 inline void pack_weights(const Correlation& c, const UsedTaps& used, const float* w,
                          float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const auto transpose = tile_table().transpose;
   const Index panel_floats = used.count() * c.in_c * cols;
-  parallel_for(panels, [&](Index panel) {
+  run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
     float* dst = packed + panel * panel_floats;
     const float* src = w + panel * cols * c.weight_out_stride;
     const Index valid = std::min(cols, c.out_c - panel * cols);
@@ -55,8 +56,9 @@ inline Index band_input_rows(const Correlation& c, const CorrelatePlan& plan) {
   return most;
 }
 
-/// One block of images and output rows: its input as [image][row][column][channel], behind one
-/// pixel of zeros that stands for everything outside.
+/// One block of images and output rows: its input as
+/// [image][row][column][channel], behind one pixel of zeros that stands for
+/// everything outside.
 inline void load_block(const Correlation& c, const float* in, Index first_image, Index images,
                        Index first_row, Index last_row, float* block) {
   const Index stride = pixel_stride(c.in_c), pixels = (last_row - first_row) * c.in_w;
@@ -100,7 +102,8 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
   const Index worker_bytes = float_bytes + round_up(detail::TileList::bytes(c, plan), 64);
   const Scratch scratch(static_cast<std::size_t>(threads() * worker_bytes));
 
-  parallel_for(plan.tasks(c), [&](Index task) {
+  const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
+  run_tasks(work, plan.tasks(c), [&](Index task) {
     const Index group = task % plan.panel_groups, part = task / plan.panel_groups;
     const Index band = part % plan.bands(c), repeat = part / plan.bands(c);
     const Index begin = band * plan.band, end = std::min(c.row->out(), begin + plan.band);

@@ -1,12 +1,12 @@
 #pragma once
-// Driver of the weight gradient: for every kernel tap the product x_tap^T gy over all pixels, as
-// tiles of [in channel] x [out channel] in registers. Blocks of x and gy are turned channel-last
-// into scratch, as [row][column][image][channel], so that the pixels of one tap are long runs.
+// Driver of the weight gradient: for every kernel tap the product x_tap^T gy
+// over all pixels, as tiles of [in channel] x [out channel] in registers.
+// Blocks of x and gy are turned channel-last into scratch, as
+// [row][column][image][channel], so that the pixels of one tap are long runs.
 
 #include <algorithm>
 #include <cstring>
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/conv2d_tiles.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -104,7 +104,8 @@ class RunList {
   OuterRun* run_;
 };
 
-// gw of one panel from its sums [used tap][c][tile_cols]; taps that never meet the image get zero.
+// gw of one panel from its sums [used tap][c][tile_cols]; taps that never meet
+// the image get zero.
 inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float* sums,
                          Index first_k, Index valid, Index cols, float* gw) {
   const Index taps = g.row->taps() * g.col->taps();
@@ -156,7 +157,8 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
   const Index worker_bytes = float_bytes + round_up(RunList::bytes(g, plan), 64);
   const Scratch scratch(static_cast<std::size_t>(threads() * worker_bytes));
 
-  parallel_for(plan.slots * plan.groups, [&](Index task) {
+  const Index work = g.n * pixels * g.k * g.c * used.count();
+  run_tasks(work, plan.slots * plan.groups, [&](Index task) {
     const Index slot = task / plan.groups, group = task % plan.groups;
     const Index first_panel = std::min(panels, group * group_panels);
     const Index last_panel = std::min(panels, first_panel + group_panels);
@@ -183,7 +185,8 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
         tile_kernels.transpose(group_k, pixels, gy + ((image + i) * g.k + first_k) * pixels, pixels,
                                gs + i * gy_stride, images * gy_stride);
       }
-      // Columns beyond the last output channel are computed too: they must at least be numbers.
+      // Columns beyond the last output channel are computed too: they must at
+      // least be numbers.
       for (Index p = 0; group_k % cols != 0 && p < images * pixels; ++p)
         for (Index o = group_k; o < round_up(group_k, cols); ++o) gs[p * gy_stride + o] = 0.0F;
 
@@ -204,7 +207,7 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
     }
   });
 
-  parallel_for(panels, [&](Index panel) {
+  run_tasks(plan.slots * panels * panel_floats * 8, panels, [&](Index panel) {
     float* total = sums + panel * panel_floats;
     for (Index slot = 1; slot < plan.slots; ++slot)
       kernels.accumulate_into(panel_floats, total + slot * panels * panel_floats, total);

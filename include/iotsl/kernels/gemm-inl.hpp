@@ -4,29 +4,27 @@ namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
 
 template <int Rows>
-IOTSL_INLINE void gemm_tile(const GemmPanel &g, Index first) {
+IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
-  const float *rows[Rows];
+  const float* rows[Rows];
   IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i)
-    rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
+  for (int i = 0; i < Rows; ++i) rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
   Vec acc[Rows][tile_vecs];
   clear(acc);
   accumulate<Rows>(rows, 1, g.panel, tile_cols, g.depth, acc);
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
-    if (i >= valid)
-      continue; // not a loop bound: a variable index would put acc in memory
-    float *out = g.out + (first + i) * g.out_stride;
+    if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
+    float* out = g.out + (first + i) * g.out_stride;
     IOTSL_UNROLL
     for (int v = 0; v < tile_vecs; ++v) {
-      float *at = out + v * lanes;
+      float* at = out + v * lanes;
       store(at, g.add ? add(load(at), acc[i][v]) : acc[i][v]);
     }
   }
 }
 
-inline void gemm_panel(const GemmPanel &g) {
+inline void gemm_panel(const GemmPanel& g) {
   for (Index first = 0; first < g.rows;) {
     const Index rows = next_tile_rows(g.rows - first);
     if (rows == 4)
@@ -39,28 +37,24 @@ inline void gemm_panel(const GemmPanel &g) {
 
 /// packed[panel][d][0 .. tile_cols) = src[d][panel * tile_cols ...], zero
 /// beyond `width`.
-inline void pack_rows(Index depth, Index width, const float *src,
-                      Index src_stride, float *packed) {
+inline void pack_rows(Index depth, Index width, const float* src, Index src_stride, float* packed) {
   for (Index d = 0; d < depth; ++d, src += src_stride, packed += tile_cols) {
-    float *dst = packed;
+    float* dst = packed;
     Index j = 0;
     for (; j + tile_cols <= width; j += tile_cols, dst += depth * tile_cols) {
       IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v)
-        store(dst + v * lanes, load(src + j + v * lanes));
+      for (int v = 0; v < tile_vecs; ++v) store(dst + v * lanes, load(src + j + v * lanes));
     }
-    if (j == width)
-      continue;
+    if (j == width) continue;
     for (int v = 0; v < tile_vecs; ++v, j += lanes) {
       const Index left = width - j;
-      store(dst + v * lanes, left >= lanes
-                                 ? load(src + j)
-                                 : load_partial(src + j, left > 0 ? left : 0));
+      store(dst + v * lanes,
+            left >= lanes ? load(src + j) : load_partial(src + j, left > 0 ? left : 0));
     }
   }
 }
 
 inline constexpr GemmTable gemm_table{gemm_panel, pack_rows};
 
-} // namespace kernels::IOTSL_TARGET
+}  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/gemm_tile.hpp"
 #include "iotsl/kernels/reference/gemm.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -22,22 +21,21 @@ namespace kernels {
 /// out[0 .. rows)[0 .. tile_cols) = (or +=) a[rows][depth]
 /// panel[depth][tile_cols].
 struct GemmPanel {
-  const float *a;
+  const float* a;
   Index a_stride;
-  const float *panel;
+  const float* panel;
   Index depth, rows;
-  float *out;
+  float* out;
   Index out_stride;
   bool add;
 };
 
 struct GemmTable {
-  void (*panel)(const GemmPanel &g);
-  void (*pack_rows)(Index depth, Index width, const float *src,
-                    Index src_stride, float *packed);
+  void (*panel)(const GemmPanel& g);
+  void (*pack_rows)(Index depth, Index width, const float* src, Index src_stride, float* packed);
 };
 
-} // namespace kernels
+}  // namespace kernels
 
 IOTSL_NAMESPACE_END
 
@@ -48,7 +46,7 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const GemmTable &gemm_table() { return IOTSL_TARGET_TABLE(gemm_table); }
+inline const GemmTable& gemm_table() { return IOTSL_TARGET_TABLE(gemm_table); }
 
 namespace detail {
 
@@ -56,20 +54,18 @@ namespace detail {
 /// cols(l,j), `swapped` where out is the transpose of the caller's c.
 struct GemmProblem {
   Index m, n, k;
-  const float *rows;
-  bool rows_transposed; ///< memory [k][m] instead of [m][k]
-  const float *cols;
-  bool cols_transposed; ///< memory [n][k] instead of [k][n]
+  const float* rows;
+  bool rows_transposed;  ///< memory [k][m] instead of [m][k]
+  const float* cols;
+  bool cols_transposed;  ///< memory [n][k] instead of [k][n]
   bool swapped;
 
   /// The product, or its transpose if that packs less: a[m,k] b^T with few rows
   /// m (a linear layer) then reads the large matrix b in place.
-  static GemmProblem make(bool trans_a, bool trans_b, Index m, Index n, Index k,
-                          const float *a, const float *b) {
-    const Index plain = n + (trans_a ? m : 0),
-                transposed = m + (trans_b ? 0 : n);
-    if (transposed < plain)
-      return {n, m, k, b, !trans_b, a, !trans_a, true};
+  static GemmProblem make(bool trans_a, bool trans_b, Index m, Index n, Index k, const float* a,
+                          const float* b) {
+    const Index plain = n + (trans_a ? m : 0), transposed = m + (trans_b ? 0 : n);
+    if (transposed < plain) return {n, m, k, b, !trans_b, a, !trans_a, true};
     return {m, n, k, a, trans_a, b, trans_b, false};
   }
 };
@@ -79,7 +75,7 @@ inline constexpr Index gemm_rows = 240, gemm_depth = 256, gemm_panels = 8;
 /// Working memory of one thread, in floats.
 struct GemmScratch {
   Index packed, rows, sums;
-  explicit GemmScratch(const GemmProblem &p, Index cols)
+  explicit GemmScratch(const GemmProblem& p, Index cols)
       : packed(gemm_panels * std::min(p.k, gemm_depth) * cols),
         rows(p.rows_transposed ? gemm_rows * (gemm_depth + 16) : 0),
         sums(round_up(std::min(p.m, gemm_rows), 4) * gemm_panels * cols) {}
@@ -87,50 +83,44 @@ struct GemmScratch {
 };
 
 // One block of at most gemm_rows x (gemm_panels * tile_cols) outputs.
-inline void gemm_block(const GemmProblem &p, Index i0, Index j0, float *scratch,
-                       float *c) {
-  const GemmTable &kernels = gemm_table();
+inline void gemm_block(const GemmProblem& p, Index i0, Index j0, float* scratch, float* c) {
+  const GemmTable& kernels = gemm_table();
   const auto transpose = tile_table().transpose;
   const Index cols = tile_table().cols;
   const Index rows = std::min(gemm_rows, p.m - i0);
-  const Index width = std::min(gemm_panels * cols, p.n - j0),
-              panels = (width + cols - 1) / cols;
+  const Index width = std::min(gemm_panels * cols, p.n - j0), panels = (width + cols - 1) / cols;
   const GemmScratch size(p, cols);
-  float *packed = scratch;
-  float *packed_rows = packed + size.packed;
-  float *sums = packed_rows + size.rows;
+  float* packed = scratch;
+  float* packed_rows = packed + size.packed;
+  float* sums = packed_rows + size.rows;
 
   for (Index l0 = 0; l0 < p.k; l0 += gemm_depth) {
     const Index depth = std::min(gemm_depth, p.k - l0);
-    const float *a = p.rows + i0 * p.k + l0;
+    const float* a = p.rows + i0 * p.k + l0;
     Index a_stride = p.k;
     if (p.rows_transposed) {
       a_stride = gemm_depth + 16;
-      transpose(depth, rows, p.rows + l0 * p.m + i0, p.m, packed_rows,
-                a_stride);
+      transpose(depth, rows, p.rows + l0 * p.m + i0, p.m, packed_rows, a_stride);
       a = packed_rows;
     }
-    if (!p.cols_transposed)
-      kernels.pack_rows(depth, width, p.cols + l0 * p.n + j0, p.n, packed);
+    if (!p.cols_transposed) kernels.pack_rows(depth, width, p.cols + l0 * p.n + j0, p.n, packed);
     for (Index panel = 0; panel < panels; ++panel) {
       const Index j = j0 + panel * cols, valid = std::min(cols, p.n - j);
-      float *dst = packed + panel * depth * cols;
+      float* dst = packed + panel * depth * cols;
       if (p.cols_transposed) {
         if (valid < cols)
-          std::memset(dst, 0,
-                      static_cast<std::size_t>(depth * cols) * sizeof(float));
+          std::memset(dst, 0, static_cast<std::size_t>(depth * cols) * sizeof(float));
         transpose(valid, depth, p.cols + j * p.k + l0, p.k, dst, cols);
       }
       const bool in_place = !p.swapped && valid == cols;
-      float *out = in_place ? c + i0 * p.n + j : sums + panel * rows * cols;
-      kernels.panel(
-          {a, a_stride, dst, depth, rows, out, in_place ? p.n : cols, l0 > 0});
+      float* out = in_place ? c + i0 * p.n + j : sums + panel * rows * cols;
+      kernels.panel({a, a_stride, dst, depth, rows, out, in_place ? p.n : cols, l0 > 0});
     }
   }
 
   for (Index panel = 0; panel < panels; ++panel) {
     const Index j = j0 + panel * cols, valid = std::min(cols, p.n - j);
-    const float *src = sums + panel * rows * cols;
+    const float* src = sums + panel * rows * cols;
     if (p.swapped)
       transpose(rows, valid, src, cols, c + j * p.m + i0, p.m);
     else if (valid < cols)
@@ -140,10 +130,9 @@ inline void gemm_block(const GemmProblem &p, Index i0, Index j0, float *scratch,
   }
 }
 
-inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k,
-                       const float *a, const float *b, float *c) {
-  if (m == 0 || n == 0)
-    return;
+inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k, const float* a,
+                       const float* b, float* c) {
+  if (m == 0 || n == 0) return;
   if (k == 0) {
     std::memset(c, 0, static_cast<std::size_t>(m * n) * sizeof(float));
     return;
@@ -154,29 +143,26 @@ inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k,
               col_blocks = (p.n + width - 1) / width;
   const Index floats = GemmScratch(p, cols).total();
   const Index tasks = row_blocks * col_blocks;
-  const Scratch scratch(
-      static_cast<std::size_t>(std::min<Index>(threads(), tasks) * floats) *
-      sizeof(float));
-  parallel_for(tasks, [&](Index task) {
+  const Scratch scratch(static_cast<std::size_t>(threads() * floats) * sizeof(float));
+  run_tasks(m * n * k, tasks, [&](Index task) {
     gemm_block(p, task / col_blocks * gemm_rows, task % col_blocks * width,
                scratch.as<float>() + worker_index() * floats, c);
   });
 }
 
-} // namespace detail
+}  // namespace detail
 
 /// c[m,n] = op(a) op(b), row-major and dense; c is overwritten. op(a) is [m,k]
 /// and lies in memory as [m,k], or as [k,m] where `trans_a`; op(b) is [k,n], in
 /// memory [k,n], or [n,k] where `trans_b`.
 template <class T>
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T *a,
-          const T *b, T *c) {
+void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, const T* b, T* c) {
   if constexpr (std::is_same_v<T, float>)
     detail::gemm_float(trans_a, trans_b, m, n, k, a, b, c);
   else
     reference::gemm(trans_a, trans_b, m, n, k, a, b, c);
 }
 
-} // namespace kernels
+}  // namespace kernels
 
 IOTSL_NAMESPACE_END

@@ -1,7 +1,9 @@
 #pragma once
-// The tile that gemm and convolution are made of: a block of tile_rows x tile_cols accumulators
-// that stay in registers while a loop over the depth adds outer products to them.
+// The tile that gemm and convolution are made of: a block of tile_rows x
+// tile_cols accumulators that stay in registers while a loop over the depth
+// adds outer products to them.
 
+#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/vec.hpp"
 
@@ -20,10 +22,22 @@ struct TileTable {
 /// Rows of a tile: 6, or 4 where that wastes less of the last rows.
 inline constexpr Index tile_rows = 6;
 
-/// Rows of the next tile when `left` rows are left: every even number of at least 4 is made of
-/// sixes and fours, so at most one row is computed in vain (three if fewer than 4 are left).
+/// Rows of the next tile when `left` rows are left: every even number of at
+/// least 4 is made of sixes and fours, so at most one row is computed in vain
+/// (three if fewer than 4 are left).
 constexpr Index next_tile_rows(Index left) {
   return left <= 4 || left == 7 || left == 8 ? 4 : tile_rows;
+}
+
+/// parallel_for, unless all tasks together are less than some 20 microseconds
+/// of work: waking another thread costs as much. `work` is in multiply-adds, or
+/// floats moved times eight.
+template <class Body>
+void run_tasks(Index work, Index tasks, const Body& body) {
+  if (work >= Index{1} << 20)
+    parallel_for(tasks, body);
+  else
+    for (Index task = 0; task < tasks; ++task) body(task);
 }
 
 constexpr Index round_up(Index value, Index step) { return (value + step - 1) / step * step; }
