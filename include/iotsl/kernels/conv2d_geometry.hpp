@@ -117,7 +117,7 @@ struct Im2col {
         for (Index r = 0; r < row->taps(); ++r)
           for (Index p = first_row; p < last_row; ++p) {
             const Index from = (*row)(p, r);
-            const float* src = x + ((image * c + ch) * h + from) * w + start;
+            const float* src = x + ((image * c + ch) * h + (from < 0 ? 0 : from)) * w + start;
             float* dst =
                 patch + (p - first_row) * out_w * stride + (ch * row->taps() + r) * col->taps() + s;
             const Index begin = from < 0 ? out_w : first, end = from < 0 ? out_w : last;
