@@ -14,6 +14,13 @@
 
 #include "iotsl/core/error.hpp"
 
+// Where g++ 12 inlines a variant's move it warns of alternatives that are not there as uninitialised.
+#if defined(__GNUC__)
+#define IOTSL_JSON_NOINLINE __attribute__((noinline))
+#else
+#define IOTSL_JSON_NOINLINE
+#endif
+
 IOTSL_NAMESPACE_BEGIN
 
 class Json;
@@ -36,6 +43,14 @@ using JsonObject = std::vector<JsonMember>;
 class Json {
  public:
   Json() = default;
+  Json(const Json&) = default;
+  Json& operator=(const Json&) = default;
+  IOTSL_JSON_NOINLINE Json(Json&& other) noexcept : value_(std::move(other.value_)) {}
+  IOTSL_JSON_NOINLINE Json& operator=(Json&& other) noexcept {
+    value_ = std::move(other.value_);
+    return *this;
+  }
+  ~Json() = default;
   Json(std::nullptr_t) {}
   Json(std::same_as<bool> auto v) : value_(std::in_place_type<bool>, v) {}
   /// Raises an Error where an unsigned value does not fit int64: a double would lose its last
@@ -245,3 +260,5 @@ inline Result<const Json*> get_object(const Json& object, std::string_view key) 
 }
 
 IOTSL_NAMESPACE_END
+
+#undef IOTSL_JSON_NOINLINE
