@@ -6,12 +6,6 @@
 
 namespace iotsl::tool {
 
-Index RunOptions::turns() const {
-  const Index devices = method == "central" ? 1 : data.devices;
-  if (epochs > 0) return (epochs + local_epochs - 1) / local_epochs;
-  return (rounds > 0 ? rounds : 1) * devices;
-}
-
 void add_run_options(CLI::App& command, RunOptions& o) {
   add_dataset_options(command, o.data);
   add_partition_options(command, o.data);
@@ -57,6 +51,7 @@ void add_run_options(CLI::App& command, RunOptions& o) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
+  command.add_flag("--overwrite", o.overwrite, "Replace an earlier run in the folder");
   command.add_flag("--json", o.json, "Print one JSON object at the end");
   command.add_flag("--quiet", o.quiet, "No progress");
   command.add_option("--config", o.config, "A run's config.json; other options override it");
@@ -89,8 +84,39 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
   }
   if (o.optimizer == "adam" && o.momentum != 0)
     fail_command(ErrorCode::usage, "--momentum ", o.momentum, ": only for --optimizer sgd");
-  expect(parse_optimizer(o.optimizer));
-  expect(parse_schedule(o.lr_schedule));
+}
+
+RunData load_run_data(RunOptions& o) {
+  RunData out{expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train)),
+              expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::test))};
+  o.model.spec.in_channels = out.train.channels;
+  o.model.spec.height = out.train.height;
+  o.model.spec.width_px = out.train.width;
+  o.model.spec.classes = out.train.classes;
+  if (o.data.limit_test > 0)
+    out.test = data::limit_samples(out.test, o.data.limit_test, o.data.seed);
+  return out;
+}
+
+split::RunConfig to_config(const RunOptions& o) {
+  split::RunConfig config;
+  config.method = o.method;
+  config.dataset = o.data.dataset;
+  config.model = o.model.spec;
+  config.cut = o.model.cut;
+  config.devices = o.method == "central" ? 1 : o.data.devices;
+  config.local_epochs = o.local_epochs;
+  config.epochs = o.epochs > 0 ? o.epochs
+                               : std::max<Index>(1, o.rounds) * config.devices * o.local_epochs;
+  config.batch = o.batch;
+  config.optimizer = {.kind = expect(parse_optimizer(o.optimizer)), .lr = o.lr,
+                      .weight_decay = o.weight_decay, .momentum = o.momentum};
+  config.schedule = expect(parse_schedule(o.lr_schedule));
+  config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
+  config.seed = o.data.seed;
+  config.out = o.out;
+  expect(split::check_config(config));
+  return config;
 }
 
 Json to_json(const RunOptions& o) {

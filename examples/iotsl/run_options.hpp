@@ -3,6 +3,7 @@
 
 #include "data_options.hpp"
 #include "iotsl/core/json.hpp"
+#include "iotsl/split/run_config.hpp"
 #include "model_options.hpp"
 
 namespace iotsl::tool {
@@ -24,11 +25,7 @@ struct RunOptions {
   bool json = false;
   bool quiet = false;
   std::string config;
-  std::string listen = "127.0.0.1:0";
-  bool insecure = false;
-
-  /// Turns of the whole run. --epochs counts device epochs, --rounds goes over all devices.
-  Index turns() const;
+  bool overwrite = false;
 };
 
 /// Adds every option of a run to `command`.
@@ -37,6 +34,16 @@ void add_run_options(CLI::App& command, RunOptions& options);
 /// Takes what --config names for every option that the command line does not give, and checks the
 /// whole. Ends the command with a usage error otherwise.
 void finish_run_options(CLI::App& command, RunOptions& options);
+
+struct RunData {
+  data::Dataset train, test;
+};
+
+/// Loads both parts of the chosen set, limited as the options say, and fits the model's input to it.
+RunData load_run_data(RunOptions& options);
+
+/// What the engine needs to know of a run. Ends the command where the options do not fit together.
+split::RunConfig to_config(const RunOptions& options);
 
 /// What config.json holds: one member per option, so that --config can read it back.
 Json to_json(const RunOptions& options);

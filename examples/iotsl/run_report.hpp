@@ -1,0 +1,45 @@
+#pragma once
+// What a training command shows and leaves: progress, run folder, summary.
+
+#include <functional>
+
+#include "iotsl/data/manifest.hpp"
+#include "iotsl/split/run_config.hpp"
+#include "progress.hpp"
+#include "run_options.hpp"
+
+namespace iotsl::tool {
+
+/// Makes Ctrl-C and SIGTERM ask the run to stop after its step.
+void catch_stop_signals();
+bool stop_requested();
+
+/// Shows a run's progress on standard error.
+class RunReport {
+ public:
+  RunReport(const split::RunConfig& config, Index total_steps, bool quiet);
+  /// Hooks that call this report; it must outlive the run.
+  split::RunHooks hooks();
+  void note(const std::string& text) { progress_.line(text); }
+
+  std::function<void(std::uint16_t port)> on_listening;  ///< may be empty
+  std::function<bool()> should_stop;                     ///< beside Ctrl-C; may be empty
+
+ private:
+  void on_step(const split::StepProgress& step);
+  void on_epoch(const measure::EpochRecord& record);
+
+  split::RunConfig config_;
+  Progress progress_;
+  Index steps_done_ = 0;
+  double bytes_ = 0;
+};
+
+/// Chooses the run folder where none is given, and writes config.json. Ends the command where the
+/// folder holds another run and --overwrite is not given.
+void prepare_run_folder(RunOptions& options);
+
+/// Prints the summary: one JSON object with --json, else a few lines.
+void print_summary(const RunOptions& options, const split::RunSummary& summary);
+
+}  // namespace iotsl::tool
