@@ -59,7 +59,7 @@ TEST_CASE("memory: blocks are aligned, hold what was asked for and waste little"
   for (std::size_t n = 0; n < 3000; ++n) sizes.push_back(n);
   for (std::size_t power = 12; power < 24; ++power)
     for (std::size_t eighth = 8; eighth < 16; ++eighth)
-      for (std::size_t off : {0, 1, 63, 64, 65}) sizes.push_back((eighth << power) / 8 + off);
+      for (std::size_t off : {0u, 1u, 63u, 64u, 65u}) sizes.push_back((eighth << power) / 8 + off);
   for (std::size_t n : sizes) {
     const std::size_t before = memory_statistics().in_use_bytes;
     const iotsl::Scratch scratch(n);

@@ -162,7 +162,7 @@ template <class T>
 Tensor<T> concat_case(Call<T>& call) {
   std::vector<Tensor<T>> parts;
   for (int i = 0;; ++i) {
-    const Tensor<T> part = call.optional({});
+    const Tensor<T> part = call.optional(i == 0 ? x_names : i == 1 ? Names{"b", "other"} : Names{});
     if (!part.defined()) break;
     parts.push_back(part);
   }

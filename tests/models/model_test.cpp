@@ -125,7 +125,9 @@ TEST_CASE("dropout in a model is a function of seed and step") {
 TEST_CASE("initial weights: Kaiming normal with fan-out, small normal for linear layers") {
   Sequential<float> model = build_model<float>({.name = "vgg16bn-compact", .width = 16});
   model.initialize(7);
-  for (const auto& [name, tensor] : model.parameters()) {
+  for (const auto& named : model.parameters()) {
+    const std::string& name = named.name;
+    const Tensor<float>& tensor = named.tensor;
     CAPTURE(name);
     double mean = 0, square = 0;
     for (float v : tensor.values()) mean += v;
