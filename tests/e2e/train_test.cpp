@@ -1,0 +1,172 @@
+// Whole runs through the programs: device processes and a server over loopback.
+
+#include "e2e/program.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "iotsl/core/file.hpp"
+
+using namespace iotsl;
+using test::ProgramResult;
+using test::run_program;
+using test::TemporaryFolder;
+
+namespace {
+
+// Small enough for seconds: the compact net at width 4, three devices with 100 samples each.
+const std::string small =
+    "simulate --dataset glyphs --width 4 --devices 3 --limit-train 300 --limit-test 200 "
+    "--batch 32 --quiet --json ";
+
+Json run_small(const std::string& options) {
+  const ProgramResult result = run_program(small + options);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  Result<Json> json = parse_json(result.out);
+  REQUIRE(json.ok());
+  return std::move(json).value();
+}
+
+std::string weights(const Json& summary) { return summary.find("weights_sha256")->as_string(); }
+
+}  // namespace
+
+TEST_CASE("split over sockets, in one process and without a split give the same weights") {
+  const TemporaryFolder folder;
+  const Json tcp = run_small("--rounds 2 --transport tcp --out " + (folder / "tcp"));
+  const Json inproc = run_small("--rounds 2 --transport inproc --out " + (folder / "inproc"));
+  const Json none = run_small("--rounds 2 --transport none --out " + (folder / "none"));
+  CHECK(weights(tcp) == weights(none));
+  CHECK(weights(inproc) == weights(none));
+  CHECK(tcp.find("epochs")->size() == 6);
+  CHECK(tcp.find("final_test_accuracy")->as_double() ==
+        none.find("final_test_accuracy")->as_double());
+  CHECK(none.find("bytes_up")->as_int() == 0);
+}
+
+TEST_CASE("the bytes are four times the formula of Table I and itemised extras") {
+  const TemporaryFolder folder;
+  const Json run = run_small("--rounds 1 --out " + (folder / "run"));
+  // Width 4: F = 4*14*14 values; w of conv 1->4, conv 4->4 and two batch norms.
+  const std::int64_t smashed = 4 * 14 * 14, front = (9 + 1) * 4 + (36 + 1) * 4 + 2 * 8;
+  std::int64_t samples = 0;
+  for (const Json& epoch : run.find("epochs")->as_array()) samples += epoch.find("samples")->as_int();
+  CHECK(samples > 270);
+  const std::int64_t values = samples * (2 * smashed + 1) + 3 * front;
+  CHECK(run.find("values_formula")->as_int() == values);
+  const Json& bill = *run.find("bytes");
+  const auto item = [&](const char* name) { return bill.find(name)->as_int(); };
+  CHECK(item("smashed") + item("labels") + item("gradient") + item("front") == 4 * values);
+  CHECK(item("smashed") == 4 * samples * smashed);
+  CHECK(item("labels") == 4 * samples);
+  const std::int64_t total = run.find("bytes_up")->as_int() + run.find("bytes_down")->as_int();
+  CHECK(item("total") == total);
+  std::int64_t sum = 0;
+  for (const JsonMember& member : bill.as_object())
+    if (member.key != "total") sum += member.value.as_int();
+  CHECK(sum == total);
+}
+
+TEST_CASE("a run folder holds everything, and its config.json repeats the run") {
+  const TemporaryFolder folder;
+  const Json first = run_small("--epochs 2 --seed 7 --out " + (folder / "first"));
+  for (const char* name : {"config.json", "manifest.json", "metrics.jsonl", "checkpoint.safetensors",
+                           "model.safetensors", "device-0.log"})
+    CHECK(file_exists((folder / "first") + "/" + name));
+  std::ifstream metrics((folder / "first") + "/metrics.jsonl");
+  std::string line;
+  std::size_t lines = 0;
+  while (std::getline(metrics, line)) {
+    const auto record = parse_json(line);
+    REQUIRE(record.ok());
+    CHECK(*record == first.find("epochs")->as_array()[lines]);
+    ++lines;
+  }
+  CHECK(lines == 2);
+  const ProgramResult again = run_program("simulate --quiet --json --config " + (folder / "first") +
+                                          "/config.json --out " + (folder / "second"));
+  REQUIRE(again.exit_code == 0);
+  CHECK(weights(*parse_json(again.out)) == weights(first));
+
+  const ProgramResult kept = run_program(small + "--out " + (folder / "first"));
+  CHECK(kept.exit_code == 2);
+  CHECK(kept.err.find("--overwrite") != std::string::npos);
+}
+
+TEST_CASE("the trained network predicts, joined and split, from a set and from an image") {
+  const TemporaryFolder folder;
+  const Json run = run_small("--rounds 2 --out " + (folder / "run"));
+  const std::string dataset = "predict " + (folder / "run") + " --dataset glyphs --limit-test 200 --json ";
+  const ProgramResult joined = run_program(dataset), split = run_program(dataset + "--split");
+  REQUIRE(joined.exit_code == 0);
+  CHECK(joined.out == split.out);
+  CHECK(parse_json(joined.out)->find("test_accuracy")->as_double() ==
+        run.find("final_test_accuracy")->as_double());
+  const std::string image = folder / "digit.png";
+  REQUIRE(run_program("data image --dataset glyphs --test --index 5 --out " + image).exit_code == 0);
+  const ProgramResult one = run_program("predict " + (folder / "run") + " " + image + " --json");
+  REQUIRE(one.exit_code == 0);
+  double sum = 0;
+  const auto json = parse_json(one.out);
+  for (const Json& p : json->find("probabilities")->as_array()) sum += p.as_double();
+  CHECK(sum == doctest::Approx(1.0));
+  const ProgramResult missing = run_program("predict " + (folder / "run") + " /no/such/image.png");
+  CHECK(missing.exit_code == 4);
+  CHECK(run_program("predict " + (folder / "run")).exit_code == 2);
+}
+
+TEST_CASE("central and local") {
+  const TemporaryFolder folder;
+  const Json central = run_small("--method central --epochs 1 --out " + (folder / "central"));
+  CHECK(central.find("epochs")->size() == 1);
+  CHECK(central.find("epochs")->as_array()[0].find("samples")->as_int() > 270);
+  CHECK(central.find("values_formula")->as_int() == 0);
+  const Json local = run_small("--method local --epochs 3 --out " + (folder / "local"));
+  CHECK(local.find("epochs")->as_array()[0].find("loss")->is_null());
+}
+
+TEST_CASE("a server and devices that are started by hand") {
+  const TemporaryFolder folder;
+  // Shell job control in place of two terminals: the server, then two devices.
+  const std::string bin = IOTSL_PROGRAMS_DIR;
+  const std::string manifest = folder / "m.json";
+  REQUIRE(run_program("data partition --dataset glyphs --devices 2 --limit-train 200 --out " +
+                      manifest).exit_code == 0);
+  const std::string device = bin + "/iotsl-device run --server 127.0.0.1:17431 --dataset glyphs "
+                             "--manifest " + manifest;
+  const std::string options = "server --listen 127.0.0.1:17431 --dataset glyphs --width 4 "
+                              "--devices 2 --batch 32 --limit-test 100 --quiet --json --out " +
+                              (folder / "run");
+  const ProgramResult result = run_program(
+      options + " & (" + device + " --name a --index 0 & " + device +
+      " --name b --index 1; wait) >/dev/null; wait");
+  INFO(result.err);
+  const auto json = parse_json(result.out);
+  REQUIRE(json.ok());
+  CHECK(json->find("epochs")->size() == 2);
+  CHECK(json->find("epochs")->as_array()[1].find("device_name")->as_string() == "b");
+}
+
+TEST_CASE("wrong options of a run") {
+  const TemporaryFolder folder;
+  const auto code = [&](const std::string& options) {
+    return run_program(small + options + " --out " + (folder / "none")).exit_code;
+  };
+  CHECK(code("--batch 1") == 2);
+  CHECK(code("--optimizer lbfgs") == 2);
+  CHECK(code("--momentum 0.9") == 2);
+  CHECK(code("--rounds 1 --epochs 3") == 2);
+  CHECK(code("--partition classes:99") == 2);
+  CHECK(code("--cut classifier") == 2);
+  CHECK(code("--config /no/such/config.json") == 4);
+  CHECK_FALSE(file_exists(folder / "none"));
+  const ProgramResult device = run_program("run --server 127.0.0.1:1 --name x --dataset glyphs --wait 1",
+                                           "iotsl-device");
+  CHECK(device.exit_code == 3);
+  const ProgramResult far = run_program("run --server 192.0.2.1:7400 --name x --dataset glyphs",
+                                        "iotsl-device");
+  CHECK(far.exit_code == 2);
+  CHECK(far.err.find("--insecure") != std::string::npos);
+}
