@@ -23,7 +23,9 @@
 #define IOTSL_ADDRESS_SANITIZER 1
 #endif
 #if defined(IOTSL_ADDRESS_SANITIZER)
-#include <sanitizer/asan_interface.h>
+// Declared here, so that no header of a sanitizer is needed.
+extern "C" void __asan_poison_memory_region(void const volatile* address, std::size_t bytes);
+extern "C" void __asan_unpoison_memory_region(void const volatile* address, std::size_t bytes);
 #endif
 
 IOTSL_NAMESPACE_BEGIN
@@ -42,12 +44,12 @@ namespace detail {
 // block for memory in use.
 inline void forbid_access([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #if defined(IOTSL_ADDRESS_SANITIZER)
-  ASAN_POISON_MEMORY_REGION(data, bytes);
+  __asan_poison_memory_region(data, bytes);
 #endif
 }
 inline void allow_access([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #if defined(IOTSL_ADDRESS_SANITIZER)
-  ASAN_UNPOISON_MEMORY_REGION(data, bytes);
+  __asan_unpoison_memory_region(data, bytes);
 #endif
 }
 
