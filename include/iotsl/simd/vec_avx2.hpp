@@ -5,7 +5,20 @@
 #include "iotsl/simd/target.hpp"
 
 #if IOTSL_HAVE_AVX2
+// immintrin.h costs a second of compile time per translation unit, nearly all of it AVX-512. GCC's
+// parts of it only ask to come from there; a later #include <immintrin.h> still adds the rest.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(_IMMINTRIN_H_INCLUDED)
+#define _IMMINTRIN_H_INCLUDED
+#include <smmintrin.h>
+
+#include <avxintrin.h>
+
+#include <avx2intrin.h>
+#include <fmaintrin.h>
+#undef _IMMINTRIN_H_INCLUDED
+#else
 #include <immintrin.h>
+#endif
 
 IOTSL_REGION_BEGIN_AVX2
 IOTSL_NAMESPACE_BEGIN
