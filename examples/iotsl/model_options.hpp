@@ -33,4 +33,10 @@ inline CutModel build(const ModelOptions& options) {
   return out;
 }
 
+/// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
+inline Index sample_bytes(const ModelOptions& options) {
+  const CutModel model = build(options);
+  return 4 * (2 * summarize(model.layers, options.spec, model.front_layers).smashed_values + 1);
+}
+
 }  // namespace iotsl::tool

@@ -23,6 +23,8 @@ class Progress {
   void step(Index steps_done, Index samples, double loss, double bytes);
   /// A line that stays.
   void line(const std::string& text);
+  /// The last test accuracy, a fraction; shown from then on.
+  void accuracy(double fraction) { accuracy_ = fraction; }
   /// Names what runs now, such as "round 2 device 3".
   void phase(std::string name) { phase_ = std::move(name); }
 
@@ -33,6 +35,7 @@ class Progress {
   Index total_steps_;
   bool quiet_, terminal_;
   std::string phase_;
+  double accuracy_ = -1;  // below 0: none yet
   Clock::time_point start_ = Clock::now(), drawn_{};
   Index samples_ = 0;
   bool dirty_ = false;

@@ -37,8 +37,8 @@ void catch_stop_signals() {
 
 bool stop_requested() { return stop_flag != 0; }
 
-RunReport::RunReport(const split::RunConfig& config, Index total_steps, bool quiet)
-    : config_(config), progress_(total_steps, quiet) {}
+RunReport::RunReport(Index total_steps, Index sample_bytes, bool quiet)
+    : progress_(total_steps, quiet), sample_bytes_(sample_bytes) {}
 
 split::RunHooks RunReport::hooks() {
   split::RunHooks out;
@@ -68,11 +68,15 @@ split::RunHooks RunReport::hooks() {
 
 void RunReport::on_step(const split::StepProgress& step) {
   progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " device ", step.device));
-  progress_.step(++steps_done_, static_cast<Index>(step.samples), step.loss, bytes_);
+  epoch_samples_ += static_cast<Index>(step.samples);
+  progress_.step(++steps_done_, static_cast<Index>(step.samples), step.loss,
+                 counted_bytes_ + static_cast<double>(epoch_samples_ * sample_bytes_));
 }
 
 void RunReport::on_epoch(const measure::EpochRecord& r) {
-  bytes_ += static_cast<double>(r.bytes_up + r.bytes_down);
+  counted_bytes_ += static_cast<double>(r.bytes_up + r.bytes_down);
+  epoch_samples_ = 0;
+  if (r.evaluated) progress_.accuracy(r.test_accuracy);
   std::string text = concat("epoch ", r.epoch, "  round ", r.round + 1, "  ", r.device_name, "  ");
   char numbers[64];
   if (r.has_training) {

@@ -17,7 +17,8 @@ bool stop_requested();
 /// Shows a run's progress on standard error.
 class RunReport {
  public:
-  RunReport(const split::RunConfig& config, Index total_steps, bool quiet);
+  /// `sample_bytes`: what a sample sends both ways, to show bytes before an epoch has been counted.
+  RunReport(Index total_steps, Index sample_bytes, bool quiet);
   /// Hooks that call this report; it must outlive the run.
   split::RunHooks hooks();
   void note(const std::string& text) { progress_.line(text); }
@@ -29,10 +30,10 @@ class RunReport {
   void on_step(const split::StepProgress& step);
   void on_epoch(const measure::EpochRecord& record);
 
-  split::RunConfig config_;
   Progress progress_;
-  Index steps_done_ = 0;
-  double bytes_ = 0;
+  Index sample_bytes_;
+  Index steps_done_ = 0, epoch_samples_ = 0;
+  double counted_bytes_ = 0;  // of complete epochs
 };
 
 /// Chooses the run folder where none is given, and writes config.json. Ends the command where the

@@ -31,7 +31,7 @@ void serve(CLI::App& command, Options& options) {
   to_config(run);
   prepare_run_folder(run);
   const split::RunConfig config = to_config(run);
-  RunReport report(config, 0, run.quiet);
+  RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
     report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
                        " devices, for example:\n  iotsl-device run --server ", server.address.host,

@@ -76,7 +76,8 @@ void simulate(CLI::App& command, RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   expect(data::save_manifest(manifest_path, manifest));
 
-  RunReport report(config, total_steps(config, manifest.devices), options.quiet);
+  RunReport report(total_steps(config, manifest.devices),
+                   options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused)));
