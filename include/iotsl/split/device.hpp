@@ -8,49 +8,10 @@
 
 #include <deque>
 
-#include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/split/device_types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// Who the device is and what it holds.
-struct DeviceIdentity {
-  std::string name;
-  std::uint32_t index = net::any_index;
-  std::uint64_t boot_nonce = 0;
-  std::string dataset;
-  std::vector<std::uint64_t> label_counts;  ///< samples of each class
-  Sha256Digest data_fingerprint{};
-
-  std::uint64_t samples() const {
-    std::uint64_t sum = 0;
-    for (std::uint64_t count : label_counts) sum += count;
-    return sum;
-  }
-};
-
-struct DeviceAction {
-  enum class Kind {
-    send,          ///< `message`
-    build,         ///< the front of `setup`; answer on_built
-    load,          ///< the front of `grant`; answer on_loaded
-    forward,       ///< step `step` of the turn's batch `batch`; answer on_smashed
-    backward,      ///< with `grad`, or with random values where `local`; answer on_updated
-    export_front,  ///< answer on_exported
-    finish,        ///< the run is over: flush, then close
-    fail,          ///< the session is over with `problem`: flush, then close
-  };
-  Kind kind{};
-  net::Message message;  ///< what is sent, or the content that `grant` or `grad` look into
-  net::HelloOk setup;
-  net::TurnGrant grant;
-  net::Grad grad;
-  std::uint64_t step = 0;   ///< of the run, from 1
-  std::uint64_t batch = 0;  ///< of the turn, from 0
-  bool local = false;
-  Failure problem;
-};
 
 class DeviceMachine {
  public:
@@ -153,12 +114,10 @@ class DeviceMachine {
     if (state_ != State::forward) return;
     if (!done) return give_up(net::WireError::not_finite, done.failure());
     if (is_local()) {
-      DeviceAction action;
-      action.kind = DeviceAction::Kind::backward;
+      DeviceAction& action = ask(DeviceAction::Kind::backward, State::backward);
       action.step = step_ + 1;
       action.local = true;
-      state_ = State::backward;
-      return push(std::move(action));
+      return;
     }
     net::Step step;
     step.key = key_;
@@ -234,11 +193,7 @@ class DeviceMachine {
                      failure(ErrorCode::usage, "the run has ", run.classes,
                              " classes, this device's data ", identity_.label_counts.size()));
     setup_ = std::move(ok).value();
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::build;
-    action.setup = setup_;
-    state_ = State::building;
-    push(std::move(action));
+    ask(DeviceAction::Kind::build, State::building).setup = setup_;
   }
 
   void on_join_ok(const net::Message& message) {
@@ -266,12 +221,9 @@ class DeviceMachine {
     key_ = grant->key;
     step_ = grant->first_step;
     barrier_pending_ = false;
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::load;
+    DeviceAction& action = ask(DeviceAction::Kind::load, State::loading);
     action.grant = std::move(grant).value();
     action.message = std::move(message);
-    state_ = State::loading;
-    push(std::move(action));
   }
 
   void on_grad(net::Message message) {
@@ -282,13 +234,10 @@ class DeviceMachine {
       return give_up(
           grad->step > step_ + 1 ? net::WireError::gap : net::WireError::stale,
           failure(ErrorCode::network, "GRAD of step ", grad->step, ", expected ", step_ + 1));
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::backward;
+    DeviceAction& action = ask(DeviceAction::Kind::backward, State::backward);
     action.step = step_ + 1;
     action.grad = std::move(grad).value();
     action.message = std::move(message);
-    state_ = State::backward;
-    push(std::move(action));
   }
 
   void on_barrier(const net::Message& message) {
@@ -353,10 +302,8 @@ class DeviceMachine {
   /// The barrier if its step is reached, else the next batch, else the wait for the barrier.
   void next_step() {
     if (barrier_pending_ && barrier_.step == step_) {
-      DeviceAction action;
-      action.kind = DeviceAction::Kind::export_front;
-      state_ = State::exporting;
-      return push(std::move(action));
+      ask(DeviceAction::Kind::export_front, State::exporting);
+      return;
     }
     if (turn_done_steps_ == turn_steps_) {
       if (barrier_pending_)
@@ -365,12 +312,9 @@ class DeviceMachine {
       state_ = State::waiting_barrier;
       return;
     }
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::forward;
+    DeviceAction& action = ask(DeviceAction::Kind::forward, State::forward);
     action.step = step_ + 1;
     action.batch = turn_done_steps_;
-    state_ = State::forward;
-    push(std::move(action));
   }
 
   template <class M>
@@ -394,34 +338,27 @@ class DeviceMachine {
     close_with(std::move(why));
   }
   void close_with(Failure why) {
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::fail;
-    action.problem = std::move(why);
-    state_ = State::closed;
-    push(std::move(action));
+    ask(DeviceAction::Kind::fail, State::closed).problem = std::move(why);
   }
   void say_bye() {
     send(net::Bye{"stopped"});
     finish();
   }
-  void finish() {
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::finish;
-    state_ = State::closed;
-    push(std::move(action));
-  }
+  void finish() { ask(DeviceAction::Kind::finish, State::closed); }
 
   template <class M>
   void send(const M& fields) {
     push_send(net::make_message(fields));
   }
   void push_send(net::Message message) {
-    DeviceAction action;
-    action.kind = DeviceAction::Kind::send;
-    action.message = std::move(message);
-    push(std::move(action));
+    ask(DeviceAction::Kind::send, state_).message = std::move(message);
   }
-  void push(DeviceAction action) { actions_.push_back(std::move(action)); }
+  /// Adds an action and goes to the next state.
+  DeviceAction& ask(DeviceAction::Kind kind, State next) {
+    state_ = next;
+    actions_.emplace_back().kind = kind;
+    return actions_.back();
+  }
 
   DeviceIdentity identity_;
   State state_ = State::connecting;

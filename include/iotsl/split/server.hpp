@@ -7,70 +7,10 @@
 
 #include <deque>
 
-#include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/transfer.hpp"
-#include "iotsl/optim/schedule.hpp"
+#include "iotsl/split/server_checks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-using ConnectionId = std::uint64_t;
-
-/// What the machine must know about a run.
-struct ServerPlan {
-  net::HelloOk offer;  ///< run, heartbeat, description and model hash; index is filled in
-  std::uint32_t devices = 1;
-  std::uint64_t turns = 1;
-  Schedule schedule = Schedule::constant;
-  double learning_rate = 1e-3;
-  std::uint64_t smashed_values = 0;  ///< F
-  std::uint64_t largest_batch = 0;
-  std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty: any
-};
-
-/// A device that has joined, as the driver and the reports see it.
-struct DeviceRecord {
-  std::string name;
-  std::vector<std::uint64_t> label_counts;
-  std::uint64_t samples = 0;
-  ConnectionId connection = 0;
-};
-
-/// What the server saw of one local epoch.
-struct EpochTally {
-  double loss_sum = 0;  ///< over samples
-  std::uint64_t samples = 0;
-  std::uint64_t correct = 0;  ///< before each update
-  std::uint64_t server_us = 0;
-};
-
-struct TurnReport {
-  std::uint32_t turn = 0, round = 0, device = 0;
-  std::uint64_t first_step = 0, steps = 0;
-  std::vector<EpochTally> epochs;
-  std::vector<net::EpochCost> costs;  ///< the device's
-};
-
-struct ServerAction {
-  enum class Kind {
-    send,    ///< `message` to `connection`
-    close,   ///< flush, then close `connection`
-    grant,   ///< `grant`, completed with the front, to `connection`
-    train,   ///< `step`; answer on_trained
-    store,   ///< take over and write `ack`; answer on_stored
-    report,  ///< a turn is over
-    finish,  ///< the run is complete; every connection has been told
-    fail,    ///< the run is over with `problem`; every connection has been told
-  };
-  Kind kind{};
-  ConnectionId connection = 0;
-  net::Message message;  ///< what is sent, or the content that `step` or `ack` look into
-  net::TurnGrant grant;
-  net::Step step;
-  net::BarrierAck ack;
-  TurnReport report;
-  Failure problem;
-};
 
 class ServerMachine {
  public:
@@ -193,40 +133,19 @@ class ServerMachine {
     if (peer.state != PeerState::hello) return refuse(peer, message.type);
     Result<net::Hello> hello = decoded<net::Hello>(peer, message);
     if (!hello) return;
-    const auto reject = [&](net::WireError code, std::string why) {
-      give_up(peer, code, Failure{ErrorCode::network, std::move(why)});
-    };
-    if (hello->version_min > net::protocol_major || hello->version_max < net::protocol_major)
-      return reject(net::WireError::version,
-                    concat("this server speaks ISL version ", net::protocol_major, " only"));
-    if (state_ != State::gathering) return reject(net::WireError::full, "the run has begun");
-    if (hello->dataset != plan_.offer.description.dataset)
-      return reject(net::WireError::data_mismatch,
-                    concat("the run trains on '", plan_.offer.description.dataset, "', device '",
-                           hello->device, "' has '", hello->dataset, "'"));
-    if (hello->samples < 2)
-      return reject(net::WireError::data_mismatch,
-                    concat("device '", hello->device, "' has ", hello->samples,
-                           " samples, at least 2 are needed"));
-    std::uint32_t index = hello->index;
-    if (index == net::any_index)
-      for (index = 0; index < plan_.devices && taken(index);) ++index;
-    if (index >= plan_.devices)
-      return reject(net::WireError::full, concat("the run has places 0 to ", plan_.devices - 1,
-                                                 " and no free one for '", hello->device, "'"));
-    if (taken(index)) return reject(net::WireError::full, concat("place ", index, " is taken"));
-    if (!plan_.fingerprints.empty() && plan_.fingerprints[index] != hello->data_fingerprint)
-      return reject(net::WireError::data_mismatch,
-                    concat("device '", hello->device,
-                           "' holds other samples than the manifest's "
-                           "device ",
-                           index));
-    peer.index = index;
+    std::vector<bool> taken(plan_.devices);
+    for (const Peer& other : peers_)
+      if (other.index != net::any_index) taken[other.index] = true;
+    const bool begun = state_ != State::gathering;
+    const HelloVerdict verdict = check_hello(plan_, *hello, taken, begun);
+    if (!verdict.accepted)
+      return give_up(peer, verdict.code, Failure{ErrorCode::network, verdict.text});
+    peer.index = verdict.index;
     peer.record.name = std::move(hello->device);
     peer.record.samples = hello->samples;
     peer.record.connection = peer.connection;
     net::HelloOk ok = plan_.offer;
-    ok.index = index;
+    ok.index = verdict.index;
     ok.devices = plan_.devices;
     peer.state = PeerState::join;
     send(peer.connection, ok);
@@ -247,13 +166,8 @@ class ServerMachine {
     if (peer.state != PeerState::label_hist) return refuse(peer, message.type);
     Result<net::LabelHist> hist = decoded<net::LabelHist>(peer, message);
     if (!hist) return;
-    std::uint64_t sum = 0;
-    for (std::uint64_t count : hist->counts) sum += count;
-    if (hist->counts.size() != plan_.offer.description.classes || sum != peer.record.samples)
-      return give_up(peer, net::WireError::data_mismatch,
-                     failure(ErrorCode::network, "LABEL_HIST has ", hist->counts.size(),
-                             " classes and ", sum, " samples, expected ",
-                             plan_.offer.description.classes, " and ", peer.record.samples));
+    const Result<void> good = check_label_hist(plan_, *hist, peer.record.samples);
+    if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
     peer.record.label_counts = std::move(hist->counts);
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;
@@ -272,9 +186,7 @@ class ServerMachine {
     report_.epochs.resize(plan_.offer.description.local_epochs);
     key_ = {plan_.offer.run, report_.turn, ++fence_};
     cached_ = false;
-    ServerAction action;
-    action.kind = ServerAction::Kind::grant;
-    action.connection = holder();
+    ServerAction& action = ask(ServerAction::Kind::grant, holder(), State::waiting_accept);
     action.grant.key = key_;
     action.grant.round = report_.round;
     action.grant.first_step = step_;
@@ -282,8 +194,6 @@ class ServerMachine {
     action.grant.learning_rate =
         learning_rate(plan_.schedule, plan_.learning_rate, static_cast<std::int64_t>(turn_),
                       static_cast<std::int64_t>(plan_.turns));
-    state_ = State::waiting_accept;
-    push(std::move(action));
   }
 
   void on_turn_accept(Peer& peer, const net::Message& message) {
@@ -325,35 +235,13 @@ class ServerMachine {
     if (step->step <= step_) return answer(net::WireError::stale, "old");
     if (step->step > step_ + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return refuse(peer, message.type);
-    const Result<void> good = check_step(*step, message.shape);
+    const Result<void> good = check_step(plan_, *step, message.shape);
     if (!good) return give_up(peer, net::WireError::protocol, good.failure());
     pending_hash_ = message.hash;
     pending_samples_ = step->labels.size();
-    ServerAction action;
-    action.kind = ServerAction::Kind::train;
-    action.connection = peer.connection;
+    ServerAction& action = ask(ServerAction::Kind::train, peer.connection, State::training);
     action.step = std::move(step).value();
     action.message = std::move(message);
-    state_ = State::training;
-    push(std::move(action));
-  }
-
-  Result<void> check_step(const net::Step& step, const std::vector<std::uint32_t>& shape) const {
-    const std::uint64_t n = step.labels.size();
-    if (n < 2 || n > plan_.largest_batch || step.smashed.size() != 4 * n * plan_.smashed_values)
-      return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
-                     step.smashed.size(), " bytes, expected 2 to ", plan_.largest_batch, " and ",
-                     4 * plan_.smashed_values, " for each");
-    std::uint64_t values = shape.empty() ? 0 : 1;
-    for (std::uint32_t extent : shape) values *= extent;
-    if (values != n * plan_.smashed_values || shape[0] != n)
-      return failure(ErrorCode::network, "STEP ", step.step, ": its shape is not that of ", n,
-                     " smashed samples");
-    for (std::int32_t label : step.labels)
-      if (label < 0 || label >= std::int32_t{plan_.offer.description.classes})
-        return failure(ErrorCode::network, "STEP ", step.step, ": label ", label, " of ",
-                       plan_.offer.description.classes, " classes");
-    return {};
   }
 
   void ask_barrier() {
@@ -372,13 +260,9 @@ class ServerMachine {
                              ack->step, ", expected ", barrier_.id, " at ", barrier_.step));
     barrier_hash_ = message.digest;
     step_ = barrier_.step;
-    ServerAction action;
-    action.kind = ServerAction::Kind::store;
-    action.connection = peer.connection;
+    ServerAction& action = ask(ServerAction::Kind::store, peer.connection, State::storing);
     action.ack = std::move(ack).value();
     action.message = std::move(message);
-    state_ = State::storing;
-    push(std::move(action));
   }
 
   void on_turn_done(Peer& peer, const net::Message& message) {
@@ -391,10 +275,7 @@ class ServerMachine {
                      failure(ErrorCode::network, "TURN_DONE at step ", done->last_step,
                              " does not match the barrier at step ", step_));
     report_.costs = std::move(done->epochs);
-    ServerAction action;
-    action.kind = ServerAction::Kind::report;
-    action.report = report_;
-    push(std::move(action));
+    ask(ServerAction::Kind::report, peer.connection, state_).report = report_;
     send(peer.connection, net::TurnCommitted{key_, step_});
     if (++turn_ < plan_.turns) return grant_turn();
     for (const Peer& each : peers_) {
@@ -453,24 +334,13 @@ class ServerMachine {
   }
   void end(ServerAction::Kind kind, Failure why) {
     peers_.clear();
-    state_ = State::closed;
-    ServerAction action;
-    action.kind = kind;
-    action.problem = std::move(why);
-    push(std::move(action));
+    ask(kind, 0, State::closed).problem = std::move(why);
   }
-
-  // Small things.
 
   Peer* find(ConnectionId connection) {
     for (Peer& peer : peers_)
       if (peer.connection == connection) return &peer;
     return nullptr;
-  }
-  bool taken(std::uint32_t index) const {
-    for (const Peer& peer : peers_)
-      if (peer.index == index) return true;
-    return false;
   }
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const Peer& peer) const {
@@ -491,19 +361,17 @@ class ServerMachine {
     push_send(connection, net::make_message(fields));
   }
   void push_send(ConnectionId connection, net::Message message) {
-    ServerAction action;
-    action.kind = ServerAction::Kind::send;
-    action.connection = connection;
-    action.message = std::move(message);
-    push(std::move(action));
+    ask(ServerAction::Kind::send, connection, state_).message = std::move(message);
   }
-  void close(ConnectionId connection) {
-    ServerAction action;
-    action.kind = ServerAction::Kind::close;
+  void close(ConnectionId connection) { ask(ServerAction::Kind::close, connection, state_); }
+  /// Adds an action and goes to the next state.
+  ServerAction& ask(ServerAction::Kind kind, ConnectionId connection, State next) {
+    state_ = next;
+    ServerAction& action = actions_.emplace_back();
+    action.kind = kind;
     action.connection = connection;
-    push(std::move(action));
+    return action;
   }
-  void push(ServerAction action) { actions_.push_back(std::move(action)); }
 
   ServerPlan plan_;
   std::vector<DeviceRecord> devices_;

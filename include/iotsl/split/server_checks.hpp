@@ -1,0 +1,78 @@
+#pragma once
+// What the server demands of a device before it changes anything.
+
+#include "iotsl/split/server_types.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// A place in the order of turns, or why there is none.
+struct HelloVerdict {
+  bool accepted = false;
+  std::uint32_t index = 0;
+  net::WireError code{};
+  std::string text;
+};
+
+/// `taken`: the places that other connections hold; `begun`: turns are already granted.
+inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
+                                const std::vector<bool>& taken, bool begun) {
+  const auto reject = [](net::WireError code, const auto&... parts) {
+    return HelloVerdict{false, 0, code, concat(parts...)};
+  };
+  const std::string& wanted = plan.offer.description.dataset;
+  if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
+    return reject(net::WireError::version, "this server speaks ISL version ", net::protocol_major,
+                  " only");
+  if (begun) return reject(net::WireError::full, "the run has begun");
+  if (hello.dataset != wanted)
+    return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
+                  hello.device, "' has '", hello.dataset, "'");
+  if (hello.samples < 2)
+    return reject(net::WireError::data_mismatch, "device '", hello.device, "' has ", hello.samples,
+                  " samples, at least 2 are needed");
+  std::uint32_t index = hello.index;
+  if (index == net::any_index)
+    for (index = 0; index < plan.devices && taken[index];) ++index;
+  if (index >= plan.devices)
+    return reject(net::WireError::full, "the run has places 0 to ", plan.devices - 1,
+                  " and no free one for '", hello.device, "'");
+  if (taken[index]) return reject(net::WireError::full, "place ", index, " is taken");
+  if (!plan.fingerprints.empty() && plan.fingerprints[index] != hello.data_fingerprint)
+    return reject(net::WireError::data_mismatch, "device '", hello.device,
+                  "' holds other samples than the manifest's device ", index);
+  return {true, index, {}, {}};
+}
+
+inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,
+                                     std::uint64_t samples) {
+  std::uint64_t sum = 0;
+  for (std::uint64_t count : hist.counts) sum += count;
+  if (hist.counts.size() != plan.offer.description.classes || sum != samples)
+    return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
+                   " samples, expected ", plan.offer.description.classes, " and ", samples);
+  return {};
+}
+
+/// Sizes, shape and labels of a batch; its values are looked at where they are used.
+inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
+                               const std::vector<std::uint32_t>& shape) {
+  const std::uint64_t n = step.labels.size();
+  if (n < 2 || n > plan.largest_batch || step.smashed.size() != 4 * n * plan.smashed_values)
+    return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
+                   step.smashed.size(), " bytes, expected 2 to ", plan.largest_batch, " and ",
+                   4 * plan.smashed_values, " for each");
+  std::uint64_t values = shape.empty() ? 0 : 1;
+  for (std::uint32_t extent : shape) values *= extent;
+  if (values != n * plan.smashed_values || shape[0] != n)
+    return failure(ErrorCode::network, "STEP ", step.step, ": its shape is not that of ", n,
+                   " smashed samples");
+  for (std::int32_t label : step.labels)
+    if (label < 0 || label >= std::int32_t{plan.offer.description.classes})
+      return failure(ErrorCode::network, "STEP ", step.step, ": label ", label, " of ",
+                     plan.offer.description.classes, " classes");
+  return {};
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END
