@@ -245,10 +245,9 @@ inline std::vector<std::uint8_t> safetensors_header(const std::vector<SafeTensor
   }
   std::string text = to_text(Json(std::move(header)));
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  std::vector<std::uint8_t> out;
-  append_le(out, std::uint64_t{text.size()});
-  const ByteSpan bytes = bytes_of(text);
-  out.insert(out.end(), bytes.begin(), bytes.end());
+  std::vector<std::uint8_t> out(sizeof(std::uint64_t) + text.size());
+  store_le(out.data(), std::uint64_t{text.size()});
+  std::copy(text.begin(), text.end(), out.begin() + sizeof(std::uint64_t));
   return out;
 }
 
