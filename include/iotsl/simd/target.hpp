@@ -41,8 +41,14 @@
 #define IOTSL_REGION_END_AVX2 _Pragma("clang attribute pop") _Pragma("clang fp contract(on)")
 #define IOTSL_UNROLL _Pragma("clang loop unroll(full)")
 #else
+// A plain `g++ file.cpp` does not optimise; the kernels of such a program still are.
+#if defined(__OPTIMIZE__)
 #define IOTSL_REGION_BEGIN_BASELINE \
   _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off\")")
+#else
+#define IOTSL_REGION_BEGIN_BASELINE \
+  _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2,fp-contract=off\")")
+#endif
 #define IOTSL_REGION_BEGIN_NEON IOTSL_REGION_BEGIN_BASELINE
 #define IOTSL_REGION_BEGIN_AVX2 IOTSL_REGION_BEGIN_BASELINE _Pragma("GCC target(\"avx2,fma\")")
 #define IOTSL_REGION_END_BASELINE _Pragma("GCC pop_options")
