@@ -18,9 +18,9 @@ options_of() {
   case $1 in
     release) echo -DIOTSL_WERROR=ON ;;
     asan) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
-      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;data;net;split' ;;
+      '-DIOTSL_TEST_LAYERS=core;autograd;ops;nn;data;net;split' ;;
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
-      '-DIOTSL_TEST_LAYERS=core;simd;kernels;autograd;ops;nn;optim;models;golden' \
+      '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' \
       "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
   esac
 }
