@@ -26,8 +26,7 @@ STEPS = {
     "device": ("train_step_bench", f"device_step/vgg16bn-compact/batch:{BATCH}/real_time"),
     "predict": ("train_step_bench", f"predict/vgg16bn-compact/batch:{BATCH}/real_time"),
 }
-DIRECTIONS = {"forward": "conv2d", "input_grad": "conv2d_input_grad",
-              "weight_grad": "conv2d_weight_grad"}
+DIRECTIONS = ("forward", "input_grad", "weight_grad")
 
 
 # PyTorch's side, in a process of its own: `compare_pytorch.py --worker JOB LAYOUT THREADS`.
@@ -120,7 +119,8 @@ def torch_convolutions(torch, memory):
 
 
 def conv_name(direction, channels, kernels, extent):
-    return f"{DIRECTIONS[direction]}/{channels}x{kernels}x{extent}/batch:{BATCH}/real_time"
+    shape = f"n{BATCH}_c{channels}_h{extent}_k{kernels}_r3_stride1_pad1"
+    return f"conv2d/vgg/{direction}/{shape}/real_time"
 
 
 def run_ours(build, job, environment):
@@ -153,7 +153,7 @@ def compare(options):
     # PyTorch's best case: its allocator neither maps nor trims between steps.
     torch_environment = dict(environment, MALLOC_MMAP_THRESHOLD_="4294967296",
                              MALLOC_TRIM_THRESHOLD_="8589934592", MALLOC_TOP_PAD_="268435456")
-    print("| what, batch 64 | ours ms | PyTorch nchw ms | nhwc ms | ratio | lowest, highest |")
+    print("| benchmark | ours ms | PyTorch nchw ms | nhwc ms | ratio | lowest, highest |")
     print("| --- | ---: | ---: | ---: | ---: | --- |")
     for job in options.only or [*STEPS, "conv"]:
         rounds = []
@@ -164,7 +164,7 @@ def compare(options):
         for name in rounds[0][0]:
             ours, nchw, nhwc = (statistics.median(r[i][name] for r in rounds) for i in range(3))
             ratios = [min(r[1][name], r[2][name]) / r[0][name] for r in rounds]
-            print(f"| {name.removesuffix('/real_time').removesuffix(f'/batch:{BATCH}')} "
+            print(f"| {name.removesuffix('/real_time')} "
                   f"| {1e3 * ours:.2f} | {1e3 * nchw:.2f} | {1e3 * nhwc:.2f} "
                   f"| {min(nchw, nhwc) / ours:.2f} | {min(ratios):.2f}, {max(ratios):.2f} |", flush=True)
 
