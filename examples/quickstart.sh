@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 install_missing "${build_packages[@]}" curl ca-certificates
 
-echo "building (about a minute)"
+echo "building (one to two minutes)"
 mkdir -p build
 if ! { cmake --preset release && cmake --build --preset release --parallel "$(nproc)" --target iotsl iotsl-device; } \
   >build/quickstart.log 2>&1; then
@@ -22,7 +22,7 @@ has_mnist() {
   [ -n "$(find "$1" "$1/mnist" -maxdepth 1 -name 'train-images*ubyte*' 2>/dev/null | head -n 1)" ]
 }
 data=${IOTSL_DATA:-data}
-if has_mnist "$data" || { data=data && { has_mnist data || bash data/fetch.sh mnist; }; }; then
+if has_mnist "$data" || { data=data && { has_mnist data || sh data/fetch.sh data mnist; }; }; then
   dataset=(--dataset mnist --data "$data")
 else
   echo "MNIST is neither in IOTSL_DATA nor in ./data and could not be downloaded: using the built-in digits"
@@ -30,5 +30,5 @@ else
 fi
 
 build/release/iotsl simulate "${dataset[@]}" --devices 5 --partition iid --method sl --epochs 5 \
-  --limit-train 12000 --width 32 --out runs/quickstart "$@"
+  --limit-train 12000 --width 32 --out runs/quickstart --overwrite "$@"
 echo "all of it took $SECONDS s; the run is in runs/quickstart"
