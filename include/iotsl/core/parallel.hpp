@@ -21,6 +21,11 @@ inline int& thread_count() {
 #endif
   return count;
 }
+/// Zero outside parallel_for, also within a parallel region that is not ours.
+inline int& worker() {
+  thread_local int index = 0;
+  return index;
+}
 }  // namespace detail
 
 /// Threads that parallel_for uses; all cores unless set.
@@ -41,8 +46,13 @@ void parallel_for(Index tasks, const Body& body) {
 #if IOTSL_OPENMP
   const int team = static_cast<int>(std::min<Index>(threads(), tasks));
   if (team > 1 && !omp_in_parallel()) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
-    for (Index task = 0; task < tasks; ++task) body(task);
+#pragma omp parallel num_threads(team)
+    {
+      detail::worker() = omp_get_thread_num();
+#pragma omp for schedule(dynamic, 1)
+      for (Index task = 0; task < tasks; ++task) body(task);
+      detail::worker() = 0;
+    }
     return;
   }
 #endif
@@ -50,13 +60,7 @@ void parallel_for(Index tasks, const Body& body) {
 }
 
 /// Index of the calling thread within the running parallel_for, in [0, threads()): for scratch only.
-inline int worker_index() {
-#if IOTSL_OPENMP
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
-}
+inline int worker_index() { return detail::worker(); }
 
 /// Calls `body(begin, end)` on pieces of [0, count) of `grain` elements each.
 template <class Body>
