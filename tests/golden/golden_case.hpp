@@ -55,11 +55,16 @@ class Case {
   template <class T>
   Tolerance tolerance(const std::string& name) const {
     constexpr bool in_float = sizeof(T) == sizeof(float);
+    // Rounding grows over training steps: a net of many layers on a small batch is chaotic.
+    const bool steps = op_.find("train") != std::string::npos || op_ == "model";
+    const Tolerance in_single = steps ? Tolerance{2e-2, 2e-3} : Tolerance{2e-4, 2e-5};
+    const Tolerance in_double = steps ? Tolerance{1e-6, 1e-8} : Tolerance{1e-9, 1e-11};
     if (in_float && is_double()) {
-      return {number("rtol_float", std::max(2e-4, number("rtol", 0))),
-              number("atol_float", std::max(2e-5, number("atol", 0)))};
+      return {number("rtol_float", std::max(in_single.relative, number("rtol", 0))),
+              number("atol_float", std::max(in_single.absolute, number("atol", 0)))};
     }
-    Tolerance out{number("rtol", in_float ? 2e-4 : 1e-9), number("atol", in_float ? 2e-5 : 1e-11)};
+    const Tolerance usual = in_float ? in_single : in_double;
+    Tolerance out{number("rtol", usual.relative), number("atol", usual.absolute)};
     // An expected value that is stored in float is no better than float.
     const iotsl::SafeTensor* tensor = file_.find(name);
     if (tensor != nullptr && tensor->dtype == iotsl::DType::f32)
