@@ -17,7 +17,7 @@ mkdir -p "$logs"
 options_of() {
   case $1 in
     release) echo -DIOTSL_WERROR=ON ;;
-    asan) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
+    asan) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;autograd;ops;nn;data;net;split' ;;
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' \
