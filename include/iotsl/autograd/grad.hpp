@@ -189,7 +189,8 @@ Tensor<T> grad(const Tensor<T>& output, const Tensor<T>& input, const Tensor<T>&
 }
 
 /// Adds the gradient of <output, seed> to `grad()` of every leaf that it depends on. Without a seed
-/// the output must have one element.
+/// the output must have one element. With create_graph such a gradient holds the graph and the graph
+/// holds the leaf: clear_grad() lets both go.
 template <class T>
 void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions options = {}) {
   detail::GradWalk<T> walk(options.create_graph, options.retain_graph);
