@@ -7,6 +7,8 @@
 using namespace iotsl;
 using namespace iotsl::net;
 
+namespace channel_hub_test {
+
 namespace {
 
 /// A hub on a free port that takes STEPs of up to 1 MiB.
@@ -151,3 +153,5 @@ TEST_CASE("hub: a peer that goes is reported, and sending to it does no harm") {
   hub->send(id, make_message(Bye{}));
   hub->close(id);
 }
+
+}  // namespace channel_hub_test

@@ -5,6 +5,8 @@
 using namespace iotsl;
 using namespace iotsl::net;
 
+namespace frame_test {
+
 namespace {
 
 Bytes two_frames() {
@@ -121,3 +123,5 @@ TEST_CASE("frame: another protocol and another version are named") {
   FrameReader version;
   CHECK(read_all(version, wire) == "frame 0: protocol version 2, expected 1");
 }
+
+}  // namespace frame_test

@@ -7,6 +7,8 @@
 using namespace iotsl;
 using namespace iotsl::net;
 
+namespace link_test {
+
 namespace {
 
 constexpr std::size_t all = std::size_t{1} << 30;
@@ -258,3 +260,5 @@ TEST_CASE("link: unknown types end the session unless they are optional") {
     CHECK(server.receive(wire, 0).ok() == optional);
   }
 }
+
+}  // namespace link_test

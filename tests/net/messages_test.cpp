@@ -5,6 +5,8 @@
 using namespace iotsl;
 using namespace iotsl::net;
 
+namespace messages_test {
+
 namespace {
 
 /// Checks that a message survives the wire, and that no shorter or longer payload is accepted.
@@ -162,3 +164,5 @@ TEST_CASE("messages: a tensor whose shape does not match its bytes is refused") 
   at[4] = at[5] = at[6] = at[7] = 0xFF;
   CHECK_FALSE(decode<TurnGrant>(payload).ok());
 }
+
+}  // namespace messages_test

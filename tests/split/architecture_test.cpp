@@ -8,6 +8,8 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
+namespace architecture_test {
+
 namespace {
 
 ModelSpec small(const char* name) {
@@ -128,3 +130,5 @@ TEST_CASE("front state: it travels with every bit, and nothing else is accepted"
   CHECK(refused([&](net::FrontState& s) { s.tensors[1].values = iotsl::bytes_of(nan, 4); }) ==
         "front state: 'features.0.bias' has NaN or Inf");
 }
+
+}  // namespace architecture_test

@@ -6,6 +6,8 @@ using namespace iotsl;
 using namespace iotsl::split;
 using net::MessageType;
 
+namespace device_test {
+
 namespace {
 
 using State = DeviceMachine::State;
@@ -409,3 +411,5 @@ TEST_CASE("device: damaged messages and a lost connection end the session") {
   REQUIRE(end.size() == 1);
   CHECK(end[0].problem.message == "the server says: fire");
 }
+
+}  // namespace device_test

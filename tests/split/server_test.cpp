@@ -7,6 +7,8 @@ using namespace iotsl::split;
 using net::MessageType;
 using net::WireError;
 
+namespace server_test {
+
 namespace {
 
 using State = ServerMachine::State;
@@ -439,3 +441,5 @@ TEST_CASE("server: who may join") {
   right.data_fingerprint = Sha256Digest{1};
   CHECK(give(checked, 2, right)[0].message.type == MessageType::hello_ok);
 }
+
+}  // namespace server_test

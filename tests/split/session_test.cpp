@@ -5,6 +5,8 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
+namespace session_test {
+
 namespace {
 
 /// Random images, so that nothing in the numbers is special; labels spread over the classes.
@@ -239,3 +241,5 @@ TEST_CASE("session: NaN never enters the weights") {
   REQUIRE_FALSE(none.ok());
   CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
 }
+
+}  // namespace session_test
