@@ -228,6 +228,33 @@ TEST_CASE("session: a device with other data than the manifest's is refused") {
   CHECK_FALSE(tcp.outcomes[1].ok());
 }
 
+TEST_CASE("session: a connection that is lost before the device has joined is made again") {
+  const data::Dataset train = tiny_set(8, 1);
+  asio::io_context context;
+  auto listener = net::Listener::open(context, {"127.0.0.1", 0}, false);
+  REQUIRE(listener.ok());
+  int connections = 0;
+  std::thread server([&] {
+    while (connections < 2 &&
+           net::detail::wait_socket(listener->handle(), POLLIN, 20 * net::second_us))
+      connections += listener->accept().ok();  // and closed at once
+    // Nobody listens any more: the device gives up at its limit.
+    const auto gone = std::move(listener).value();
+  });
+  DeviceOptions options;
+  options.server = {"127.0.0.1", listener->port()};
+  options.identity.dataset = "tiny";
+  options.identity.label_counts = {2, 2, 2, 2};
+  options.connect.first_delay = 1000;
+  options.connect.longest_delay = 2000;
+  options.connect.total_limit = net::second_us;
+  const auto outcome = run_device(options, train, range(0, 8));
+  server.join();
+  REQUIRE_FALSE(outcome.ok());
+  CHECK(outcome.failure().code == ErrorCode::network);
+  CHECK(connections == 2);
+}
+
 TEST_CASE("session: NaN never enters the weights") {
   const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
   RunConfig config = tiny_config();

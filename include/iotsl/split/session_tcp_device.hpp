@@ -51,9 +51,15 @@ class DeviceSession {
         }
       }
       const Result<void> moved = move_bytes(active ? 0 : net::tick_interval);
-      if (!moved) machine_.on_lost(moved.failure());
+      if (!moved) {
+        lost_before_join_ = !link_.joined();
+        machine_.on_lost(moved.failure());
+      }
     }
   }
+
+  /// The connection broke before the server took this device in; it may be tried again.
+  bool lost_before_join() const { return lost_before_join_; }
 
  private:
   using Microseconds = net::Microseconds;
@@ -156,19 +162,32 @@ class DeviceSession {
   std::size_t sent_ = 0;
   Microseconds longest_us_ = 0;  ///< of one forward or backward, lately
   bool announced_ = false;       ///< the server was told of a long silence
+  bool lost_before_join_ = false;
   Failure problem_;
 };
 
 }  // namespace detail
 
-/// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`.
+/// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`. A
+/// connection that is lost before JOIN_OK is made again, within the total limit of `connect`.
 inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data::Dataset& set,
                                         std::vector<Index> samples) {
   asio::io_context context;
   DeviceWork work(set, std::move(samples));
-  Result<net::Channel> channel = net::connect_patiently(context, options.server, options.connect);
-  if (!channel) return channel.failure();
-  return detail::DeviceSession(std::move(channel).value(), options, work).run();
+  const net::Microseconds start = net::steady_now();
+  net::ConnectOptions connect = options.connect;
+  for (;;) {
+    connect.total_limit = options.connect.total_limit - (net::steady_now() - start);
+    Result<net::Channel> channel = net::connect_patiently(context, options.server, connect);
+    if (!channel) return channel.failure();
+    detail::DeviceSession session(std::move(channel).value(), options, work);
+    Result<DeviceSummary> summary = session.run();
+    if (summary || !session.lost_before_join()) return summary;
+    ++connect.jitter_seed;
+    const net::Microseconds delay = net::retry_delay(connect, 4);
+    if (net::steady_now() - start + delay > options.connect.total_limit) return summary;
+    ::poll(nullptr, 0, static_cast<int>(delay / 1000));
+  }
 }
 
 }  // namespace split
