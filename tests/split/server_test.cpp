@@ -385,7 +385,7 @@ TEST_CASE("server: NaN, a failed write and a lost device end the run") {
   CHECK(drain(disk).back().problem.message == "disk full");
   CHECK(disk.state() == State::closed);
 
-  for (const ConnectionId gone : {1, 2}) {
+  for (const ConnectionId gone : {ConnectionId{1}, ConnectionId{2}}) {
     ServerMachine m = reach(State::stepping);
     m.on_lost(gone, failure(ErrorCode::network, "cable"));
     actions = drain(m);
