@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "iotsl/net/link.hpp"
 #include "iotsl/split/architecture.hpp"
 #include "iotsl/split/cut.hpp"
 #include "iotsl/split/recorder.hpp"
