@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh Debian machine to a trained network: installs what is missing, builds, and trains
 # VGG-16-BN by split learning with five device processes and a server over TCP on this machine.
-# Under 8 minutes on 2 cores. Options are passed on, such as: examples/quickstart.sh --devices 3
+# Options are passed on, such as: examples/quickstart.sh --devices 3
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
