@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 install_missing "${build_packages[@]}" curl ca-certificates
 
-echo "building (one to two minutes)"
+echo "building"
 mkdir -p build
 if ! { cmake --preset release && cmake --build --preset release --parallel "$(nproc)" --target iotsl iotsl-device; } \
   >build/quickstart.log 2>&1; then
