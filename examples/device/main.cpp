@@ -1,5 +1,7 @@
 // iotsl-device: one device of a split-learning run.
 
+#include <sys/prctl.h>
+
 #include <csignal>
 #include <cstdio>
 
@@ -72,6 +74,11 @@ Result<split::DeviceSummary> run(const Options& options) {
   device.stop = device.connect.stop = &stop;
   device.connect.insecure = options.insecure;
   device.connect.total_limit = options.wait_seconds * net::second_us;
+  if (options.reconnect_seconds > 0)
+    device.reconnect_limit = options.reconnect_seconds * net::second_us;
+  device.on_note = [](const std::string& text) {
+    std::fprintf(stderr, "iotsl-device: %s\n", text.c_str());
+  };
   split::DeviceIdentity& identity = device.identity;
   identity.name = options.name;
   if (options.index >= 0) identity.index = static_cast<std::uint32_t>(options.index);
@@ -121,6 +128,7 @@ int run_program(int argc, char** argv) {
     return 0;
   }
   catch_signals();
+  if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto done = run(*options);
   if (!done) return report(done.failure());
   std::printf(

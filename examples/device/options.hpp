@@ -13,7 +13,9 @@ struct Options {
   int index = -1;   ///< -1: the server chooses
   int threads = 0;  ///< 0: all cores
   int wait_seconds = 60;
+  int reconnect_seconds = 0;  ///< 0: for ever
   bool insecure = false;
+  bool with_parent = false;
   bool help = false, version = false;
 };
 
@@ -32,6 +34,8 @@ inline constexpr const char* usage =
     "  --index I            this device's place in the manifest and in the order of turns, from 0\n"
     "  --threads T          threads to compute with; default: all cores\n"
     "  --wait SECONDS       how long to try while the server does not answer; default 60\n"
+    "  --reconnect SECONDS  how long to try once the run has begun; default: for ever\n"
+    "  --with-parent        end with the program that has started this one\n"
     "  --insecure           allow a server that is not on this machine (nothing is encrypted)\n"
     "  --help, --version\n"
     "\n"
@@ -71,6 +75,7 @@ inline Result<Options> parse_options(int argc, char** argv) {
     if (option == "--index") return &out.index;
     if (option == "--threads") return &out.threads;
     if (option == "--wait") return &out.wait_seconds;
+    if (option == "--reconnect") return &out.reconnect_seconds;
     return nullptr;
   };
   for (int i = 1; i < argc; ++i) {
@@ -87,8 +92,8 @@ inline Result<Options> parse_options(int argc, char** argv) {
       out.version = true;
       return out;
     }
-    if (option == "--insecure") {
-      out.insecure = true;
+    if (option == "--insecure" || option == "--with-parent") {
+      (option == "--insecure" ? out.insecure : out.with_parent) = true;
       continue;
     }
     std::string_view value;

@@ -24,20 +24,32 @@ DeviceProcesses::~DeviceProcesses() {
 
 Result<void> DeviceProcesses::start(const std::vector<std::string>& arguments,
                                     const std::string& log) {
+  Process process{.arguments = arguments, .log = log};
+  const Result<void> started = spawn(process, false);
+  if (started) processes_.push_back(std::move(process));
+  return started;
+}
+
+Result<void> DeviceProcesses::spawn(Process& process, bool again) {
   std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  for (std::string& argument : process.arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, process.log.c_str(),
+                                   O_WRONLY | O_CREAT | (again ? O_APPEND : O_TRUNC), 0644);
   posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const int error =
+      posix_spawn(&process.pid, argv[0], &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0)
-    return failure(ErrorCode::other, arguments[0], ": cannot be started: ", std::strerror(error));
-  processes_.push_back({pid, log});
+    return failure(ErrorCode::other, argv[0], ": cannot be started: ", std::strerror(error));
+  process.running = true;
+  process.failed = process.killed = false;
   return {};
 }
 
@@ -46,8 +58,21 @@ void DeviceProcesses::collect() {
     int status = 0;
     if (!process.running || waitpid(process.pid, &status, WNOHANG) != process.pid) continue;
     process.running = false;
-    process.failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    process.killed = WIFSIGNALED(status);
+    process.failed = WIFEXITED(status) && WEXITSTATUS(status) != 0;
   }
+}
+
+Result<int> DeviceProcesses::restart_killed() {
+  collect();
+  int count = 0;
+  for (Process& process : processes_) {
+    if (!process.killed) continue;
+    const Result<void> started = spawn(process, true);
+    if (!started) return started.failure();
+    ++count;
+  }
+  return count;
 }
 
 std::string DeviceProcesses::failed_log() {

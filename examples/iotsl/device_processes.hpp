@@ -11,7 +11,8 @@
 
 namespace iotsl::tool {
 
-/// Started programs; those that still run at the end of the scope are killed.
+/// Started programs; those that still run at the end of the scope are killed. A Ctrl-C in the
+/// terminal does not reach them: whoever started them decides.
 class DeviceProcesses {
  public:
   DeviceProcesses() = default;
@@ -23,16 +24,21 @@ class DeviceProcesses {
   Result<void> start(const std::vector<std::string>& arguments, const std::string& log);
   /// The log of a process that has ended with an error, or empty. Does not wait.
   std::string failed_log();
+  /// Starts those again that a signal has killed; the number of them.
+  Result<int> restart_killed();
   /// Waits for all to end by themselves, `seconds` at most.
   void wait(double seconds);
 
  private:
   struct Process {
-    pid_t pid;
+    std::vector<std::string> arguments;
     std::string log;
+    pid_t pid = 0;
     bool running = true;
     bool failed = false;
+    bool killed = false;
   };
+  static Result<void> spawn(Process& process, bool again);
   void collect();
   std::vector<Process> processes_;
 };

@@ -50,6 +50,19 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--eval-every", o.eval_every, "Test after every so many turns; 0: at the end")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command.add_option("--barrier-steps", o.barrier_steps,
+                     "Steps between two barriers of a turn; a run goes on from its last barrier")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--barrier-seconds", o.barrier_seconds,
+                     "The same in seconds; the later of the two counts")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--offline-limit", o.offline_seconds,
+                     "Seconds a device may stay away before its turn is skipped; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--resume", o.resume, "Go on with the run in this folder, where it stopped");
   command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
   command.add_flag("--overwrite", o.overwrite, "Replace an earlier run in the folder");
   command.add_flag("--json", o.json, "Print one JSON object at the end");
@@ -57,7 +70,28 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--config", o.config, "A run's config.json; other options override it");
 }
 
+namespace {
+
+/// What may differ when a run goes on: nothing that decides its numbers.
+bool may_change(const std::string& key) {
+  for (const char* free : {"data", "threads", "transport", "barrier-steps", "barrier-seconds",
+                           "offline-limit"})
+    if (key == free) return true;
+  return false;
+}
+
+}  // namespace
+
 void finish_run_options(CLI::App& command, RunOptions& o) {
+  if (!o.resume.empty()) {
+    if (!o.config.empty() || !o.out.empty() || o.overwrite)
+      fail_command(ErrorCode::usage, "--resume ", o.resume,
+                   ": takes its options from the run; --config, --out and --overwrite have no place");
+    o.out = o.resume;
+    o.config = o.resume + "/config.json";
+    if (!file_exists(o.config))
+      fail_command(ErrorCode::data, "--resume ", o.resume, ": is no run folder, config.json is missing");
+  }
   if (!o.config.empty()) {
     const std::string text = expect(read_text_file(o.config));
     const Result<Json> parsed = parse_json(text);
@@ -65,8 +99,12 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     if (!parsed->is_object()) fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
     for (const JsonMember& member : parsed->as_object()) {
       CLI::Option* option = command.get_option_no_throw("--" + member.key);
+      if (option == nullptr && member.key == "transport") continue;  // server: always tcp
       if (option == nullptr || member.key == "config")
         fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
+      if (option->count() > 0 && !o.resume.empty() && !may_change(member.key))
+        fail_command(ErrorCode::usage, "--", member.key, ": cannot be changed in the run of --resume ",
+                     o.resume);
       if (option->count() > 0) continue;
       // --rounds on the command line beats "epochs" of the file, and the other way round.
       if ((member.key == "epochs" && command.count("--rounds") > 0) ||
@@ -115,6 +153,10 @@ split::RunConfig to_config(const RunOptions& o) {
   config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
   config.seed = o.data.seed;
   config.out = o.out;
+  config.resume = !o.resume.empty();
+  config.barrier_steps = o.barrier_steps;
+  config.barrier_seconds = o.barrier_seconds;
+  config.offline_seconds = o.offline_seconds;
   expect(split::check_config(config));
   return config;
 }
@@ -145,6 +187,10 @@ Json to_json(const RunOptions& o) {
   out["lr-schedule"] = o.lr_schedule;
   out["threads"] = o.threads;
   out["eval-every"] = o.eval_every;
+  out["transport"] = o.transport;
+  out["barrier-steps"] = o.barrier_steps;
+  out["barrier-seconds"] = o.barrier_seconds;
+  out["offline-limit"] = o.offline_seconds;
   return out;
 }
 

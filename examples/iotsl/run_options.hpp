@@ -25,14 +25,17 @@ struct RunOptions {
   bool json = false;
   bool quiet = false;
   std::string config;
+  std::string resume;  ///< folder of the run to go on with
   bool overwrite = false;
+  Index barrier_steps = 50;
+  double barrier_seconds = 60, offline_seconds = 300;
 };
 
 /// Adds every option of a run to `command`.
 void add_run_options(CLI::App& command, RunOptions& options);
 
-/// Takes what --config names for every option that the command line does not give, and checks the
-/// whole. Ends the command with a usage error otherwise.
+/// Takes what --config, or the config.json of --resume, names for every option that the command line
+/// does not give, and checks the whole. Ends the command with a usage error otherwise.
 void finish_run_options(CLI::App& command, RunOptions& options);
 
 struct RunData {

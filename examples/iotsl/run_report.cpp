@@ -69,7 +69,7 @@ split::RunHooks RunReport::hooks() {
 void RunReport::on_step(const split::StepProgress& step) {
   progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " device ", step.device));
   epoch_samples_ += static_cast<Index>(step.samples);
-  progress_.step(++steps_done_, static_cast<Index>(step.samples), step.loss,
+  progress_.step(static_cast<Index>(step.run_step), static_cast<Index>(step.samples), step.loss,
                  counted_bytes_ + static_cast<double>(epoch_samples_ * sample_bytes_));
 }
 
@@ -92,6 +92,7 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
 }
 
 void prepare_run_folder(RunOptions& options) {
+  if (!options.resume.empty()) return;  // everything is there
   if (options.out.empty()) options.out = default_folder(options);
   const std::string config = options.out + "/config.json";
   if (file_exists(config) && !options.overwrite)
@@ -99,8 +100,10 @@ void prepare_run_folder(RunOptions& options) {
                  ": holds a run already; choose another folder or give --overwrite");
   expect(create_folders(options.out));
   // What an earlier run has left must not pass for this one's.
-  for (const char* name : {"metrics.jsonl", "model.safetensors", "checkpoint.safetensors"})
+  for (const char* name : {"metrics.jsonl", "model.safetensors", "session.json"})
     std::remove((options.out + "/" + name).c_str());
+  for (const std::string& name : list_folder(options.out + "/checkpoints"))
+    std::remove((options.out + "/checkpoints/" + name).c_str());
   expect(write_file_atomic(config, to_text(to_json(options), 2) + "\n"));
 }
 

@@ -32,7 +32,7 @@ class RunReport {
 
   Progress progress_;
   Index sample_bytes_;
-  Index steps_done_ = 0, epoch_samples_ = 0;
+  Index epoch_samples_ = 0;
   double counted_bytes_ = 0;  // of complete epochs
 };
 

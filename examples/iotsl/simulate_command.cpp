@@ -38,6 +38,7 @@ Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::R
     for (Index i = 0; i < config.devices; ++i) {
       const std::string name = concat("device-", i);
       std::vector<std::string> arguments{program,      "run",
+                                         "--with-parent",
                                          "--server",   concat("127.0.0.1:", port),
                                          "--name",     name,
                                          "--dataset",  options.data.dataset,
@@ -51,6 +52,9 @@ Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::R
     }
   };
   report.should_stop = [&] {
+    const Result<int> again = devices.restart_killed();
+    if (!again && problem.message.empty()) problem = again.failure();
+    if (again && *again > 0) report.note("a device process was killed; it is started again");
     const std::string log = devices.failed_log();
     if (!log.empty() && problem.message.empty())
       problem = failure(ErrorCode::other, "a device process has failed, see ", log, ":\n",
@@ -68,13 +72,15 @@ void simulate(CLI::App& command, RunOptions& options) {
   if (options.method == "central") options.transport = "none";
   if (options.threads > 0) set_threads(options.threads);
   const auto [train, test] = load_run_data(options);
-  const data::Manifest manifest = draw_manifest(options.data, train);
+  const std::string old_manifest = options.resume + "/manifest.json";
+  const data::Manifest manifest = options.resume.empty() ? draw_manifest(options.data, train)
+                                                         : expect(data::load_manifest(old_manifest));
   build(options.model);  // reports a wrong model or cut before anything is written
   to_config(options);
   prepare_run_folder(options);
   const split::RunConfig config = to_config(options);
   const std::string manifest_path = options.out + "/manifest.json";
-  expect(data::save_manifest(manifest_path, manifest));
+  if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
   RunReport report(total_steps(config, manifest.devices),
                    options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);

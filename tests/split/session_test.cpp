@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "iotsl/split/session.hpp"
+#include "split/tiny_run.hpp"
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -8,44 +9,6 @@ using namespace iotsl::split;
 namespace session_test {
 
 namespace {
-
-/// Random images, so that nothing in the numbers is special; labels spread over the classes.
-data::Dataset tiny_set(Index count, std::uint64_t seed) {
-  data::Dataset set;
-  set.name = "tiny";
-  set.height = set.width = 16;
-  set.classes = 4;
-  const Random random(seed, Stream::user);
-  for (Index i = 0; i < count; ++i) {
-    const auto label = static_cast<std::uint8_t>(i % 4);
-    set.labels.push_back(label);
-    for (Index p = 0; p < 256; ++p)
-      set.pixels.push_back(
-          static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i * 256 + p), 128) +
-                                    (p / 64 == label ? 100 : 0)));
-  }
-  set.full_size = count;
-  set.sha256 = data::idx_sha256(set);
-  return set;
-}
-
-RunConfig tiny_config() {
-  RunConfig config;
-  config.dataset = "tiny";
-  config.model = {
-      .name = "vgg16bn-compact", .width = 4, .height = 16, .width_px = 16, .classes = 4};
-  config.devices = 2;
-  config.epochs = 4;
-  config.batch = 8;
-  config.seed = 7;
-  return config;
-}
-
-std::vector<Index> range(Index begin, Index end) {
-  std::vector<Index> out;
-  for (Index i = begin; i < end; ++i) out.push_back(i);
-  return out;
-}
 
 /// Runs the server in this thread and every device in a thread of its own.
 struct TcpRun {
@@ -64,11 +27,7 @@ struct TcpRun {
       threads.emplace_back([this, i, port] {
         DeviceOptions options;
         options.server = {"127.0.0.1", port};
-        options.identity.name = concat("device-", i);
-        options.identity.index = static_cast<std::uint32_t>(i);
-        options.identity.dataset = config.dataset;
-        options.identity.label_counts = count_labels(train, samples[i]);
-        options.identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
+        options.identity = tiny::identity(config, train, samples[i], i);
         outcomes[i] = run_device(options, train, samples[i]);
       });
   }
@@ -92,11 +51,11 @@ std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
 }  // namespace
 
 TEST_CASE("session: none and inproc give the same weights, bit for bit") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   // 25 samples in batches of 8: the last one joins the batch before.
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
-    RunConfig config = tiny_config();
+    RunConfig config = tiny::config();
     config.optimizer.kind = kind;
     if (kind == OptimizerKind::sgd) {
       config.optimizer.momentum = 0.9;
@@ -119,9 +78,9 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
 }
 
 TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
-  const RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const RunConfig config = tiny::config();
   const auto none = run_none(config, {}, train, test, samples);
   REQUIRE(none.ok());
   TcpRun tcp{config, train, samples};
@@ -164,9 +123,9 @@ TEST_CASE("session: tcp gives the same weights, and every byte is accounted for"
 }
 
 TEST_CASE("session: the same bytes in memory as over sockets") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
-  const RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const RunConfig config = tiny::config();
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE(inproc.ok());
   TcpRun tcp{config, train, samples};
@@ -179,9 +138,9 @@ TEST_CASE("session: the same bytes in memory as over sockets") {
 }
 
 TEST_CASE("session: local trains the front alone and sends no batch") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
-  RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
   config.method = "local";
   TcpRun tcp{config, train, samples};
   const auto summary = tcp.run(test);
@@ -192,18 +151,18 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE(inproc.ok());
   CHECK(inproc->weights_sha256 == summary->weights_sha256);
-  const auto trained = run_none(tiny_config(), {}, train, test, samples);
+  const auto trained = run_none(tiny::config(), {}, train, test, samples);
   CHECK(trained->weights_sha256 != summary->weights_sha256);
 }
 
 TEST_CASE("session: central trains on all data together") {
-  const data::Dataset train = tiny_set(64, 1), test = tiny_set(24, 2);
-  RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
+  RunConfig config = tiny::config();
   config.method = "central";
   config.epochs = 30;
   config.eval_every = 100;
   config.optimizer.lr = 3e-3;
-  const auto summary = run_none(config, {}, train, test, {range(0, 30), range(30, 64)});
+  const auto summary = run_none(config, {}, train, test, {tiny::range(0, 30), tiny::range(30, 64)});
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   CHECK(summary->epochs[0].samples == 64);
   CHECK(summary->epochs.back().loss < 0.5 * summary->epochs.front().loss);
@@ -212,12 +171,12 @@ TEST_CASE("session: central trains on all data together") {
 }
 
 TEST_CASE("session: a device with other data than the manifest's is refused") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
-  RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
   TcpRun tcp{config, train, samples};
   ServerOptions options;
-  options.fingerprints = fingerprints(train, {range(1, 26), range(25, 41)});
+  options.fingerprints = fingerprints(train, {tiny::range(1, 26), tiny::range(25, 41)});
   options.gather_limit = net::second_us;
   const auto summary = tcp.run(test, options);
   REQUIRE_FALSE(summary.ok());
@@ -229,7 +188,7 @@ TEST_CASE("session: a device with other data than the manifest's is refused") {
 }
 
 TEST_CASE("session: a connection that is lost before the device has joined is made again") {
-  const data::Dataset train = tiny_set(8, 1);
+  const data::Dataset train = tiny::dataset(8, 1);
   asio::io_context context;
   auto listener = net::Listener::open(context, {"127.0.0.1", 0}, false);
   REQUIRE(listener.ok());
@@ -248,7 +207,7 @@ TEST_CASE("session: a connection that is lost before the device has joined is ma
   options.connect.first_delay = 1000;
   options.connect.longest_delay = 2000;
   options.connect.total_limit = net::second_us;
-  const auto outcome = run_device(options, train, range(0, 8));
+  const auto outcome = run_device(options, train, tiny::range(0, 8));
   server.join();
   REQUIRE_FALSE(outcome.ok());
   CHECK(outcome.failure().code == ErrorCode::network);
@@ -256,11 +215,11 @@ TEST_CASE("session: a connection that is lost before the device has joined is ma
 }
 
 TEST_CASE("session: NaN never enters the weights") {
-  const data::Dataset train = tiny_set(41, 1), test = tiny_set(24, 2);
-  RunConfig config = tiny_config();
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  RunConfig config = tiny::config();
   config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
   config.epochs = 40;
-  const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_FALSE(inproc.ok());
   CHECK(inproc.failure().message.find("NaN or Inf") != std::string::npos);

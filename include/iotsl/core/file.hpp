@@ -2,11 +2,13 @@
 // Files. Reading is bounded, writing is atomic: after a failure or a loss of power a file holds
 // either all of its old bytes or all of its new ones. Messages give the path and the system's text.
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <initializer_list>
@@ -235,6 +237,58 @@ inline Result<void> append_file(const std::string& path, std::string_view text) 
     return detail::file_failure(ErrorCode::other, path, "cannot write", errno);
   if (file.close() != 0) return detail::file_failure(ErrorCode::other, path, "cannot close", errno);
   return {};
+}
+
+/// Puts what was appended to a file on the disk.
+inline Result<void> sync_file(const std::string& path) {
+  detail::Descriptor file(detail::open_retrying(path, O_RDONLY));
+  if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
+  if (::fsync(file.get()) != 0)
+    return detail::file_failure(ErrorCode::other, path, "cannot sync", errno);
+  return {};
+}
+
+/// Cuts a file to its first `size` bytes; a failure where it has fewer.
+inline Result<void> cut_file(const std::string& path, std::uint64_t size) {
+  const Result<std::uint64_t> now = file_size(path);
+  if (!now) return now.failure();
+  if (*now < size)
+    return failure(ErrorCode::data, path, ": has ", *now, " bytes, at least ", size, " expected");
+  if (::truncate(path.c_str(), static_cast<off_t>(size)) != 0)
+    return detail::file_failure(ErrorCode::other, path, "cannot cut", errno);
+  return {};
+}
+
+/// Gives a file a second name, replacing what had it; a copy where the disk knows no links.
+inline Result<void> link_file(const std::string& path, const std::string& second) {
+  const std::string temporary = concat(second, ".tmp.", static_cast<long>(::getpid()));
+  ::unlink(temporary.c_str());
+  if (::link(path.c_str(), temporary.c_str()) != 0) {
+    const auto bytes = read_file(path, std::uint64_t{16} << 30);
+    if (!bytes) return bytes.failure();
+    return write_file_atomic(second, ByteSpan(*bytes));
+  }
+  if (::rename(temporary.c_str(), second.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return detail::file_failure(ErrorCode::other, second, "cannot rename the new link to it",
+                                error);
+  }
+  return detail::sync_folder(detail::parent_folder(second));
+}
+
+/// The names in a folder, sorted; none where it does not exist.
+inline std::vector<std::string> list_folder(const std::string& folder) {
+  std::vector<std::string> out;
+  DIR* handle = ::opendir(folder.c_str());
+  if (handle == nullptr) return out;
+  while (const dirent* entry = ::readdir(handle)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") out.emplace_back(name);
+  }
+  ::closedir(handle);
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 IOTSL_NAMESPACE_END

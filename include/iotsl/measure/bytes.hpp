@@ -1,7 +1,7 @@
 #pragma once
 // Table I of the paper, and the bill of what really passed.
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json_fields.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {
@@ -35,21 +35,40 @@ struct ByteBill {
     return front_relay + batch_norm + optimizer + fields + transfers + frames + control;
   }
   std::uint64_t total() const { return formula() + extras(); }
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("smashed", self.smashed);
+    f("labels", self.labels);
+    f("gradient", self.gradient);
+    f("front", self.front);
+    f("front_relay", self.front_relay);
+    f("batch_norm", self.batch_norm);
+    f("optimizer", self.optimizer);
+    f("fields", self.fields);
+    f("transfers", self.transfers);
+    f("frames", self.frames);
+    f("control", self.control);
+  }
 };
 
+inline ByteBill& operator+=(ByteBill& a, const ByteBill& b) {
+  a.smashed += b.smashed;
+  a.labels += b.labels;
+  a.gradient += b.gradient;
+  a.front += b.front;
+  a.front_relay += b.front_relay;
+  a.batch_norm += b.batch_norm;
+  a.optimizer += b.optimizer;
+  a.fields += b.fields;
+  a.transfers += b.transfers;
+  a.frames += b.frames;
+  a.control += b.control;
+  return a;
+}
+
 inline Json to_json(const ByteBill& bill) {
-  Json out = Json::object();
-  out["smashed"] = bill.smashed;
-  out["labels"] = bill.labels;
-  out["gradient"] = bill.gradient;
-  out["front"] = bill.front;
-  out["front_relay"] = bill.front_relay;
-  out["batch_norm"] = bill.batch_norm;
-  out["optimizer"] = bill.optimizer;
-  out["fields"] = bill.fields;
-  out["transfers"] = bill.transfers;
-  out["frames"] = bill.frames;
-  out["control"] = bill.control;
+  Json out = to_json_fields(bill);
   out["total"] = bill.total();
   return out;
 }

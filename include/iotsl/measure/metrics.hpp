@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json_fields.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {
@@ -34,6 +34,7 @@ struct EpochRecord {
   std::uint64_t bytes_down = 0;
   std::uint64_t values_formula = 0;     ///< Table I
   std::uint64_t peak_memory_bytes = 0;  ///< of the device's process
+  bool skipped = false;                 ///< the turn ended early: the device stayed away
 };
 
 /// What was not measured is null.
@@ -65,7 +66,48 @@ inline Json to_json(const EpochRecord& r) {
   out["bytes_down"] = r.bytes_down;
   out["values_formula"] = r.values_formula;
   out["peak_memory_bytes"] = r.peak_memory_bytes;
+  if (r.skipped) out["skipped"] = true;
   return out;
+}
+
+/// The record of one line of metrics.jsonl.
+inline Result<EpochRecord> parse_record(const Json& json) {
+  EpochRecord r;
+  const auto known = [&json](const char* key) {
+    const Json* member = json.find(key);
+    return member != nullptr && !member->is_null();
+  };
+  JsonReader read(json);
+  read("epoch", r.epoch);
+  if (!read.status()) return read.status().failure();
+  read("round", r.round);
+  read("device", r.device);
+  read("device_name", r.device_name);
+  read("samples", r.samples);
+  read("steps", r.steps);
+  read("learning_rate", r.learning_rate);
+  r.has_training = known("loss");
+  if (r.has_training) {
+    read("loss", r.loss);
+    read("train_accuracy", r.train_accuracy);
+  }
+  r.evaluated = known("test_accuracy");
+  if (r.evaluated) {
+    read("test_loss", r.test_loss);
+    read("test_accuracy", r.test_accuracy);
+    read("test_class_accuracy", r.test_class_accuracy);
+  }
+  read("seconds_device", r.seconds_device);
+  read("seconds_server", r.seconds_server);
+  read("seconds_network", r.seconds_network);
+  read("seconds_evaluate", r.seconds_evaluate);
+  read("bytes_up", r.bytes_up);
+  read("bytes_down", r.bytes_down);
+  read("values_formula", r.values_formula);
+  read("peak_memory_bytes", r.peak_memory_bytes);
+  r.skipped = known("skipped");
+  if (!read.status()) return read.status().failure();
+  return r;
 }
 
 /// Appends the record as one line. The file is only ever appended to.

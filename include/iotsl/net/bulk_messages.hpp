@@ -67,8 +67,9 @@ struct TurnGrant {
   static constexpr const char* name = "TURN_GRANT";
   TurnKey key;
   std::uint32_t round = 0;
-  std::uint64_t first_step =
-      0;  ///< steps of the run before this turn; the turn's first is one more
+  /// Steps of the run before this turn; the turn's first is one more.
+  std::uint64_t first_step = 0;
+  std::uint64_t done_steps = 0;  ///< of this turn, up to the barrier that `front` comes from
   std::uint64_t order_seed = 0;  ///< of the sample order
   double learning_rate = 0;
   FrontState front;
@@ -77,6 +78,7 @@ struct TurnGrant {
     TurnKey::fields(self.key, c);
     c.number(self.round);
     c.number(self.first_step);
+    c.number(self.done_steps);
     c.number(self.order_seed);
     c.number(self.learning_rate);
     FrontState::fields(self.front, c);
@@ -120,18 +122,36 @@ struct Grad {
   }
 };
 
+/// What one local epoch cost the device.
+struct EpochCost {
+  std::uint64_t compute_us = 0;
+  std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.compute_us);
+    c.number(self.peak_memory_bytes);
+  }
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("compute_us", self.compute_us);
+    f("peak_memory_bytes", self.peak_memory_bytes);
+  }
+};
+
 struct BarrierAck {
   static constexpr MessageType type = MessageType::barrier_ack;
   static constexpr const char* name = "BARRIER_ACK";
   TurnKey key;
   std::uint64_t id = 0;
   std::uint64_t step = 0;
+  std::vector<EpochCost> costs;  ///< of the turn's epochs, since the grant
   FrontState front;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.id);
     c.number(self.step);
+    c.list(self.costs, 1024);
     FrontState::fields(self.front, c);
   }
 };

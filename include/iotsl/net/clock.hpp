@@ -12,6 +12,8 @@ namespace net {
 /// A point on the steady clock, or a span of it.
 using Microseconds = std::int64_t;
 inline constexpr Microseconds second_us = 1'000'000;
+/// A limit that is never reached (a century).
+inline constexpr Microseconds for_ever = 3'155'760'000 * second_us;
 
 inline Microseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::microseconds>(

@@ -25,7 +25,7 @@ struct TurnKey {
   }
 };
 
-/// Where a device stands: its last applied step.
+/// Where a device stands: its last applied step. Run 0: it has no turn in hand.
 struct Position {
   TurnKey key;
   std::uint32_t incarnation = 0;
@@ -237,30 +237,17 @@ struct BarrierCommitted {
   }
 };
 
-/// What one local epoch cost the device.
-struct EpochCost {
-  std::uint64_t compute_us = 0;
-  std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
-  template <class Self, class Codec>
-  static void fields(Self& self, Codec& c) {
-    c.number(self.compute_us);
-    c.number(self.peak_memory_bytes);
-  }
-};
-
 struct TurnDone {
   static constexpr MessageType type = MessageType::turn_done;
   static constexpr const char* name = "TURN_DONE";
   TurnKey key;
   std::uint64_t last_step = 0;
   Sha256Digest hash{};  ///< of the final barrier
-  std::vector<EpochCost> epochs;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.last_step);
     c.digest(self.hash);
-    c.list(self.epochs, 1024);
   }
 };
 
@@ -273,6 +260,31 @@ struct TurnCommitted {
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.last_step);
+  }
+};
+
+/// Follows LABEL_HIST where a device comes back with a turn in hand.
+struct Resume {
+  static constexpr MessageType type = MessageType::resume;
+  static constexpr const char* name = "RESUME";
+  Position position;
+  std::uint64_t turn_steps = 0;  ///< batches of the turn; 0: not known yet
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    Position::fields(self.position, c);
+    c.number(self.turn_steps);
+  }
+};
+
+struct ResumeOk {
+  static constexpr MessageType type = MessageType::resume_ok;
+  static constexpr const char* name = "RESUME_OK";
+  /// True: the turn goes on, and what may have been lost on the way is said again by both sides.
+  /// False: the device drops its turn and waits for a grant.
+  bool proceed = false;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.boolean(self.proceed);
   }
 };
 
@@ -353,6 +365,7 @@ struct ErrorMessage {
   }
 };
 
+/// A device wants to go: its turn is put into a barrier first.
 struct Leave {
   static constexpr MessageType type = MessageType::leave;
   static constexpr const char* name = "LEAVE";
@@ -367,9 +380,11 @@ struct Bye {
   static constexpr MessageType type = MessageType::bye;
   static constexpr const char* name = "BYE";
   std::string reason;
+  bool will_return = false;  ///< the run is to go on later: try to come back
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.string(self.reason, max_text_bytes);
+    c.boolean(self.will_return);
   }
 };
 

@@ -66,6 +66,7 @@ class Optimizer {
   }
 
   std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
   const std::vector<NamedTensor<T>>& state() const { return state_; }
 
   /// Takes over a state; names and shapes must be those of state().

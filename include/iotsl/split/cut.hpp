@@ -70,6 +70,8 @@ class FrontHalf {
     return {};
   }
   const Shape& smashed_shape() const { return smashed_.shape(); }
+  /// What forward() gave last; until backward().
+  Tensor<float> smashed() const { return smashed_.detach(); }
 
   Sequential<float>& layers() { return front_; }
   const Sequential<float>& layers() const { return front_; }

@@ -4,8 +4,12 @@
 //
 //   connecting -> greeting (HELLO) -> building -> joining (JOIN) -> idle -> loading -> stepping ...
 //   stepping: forward -> waiting for GRAD -> backward -> forward ... -> exporting the front at the
-//   barrier -> waiting for BARRIER_COMMITTED -> waiting for TURN_COMMITTED -> idle
+//   barrier -> waiting for BARRIER_COMMITTED -> stepping, or waiting for TURN_COMMITTED -> idle
+//
+// A lost connection leads back to connecting; the turn is kept, and after JOIN_OK the server is
+// asked (RESUME) whether it may go on.
 
+#include <algorithm>
 #include <deque>
 
 #include "iotsl/split/device_types.hpp"
@@ -20,6 +24,7 @@ class DeviceMachine {
     greeting,
     building,
     joining,
+    resuming,
     idle,
     loading,
     forward,
@@ -34,8 +39,10 @@ class DeviceMachine {
 
   explicit DeviceMachine(DeviceIdentity identity) : identity_(std::move(identity)) {}
 
-  State state() const { return state_; }
+  State state() const { return closed_ ? State::closed : link_ != State::idle ? link_ : turn_; }
   std::uint64_t last_step() const { return step_; }
+  /// True once a server has taken this device in.
+  bool has_joined() const { return joined_; }
   /// The next action to carry out; false when there is none.
   bool pop(DeviceAction& action) {
     if (actions_.empty()) return false;
@@ -47,7 +54,7 @@ class DeviceMachine {
   // Events.
 
   void on_connected() {
-    if (state_ != State::connecting) return;
+    if (state() != State::connecting) return;
     net::Hello hello;
     hello.device = identity_.name;
     hello.index = identity_.index;
@@ -55,18 +62,21 @@ class DeviceMachine {
     hello.dataset = identity_.dataset;
     hello.samples = identity_.samples();
     hello.data_fingerprint = identity_.data_fingerprint;
+    hello.position = position();
+    link_ = State::greeting;
     send(hello);
-    state_ = State::greeting;
   }
 
   void on_message(net::Message message) {
     using net::MessageType;
-    if (state_ == State::closed) return;
+    if (closed_ || link_ == State::connecting) return;
     switch (message.type) {
       case MessageType::hello_ok:
         return on_hello_ok(message);
       case MessageType::join_ok:
         return on_join_ok(message);
+      case MessageType::resume_ok:
+        return on_resume_ok(message);
       case MessageType::turn_grant:
         return on_turn_grant(std::move(message));
       case MessageType::grad:
@@ -88,84 +98,94 @@ class DeviceMachine {
 
   /// `model_hash`: structure_sha256 of the front that was built.
   void on_built(const Result<Sha256Digest>& model_hash) {
-    if (state_ != State::building) return;
+    if (state() != State::building) return;
     if (!model_hash) return give_up(net::WireError::model_mismatch, model_hash.failure());
     if (*model_hash != setup_.model_hash)
       return give_up(net::WireError::model_mismatch,
                      failure(ErrorCode::network, "the front built here is not the server's"));
-    send(net::Join{setup_.run});
-    state_ = State::joining;
+    built_ = true;
+    join();
   }
 
   /// `steps`: batches of the turn, all local epochs together.
   void on_loaded(const Result<std::uint64_t>& steps) {
-    if (state_ != State::loading) return;
+    if (closed_ || turn_ != State::loading) return;
     if (!steps) return give_up(net::WireError::not_finite, steps.failure());
+    if (turn_done_steps_ >= *steps)
+      return give_up(net::WireError::gap,
+                     failure(ErrorCode::network, "TURN_GRANT after step ", turn_done_steps_,
+                             " of a turn of ", *steps, " steps"));
     turn_steps_ = *steps;
-    turn_done_steps_ = 0;
     costs_.assign(setup_.description.local_epochs, {});
-    send(net::TurnAccept{key_, turn_steps_});
+    send_in_turn(net::make_message(net::TurnAccept{key_, turn_steps_}));
     next_step();
   }
 
   /// `labels` and `smashed` of the step that was asked for; `shape` of the smashed batch.
   void on_smashed(const Result<void>& done, std::vector<std::int32_t> labels = {},
                   ByteSpan smashed = {}, std::vector<std::uint32_t> shape = {}) {
-    if (state_ != State::forward) return;
+    if (closed_ || turn_ != State::forward) return;
     if (!done) return give_up(net::WireError::not_finite, done.failure());
     if (is_local()) {
-      DeviceAction& action = ask(DeviceAction::Kind::backward, State::backward);
+      DeviceAction& action = work(DeviceAction::Kind::backward, State::backward);
       action.step = step_ + 1;
       action.local = true;
       return;
     }
+    turn_ = State::waiting_grad;
+    if (link_ != State::idle) return;  // said when the connection is back
     net::Step step;
     step.key = key_;
     step.step = step_ + 1;
     step.labels = std::move(labels);
     step.smashed = smashed;
-    push_send(net::make_message(step, std::move(shape)));
-    state_ = State::waiting_grad;
+    send_in_turn(net::make_message(step, std::move(shape)));
   }
 
   /// The update of the step is done, or refused because of NaN or Inf. `cost` of forward and
   /// backward.
   void on_updated(const Result<void>& done, const net::EpochCost& cost) {
-    if (state_ != State::backward) return;
+    if (closed_ || turn_ != State::backward) return;
     if (!done) return give_up(net::WireError::not_finite, done.failure());
     net::EpochCost& epoch = costs_[epoch_of(turn_done_steps_)];
     epoch.compute_us += cost.compute_us;
     epoch.peak_memory_bytes = std::max(epoch.peak_memory_bytes, cost.peak_memory_bytes);
     ++step_;
     ++turn_done_steps_;
-    if (stop_ && turn_done_steps_ < turn_steps_) return say_bye();
+    if (stop_ && is_local() && turn_done_steps_ < turn_steps_) return say_bye();
     next_step();
   }
 
   /// The front after the barrier's step.
   void on_exported(const net::FrontState& front) {
-    if (state_ != State::exporting) return;
+    if (closed_ || turn_ != State::exporting) return;
     net::BarrierAck ack;
     ack.key = key_;
     ack.id = barrier_.id;
     ack.step = step_;
+    ack.costs = costs_;
     ack.front = front;
     net::Message message = net::make_message(ack);
     barrier_hash_ = sha256(message.payload);
-    push_send(std::move(message));
-    state_ = State::waiting_committed;
+    turn_ = State::waiting_committed;
+    send_in_turn(std::move(message));
   }
 
-  /// SIGTERM: the step under way is finished, then BYE; a turn whose steps are done is completed.
+  /// SIGTERM: the step under way is finished and put into a barrier, then BYE. Without a server, or
+  /// where its gradient is not awaited, BYE at once.
   void request_stop() {
+    if (closed_) return;
     stop_ = true;
-    if (state_ == State::greeting || state_ == State::joining || state_ == State::idle) say_bye();
+    if (link_ != State::idle || turn_ == State::idle) return say_bye();
+    if (!is_local()) send_in_turn(net::make_message(net::Leave{"stopped"}));
   }
 
-  /// The connection was lost, or broke the rules of framing.
-  void on_lost(Failure why) {
-    if (state_ == State::closed) return;
-    close_with(std::move(why));
+  /// The connection was lost, or broke the rules of framing. The turn waits for the next one.
+  void on_lost() {
+    if (closed_) return;
+    link_ = State::connecting;
+    std::erase_if(actions_, [](const DeviceAction& action) { return !is_work(action.kind); });
+    if (stop_) finish();
   }
 
  private:
@@ -175,8 +195,13 @@ class DeviceMachine {
     return std::min(costs_.size() - 1, static_cast<std::size_t>(turn_step / per_epoch));
   }
 
+  net::Position position() const {
+    return has_turn() ? net::Position{key_, setup_.incarnation, step_} : net::Position{};
+  }
+  bool has_turn() const { return turn_ != State::idle; }
+
   void on_hello_ok(const net::Message& message) {
-    if (state_ != State::greeting) return refuse(message.type);
+    if (link_ != State::greeting) return refuse(message.type);
     Result<net::HelloOk> ok = decoded<net::HelloOk>(message);
     if (!ok) return;
     if (ok->version != net::protocol_major)
@@ -192,100 +217,154 @@ class DeviceMachine {
       return give_up(net::WireError::data_mismatch,
                      failure(ErrorCode::usage, "the run has ", run.classes,
                              " classes, this device's data ", identity_.label_counts.size()));
+    const bool known =
+        built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash && ok->index == setup_.index;
     setup_ = std::move(ok).value();
-    ask(DeviceAction::Kind::build, State::building).setup = setup_;
+    if (known) return join();
+    drop_turn();
+    built_ = granted_ = false;
+    step_ = 0;
+    link_ = State::building;
+    ask(DeviceAction::Kind::build).setup = setup_;
+  }
+
+  void join() {
+    ask(DeviceAction::Kind::agree).setup = setup_;
+    link_ = State::joining;
+    send(net::Join{setup_.run});
   }
 
   void on_join_ok(const net::Message& message) {
-    if (state_ != State::joining) return refuse(message.type);
+    if (link_ != State::joining) return refuse(message.type);
     const Result<net::JoinOk> ok = decoded<net::JoinOk>(message);
     if (!ok) return;
     if (ok->run != setup_.run)
       return give_up(net::WireError::protocol,
                      failure(ErrorCode::network, "JOIN_OK of another run"));
+    joined_ = true;
     send(net::LabelHist{identity_.label_counts});
-    state_ = State::idle;
+    link_ = State::idle;
+    if (!has_turn()) return;
+    link_ = State::resuming;
+    send(net::Resume{position(), turn_steps_});
+  }
+
+  void on_resume_ok(const net::Message& message) {
+    if (link_ != State::resuming) return refuse(message.type);
+    const Result<net::ResumeOk> ok = decoded<net::ResumeOk>(message);
+    if (!ok) return;
+    link_ = State::idle;
+    if (!ok->proceed) return drop_turn();
+    // A barrier's messages are said again by the server, a smashed batch by this side.
+    if (turn_ != State::waiting_grad) return;
+    DeviceAction& action = work(DeviceAction::Kind::repeat, State::forward);
+    action.step = step_ + 1;
   }
 
   void on_turn_grant(net::Message message) {
-    if (state_ != State::idle) return refuse(message.type);
+    if (state() != State::idle) return refuse(message.type);
     Result<net::TurnGrant> grant = decoded<net::TurnGrant>(message);
     if (!grant) return;
     if (grant->key.run != setup_.run ||
-        (granted_ && (grant->key.fence <= key_.fence || grant->key.turn <= key_.turn ||
-                      grant->first_step < step_)))
+        (granted_ && (grant->key.fence <= key_.fence || grant->key.turn < key_.turn)))
       return give_up(net::WireError::stale,
                      failure(ErrorCode::network, "TURN_GRANT of turn ", grant->key.turn, ", fence ",
                              grant->key.fence, " after turn ", key_.turn, ", fence ", key_.fence));
     granted_ = true;
     key_ = grant->key;
-    step_ = grant->first_step;
+    step_ = grant->first_step + grant->done_steps;
+    turn_done_steps_ = grant->done_steps;
+    turn_steps_ = 0;
     barrier_pending_ = false;
-    DeviceAction& action = ask(DeviceAction::Kind::load, State::loading);
+    committed_ = 0;
+    DeviceAction& action = work(DeviceAction::Kind::load, State::loading);
     action.grant = std::move(grant).value();
     action.message = std::move(message);
   }
 
   void on_grad(net::Message message) {
-    if (state_ != State::waiting_grad) return refuse(message.type);
+    if (state() != State::waiting_grad) return refuse(message.type);
     Result<net::Grad> grad = decoded<net::Grad>(message);
     if (!grad) return;
     if (grad->key != key_ || grad->step != step_ + 1)
       return give_up(
           grad->step > step_ + 1 ? net::WireError::gap : net::WireError::stale,
           failure(ErrorCode::network, "GRAD of step ", grad->step, ", expected ", step_ + 1));
-    DeviceAction& action = ask(DeviceAction::Kind::backward, State::backward);
+    DeviceAction& action = work(DeviceAction::Kind::backward, State::backward);
     action.step = step_ + 1;
     action.grad = std::move(grad).value();
     action.message = std::move(message);
   }
 
   void on_barrier(const net::Message& message) {
-    const bool in_turn = state_ == State::forward || state_ == State::backward ||
-                         state_ == State::waiting_grad || state_ == State::waiting_barrier;
-    if (!in_turn || barrier_pending_) return refuse(message.type);
+    const State at = state();
+    const bool in_turn = at == State::forward || at == State::backward ||
+                         at == State::waiting_grad || at == State::waiting_barrier ||
+                         at == State::exporting || at == State::waiting_committed;
+    if (!in_turn) return refuse(message.type);
     const Result<net::Barrier> barrier = decoded<net::Barrier>(message);
     if (!barrier) return;
-    if (barrier->key != key_ || barrier->step < step_)
+    if (barrier_pending_) {
+      // After a lost connection the server says it again, in case it did not arrive.
+      if (barrier->key != key_ || barrier->id != barrier_.id) return refuse(message.type);
+      if (at == State::waiting_committed) work(DeviceAction::Kind::export_front, State::exporting);
+      return;
+    }
+    if (barrier->key != key_ || barrier->step < step_ || barrier->id <= committed_)
       return give_up(net::WireError::stale, failure(ErrorCode::network, "BARRIER of step ",
                                                     barrier->step, ", the device is at ", step_));
     barrier_ = *barrier;
     barrier_pending_ = true;
-    if (state_ == State::waiting_barrier) next_step();
+    if (at == State::waiting_barrier) next_step();
   }
 
   void on_barrier_committed(const net::Message& message) {
-    if (state_ != State::waiting_committed) return refuse(message.type);
+    const State at = state();
     const Result<net::BarrierCommitted> committed = decoded<net::BarrierCommitted>(message);
     if (!committed) return;
-    if (committed->key != key_ || committed->id != barrier_.id || committed->hash != barrier_hash_)
+    const bool same = has_turn() && link_ == State::idle && committed->key == key_ &&
+                      committed->id == barrier_.id && committed->hash == barrier_hash_;
+    if (same && committed->id == committed_) {  // said again after a lost connection
+      if (at == State::waiting_turn_committed) say_done();
+      return;
+    }
+    if (at != State::waiting_committed) return refuse(message.type);
+    if (!same)
       return give_up(net::WireError::protocol,
                      failure(ErrorCode::network, "BARRIER_COMMITTED of another state"));
     barrier_pending_ = false;
-    if (turn_done_steps_ < turn_steps_) return next_step();
+    committed_ = barrier_.id;
+    if (turn_done_steps_ == turn_steps_) {
+      turn_ = State::waiting_turn_committed;
+      return say_done();
+    }
+    if (stop_) return say_bye();
+    next_step();
+  }
+
+  void say_done() {
     net::TurnDone done;
     done.key = key_;
     done.last_step = step_;
     done.hash = barrier_hash_;
-    done.epochs = costs_;
-    send(done);
-    state_ = State::waiting_turn_committed;
+    send_in_turn(net::make_message(done));
   }
 
   void on_turn_committed(const net::Message& message) {
-    if (state_ != State::waiting_turn_committed) return refuse(message.type);
+    if (state() != State::waiting_turn_committed) return refuse(message.type);
     const Result<net::TurnCommitted> committed = decoded<net::TurnCommitted>(message);
     if (!committed) return;
     if (committed->key != key_ || committed->last_step != step_)
       return give_up(net::WireError::protocol,
                      failure(ErrorCode::network, "TURN_COMMITTED of another turn"));
-    state_ = State::idle;
+    turn_ = State::idle;
     if (stop_) say_bye();
   }
 
   void on_error(const net::Message& message) {
     const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(message);
     if (!error) return;
+    if (!error->fatal) return reconnect(error->retry_after_ms);
     const bool data = error->code == net::WireError::data_mismatch;
     close_with(
         failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text));
@@ -294,7 +373,8 @@ class DeviceMachine {
   void on_bye(const net::Message& message) {
     const Result<net::Bye> bye = decoded<net::Bye>(message);
     if (!bye) return;
-    if (state_ != State::idle)
+    if (bye->will_return && !stop_) return reconnect(0);
+    if (has_turn() && !stop_)
       return close_with(failure(ErrorCode::network, "the server left: ", bye->reason));
     finish();
   }
@@ -302,19 +382,29 @@ class DeviceMachine {
   /// The barrier if its step is reached, else the next batch, else the wait for the barrier.
   void next_step() {
     if (barrier_pending_ && barrier_.step == step_) {
-      ask(DeviceAction::Kind::export_front, State::exporting);
+      work(DeviceAction::Kind::export_front, State::exporting);
       return;
     }
     if (turn_done_steps_ == turn_steps_) {
       if (barrier_pending_)
         return give_up(net::WireError::gap, failure(ErrorCode::network, "BARRIER at step ",
                                                     barrier_.step, ", the turn ends at ", step_));
-      state_ = State::waiting_barrier;
+      turn_ = State::waiting_barrier;
       return;
     }
-    DeviceAction& action = ask(DeviceAction::Kind::forward, State::forward);
+    DeviceAction& action = work(DeviceAction::Kind::forward, State::forward);
     action.step = step_ + 1;
     action.batch = turn_done_steps_;
+  }
+
+  void drop_turn() {
+    turn_ = State::idle;
+    barrier_pending_ = false;
+    std::erase_if(actions_, [](const DeviceAction& action) { return is_work(action.kind); });
+  }
+  void reconnect(std::uint32_t retry_after_ms) {
+    on_lost();
+    ask(DeviceAction::Kind::reconnect).retry_after_ms = retry_after_ms;
   }
 
   template <class M>
@@ -330,7 +420,7 @@ class DeviceMachine {
   }
   /// Says why to the server, and ends.
   void give_up(net::WireError code, Failure why) {
-    if (state_ == State::closed) return;
+    if (closed_) return;
     net::ErrorMessage error;
     error.code = code;
     error.text = why.message.substr(0, net::max_text_bytes);
@@ -338,38 +428,52 @@ class DeviceMachine {
     close_with(std::move(why));
   }
   void close_with(Failure why) {
-    ask(DeviceAction::Kind::fail, State::closed).problem = std::move(why);
+    ask(DeviceAction::Kind::fail).problem = std::move(why);
+    closed_ = true;
   }
   void say_bye() {
     send(net::Bye{"stopped"});
     finish();
   }
-  void finish() { ask(DeviceAction::Kind::finish, State::closed); }
+  void finish() {
+    ask(DeviceAction::Kind::finish);
+    closed_ = true;
+  }
 
   template <class M>
   void send(const M& fields) {
-    push_send(net::make_message(fields));
+    if (link_ != State::connecting) ask(DeviceAction::Kind::send).message = net::make_message(fields);
   }
-  void push_send(net::Message message) {
-    ask(DeviceAction::Kind::send, state_).message = std::move(message);
+  /// What is not sent because the connection is down is said again when it is back.
+  void send_in_turn(net::Message message) {
+    if (link_ == State::idle) ask(DeviceAction::Kind::send).message = std::move(message);
   }
-  /// Adds an action and goes to the next state.
-  DeviceAction& ask(DeviceAction::Kind kind, State next) {
-    state_ = next;
+  static bool is_work(DeviceAction::Kind kind) {
+    using Kind = DeviceAction::Kind;
+    return kind == Kind::load || kind == Kind::forward || kind == Kind::repeat ||
+           kind == Kind::backward || kind == Kind::export_front;
+  }
+  DeviceAction& ask(DeviceAction::Kind kind) {
     actions_.emplace_back().kind = kind;
     return actions_.back();
   }
+  /// Adds a piece of the turn's work and goes to the turn's next state.
+  DeviceAction& work(DeviceAction::Kind kind, State next) {
+    turn_ = next;
+    return ask(kind);
+  }
 
   DeviceIdentity identity_;
-  State state_ = State::connecting;
+  State link_ = State::connecting;  ///< up to `resuming`, then `idle`: the connection stands
+  State turn_ = State::idle;        ///< from `idle` on
+  bool closed_ = false, joined_ = false, built_ = false, granted_ = false, stop_ = false;
   net::HelloOk setup_;
   net::TurnKey key_;
-  bool granted_ = false;
-  bool stop_ = false;
   std::uint64_t step_ = 0;             ///< last applied step of the run
-  std::uint64_t turn_steps_ = 0;       ///< batches of the turn
+  std::uint64_t turn_steps_ = 0;       ///< batches of the turn; 0: not known yet
   std::uint64_t turn_done_steps_ = 0;  ///< of these, applied
-  bool barrier_pending_ = false;
+  bool barrier_pending_ = false;       ///< asked for, not committed
+  std::uint64_t committed_ = 0;        ///< the turn's last committed barrier
   net::Barrier barrier_;
   Sha256Digest barrier_hash_{};
   std::vector<net::EpochCost> costs_;

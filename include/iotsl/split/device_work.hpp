@@ -95,6 +95,7 @@ class DeviceWork {
     front_->optimizer().set_learning_rate(grant.learning_rate);
     seed_ = grant.order_seed;
     round_ = grant.round;
+    epoch_ = -1;
     return static_cast<std::uint64_t>(loader_->batches() * local_epochs_);
   }
 
@@ -106,22 +107,26 @@ class DeviceWork {
   Result<Smashed> forward(std::uint64_t step, std::uint64_t batch) {
     const net::Microseconds start = net::steady_now();
     const Index in_epoch = static_cast<Index>(batch) % loader_->batches();
-    if (in_epoch == 0)
-      loader_->start_epoch(
-          seed_, Index{index_},
-          Index{round_} * local_epochs_ + static_cast<Index>(batch) / loader_->batches());
+    const Index epoch =
+        Index{round_} * local_epochs_ + static_cast<Index>(batch) / loader_->batches();
+    if (epoch != epoch_) loader_->start_epoch(seed_, Index{index_}, epoch);
+    epoch_ = epoch;
     const Index n = loader_->batch_size(in_epoch);
     Smashed out;
     out.labels.resize(static_cast<std::size_t>(n));
     Tensor<float> x =
         Tensor<float>::uninitialized(Shape{n, set_->channels, set_->height, set_->width});
     loader_->fill(in_epoch, x.raw(), out.labels.data());
+    labels_ = out.labels;
     Result<Tensor<float>> smashed = front_->forward(x, step);
     if (!smashed) return smashed.failure();
     out.values = std::move(smashed).value();
     compute_us_ = net::steady_now() - start;
     return out;
   }
+
+  /// What forward() gave, once more.
+  Smashed repeat() const { return {labels_, front_->smashed()}; }
 
   /// Backward and update with the server's gradient, or with a random one.
   Result<void> backward(const net::Grad& grad, bool local, std::uint64_t step) {
@@ -157,15 +162,17 @@ class DeviceWork {
   std::vector<Index> samples_;
   std::unique_ptr<FrontHalf> front_;
   std::unique_ptr<data::Loader> loader_;
+  std::vector<std::int32_t> labels_;  // of the last batch
   WireSizes sizes_;
   Index local_epochs_ = 1;
   std::uint32_t index_ = 0, round_ = 0;
   std::uint64_t seed_ = 0;
+  Index epoch_ = -1;  // whose order the loader has; -1: none
   net::Microseconds compute_us_ = 0;
 };
 
 /// How carrying out an action ended.
-enum class DeviceStatus { running, finished, failed };
+enum class DeviceStatus { running, disconnected, finished, failed };
 
 /// Carries out one action; what is to be sent goes to `link`. `problem` is set where it failed.
 inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, DeviceWork& work,
@@ -176,12 +183,15 @@ inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, Devi
       link.set_last_step(machine.last_step());
       link.send(std::move(action.message));
       break;
-    case Kind::build: {
-      const Result<Sha256Digest> built = work.build(action.setup);
-      if (built) set_transfer_limits(link, work.sizes(), false);
-      machine.on_built(built);
+    case Kind::build:
+      machine.on_built(work.build(action.setup));
       break;
-    }
+    case Kind::agree:
+      set_transfer_limits(link, work.sizes(), false);
+      link.set_heartbeat(net::Microseconds{action.setup.heartbeat_ms} * 1000,
+                         net::Microseconds{action.setup.dead_ms} * 1000,
+                         net::Microseconds{action.setup.busy_cap_ms} * 1000);
+      break;
     case Kind::load:
       machine.on_loaded(work.load(action.grant));
       break;
@@ -200,9 +210,17 @@ inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, Devi
       machine.on_updated(done, work.cost());
       break;
     }
+    case Kind::repeat: {
+      DeviceWork::Smashed smashed = work.repeat();
+      machine.on_smashed({}, std::move(smashed.labels), bytes_of(smashed.values),
+                         wire_shape(smashed.values.shape()));
+      break;
+    }
     case Kind::export_front:
       machine.on_exported(work.state());
       break;
+    case Kind::reconnect:
+      return DeviceStatus::disconnected;
     case Kind::finish:
       return DeviceStatus::finished;
     case Kind::fail:

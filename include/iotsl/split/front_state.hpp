@@ -151,7 +151,8 @@ inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<floa
 template <class Link>
 void set_transfer_limits(Link& link, const WireSizes& sizes, bool of_device) {
   using net::MessageType;
-  constexpr std::uint64_t fields = 128;  // of the message that holds the state
+  // What a message holds beside the state or the batch; an epoch's costs take 16 bytes.
+  constexpr std::uint64_t fields = 128 + 16 * 1024;
   const auto state = static_cast<std::size_t>(sizes.state_bytes() + fields);
   const auto batch = static_cast<std::size_t>(sizes.batch_bytes() + fields);
   link.set_transfer_limit(of_device ? MessageType::barrier_ack : MessageType::turn_grant, state);

@@ -23,12 +23,52 @@ class RunRecorder {
   RunRecorder(const RunConfig& config, const RunHooks& hooks, const data::Dataset& test)
       : config_(config), hooks_(hooks), test_(&test), start_(net::steady_now()) {}
 
-  /// Begins the files of the run.
-  Result<void> open() {
-    if (config_.out.empty()) return {};
-    const Result<void> made = create_folders(config_.out);
-    if (!made) return made;
-    return write_file_atomic(metrics_path(), std::string_view());
+  /// True where the run can go back to its last barrier.
+  bool keeps_barriers() const { return !config_.out.empty(); }
+
+  /// Begins the files of a run that starts, with its first state as barrier 0.
+  Result<void> begin(const TrainingState& state, const SessionRecord& session) {
+    session_ = session;
+    if (!keeps_barriers()) return {};
+    Result<void> done = create_folders(config_.out);
+    if (done) done = write_file_atomic(metrics_path(), std::string_view());
+    if (done) done = write_session(config_.out, session_);
+    if (done) done = write_checkpoint(config_.out, state, {});
+    return done;
+  }
+
+  /// Takes up a run where its newest barrier stands: loads `state`, cuts the metrics back, and
+  /// begins a new incarnation.
+  Result<CheckpointRecord> resume(const TrainingState& state) {
+    if (!keeps_barriers()) return failure(ErrorCode::usage, "a run is resumed from its folder");
+    Result<SessionRecord> session = read_session(config_.out);
+    if (!session) return session.failure();
+    session_ = *session;
+    ++session_.incarnation;
+    Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
+    if (!found) return found;
+    Result<void> done = take_back(*found);
+    if (done) done = write_session(config_.out, session_);
+    if (!done) return done.failure();
+    resumed_ = *found;
+    start_ -= static_cast<net::Microseconds>(found->seconds * 1e6);
+    return found;
+  }
+
+  /// Loads barrier `id` again. The books stay: they are written after a turn's last barrier, and a
+  /// turn in their pages is never taken back.
+  Result<void> roll_back(const TrainingState& state, std::uint64_t id) {
+    const Result<CheckpointRecord> found = read_checkpoint(config_.out, id, state);
+    if (!found) return found.failure();
+    ++session_.incarnation;
+    return write_session(config_.out, session_);
+  }
+
+  const SessionRecord& session() const { return session_; }
+  /// Makes a grant's fence known before anybody hears of it, so that it is never given twice.
+  Result<void> on_grant(std::uint32_t fence) {
+    session_.fence = fence;
+    return keeps_barriers() ? write_session(config_.out, session_) : Result<void>{};
   }
 
   void on_step(const TurnReport& turn, std::uint64_t turn_step, std::uint64_t samples,
@@ -42,21 +82,38 @@ class RunRecorder {
                                     .device = turn.device,
                                     .step = turn_step - epoch * per_epoch + 1,
                                     .steps = per_epoch,
+                                    .run_step = turn.first_step + turn_step + 1,
                                     .samples = samples,
                                     .loss = loss,
                                     .seconds = seconds()});
   }
 
-  Result<void> write_state(const Sequential<float>& joined,
-                           const std::vector<const Optimizer<float>*>& optimizers,
-                           const CheckpointPosition& position) {
-    if (config_.out.empty()) return {};
-    return write_checkpoint(config_.out, joined, optimizers, position);
+  /// Commits a barrier. `up`, `down`: what this incarnation has sent so far.
+  Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,
+                             const net::Traffic& up, const net::Traffic& down,
+                             const WireSizes& sizes) {
+    newest_barrier_ = barrier.id;
+    if (!keeps_barriers()) return {};
+    CheckpointRecord record;
+    record.barrier = barrier;
+    record.front_steps = static_cast<std::uint64_t>(state.optimizers.front()->steps());
+    record.back_steps = static_cast<std::uint64_t>(state.optimizers.back()->steps());
+    const Result<void> synced = sync_file(metrics_path());
+    if (!synced) return synced;
+    const Result<std::uint64_t> metrics = file_size(metrics_path());
+    if (!metrics) return metrics.failure();
+    record.metrics_bytes = *metrics;
+    record.bill = resumed_.bill;
+    record.bill += itemise(up, down, sizes);
+    record.bytes_up = resumed_.bytes_up + up.total_bytes();
+    record.bytes_down = resumed_.bytes_down + down.total_bytes();
+    record.seconds = seconds();
+    return write_checkpoint(config_.out, state, record);
   }
 
   /// Books the epochs of a turn, and evaluates `joined` where it is due.
-  Result<void> on_turn(const TurnReport& turn, const DeviceRecord& device, const TurnCosts& costs,
-                       const WireSizes& sizes, Sequential<float>& joined) {
+  Result<void> on_turn(const TurnReport& turn, const TurnCosts& costs, const WireSizes& sizes,
+                       Sequential<float>& joined) {
     const std::size_t count = turn.epochs.size();
     double compute = 0;
     for (std::size_t i = 0; i < count; ++i)
@@ -69,8 +126,8 @@ class RunRecorder {
       r.epoch = summary_.epochs.size() + 1;
       r.round = turn.round;
       r.device = turn.device;
-      r.device_name = device.name;
-      r.samples = device.samples;
+      r.device_name = turn.device_name;
+      r.samples = turn.samples;
       r.steps = turn.steps / count;
       r.learning_rate = learning_rate(config_.schedule, config_.optimizer.lr, turn.turn,
                                       static_cast<std::int64_t>(config_.turns()));
@@ -88,9 +145,13 @@ class RunRecorder {
       r.values_formula =
           last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
                : measure::values_formula(r.samples, sizes.smashed_values, 0);
-      if (config_.method != "sl") r.values_formula = 0;
+      if (config_.method != "sl" || turn.skipped) r.values_formula = 0;
+      r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
-      if (last) evaluate_into(r, joined);
+      if (last && !turn.skipped) {
+        const Result<void> kept = evaluate_into(r, joined);
+        if (!kept) return kept;
+      }
       summary_.values_formula += r.values_formula;
       summary_.epochs.push_back(r);
       if (!config_.out.empty()) {
@@ -105,9 +166,10 @@ class RunRecorder {
   /// Closes the books.
   Result<RunSummary> finish(const Sequential<float>& joined, const net::Traffic& up,
                             const net::Traffic& down, const WireSizes& sizes) {
-    summary_.bytes_up = up.total_bytes();
-    summary_.bytes_down = down.total_bytes();
-    summary_.bill = itemise(up, down, sizes);
+    summary_.bytes_up = resumed_.bytes_up + up.total_bytes();
+    summary_.bytes_down = resumed_.bytes_down + down.total_bytes();
+    summary_.bill = resumed_.bill;
+    summary_.bill += itemise(up, down, sizes);
     summary_.weights_sha256 = state_sha256(joined);
     if (!config_.out.empty()) {
       const Result<void> written = write_model(config_.out, joined);
@@ -115,6 +177,13 @@ class RunRecorder {
     }
     summary_.seconds = seconds();
     return std::move(summary_);
+  }
+
+  /// What a run that the user has stopped ends with.
+  Failure stopped(std::uint64_t step) const {
+    return failure(ErrorCode::other, "stopped after step ", step,
+                   keeps_barriers() ? concat("; go on with --resume ", config_.out)
+                                    : std::string("; without a run folder it cannot go on"));
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }
@@ -130,9 +199,10 @@ class RunRecorder {
   }
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
-  void evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
+  Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
     const auto epochs = static_cast<std::uint64_t>(config_.epochs);
-    if (r.epoch % static_cast<std::uint64_t>(config_.eval_every) != 0 && r.epoch != epochs) return;
+    if (r.epoch % static_cast<std::uint64_t>(config_.eval_every) != 0 && r.epoch != epochs)
+      return {};
     const net::Microseconds start = net::steady_now();
     const Evaluation result = evaluate(joined, *test_);
     r.evaluated = true;
@@ -140,8 +210,38 @@ class RunRecorder {
     r.test_accuracy = result.accuracy();
     r.test_class_accuracy = result.class_accuracy();
     r.seconds_evaluate = seconds_of(net::steady_now() - start);
-    summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r.test_accuracy);
     summary_.final_test_accuracy = r.test_accuracy;
+    if (r.test_accuracy <= summary_.best_test_accuracy) return {};
+    summary_.best_test_accuracy = r.test_accuracy;
+    return keeps_barriers() ? keep_best(config_.out, newest_barrier_) : Result<void>{};
+  }
+
+  /// Puts metrics and summary back to where they stood at a barrier.
+  Result<void> take_back(const CheckpointRecord& record) {
+    newest_barrier_ = record.barrier.id;
+    const Result<void> cut = cut_file(metrics_path(), record.metrics_bytes);
+    if (!cut) return cut;
+    summary_ = {};
+    const Result<std::string> text = read_text_file(metrics_path());
+    if (!text) return text.failure();
+    for (std::size_t at = 0; at < text->size();) {
+      const std::size_t end = std::min(text->find('\n', at), text->size());
+      const auto wrong = [&](const Failure& why) {
+        return failure(ErrorCode::data, metrics_path(), ": offset ", at, ": ", why.message);
+      };
+      const Result<Json> json = parse_json(std::string_view(*text).substr(at, end - at));
+      if (!json) return wrong(json.failure());
+      Result<measure::EpochRecord> r = measure::parse_record(*json);
+      if (!r) return wrong(r.failure());
+      if (r->evaluated) {
+        summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r->test_accuracy);
+        summary_.final_test_accuracy = r->test_accuracy;
+      }
+      summary_.values_formula += r->values_formula;
+      summary_.epochs.push_back(std::move(*r));
+      at = end + 1;
+    }
+    return {};
   }
 
   RunConfig config_;
@@ -149,6 +249,9 @@ class RunRecorder {
   const data::Dataset* test_;
   net::Microseconds start_;
   RunSummary summary_;
+  SessionRecord session_;
+  CheckpointRecord resumed_;  ///< what earlier incarnations have spent
+  std::uint64_t newest_barrier_ = 0;
 };
 
 }  // namespace split

@@ -24,7 +24,13 @@ struct RunConfig {
   Schedule schedule = Schedule::constant;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
   std::uint64_t seed = 1;
-  std::string out;  ///< folder for metrics.jsonl, checkpoint and model; empty: nothing is written
+  std::string out;  ///< folder for metrics.jsonl, barriers and model; empty: nothing is written
+  bool resume = false;  ///< go on with the run in `out`
+  // When a barrier lies inside a turn: after so many steps and so much time, whichever is later.
+  Index barrier_steps = 50;
+  double barrier_seconds = 60;
+  /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
+  double offline_seconds = 300;
 
   std::uint64_t turns() const { return static_cast<std::uint64_t>(epochs / local_epochs); }
 };
@@ -42,6 +48,12 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--epochs ", c.epochs, ": expected 1 to 1000000 and a multiple of --local-epochs ",
                  c.local_epochs);
   if (c.batch < 2 || c.batch > 4096) return wrong("--batch ", c.batch, ": expected 2 to 4096");
+  if (c.barrier_steps < 1)
+    return wrong("--barrier-steps ", c.barrier_steps, ": expected at least 1");
+  if (!(c.barrier_seconds >= 0))
+    return wrong("--barrier-seconds ", c.barrier_seconds, ": expected at least 0");
+  if (!(c.offline_seconds >= 0))
+    return wrong("--offline-limit ", c.offline_seconds, ": expected at least 0");
   if (c.eval_every < 1) return wrong("--eval-every ", c.eval_every, ": expected at least 1");
   if (!(c.optimizer.lr >= 0 && c.optimizer.lr < 1e6))
     return wrong("--lr ", c.optimizer.lr, ": expected 0 to 1000000");
@@ -56,6 +68,7 @@ struct StepProgress {
   std::uint64_t epoch = 0, epochs = 0;  ///< of the run, from 1
   std::uint32_t device = 0;
   std::uint64_t step = 0, steps = 0;  ///< of the epoch
+  std::uint64_t run_step = 0;         ///< of the run, from 1
   std::uint64_t samples = 0;          ///< of the step
   double loss = 0;
   double seconds = 0;  ///< since the run began

@@ -1,10 +1,16 @@
 #pragma once
 // The server's side of ISL/1 as a state machine: events in, actions out. It knows no socket, no
-// clock and no tensor; the driver carries out the actions in order and reports back.
+// clock and no tensor; the driver carries out the actions in order, reports back, and only then
+// brings the next event.
 //
-//   gathering (every device: HELLO, JOIN, LABEL_HIST) -> for each turn: granting -> stepping (STEP,
-//   train, GRAD) ... -> waiting for BARRIER_ACK -> storing -> waiting for TURN_DONE -> next turn
+//   gathering (every device: HELLO, JOIN, LABEL_HIST) -> for each turn: waiting for the holder and
+//   its TURN_ACCEPT -> stepping (STEP, train, GRAD) ... -> waiting for BARRIER_ACK -> storing ->
+//   stepping again, or waiting for TURN_DONE -> next turn
+//
+// A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
+// where it has lost it, or missed the server's restart, the run goes back to the last barrier.
 
+#include <algorithm>
 #include <deque>
 
 #include "iotsl/split/server_checks.hpp"
@@ -16,21 +22,48 @@ class ServerMachine {
  public:
   enum class State {
     gathering,
+    waiting_holder,
     waiting_accept,
     stepping,
     training,
     waiting_ack,
     storing,
+    rolling_back,
     waiting_done,
     closed
   };
 
-  explicit ServerMachine(ServerPlan plan) : plan_(std::move(plan)), devices_(plan_.devices) {}
+  explicit ServerMachine(ServerPlan plan)
+      : plan_(std::move(plan)),
+        devices_(plan_.devices),
+        incarnation_(plan_.offer.incarnation),
+        committed_(plan_.start),
+        turn_(committed_.report.turn),
+        step_(committed_.step),
+        fence_(plan_.last_fence),
+        barriers_(committed_.id) {
+    report_ = committed_.id == 0 ? fresh_report() : committed_.report;
+    if (!committed_.turn_complete()) return;
+    // The barrier was the turn's last: only the books are left to be closed.
+    complete_turn();
+  }
 
   State state() const { return state_; }
   std::uint64_t last_step() const { return step_; }
+  std::uint32_t fence() const { return fence_; }
+  std::uint32_t incarnation() const { return incarnation_; }
+  /// What a server that starts again would go back to.
+  const BarrierRecord& committed() const { return committed_; }
   const std::vector<DeviceRecord>& devices() const { return devices_; }
   std::uint32_t ready_devices() const { return ready_; }
+  /// Stopped by the user; the run can go on from committed().
+  bool paused() const { return paused_; }
+  /// The device whose turn it is, if it is away.
+  const DeviceRecord* missing_holder() const {
+    const bool in_turn = state_ != State::gathering && state_ != State::closed;
+    return in_turn && holder() == 0 ? &devices_[report_.device] : nullptr;
+  }
+  std::uint32_t holder_index() const { return report_.device; }
   /// The turn that was granted last, with what is known of it so far.
   const TurnReport& turn() const { return report_; }
   bool pop(ServerAction& action) {
@@ -55,6 +88,8 @@ class ServerMachine {
         return on_join(*peer, message);
       case MessageType::label_hist:
         return on_label_hist(*peer, message);
+      case MessageType::resume:
+        return on_resume(*peer, message);
       case MessageType::turn_accept:
         return on_turn_accept(*peer, message);
       case MessageType::step:
@@ -64,19 +99,19 @@ class ServerMachine {
       case MessageType::turn_done:
         return on_turn_done(*peer, message);
       case MessageType::error:
-        return on_farewell<net::ErrorMessage>(*peer, message);
+        return on_error(*peer, message);
       case MessageType::leave:
-        return on_farewell<net::Leave>(*peer, message);
+        return on_leave(*peer, message);
       case MessageType::bye:
-        return on_farewell<net::Bye>(*peer, message);
+        return on_bye(*peer, message);
       default:
         return refuse(*peer, message.type);
     }
   }
 
   /// The connection is gone, or broke the rules of framing.
-  void on_lost(ConnectionId connection, const Failure& why) {
-    if (Peer* peer = find(connection)) drop(*peer, why, false);
+  void on_lost(ConnectionId connection) {
+    if (Peer* peer = find(connection)) drop(*peer, false);
   }
 
   /// The step that was asked for is applied; `gradient` of the smashed batch.
@@ -100,30 +135,67 @@ class ServerMachine {
     cached_grad_ = net::make_message(grad, std::move(shape));
     cached_hash_ = pending_hash_;
     cached_ = true;
-    push_send(holder(), cached_grad_);
     state_ = State::stepping;
-    if (step_ == report_.first_step + report_.steps) ask_barrier();
+    // Ahead of the gradient, so that the device stops in time.
+    if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);
+    push_send(holder(), cached_grad_);
   }
+
+  /// A regular barrier is due by the clock; it is asked for once enough steps have passed as well.
+  void on_barrier_due() { barrier_due_ = true; }
 
   /// The barrier's state is taken over and written, or the run ends.
   void on_stored(const Result<void>& done) {
     if (state_ != State::storing) return;
     if (!done) return end_run(net::WireError::run_failed, done.failure());
+    committed_ = pending_;
+    barrier_due_ = leaving_ = false;
     send(holder(), net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
-    state_ = State::waiting_done;
+    state_ = committed_.turn_complete() ? State::waiting_done : State::stepping;
+    if (stopping_) pause();
   }
 
-  /// Ends the run: the user wants it, or devices did not come in time.
+  /// The last barrier is loaded again, or the run ends.
+  void on_rolled_back(const Result<void>& done) {
+    if (state_ != State::rolling_back) return;
+    if (!done) return end_run(net::WireError::run_failed, done.failure());
+    ++incarnation_;
+    step_ = committed_.step;
+    const bool same_turn = committed_.id != 0 && committed_.report.turn == turn_;
+    report_ = same_turn && !committed_.turn_complete() ? committed_.report : fresh_report();
+    if (skipping_) return skip();
+    grant_turn();
+  }
+
+  /// The holder has been away for too long: its turn ends where its last barrier stands, and the
+  /// others go on.
+  void skip_turn() {
+    if (missing_holder() == nullptr || state_ == State::storing || state_ == State::training) return;
+    skipping_ = true;
+    go_back_or([this] { skip(); });
+  }
+
+  /// The user wants to stop: the turn is put into a barrier, and the devices are told to come back.
+  void request_stop() {
+    if (stopping_ || state_ == State::closed) return;
+    stopping_ = true;
+    const bool barrier_will_come =
+        missing_holder() == nullptr && is_stepping() && plan_.offer.description.method != "local";
+    if (!barrier_will_come) pause();
+  }
+
+  /// Ends the run: devices did not come in time, or one cannot go on.
   void stop(Failure why) {
     if (state_ != State::closed) end_run(net::WireError::run_failed, std::move(why));
   }
 
  private:
-  enum class PeerState { hello, join, label_hist, ready };
+  enum class PeerState { hello, join, label_hist, resume, ready };
   struct Peer {
     ConnectionId connection = 0;
     PeerState state = PeerState::hello;
     std::uint32_t index = net::any_index;
+    bool has_turn = false;  ///< it said so in HELLO: RESUME follows
     DeviceRecord record = {};
   };
 
@@ -133,22 +205,35 @@ class ServerMachine {
     if (peer.state != PeerState::hello) return refuse(peer, message.type);
     Result<net::Hello> hello = decoded<net::Hello>(peer, message);
     if (!hello) return;
-    std::vector<bool> taken(plan_.devices);
+    std::vector<DeviceRecord> places = devices_;
     for (const Peer& other : peers_)
-      if (other.index != net::any_index) taken[other.index] = true;
-    const bool begun = state_ != State::gathering;
-    const HelloVerdict verdict = check_hello(plan_, *hello, taken, begun);
-    if (!verdict.accepted)
-      return give_up(peer, verdict.code, Failure{ErrorCode::network, verdict.text});
-    peer.index = verdict.index;
-    peer.record.name = std::move(hello->device);
-    peer.record.samples = hello->samples;
-    peer.record.connection = peer.connection;
+      if (other.index != net::any_index) places[other.index] = other.record;
+    const HelloVerdict verdict = check_hello(plan_, *hello, places, begun_);
+    if (!verdict.accepted) {
+      send(peer.connection, net::ErrorMessage{verdict.code, verdict.retry_after_ms == 0,
+                                              verdict.retry_after_ms, shortened(verdict.text)});
+      return drop(peer, true);
+    }
+    const ConnectionId connection = peer.connection;
+    for (Peer& other : peers_)
+      if (other.index == verdict.index) {  // its own dead connection
+        drop(other, true);
+        break;
+      }
+    if (state_ == State::closed) return;
+    Peer& joining = *find(connection);
+    joining.index = verdict.index;
+    joining.has_turn = hello->position.key.run == plan_.offer.run;
+    joining.record.name = std::move(hello->device);
+    joining.record.samples = hello->samples;
+    joining.record.boot_nonce = hello->boot_nonce;
+    joining.record.connection = connection;
     net::HelloOk ok = plan_.offer;
+    ok.incarnation = incarnation_;
     ok.index = verdict.index;
     ok.devices = plan_.devices;
-    peer.state = PeerState::join;
-    send(peer.connection, ok);
+    joining.state = PeerState::join;
+    send(connection, ok);
   }
 
   void on_join(Peer& peer, const net::Message& message) {
@@ -169,47 +254,122 @@ class ServerMachine {
     const Result<void> good = check_label_hist(plan_, *hist, peer.record.samples);
     if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
     peer.record.label_counts = std::move(hist->counts);
+    if (peer.has_turn)
+      peer.state = PeerState::resume;
+    else
+      take_in(peer, nullptr);
+  }
+
+  void on_resume(Peer& peer, const net::Message& message) {
+    if (peer.state != PeerState::resume) return refuse(peer, message.type);
+    const Result<net::Resume> resume = decoded<net::Resume>(peer, message);
+    if (resume) take_in(peer, &*resume);
+  }
+
+  /// The device is ready. `resume`: what it has in hand, or null.
+  void take_in(Peer& peer, const net::Resume* resume) {
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;
-    if (++ready_ == plan_.devices) grant_turn();
+    ++ready_;
+    const ConnectionId connection = peer.connection;
+    const bool is_turns = begun_ && peer.index == report_.device;
+    const bool proceeds = is_turns && resume != nullptr && can_proceed(*resume);
+    if (resume != nullptr) send(connection, net::ResumeOk{proceeds});
+    if (proceeds) return catch_up(peer, *resume);
+    if (!begun_ && ready_ == plan_.devices) {
+      begun_ = true;
+      return grant_turn();
+    }
+    if (!is_turns) return;
+    if (state_ == State::waiting_done) return complete_turn();
+    if (state_ != State::storing && state_ != State::training && state_ != State::rolling_back)
+      go_back_or([this] { grant_turn(); });
+  }
+
+  bool can_proceed(const net::Resume& resume) const {
+    const std::uint64_t step = resume.position.step;
+    const bool in_turn = state_ == State::waiting_accept || state_ == State::stepping ||
+                         state_ == State::waiting_ack || state_ == State::waiting_done;
+    return in_turn && resume.position.key == key_ &&
+           (step == step_ || (cached_ && step + 1 == step_));
+  }
+  /// Says again what may have been lost on the way.
+  void catch_up(Peer& peer, const net::Resume& resume) {
+    if (state_ == State::waiting_accept && resume.turn_steps != 0)
+      accept(peer, resume.turn_steps);
+    else if (state_ == State::waiting_ack)
+      send(peer.connection, barrier_);
+    else if (barrier_.key == key_ && barrier_.id == committed_.id)
+      send(peer.connection, net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
   }
 
   // Turns.
 
+  TurnReport fresh_report() const {
+    TurnReport out;
+    out.turn = static_cast<std::uint32_t>(turn_);
+    out.round = static_cast<std::uint32_t>(turn_ / plan_.devices);
+    out.device = static_cast<std::uint32_t>(turn_ % plan_.devices);
+    out.first_step = step_;
+    out.epochs.resize(plan_.offer.description.local_epochs);
+    out.costs.resize(out.epochs.size());
+    return out;
+  }
+
+  /// Goes on with the turn of `report_`, from step_ on.
   void grant_turn() {
-    const std::uint32_t device = static_cast<std::uint32_t>(turn_ % plan_.devices);
-    report_ = {};
-    report_.turn = static_cast<std::uint32_t>(turn_);
-    report_.round = static_cast<std::uint32_t>(turn_ / plan_.devices);
-    report_.device = device;
-    report_.first_step = step_;
-    report_.epochs.resize(plan_.offer.description.local_epochs);
+    cached_ = barrier_due_ = leaving_ = false;
+    state_ = State::waiting_holder;
+    if (holder() == 0) return;
     key_ = {plan_.offer.run, report_.turn, ++fence_};
-    cached_ = false;
+    report_.device_name = devices_[report_.device].name;
+    report_.samples = devices_[report_.device].samples;
+    costs_before_ = report_.costs;
     ServerAction& action = ask(ServerAction::Kind::grant, holder(), State::waiting_accept);
     action.grant.key = key_;
     action.grant.round = report_.round;
-    action.grant.first_step = step_;
+    action.grant.first_step = report_.first_step;
+    action.grant.done_steps = step_ - report_.first_step;
     action.grant.order_seed = plan_.offer.description.seed;
     action.grant.learning_rate =
         learning_rate(plan_.schedule, plan_.learning_rate, static_cast<std::int64_t>(turn_),
                       static_cast<std::int64_t>(plan_.turns));
   }
 
+  /// Calls `then` where no step was applied since the last barrier, else asks for that barrier.
+  template <class Then>
+  void go_back_or(const Then& then) {
+    if (step_ == committed_.step) return then();
+    if (!plan_.keeps_barriers)
+      return end_run(net::WireError::run_failed,
+                     failure(ErrorCode::network, "device '", devices_[report_.device].name,
+                             "' has lost its state, and without a run folder (--out) there is no "
+                             "barrier to go back to"));
+    ask(ServerAction::Kind::roll_back, 0, State::rolling_back);
+  }
+
   void on_turn_accept(Peer& peer, const net::Message& message) {
     if (!is_holder(peer) || state_ != State::waiting_accept) return refuse(peer, message.type);
-    const Result<net::TurnAccept> accept = decoded<net::TurnAccept>(peer, message);
-    if (!accept) return;
+    const Result<net::TurnAccept> accepted = decoded<net::TurnAccept>(peer, message);
+    if (!accepted) return;
+    if (accepted->key != key_)
+      return give_up(peer, net::WireError::protocol,
+                     failure(ErrorCode::network, "TURN_ACCEPT of turn ", accepted->key.turn,
+                             ", expected turn ", key_.turn));
+    accept(peer, accepted->steps);
+  }
+  void accept(Peer& peer, std::uint64_t steps) {
     const std::uint64_t most = peer.record.samples * report_.epochs.size();
-    if (accept->key != key_ || accept->steps == 0 || accept->steps > most ||
-        accept->steps % report_.epochs.size() != 0)
+    if (steps == 0 || steps > most || steps % report_.epochs.size() != 0 ||
+        (report_.steps != 0 && steps != report_.steps))
       return give_up(
           peer, net::WireError::protocol,
-          failure(ErrorCode::network, "TURN_ACCEPT of turn ", accept->key.turn, " with ",
-                  accept->steps, " steps, expected turn ", key_.turn, " with 1 to ", most));
-    report_.steps = accept->steps;
+          failure(ErrorCode::network, "TURN_ACCEPT of turn ", key_.turn, " with ", steps,
+                  " steps, expected ", report_.steps == 0 ? "1" : std::to_string(report_.steps),
+                  " to ", report_.steps == 0 ? most : report_.steps));
+    report_.steps = steps;
     state_ = State::stepping;
-    if (plan_.offer.description.method == "local") ask_barrier();
+    if (plan_.offer.description.method == "local") ask_barrier(report_.first_step + steps);
   }
 
   void on_step(Peer& peer, net::Message message) {
@@ -244,8 +404,12 @@ class ServerMachine {
     action.message = std::move(message);
   }
 
-  void ask_barrier() {
-    barrier_ = {key_, ++barriers_, report_.first_step + report_.steps};
+  bool wants_barrier() const {
+    return stopping_ || leaving_ ||
+           (barrier_due_ && step_ - committed_.step >= plan_.barrier_steps);
+  }
+  void ask_barrier(std::uint64_t step) {
+    barrier_ = {key_, ++barriers_, step};
     send(holder(), barrier_);
     state_ = State::waiting_ack;
   }
@@ -254,14 +418,22 @@ class ServerMachine {
     if (!is_holder(peer) || state_ != State::waiting_ack) return refuse(peer, message.type);
     Result<net::BarrierAck> ack = decoded<net::BarrierAck>(peer, message);
     if (!ack) return;
-    if (ack->key != key_ || ack->id != barrier_.id || ack->step != barrier_.step)
+    if (ack->key != key_ || ack->id != barrier_.id || ack->step != barrier_.step ||
+        ack->costs.size() != report_.epochs.size())
       return give_up(peer, net::WireError::protocol,
                      failure(ErrorCode::network, "BARRIER_ACK of barrier ", ack->id, " at step ",
                              ack->step, ", expected ", barrier_.id, " at ", barrier_.step));
     barrier_hash_ = message.digest;
     step_ = barrier_.step;
+    for (std::size_t i = 0; i < report_.costs.size(); ++i) {
+      report_.costs[i].compute_us = costs_before_[i].compute_us + ack->costs[i].compute_us;
+      report_.costs[i].peak_memory_bytes =
+          std::max(costs_before_[i].peak_memory_bytes, ack->costs[i].peak_memory_bytes);
+    }
+    pending_ = {barrier_.id, step_, report_};
     ServerAction& action = ask(ServerAction::Kind::store, peer.connection, State::storing);
     action.ack = std::move(ack).value();
+    action.barrier = pending_;
     action.message = std::move(message);
   }
 
@@ -269,34 +441,56 @@ class ServerMachine {
     if (!is_holder(peer) || state_ != State::waiting_done) return refuse(peer, message.type);
     Result<net::TurnDone> done = decoded<net::TurnDone>(peer, message);
     if (!done) return;
-    if (done->key != key_ || done->last_step != step_ || done->hash != barrier_hash_ ||
-        done->epochs.size() != report_.epochs.size())
+    if (done->key != key_ || done->last_step != step_ || done->hash != barrier_hash_)
       return give_up(peer, net::WireError::protocol,
                      failure(ErrorCode::network, "TURN_DONE at step ", done->last_step,
                              " does not match the barrier at step ", step_));
-    report_.costs = std::move(done->epochs);
-    ask(ServerAction::Kind::report, peer.connection, state_).report = report_;
-    send(peer.connection, net::TurnCommitted{key_, step_});
-    if (++turn_ < plan_.turns) return grant_turn();
-    for (const Peer& each : peers_) {
-      send(each.connection, net::Bye{"the run is complete"});
-      close(each.connection);
+    send(holder(), net::TurnCommitted{key_, step_});
+    complete_turn();
+  }
+
+  /// Closes the books of a turn whose last barrier is committed, or that is skipped.
+  void complete_turn() {
+    ask(ServerAction::Kind::report, holder(), state_).report = report_;
+    if (++turn_ == plan_.turns) {
+      for (const Peer& each : peers_) {
+        send(each.connection, net::Bye{"the run is complete"});
+        close(each.connection);
+      }
+      return end(ServerAction::Kind::finish, {});
     }
-    end(ServerAction::Kind::finish, {});
+    report_ = fresh_report();
+    if (begun_) grant_turn();
+  }
+  void skip() {
+    skipping_ = false;
+    report_.skipped = true;
+    complete_turn();
   }
 
   // Ends.
 
-  template <class M>
-  void on_farewell(Peer& peer, const net::Message& message) {
-    const Result<M> farewell = decoded<M>(peer, message);
-    if (!farewell) return;
-    std::string text;
-    if constexpr (std::is_same_v<M, net::ErrorMessage>)
-      text = farewell->text;
-    else
-      text = farewell->reason;
-    drop(peer, failure(ErrorCode::network, "device '", peer.record.name, "' left: ", text), true);
+  void on_leave(Peer& peer, const net::Message& message) {
+    const Result<net::Leave> leave = decoded<net::Leave>(peer, message);
+    if (!leave) return;
+    if (is_holder(peer) && is_stepping())
+      leaving_ = true;
+    else if (!is_holder(peer) || state_ != State::waiting_done)
+      drop(peer, true);
+  }
+  void on_bye(Peer& peer, const net::Message& message) {
+    const Result<net::Bye> bye = decoded<net::Bye>(peer, message);
+    if (bye) drop(peer, true);
+  }
+  /// A device that gives up by itself, for example because of NaN, would do so again.
+  void on_error(Peer& peer, const net::Message& message) {
+    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(peer, message);
+    if (!error) return;
+    const Failure why =
+        failure(ErrorCode::network, "device '", peer.record.name, "' has failed: ", error->text);
+    const bool ends = begun_ && peer.state == PeerState::ready;
+    drop(peer, true);
+    if (ends && state_ != State::closed) end_run(net::WireError::run_failed, why);
   }
 
   void refuse(Peer& peer, net::MessageType type) {
@@ -304,33 +498,46 @@ class ServerMachine {
             failure(ErrorCode::network, "device '", peer.record.name, "' sent ",
                     net::to_string(type), " where the protocol does not allow it"));
   }
+  static std::string shortened(const std::string& text) {
+    return text.substr(0, net::max_text_bytes);
+  }
   /// Tells the peer without ending anything.
   void complain(const Peer& peer, net::WireError code, const std::string& text) {
-    send(peer.connection, net::ErrorMessage{code, false, 0, text.substr(0, net::max_text_bytes)});
+    send(peer.connection, net::ErrorMessage{code, false, 0, shortened(text)});
   }
   void give_up(Peer& peer, net::WireError code, const Failure& why) {
-    send(peer.connection,
-         net::ErrorMessage{code, true, 0, why.message.substr(0, net::max_text_bytes)});
-    drop(peer, why, true);
+    send(peer.connection, net::ErrorMessage{code, true, 0, shortened(why.message)});
+    drop(peer, true);
   }
-  /// Forgets a peer. A run that has begun cannot go on without one of its devices.
-  void drop(Peer& peer, const Failure& why, bool still_open) {
-    const bool was_ready = peer.state == PeerState::ready;
-    if (was_ready && state_ == State::gathering) --ready_;
+  /// Forgets a connection. The device keeps its place once the run has begun.
+  void drop(Peer& peer, bool still_open) {
     if (still_open) close(peer.connection);
+    if (peer.state == PeerState::ready) {
+      --ready_;
+      if (begun_)
+        devices_[peer.index].connection = 0;
+      else
+        devices_[peer.index] = {};
+    }
     peers_.erase(peers_.begin() + (&peer - peers_.data()));
-    if (was_ready && state_ != State::gathering && state_ != State::closed)
-      end_run(net::WireError::run_failed, why);
+    if (stopping_ && missing_holder() != nullptr) pause();
   }
   void end_run(net::WireError code, Failure why) {
     for (const Peer& each : peers_) {
-      send(
-          each.connection,
-          net::ErrorMessage{code, true, 0,
-                            concat("the run ended: ", why.message).substr(0, net::max_text_bytes)});
+      send(each.connection, net::ErrorMessage{code, true, 0,
+                                              shortened(concat("the run ended: ", why.message))});
       close(each.connection);
     }
     end(ServerAction::Kind::fail, std::move(why));
+  }
+  /// Ends this server's part of a run that can go on later.
+  void pause() {
+    for (const Peer& each : peers_) {
+      send(each.connection, net::Bye{"the server was stopped", true});
+      close(each.connection);
+    }
+    paused_ = true;
+    end(ServerAction::Kind::fail, failure(ErrorCode::other, "stopped"));
   }
   void end(ServerAction::Kind kind, Failure why) {
     peers_.clear();
@@ -344,7 +551,12 @@ class ServerMachine {
   }
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const Peer& peer) const {
-    return state_ != State::gathering && peer.connection == holder();
+    return begun_ && peer.state == PeerState::ready && peer.connection == holder();
+  }
+  /// A step or a barrier of the turn is on its way.
+  bool is_stepping() const {
+    return state_ == State::stepping || state_ == State::training ||
+           state_ == State::waiting_ack || state_ == State::storing;
   }
   std::size_t epoch_of(std::uint64_t turn_step) const {
     const std::uint64_t per_epoch = report_.steps / report_.epochs.size();
@@ -358,10 +570,10 @@ class ServerMachine {
   }
   template <class M>
   void send(ConnectionId connection, const M& fields) {
-    push_send(connection, net::make_message(fields));
+    if (connection != 0) push_send(connection, net::make_message(fields));
   }
   void push_send(ConnectionId connection, net::Message message) {
-    ask(ServerAction::Kind::send, connection, state_).message = std::move(message);
+    if (connection != 0) ask(ServerAction::Kind::send, connection, state_).message = std::move(message);
   }
   void close(ConnectionId connection) { ask(ServerAction::Kind::close, connection, state_); }
   /// Adds an action and goes to the next state.
@@ -378,19 +590,26 @@ class ServerMachine {
   std::vector<Peer> peers_;
   std::uint32_t ready_ = 0;
   State state_ = State::gathering;
+  bool begun_ = false;  ///< all devices were here once, since this server began
+  bool stopping_ = false, skipping_ = false, paused_ = false;
 
-  std::uint64_t turn_ = 0;
-  std::uint64_t step_ = 0;  ///< last applied step
-  std::uint32_t fence_ = 0;
+  std::uint32_t incarnation_;
+  BarrierRecord committed_;  ///< the last barrier that is on disk
+  std::uint64_t turn_;
+  std::uint64_t step_;  ///< last applied step
+  std::uint32_t fence_;
   net::TurnKey key_;
   TurnReport report_;
+  std::vector<net::EpochCost> costs_before_;  ///< of the turn, up to its last grant
 
   bool cached_ = false;
   std::uint64_t cached_hash_ = 0;
   net::Message cached_grad_;
   std::uint64_t pending_hash_ = 0, pending_samples_ = 0;
-  std::uint64_t barriers_ = 0;
+  std::uint64_t barriers_;  ///< id of the last one that was asked for
+  bool barrier_due_ = false, leaving_ = false;
   net::Barrier barrier_;
+  BarrierRecord pending_;  ///< being written
   Sha256Digest barrier_hash_{};
   std::deque<ServerAction> actions_;
 };

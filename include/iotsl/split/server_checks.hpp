@@ -10,21 +10,24 @@ namespace split {
 struct HelloVerdict {
   bool accepted = false;
   std::uint32_t index = 0;
+  std::uint32_t retry_after_ms = 0;  ///< 0: there is no use in coming back
   net::WireError code{};
   std::string text;
 };
 
-/// `taken`: the places that other connections hold; `begun`: turns are already granted.
+/// `devices`: who has, or had, which place; `begun`: turns are already granted.
 inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
-                                const std::vector<bool>& taken, bool begun) {
+                                const std::vector<DeviceRecord>& devices, bool begun) {
   const auto reject = [](net::WireError code, const auto&... parts) {
-    return HelloVerdict{false, 0, code, concat(parts...)};
+    HelloVerdict out;
+    out.code = code;
+    out.text = concat(parts...);
+    return out;
   };
   const std::string& wanted = plan.offer.description.dataset;
   if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
     return reject(net::WireError::version, "this server speaks ISL version ", net::protocol_major,
                   " only");
-  if (begun) return reject(net::WireError::full, "the run has begun");
   if (hello.dataset != wanted)
     return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
                   hello.device, "' has '", hello.dataset, "'");
@@ -32,16 +35,38 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
     return reject(net::WireError::data_mismatch, "device '", hello.device, "' has ", hello.samples,
                   " samples, at least 2 are needed");
   std::uint32_t index = hello.index;
-  if (index == net::any_index)
-    for (index = 0; index < plan.devices && taken[index];) ++index;
+  if (index == net::any_index) {
+    // The place it has left, else the first free one.
+    const auto is_own = [&](const DeviceRecord& d) {
+      return d.name == hello.device && d.connection == 0;
+    };
+    const auto is_free = [](const DeviceRecord& d) { return d.name.empty(); };
+    auto at = std::find_if(devices.begin(), devices.end(), is_own);
+    if (at == devices.end()) at = std::find_if(devices.begin(), devices.end(), is_free);
+    index = static_cast<std::uint32_t>(at - devices.begin());
+  }
   if (index >= plan.devices)
     return reject(net::WireError::full, "the run has places 0 to ", plan.devices - 1,
                   " and no free one for '", hello.device, "'");
-  if (taken[index]) return reject(net::WireError::full, "place ", index, " is taken");
+  const DeviceRecord& known = devices[index];
+  if (!known.name.empty() && (begun || known.connection != 0)) {
+    if (known.name != hello.device || known.samples != hello.samples)
+      return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
+    // The same program takes over from its own dead connection; another one has to wait for it.
+    if (known.connection != 0 && known.boot_nonce != hello.boot_nonce) {
+      HelloVerdict busy = reject(net::WireError::full, "place ", index, " is taken by another '",
+                                 known.name, "' that is still connected");
+      busy.retry_after_ms = 5000;
+      return busy;
+    }
+  }
   if (!plan.fingerprints.empty() && plan.fingerprints[index] != hello.data_fingerprint)
     return reject(net::WireError::data_mismatch, "device '", hello.device,
                   "' holds other samples than the manifest's device ", index);
-  return {true, index, {}, {}};
+  HelloVerdict accepted;
+  accepted.accepted = true;
+  accepted.index = index;
+  return accepted;
 }
 
 inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,

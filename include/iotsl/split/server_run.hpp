@@ -4,7 +4,9 @@
 
 #include <unistd.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 
 #include "iotsl/net/link.hpp"
 #include "iotsl/split/architecture.hpp"
@@ -28,6 +30,8 @@ class ServerTransport {
   virtual void close(ConnectionId connection) = 0;
   /// What has passed over one connection up to the message that is being handled.
   virtual LinkTraffic traffic(ConnectionId connection) = 0;
+  /// The same for all connections since the run or its server began.
+  virtual LinkTraffic total() = 0;
 };
 
 /// Both halves of a new model, with the seed's initial weights.
@@ -60,9 +64,9 @@ class ServerRun {
     if (config.method == "central")
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
-    std::unique_ptr<ServerRun> run(new ServerRun(config, hooks, test, std::move(model).value(),
-                                                 std::move(fingerprints), transport));
-    const Result<void> opened = run->recorder_.open();
+    std::unique_ptr<ServerRun> run(
+        new ServerRun(config, hooks, test, std::move(model).value(), transport));
+    const Result<void> opened = run->open(std::move(fingerprints));
     if (!opened) return opened.failure();
     return run;
   }
@@ -71,31 +75,68 @@ class ServerRun {
   const net::HelloOk& offer() const { return offer_; }
   bool done() const { return done_; }
 
-  void on_open(ConnectionId connection) { machine_.on_open(connection); }
+  void on_open(ConnectionId connection) { machine_->on_open(connection); }
   void on_message(ConnectionId connection, net::Message message) {
-    machine_.on_message(connection, std::move(message));
+    machine_->on_message(connection, std::move(message));
     carry_out_all();
   }
-  void on_lost(ConnectionId connection, const Failure& why) {
-    machine_.on_lost(connection, why);
+  void on_lost(ConnectionId connection) {
+    const auto owner = owners_.find(connection);
+    if (owner != owners_.end()) {
+      const LinkTraffic last = transport_.traffic(connection);
+      earlier_[owner->second].up += last.up;
+      earlier_[owner->second].down += last.down;
+      owners_.erase(owner);
+    }
+    machine_->on_lost(connection);
     carry_out_all();
   }
+  /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
+  void on_time(net::Microseconds now) {
+    if (seconds_between(barrier_at_, now) >= config_.barrier_seconds) machine_->on_barrier_due();
+    const DeviceRecord* missing = machine_->missing_holder();
+    if (missing == nullptr) {
+      away_since_ = 0;
+      return;
+    }
+    if (away_since_ == 0) {
+      away_since_ = now;
+      note(concat("device ", machine_->holder_index(), " is away; the run waits for it"));
+    }
+    // Where nobody is left, nobody could go on.
+    const bool too_long = config_.offline_seconds > 0 && machine_->ready_devices() > 0 &&
+                          seconds_between(away_since_, now) >= config_.offline_seconds;
+    if (!too_long) return;
+    note(concat("device ", machine_->holder_index(), " has been away for ",
+                config_.offline_seconds, " s; its turn is skipped"));
+    away_since_ = 0;
+    machine_->skip_turn();
+    carry_out_all();
+  }
+  /// Ends with an error.
   void stop(Failure why) {
-    machine_.stop(std::move(why));
+    machine_->stop(std::move(why));
     carry_out_all();
   }
-  bool gathering() const { return machine_.state() == ServerMachine::State::gathering; }
-  std::uint32_t ready_devices() const { return machine_.ready_devices(); }
+  /// Ends at the next step, so that the run can be resumed.
+  void request_stop() {
+    machine_->request_stop();
+    carry_out_all();
+  }
+  bool gathering() const { return machine_->state() == ServerMachine::State::gathering; }
+  std::uint32_t ready_devices() const { return machine_->ready_devices(); }
+  const ServerMachine& machine() const { return *machine_; }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
+    if (failed_ && machine_->paused()) return recorder_.stopped(machine_->committed().step);
     if (failed_) return problem_;
     return recorder_.finish(model_.joined, all.up, all.down, sizes_);
   }
 
  private:
   ServerRun(const RunConfig& config, const RunHooks& hooks, const data::Dataset& test,
-            SplitModel model, std::vector<Sha256Digest> fingerprints, ServerTransport& transport)
+            SplitModel model, ServerTransport& transport)
       : config_(config),
         transport_(transport),
         model_(std::move(model)),
@@ -104,14 +145,47 @@ class ServerRun {
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
                           static_cast<std::uint64_t>(config.batch))),
         offer_(make_offer(config_, model_.front)),
-        machine_(make_plan(std::move(fingerprints))),
         recorder_(config, hooks, test) {}
+
+  Result<void> open(std::vector<Sha256Digest> fingerprints) {
+    ServerPlan plan;
+    if (config_.resume) {
+      Result<CheckpointRecord> found = recorder_.resume(state());
+      if (!found) return found.failure();
+      plan.start = std::move(found->barrier);
+      note(concat("going on after step ", plan.start.step, ", barrier ", plan.start.id));
+    } else {
+      // Another number for every run, so that a message of an older one is told apart.
+      SessionRecord session;
+      session.run = (static_cast<std::uint64_t>(net::steady_now()) ^
+                     (static_cast<std::uint64_t>(::getpid()) << 44)) >> 1;
+      session.incarnation = 1;
+      const Result<void> begun = recorder_.begin(state(), session);
+      if (!begun) return begun;
+    }
+    offer_.run = recorder_.session().run;
+    offer_.incarnation = recorder_.session().incarnation;
+    plan.offer = offer_;
+    plan.devices = static_cast<std::uint32_t>(config_.devices);
+    plan.turns = config_.turns();
+    plan.schedule = config_.schedule;
+    plan.learning_rate = config_.optimizer.lr;
+    plan.smashed_values = sizes_.smashed_values;
+    plan.largest_batch = sizes_.largest_batch;
+    plan.fingerprints = std::move(fingerprints);
+    plan.barrier_steps = static_cast<std::uint64_t>(config_.barrier_steps);
+    plan.keeps_barriers = recorder_.keeps_barriers();
+    plan.last_fence = recorder_.session().fence;
+    machine_.emplace(std::move(plan));
+    earlier_.resize(static_cast<std::size_t>(config_.devices));
+    booked_.resize(earlier_.size());
+    barrier_at_ = net::steady_now();
+    carry_out_all();
+    return {};
+  }
 
   static net::HelloOk make_offer(const RunConfig& config, const Sequential<float>& front) {
     net::HelloOk offer;
-    // Another number for every run, so that a message of an older one is told apart.
-    offer.run = static_cast<std::uint64_t>(net::steady_now()) ^
-                (static_cast<std::uint64_t>(::getpid()) << 44);
     const net::LinkOptions times;
     offer.heartbeat_ms = static_cast<std::uint32_t>(times.ping_interval / 1000);
     offer.dead_ms = static_cast<std::uint32_t>(times.dead_limit / 1000);
@@ -138,27 +212,29 @@ class ServerRun {
     offer.model_hash = structure_sha256(front);
     return offer;
   }
-  ServerPlan make_plan(std::vector<Sha256Digest> fingerprints) const {
-    ServerPlan plan;
-    plan.offer = offer_;
-    plan.devices = static_cast<std::uint32_t>(config_.devices);
-    plan.turns = config_.turns();
-    plan.schedule = config_.schedule;
-    plan.learning_rate = config_.optimizer.lr;
-    plan.smashed_values = sizes_.smashed_values;
-    plan.largest_batch = sizes_.largest_batch;
-    plan.fingerprints = std::move(fingerprints);
-    return plan;
+  TrainingState state() {
+    return {model_.joined, {&front_.optimizer(), &back_.optimizer()}};
+  }
+  void note(const std::string& text) {
+    const RunHooks& hooks = recorder_.hooks();
+    if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
+  }
+  static double seconds_between(net::Microseconds from, net::Microseconds to) {
+    return static_cast<double>(to - from) * 1e-6;
   }
 
   void carry_out_all() {
-    if (recorder_.hooks().on_device != nullptr && machine_.ready_devices() != told_ready_) {
-      told_ready_ = machine_.ready_devices();
+    if (recorder_.hooks().on_device != nullptr && machine_->ready_devices() > told_ready_) {
+      told_ready_ = machine_->ready_devices();
       recorder_.hooks().on_device(recorder_.hooks().context, told_ready_,
                                   static_cast<std::uint32_t>(config_.devices));
     }
+    told_ready_ = machine_->ready_devices();
+    for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
+      if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
+        owners_[connection] = i;
     ServerAction action;
-    while (!done_ && machine_.pop(action)) carry_out(action);
+    while (!done_ && machine_->pop(action)) carry_out(action);
   }
 
   void carry_out(ServerAction& action) {
@@ -174,6 +250,10 @@ class ServerRun {
         return train(action);
       case Kind::store:
         return store(action);
+      case Kind::roll_back:
+        note(concat("device ", machine_->holder_index(), " has lost its state; back to step ",
+                    machine_->committed().step));
+        return machine_->on_rolled_back(recorder_.roll_back(state(), machine_->committed().id));
       case Kind::report:
         return report(action.report);
       case Kind::finish:
@@ -186,9 +266,16 @@ class ServerRun {
   }
 
   void grant(ServerAction& action) {
+    const Result<void> written = recorder_.on_grant(action.grant.key.fence);
+    if (!written) return machine_->stop(written.failure());
     back_.optimizer().set_learning_rate(action.grant.learning_rate);
-    turn_ = {};
-    turn_.wall_us = -net::steady_now();
+    // A turn that is granted again goes on with what it has cost so far.
+    const std::uint64_t turn = action.grant.key.turn + std::uint64_t{1};
+    if (turn != costed_turn_) {
+      turn_ = {};
+      turn_.wall_us = -net::steady_now();
+      costed_turn_ = turn;
+    }
     action.grant.front = front_.state();
     transport_.send(action.connection, net::make_message(action.grant));
   }
@@ -198,7 +285,7 @@ class ServerRun {
     const net::Step& step = action.step;
     const Index n = static_cast<Index>(step.labels.size());
     if (!all_finite(step.smashed))
-      return machine_.on_trained(
+      return machine_->on_trained(
           failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
     Shape shape{n};
     const Shape one = smashed_shape();
@@ -206,10 +293,10 @@ class ServerRun {
     Tensor<float> smashed = Tensor<float>::uninitialized(shape);
     std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
     const Result<StepOutcome> out = back_.train(std::move(smashed), step.labels, step.step);
-    if (!out) return machine_.on_trained(out.failure());
-    const TurnReport& turn = machine_.turn();
+    if (!out) return machine_->on_trained(out.failure());
+    const TurnReport& turn = machine_->turn();
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
-    machine_.on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
+    machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
                         bytes_of(out->gradient), wire_shape(shape),
                         static_cast<std::uint64_t>(net::steady_now() - start));
   }
@@ -218,29 +305,35 @@ class ServerRun {
     Result<void> done = front_.load(action.ack.front);
     if (done) {
       const net::Microseconds start = net::steady_now();
-      done = recorder_.write_state(model_.joined, {&front_.optimizer(), &back_.optimizer()},
-                                   {machine_.turn().turn + std::uint64_t{1}, action.ack.step});
-      turn_.wall_us -= net::steady_now() - start;
+      const LinkTraffic all = transport_.total();
+      done = recorder_.write_barrier(state(), action.barrier, all.up, all.down, sizes_);
+      barrier_at_ = net::steady_now();
+      turn_.wall_us -= barrier_at_ - start;
     }
-    machine_.on_stored(done);
+    machine_->on_stored(done);
   }
 
   void report(const TurnReport& turn) {
-    turn_.wall_us += net::steady_now();
-    const DeviceRecord& device = machine_.devices()[turn.device];
-    const LinkTraffic now = transport_.traffic(device.connection);
-    LinkTraffic& before = booked(turn.device);
+    // A turn that an earlier server has finished was not timed here.
+    if (costed_turn_ == turn.turn + std::uint64_t{1})
+      turn_.wall_us += net::steady_now();
+    else
+      turn_ = {};
+    LinkTraffic now = earlier_[turn.device];
+    if (const ConnectionId connection = machine_->devices()[turn.device].connection;
+        connection != 0) {
+      const LinkTraffic last = transport_.traffic(connection);
+      now.up += last.up;
+      now.down += last.down;
+    }
+    LinkTraffic& before = booked_[turn.device];
     turn_.bytes_up = now.up.total_bytes() - before.up.total_bytes();
     turn_.bytes_down = now.down.total_bytes() - before.down.total_bytes();
     before = now;
-    const Result<void> written = recorder_.on_turn(turn, device, turn_, sizes_, model_.joined);
-    if (!written) machine_.stop(written.failure());
+    const Result<void> written = recorder_.on_turn(turn, turn_, sizes_, model_.joined);
+    if (!written) machine_->stop(written.failure());
   }
 
-  LinkTraffic& booked(std::uint32_t device) {
-    if (booked_.size() <= device) booked_.resize(device + std::size_t{1});
-    return booked_[device];
-  }
   Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
 
   RunConfig config_;
@@ -250,10 +343,15 @@ class ServerRun {
   BackHalf back_;
   WireSizes sizes_;
   net::HelloOk offer_;
-  ServerMachine machine_;
   RunRecorder recorder_;
+  std::optional<ServerMachine> machine_;
   TurnCosts turn_;
-  std::vector<LinkTraffic> booked_;  // of each device, up to its last report
+  std::uint64_t costed_turn_ = 0;                // whose costs these are, plus 1
+  std::map<ConnectionId, std::uint32_t> owners_;  // the device at the other end
+  std::vector<LinkTraffic> earlier_;             // of each device's lost connections
+  std::vector<LinkTraffic> booked_;              // of each device, up to its last report
+  net::Microseconds barrier_at_ = 0;             // when the last one was written
+  net::Microseconds away_since_ = 0;             // of the device whose turn it is; 0: it is here
   std::uint32_t told_ready_ = 0;
   bool done_ = false, failed_ = false;
   Failure problem_;

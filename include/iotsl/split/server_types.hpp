@@ -10,6 +10,64 @@ namespace split {
 
 using ConnectionId = std::uint64_t;
 
+/// What the server saw of one local epoch.
+struct EpochTally {
+  double loss_sum = 0;  ///< over samples
+  std::uint64_t samples = 0;
+  std::uint64_t correct = 0;  ///< before each update
+  std::uint64_t server_us = 0;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("loss_sum", self.loss_sum);
+    f("samples", self.samples);
+    f("correct", self.correct);
+    f("server_us", self.server_us);
+  }
+};
+
+struct TurnReport {
+  std::uint32_t turn = 0, round = 0, device = 0;
+  std::string device_name;
+  std::uint64_t samples = 0;  ///< of the device
+  std::uint64_t first_step = 0;
+  std::uint64_t steps = 0;  ///< of the turn; 0: the device has not accepted it yet
+  bool skipped = false;     ///< ended early, because the device stayed away
+  std::vector<EpochTally> epochs;
+  std::vector<net::EpochCost> costs;  ///< the device's
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("turn", self.turn);
+    f("round", self.round);
+    f("device", self.device);
+    f("device_name", self.device_name);
+    f("samples", self.samples);
+    f("first_step", self.first_step);
+    f("steps", self.steps);
+    f("epochs", self.epochs);
+    f("costs", self.costs);
+  }
+};
+
+/// A committed state of the run: what a server that starts again, or a device that has lost its
+/// state, goes back to. Barrier 0 is the beginning.
+struct BarrierRecord {
+  std::uint64_t id = 0;
+  std::uint64_t step = 0;  ///< last applied
+  TurnReport report;       ///< of the turn that the barrier lies in
+
+  bool turn_complete() const {
+    return report.steps != 0 && step == report.first_step + report.steps;
+  }
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("id", self.id);
+    f("step", self.step);
+    f("turn", self.report);
+  }
+};
+
 /// What the machine must know about a run.
 struct ServerPlan {
   net::HelloOk offer;  ///< run, heartbeat, description and model hash; index is filled in
@@ -20,6 +78,10 @@ struct ServerPlan {
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
   std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty: any
+  std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
+  bool keeps_barriers = false;             ///< `roll_back` can be carried out
+  std::uint32_t last_fence = 0;            ///< of an earlier incarnation
+  BarrierRecord start;                     ///< where to begin; by default at the beginning
 };
 
 /// A device that has joined, as the driver and the reports see it.
@@ -27,22 +89,8 @@ struct DeviceRecord {
   std::string name;
   std::vector<std::uint64_t> label_counts;
   std::uint64_t samples = 0;
-  ConnectionId connection = 0;
-};
-
-/// What the server saw of one local epoch.
-struct EpochTally {
-  double loss_sum = 0;  ///< over samples
-  std::uint64_t samples = 0;
-  std::uint64_t correct = 0;  ///< before each update
-  std::uint64_t server_us = 0;
-};
-
-struct TurnReport {
-  std::uint32_t turn = 0, round = 0, device = 0;
-  std::uint64_t first_step = 0, steps = 0;
-  std::vector<EpochTally> epochs;
-  std::vector<net::EpochCost> costs;  ///< the device's
+  std::uint64_t boot_nonce = 0;
+  ConnectionId connection = 0;  ///< 0: away
 };
 
 struct ServerAction {
@@ -51,10 +99,11 @@ struct ServerAction {
     close,   ///< flush, then close `connection`
     grant,   ///< `grant`, completed with the front, to `connection`
     train,   ///< `step`; answer on_trained
-    store,   ///< take over and write `ack`; answer on_stored
-    report,  ///< a turn is over
-    finish,  ///< the run is complete; every connection has been told
-    fail,    ///< the run is over with `problem`; every connection has been told
+    store,      ///< take over and write `ack` with `barrier`; answer on_stored
+    roll_back,  ///< load the last barrier; answer on_rolled_back
+    report,     ///< a turn is over
+    finish,     ///< the run is complete; every connection has been told
+    fail,       ///< the run is over with `problem`; every connection has been told
   };
   Kind kind{};
   ConnectionId connection = 0;
@@ -62,6 +111,7 @@ struct ServerAction {
   net::TurnGrant grant;
   net::Step step;
   net::BarrierAck ack;
+  BarrierRecord barrier;
   TurnReport report;
   Failure problem;
 };

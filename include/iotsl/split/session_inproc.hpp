@@ -21,12 +21,20 @@ struct InprocDevice {
 class InprocTransport : public ServerTransport {
  public:
   void send(ConnectionId connection, net::Message message) override {
-    devices[connection]->server_link.send(std::move(message));
+    devices[connection - 1]->server_link.send(std::move(message));
   }
   void close(ConnectionId) override {}
   LinkTraffic traffic(ConnectionId connection) override {
-    const net::Link& link = devices[connection]->server_link;
+    const net::Link& link = devices[connection - 1]->server_link;
     return {link.traffic_in(), link.traffic_out()};
+  }
+  LinkTraffic total() override {
+    LinkTraffic all;
+    for (const auto& device : devices) {
+      all.up += device->server_link.traffic_in();
+      all.down += device->server_link.traffic_out();
+    }
+    return all;
   }
   std::vector<std::unique_ptr<InprocDevice>> devices;
 };
@@ -69,7 +77,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
     transport.devices.push_back(std::unique_ptr<detail::InprocDevice>(new detail::InprocDevice{
         .machine = DeviceMachine(std::move(identity)), .work = DeviceWork(train, samples[i])}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
-    run.on_open(i);
+    run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();
   }
 
@@ -95,11 +103,12 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       if (!up) return up.failure();
       while (device.server_link.pop(message)) {
         idle = 0;
-        run.on_message(i, std::move(message));
+        run.on_message(i + 1, std::move(message));
       }
     }
+    run.on_time(net::steady_now());
     if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
-      run.stop(failure(ErrorCode::other, "stopped"));
+      run.request_stop();
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (auto& device : transport.devices) {

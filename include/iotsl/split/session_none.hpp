@@ -69,62 +69,89 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  RunRecorder recorder(run, hooks, test);
-  const Result<void> opened = recorder.open();
-  if (!opened) return opened.failure();
+  detail::JoinedNet net(run, model->joined);
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
-  detail::JoinedNet net(run, model->joined);
+  RunRecorder recorder(run, hooks, test);
+  const TrainingState state{net.layers(), {&net.optimizer()}};
+  BarrierRecord at;  // the last one
+  if (run.resume) {
+    Result<CheckpointRecord> found = recorder.resume(state);
+    if (!found) return found.failure();
+    at = std::move(found->barrier);
+  } else {
+    const Result<void> begun = recorder.begin(state, {.run = 1, .incarnation = 1});
+    if (!begun) return begun.failure();
+  }
+  net::Microseconds barrier_at = net::steady_now();
+  const auto commit = [&](std::uint64_t step, const TurnReport& report) {
+    at = {at.id + 1, step, report};
+    const Result<void> done = recorder.write_barrier(state, at, {}, {}, sizes);
+    barrier_at = net::steady_now();
+    return done;
+  };
 
-  std::uint64_t step = 0;
-  for (std::uint64_t turn = 0; turn < run.turns(); ++turn) {
+  std::uint64_t step = at.step;
+  for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
     data::Loader loader(train, samples[device], run.batch);
+    const auto batches = static_cast<std::uint64_t>(loader.batches());
     TurnReport report;
-    report.turn = static_cast<std::uint32_t>(turn);
-    report.round = static_cast<std::uint32_t>(turn / samples.size());
-    report.device = static_cast<std::uint32_t>(device);
-    report.first_step = step;
-    report.steps = static_cast<std::uint64_t>(loader.batches() * run.local_epochs);
-    report.epochs.resize(static_cast<std::size_t>(run.local_epochs));
-    report.costs.resize(report.epochs.size());
+    if (at.id != 0 && turn == at.report.turn) {
+      report = at.report;
+    } else {
+      report.turn = static_cast<std::uint32_t>(turn);
+      report.round = static_cast<std::uint32_t>(turn / samples.size());
+      report.device = static_cast<std::uint32_t>(device);
+      report.device_name = run.method == "central" ? "central" : concat("device-", device);
+      report.samples = samples[device].size();
+      report.first_step = step;
+      report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
+      report.epochs.resize(static_cast<std::size_t>(run.local_epochs));
+      report.costs.resize(report.epochs.size());
+    }
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),
                                                     static_cast<std::int64_t>(run.turns())));
     const net::Microseconds start = net::steady_now();
-    for (Index epoch = 0; epoch < run.local_epochs; ++epoch) {
+    const std::uint64_t last = report.first_step + report.steps;
+    std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
+    while (step < last) {
+      const net::Microseconds began = net::steady_now();
+      const std::uint64_t done = step - report.first_step, epoch = done / batches;
+      if (epoch != ordered)
+        loader.start_epoch(run.seed, static_cast<Index>(device),
+                           Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
+      ordered = epoch;
+      const auto batch = static_cast<Index>(done % batches);
+      const Index n = loader.batch_size(batch);
+      std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
+      Tensor<float> x =
+          Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
+      loader.fill(batch, x.raw(), labels.data());
+      const Result<StepOutcome> out = net.train(x, labels, ++step);
+      if (!out) return out.failure();
       EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
-      loader.start_epoch(run.seed, static_cast<Index>(device),
-                         Index{report.round} * run.local_epochs + epoch);
-      for (Index batch = 0; batch < loader.batches(); ++batch) {
-        const net::Microseconds began = net::steady_now();
-        const Index n = loader.batch_size(batch);
-        std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
-        Tensor<float> x =
-            Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
-        loader.fill(batch, x.raw(), labels.data());
-        const Result<StepOutcome> out = net.train(x, labels, ++step);
-        if (!out) return out.failure();
-        tally.loss_sum += out->loss * static_cast<double>(n);
-        tally.samples += static_cast<std::uint64_t>(n);
-        tally.correct += static_cast<std::uint64_t>(out->correct);
-        tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
-        recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
-        if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
-          return failure(ErrorCode::other, "stopped");
-      }
+      tally.loss_sum += out->loss * static_cast<double>(n);
+      tally.samples += static_cast<std::uint64_t>(n);
+      tally.correct += static_cast<std::uint64_t>(out->correct);
+      tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
       report.costs[static_cast<std::size_t>(epoch)].peak_memory_bytes =
           measure::peak_resident_bytes();
+      recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
+      const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
+      const bool due = step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
+                       static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >=
+                           run.barrier_seconds;
+      if (step == last || stop || due) {
+        const Result<void> written = commit(step, report);
+        if (!written) return written.failure();
+      }
+      if (stop) return recorder.stopped(step);
     }
     const TurnCosts costs{.wall_us = net::steady_now() - start};
-    const Result<void> written =
-        recorder.write_state(net.layers(), {&net.optimizer()}, {turn + 1, step});
-    if (!written) return written.failure();
-    DeviceRecord record;
-    record.name = run.method == "central" ? "central" : concat("device-", device);
-    record.samples = samples[device].size();
-    const Result<void> booked = recorder.on_turn(report, record, costs, sizes, net.layers());
+    const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
     if (!booked) return booked.failure();
   }
   return recorder.finish(net.layers(), {}, {}, sizes);

@@ -1,6 +1,6 @@
 #pragma once
 // A device's part of a run over TCP, in one thread: it polls its socket between batches and says so
-// before longer work.
+// before longer work. A lost connection is made again; the turn in hand goes on where it stood.
 
 #include "iotsl/net/channel.hpp"
 #include "iotsl/split/device_work.hpp"
@@ -12,7 +12,11 @@ struct DeviceOptions {
   net::Address server;
   DeviceIdentity identity;
   net::ConnectOptions connect;
+  /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
+  net::Microseconds reconnect_limit = net::for_ever;
   const std::atomic<bool>* stop = nullptr;  ///< set by a signal: finish the step and say BYE
+  /// A line for the user when the connection is lost or back; may be null.
+  void (*on_note)(const std::string& text) = nullptr;
 };
 
 struct DeviceSummary {
@@ -23,17 +27,19 @@ struct DeviceSummary {
 
 namespace detail {
 
-/// The connection of one device with its buffers.
+/// One connection of a device with its buffers.
 class DeviceSession {
  public:
-  DeviceSession(net::Channel channel, const DeviceOptions& options, DeviceWork& work)
+  DeviceSession(net::Channel channel, DeviceMachine& machine, DeviceWork& work,
+                const std::atomic<bool>* stop)
       : channel_(std::move(channel)),
         link_(net::LinkOptions{}, net::steady_now()),
-        machine_(options.identity),
+        machine_(machine),
         work_(work),
-        stop_(options.stop) {}
+        stop_(stop) {}
 
-  Result<DeviceSummary> run() {
+  /// Until the run is over for this device, or the connection is lost.
+  DeviceStatus run() {
     machine_.on_connected();
     for (;;) {
       if (stop_ != nullptr && stop_->load() && !told_stop_) {
@@ -46,20 +52,27 @@ class DeviceSession {
         const DeviceStatus status = perform(action);
         if (status != DeviceStatus::running) {
           hang_up();
-          if (status == DeviceStatus::failed) return problem_;
-          return summary();
+          return status;
         }
+      }
+      if (lost_) {  // what was begun is finished first
+        if (!active) return DeviceStatus::disconnected;
+        continue;
       }
       const Result<void> moved = move_bytes(active ? 0 : net::tick_interval);
       if (!moved) {
-        lost_before_join_ = !link_.joined();
-        machine_.on_lost(moved.failure());
+        lost_ = true;
+        problem_ = moved.failure();
+        machine_.on_lost();
       }
     }
   }
 
-  /// The connection broke before the server took this device in; it may be tried again.
-  bool lost_before_join() const { return lost_before_join_; }
+  bool joined() const { return link_.joined(); }
+  /// Why the connection or the run has failed.
+  const Failure& problem() const { return problem_; }
+  net::Microseconds retry_after() const { return retry_after_; }
+  const net::Channel& channel() const { return channel_; }
 
  private:
   using Microseconds = net::Microseconds;
@@ -68,11 +81,11 @@ class DeviceSession {
     using Kind = DeviceAction::Kind;
     const Kind kind = action.kind;
     const bool computes = kind == Kind::forward || kind == Kind::backward;
-    if (kind == Kind::build)
-      link_.set_heartbeat(Microseconds{action.setup.heartbeat_ms} * 1000,
-                          Microseconds{action.setup.dead_ms} * 1000,
-                          Microseconds{action.setup.busy_cap_ms} * 1000);
-    if (computes) announce();
+    if (kind == Kind::reconnect) {
+      retry_after_ = Microseconds{action.retry_after_ms} * 1000;
+      problem_ = failure(ErrorCode::network, "the server asks to come back later");
+    }
+    if (computes && !lost_) announce();
     const Microseconds start = net::steady_now();
     const DeviceStatus status = carry_out(action, machine_, work_, link_, problem_);
     if (computes) longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
@@ -108,6 +121,7 @@ class DeviceSession {
     net::Message message;
     while (link_.pop(message)) machine_.on_message(std::move(message));
     if (!state) return state;
+    if (machine_.state() == DeviceMachine::State::connecting) return {};  // told to come back
     if (channel_.closed())
       return failure(ErrorCode::network, "the server ", channel_.peer(), " closed the connection");
     return link_.tick(net::steady_now());
@@ -146,14 +160,9 @@ class DeviceSession {
     channel_.close();
   }
 
-  DeviceSummary summary() const {
-    return {machine_.last_step(), channel_.bytes_out(), channel_.bytes_in(),
-            measure::peak_resident_bytes()};
-  }
-
   net::Channel channel_;
   net::Link link_;
-  DeviceMachine machine_;
+  DeviceMachine& machine_;
   DeviceWork& work_;
   const std::atomic<bool>* stop_;
   bool told_stop_ = false;
@@ -162,30 +171,54 @@ class DeviceSession {
   std::size_t sent_ = 0;
   Microseconds longest_us_ = 0;  ///< of one forward or backward, lately
   bool announced_ = false;       ///< the server was told of a long silence
-  bool lost_before_join_ = false;
+  bool lost_ = false;            ///< nothing can be sent any more
+  Microseconds retry_after_ = 0;
   Failure problem_;
 };
 
 }  // namespace detail
 
-/// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`. A
-/// connection that is lost before JOIN_OK is made again, within the total limit of `connect`.
+/// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`.
 inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data::Dataset& set,
                                         std::vector<Index> samples) {
   asio::io_context context;
   DeviceWork work(set, std::move(samples));
-  const net::Microseconds start = net::steady_now();
+  DeviceMachine machine(options.identity);
+  DeviceSummary summary;
+  const auto note = [&](const auto&... parts) {
+    if (options.on_note != nullptr) options.on_note(concat(parts...));
+  };
+  const auto stopped = [&] { return options.stop != nullptr && options.stop->load(); };
   net::ConnectOptions connect = options.connect;
-  for (;;) {
-    connect.total_limit = options.connect.total_limit - (net::steady_now() - start);
+  net::Microseconds alone_since = net::steady_now();
+  for (std::uint32_t attempt = 1;; ++attempt) {
+    const net::Microseconds limit =
+        machine.has_joined() ? options.reconnect_limit : options.connect.total_limit;
+    const auto left = [&] { return alone_since + limit - net::steady_now(); };
+    connect.total_limit = left();
     Result<net::Channel> channel = net::connect_patiently(context, options.server, connect);
-    if (!channel) return channel.failure();
-    detail::DeviceSession session(std::move(channel).value(), options, work);
-    Result<DeviceSummary> summary = session.run();
-    if (summary || !session.lost_before_join()) return summary;
+    if (!channel) {
+      if (machine.has_joined() && stopped()) return summary;
+      return channel.failure();
+    }
+    detail::DeviceSession session(std::move(channel).value(), machine, work, options.stop);
+    const DeviceStatus status = session.run();
+    summary.steps = machine.last_step();
+    summary.bytes_up += session.channel().bytes_out();
+    summary.bytes_down += session.channel().bytes_in();
+    summary.peak_memory_bytes = measure::peak_resident_bytes();
+    if (status == DeviceStatus::failed) return session.problem();
+    if (status == DeviceStatus::finished || stopped()) return summary;
+    if (session.joined()) {
+      alone_since = net::steady_now();
+      attempt = 1;
+      note("connection lost after step ", summary.steps, ": ", session.problem().message,
+           "; trying again");
+    }
     ++connect.jitter_seed;
-    const net::Microseconds delay = net::retry_delay(connect, 4);
-    if (net::steady_now() - start + delay > options.connect.total_limit) return summary;
+    const net::Microseconds delay =
+        std::max(session.retry_after(), net::retry_delay(connect, attempt));
+    if (delay > left()) return session.problem();
     ::poll(nullptr, 0, static_cast<int>(delay / 1000));
   }
 }

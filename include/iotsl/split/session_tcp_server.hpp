@@ -23,9 +23,23 @@ class HubTransport : public ServerTransport {
   }
   void close(ConnectionId connection) override { hub->close(connection); }
   LinkTraffic traffic(ConnectionId connection) override { return counted[connection]; }
+  LinkTraffic total() override {
+    LinkTraffic all = closed;
+    for (const auto& [connection, each] : counted) {
+      all.up += each.up;
+      all.down += each.down;
+    }
+    return all;
+  }
+  void forget(ConnectionId connection) {
+    closed.up += counted[connection].up;
+    closed.down += counted[connection].down;
+    counted.erase(connection);
+  }
 
   net::Hub* hub = nullptr;
   std::map<ConnectionId, LinkTraffic> counted;  ///< up to the last event
+  LinkTraffic closed;
 };
 
 }  // namespace detail
@@ -64,15 +78,16 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
         run.on_message(event.connection, std::move(event.message));
         break;
       case net::HubEvent::Kind::lost:
-        run.on_lost(event.connection, event.why);
-        transport.counted.erase(event.connection);
+        run.on_lost(event.connection);
+        transport.forget(event.connection);
         break;
     }
+    run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
       run.stop(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
                        " devices came within ", options.gather_limit / net::second_us, " s"));
     if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
-      run.stop(failure(ErrorCode::other, "stopped"));
+      run.request_stop();
   }
   (*hub)->stop();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
