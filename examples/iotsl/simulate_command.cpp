@@ -63,7 +63,7 @@ Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::R
   };
   auto summary = split::run_server(config, report.hooks(), {}, test);
   if (!problem.message.empty()) return problem;
-  devices.wait(10);
+  if (summary) devices.wait(10);  // after a stop they would wait for the server to come back
   return summary;
 }
 

@@ -72,8 +72,8 @@ TEST_CASE("the bytes are four times the formula of Table I and itemised extras")
 TEST_CASE("a run folder holds everything, and its config.json repeats the run") {
   const TemporaryFolder folder;
   const Json first = run_small("--epochs 2 --seed 7 --out " + (folder / "first"));
-  for (const char* name : {"config.json", "manifest.json", "metrics.jsonl", "checkpoint.safetensors",
-                           "model.safetensors", "device-0.log"})
+  for (const char* name : {"config.json", "manifest.json", "metrics.jsonl", "session.json",
+                           "checkpoints/best.iotsl", "model.safetensors", "device-0.log"})
     CHECK(file_exists((folder / "first") + "/" + name));
   std::ifstream metrics((folder / "first") + "/metrics.jsonl");
   std::string line;
