@@ -39,6 +39,7 @@ void add_model_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_simulate_command(CLI::App& app);
 void add_server_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_predict_command(CLI::App& app);
 
 }  // namespace iotsl::tool

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   app.fallthrough();
   iotsl::tool::add_simulate_command(app);
   iotsl::tool::add_server_command(app);
+  iotsl::tool::add_plan_command(app);
   iotsl::tool::add_predict_command(app);
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);

@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include "device_processes.hpp"
-#include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
-#include "iotsl/split/session.hpp"
+#include "iotsl/split/session_inproc.hpp"
+#include "iotsl/split/session_none.hpp"
+#include "local_run.hpp"
 #include "run_report.hpp"
 
 namespace iotsl::tool {
@@ -25,46 +25,6 @@ Index total_steps(const split::RunConfig& config, const std::vector<std::vector<
   for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
     steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
   return steps;
-}
-
-/// The server in this process, and one process for each device over loopback.
-Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::RunConfig& config,
-                                       RunReport& report, const data::Dataset& test,
-                                       const std::string& manifest) {
-  const std::string program = expect(program_beside("iotsl-device"));
-  DeviceProcesses devices;
-  Failure problem;
-  report.on_listening = [&](std::uint16_t port) {
-    for (Index i = 0; i < config.devices; ++i) {
-      const std::string name = concat("device-", i);
-      std::vector<std::string> arguments{program,      "run",
-                                         "--with-parent",
-                                         "--server",   concat("127.0.0.1:", port),
-                                         "--name",     name,
-                                         "--dataset",  options.data.dataset,
-                                         "--manifest", manifest,
-                                         "--index",    std::to_string(i)};
-      if (!options.data.folder.empty()) arguments.insert(arguments.end(), {"--data", options.data.folder});
-      if (options.threads > 0)
-        arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
-      const Result<void> started = devices.start(arguments, options.out + "/" + name + ".log");
-      if (!started && problem.message.empty()) problem = started.failure();
-    }
-  };
-  report.should_stop = [&] {
-    const Result<int> again = devices.restart_killed();
-    if (!again && problem.message.empty()) problem = again.failure();
-    if (again && *again > 0) report.note("a device process was killed; it is started again");
-    const std::string log = devices.failed_log();
-    if (!log.empty() && problem.message.empty())
-      problem = failure(ErrorCode::other, "a device process has failed, see ", log, ":\n",
-                        read_text_file(log).ok() ? *read_text_file(log) : std::string());
-    return !problem.message.empty();
-  };
-  auto summary = split::run_server(config, report.hooks(), {}, test);
-  if (!problem.message.empty()) return problem;
-  if (summary) devices.wait(10);  // after a stop they would wait for the server to come back
-  return summary;
 }
 
 void simulate(CLI::App& command, RunOptions& options) {
@@ -93,7 +53,7 @@ void simulate(CLI::App& command, RunOptions& options) {
       return split::run_none(config, report.hooks(), train, test, manifest.devices);
     if (options.transport == "inproc")
       return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return simulate_tcp(options, config, report, test, manifest_path);
+    return run_with_device_processes(options, config, report, test, manifest_path);
   }();
   print_summary(options, expect(std::move(summary)));
 }

@@ -30,6 +30,7 @@ struct EpochRecord {
   double seconds_device = 0;   ///< compute on the device
   double seconds_server = 0;   ///< compute on the server
   double seconds_network = 0;  ///< what is left of the epoch's time
+  double seconds_barrier = 0;  ///< writing the turn's barriers, in its last epoch
   std::uint64_t bytes_up = 0;  ///< device to server, all of it
   std::uint64_t bytes_down = 0;
   std::uint64_t values_formula = 0;     ///< Table I
@@ -61,6 +62,7 @@ inline Json to_json(const EpochRecord& r) {
   out["seconds_device"] = r.seconds_device;
   out["seconds_server"] = r.seconds_server;
   out["seconds_network"] = r.seconds_network;
+  out["seconds_barrier"] = r.seconds_barrier;
   out["seconds_evaluate"] = r.seconds_evaluate;
   out["bytes_up"] = r.bytes_up;
   out["bytes_down"] = r.bytes_down;
@@ -100,6 +102,7 @@ inline Result<EpochRecord> parse_record(const Json& json) {
   read("seconds_device", r.seconds_device);
   read("seconds_server", r.seconds_server);
   read("seconds_network", r.seconds_network);
+  read("seconds_barrier", r.seconds_barrier);
   read("seconds_evaluate", r.seconds_evaluate);
   read("bytes_up", r.bytes_up);
   read("bytes_down", r.bytes_down);

@@ -14,6 +14,7 @@ namespace split {
 /// Costs of a turn that the machine does not know.
 struct TurnCosts {
   net::Microseconds wall_us = 0;  ///< from TURN_GRANT to TURN_DONE, without writing the checkpoint
+  net::Microseconds barrier_us = 0;  ///< writing barriers
   std::uint64_t bytes_up = 0, bytes_down = 0;
 };
 
@@ -139,6 +140,7 @@ class RunRecorder {
       r.seconds_device = seconds_of(turn.costs[i].compute_us);
       r.seconds_server = seconds_of(tally.server_us);
       r.seconds_network = waiting / static_cast<double>(count);
+      if (last) r.seconds_barrier = seconds_of(costs.barrier_us);
       // The epochs of a turn send the same; what the turn sends once is spread over them.
       r.bytes_up = share(costs.bytes_up, count, last);
       r.bytes_down = share(costs.bytes_down, count, last);

@@ -309,6 +309,7 @@ class ServerRun {
       done = recorder_.write_barrier(state(), action.barrier, all.up, all.down, sizes_);
       barrier_at_ = net::steady_now();
       turn_.wall_us -= barrier_at_ - start;
+      turn_.barrier_us += barrier_at_ - start;
     }
     machine_->on_stored(done);
   }

@@ -1,0 +1,207 @@
+// iotsl plan: what a run will cost, before it starts. Parameters, operations and bytes follow from
+// the options; memory and time from a few steps of the same run on this machine.
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/measure/memory_peak.hpp"
+#include "iotsl/split/cut.hpp"
+#include "iotsl/split/plan.hpp"
+#include "local_run.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// A folder that is gone at the end.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "iotsl-plan-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      fail_command(ErrorCode::other, pattern, ": cannot be made: ", std::strerror(errno));
+    path_ = pattern;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// What a few steps cost.
+struct Sampled {
+  double step_seconds = 0;      ///< of device, server and the wire
+  double device_seconds = 0;    ///< of these, on the device
+  double evaluate_seconds = 0;  ///< for one test sample
+  double barrier_seconds = 0;   ///< writing one
+  std::uint64_t device_bytes = 0;
+  std::uint64_t samples = 0;  ///< that the device held meanwhile
+};
+
+constexpr Index sampled_steps = 6, sampled_tests = 512;
+
+/// Two turns of one device with a few batches; the second one is warm, and counts.
+Sampled sample_run(RunOptions options, const split::RunConfig& planned, const data::Dataset& train,
+                   const data::Dataset& test, const data::Manifest& manifest) {
+  const ScratchFolder folder;
+  data::Manifest few = manifest;
+  few.devices.resize(1);
+  few.counts.resize(1);
+  std::vector<Index>& samples = few.devices[0];
+  const auto most = static_cast<std::size_t>(sampled_steps * planned.batch);
+  if (samples.size() > most) samples.resize(most);
+  few.unused = train.size() - static_cast<Index>(samples.size());
+  few.counts[0].assign(static_cast<std::size_t>(train.classes), 0);
+  for (const Index i : samples) ++few.counts[0][train.labels[static_cast<std::size_t>(i)]];
+  const std::string manifest_path = folder.path() + "/manifest.json";
+  expect(data::save_manifest(manifest_path, few));
+
+  split::RunConfig config = planned;
+  config.devices = 1;
+  config.epochs = 2;
+  config.local_epochs = 1;
+  config.eval_every = 1;
+  config.out = folder.path();
+  const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
+  RunReport silent(0, 0, true);
+  const split::RunSummary summary =
+      expect(run_with_device_processes(options, config, silent, tests, manifest_path));
+  const measure::EpochRecord& warm = summary.epochs.at(1);
+  Sampled out;
+  const auto steps = static_cast<double>(warm.steps);
+  out.device_seconds = warm.seconds_device / steps;
+  out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
+  out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
+  out.barrier_seconds = warm.seconds_barrier;
+  out.device_bytes = warm.peak_memory_bytes;
+  out.samples = samples.size();
+  return out;
+}
+
+struct Plan {
+  ModelSummary model;
+  split::WirePlan wire;
+  std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
+  double seconds = 0, device_step_seconds = 0, step_seconds = 0;
+};
+
+Json to_json(const LayerCost& cost) {
+  Json out = Json::object();
+  out["parameters"] = cost.parameters;
+  out["operations"] = cost.operations;
+  return out;
+}
+
+void print(const Plan& p, const RunOptions& options, const split::RunConfig& config) {
+  if (options.json) {
+    Json out = to_json(p.model.total);
+    out["front"] = to_json(p.model.front);
+    out["back"] = to_json(p.model.back);
+    out["smashed_values"] = p.model.smashed_values;
+    out["epochs"] = config.epochs;
+    out["steps"] = p.wire.steps;
+    out["bytes_up"] = p.wire.bytes_up;
+    out["bytes_down"] = p.wire.bytes_down;
+    out["values_formula"] = p.wire.values_formula;
+    out["device_peak_memory_bytes"] = p.device_bytes;
+    out["server_peak_memory_bytes"] = p.server_bytes;
+    out["checkpoint_bytes"] = p.checkpoint_bytes;
+    out["step_seconds"] = p.step_seconds;
+    out["device_step_seconds"] = p.device_step_seconds;
+    out["seconds"] = p.seconds;
+    std::printf("%s\n", to_text(out).c_str());
+    return;
+  }
+  const auto bytes = [](std::uint64_t n) { return format_bytes(static_cast<double>(n)); };
+  const auto side = [&](const char* name, const LayerCost& cost) {
+    std::printf("%-10s %14ld parameters %16ld operations a sample\n", name,
+                static_cast<long>(cost.parameters), static_cast<long>(cost.operations));
+  };
+  side("front", p.model.front);
+  side("back", p.model.back);
+  side("together", p.model.total);
+  std::printf("work       %ld device epochs, %llu steps of at most %ld samples\n",
+              static_cast<long>(config.epochs), static_cast<unsigned long long>(p.wire.steps),
+              static_cast<long>(config.batch));
+  std::printf("wire       %s up, %s down (%llu values by the formula of Table I)\n",
+              bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
+              static_cast<unsigned long long>(p.wire.values_formula));
+  std::printf("memory     a device %s, the server %s\n", bytes(p.device_bytes).c_str(),
+              bytes(p.server_bytes).c_str());
+  std::printf("disk       %s a barrier, three are kept\n", bytes(p.checkpoint_bytes).c_str());
+  std::printf("time       %s on this machine: %.0f ms a step, %.0f of them on the device\n",
+              format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds,
+              1e3 * p.device_step_seconds);
+}
+
+void plan(CLI::App& command, RunOptions& options) {
+  finish_run_options(command, options);
+  if (options.method == "central")
+    fail_command(ErrorCode::usage, "--method central: has no devices; a plan is for sl and local");
+  if (options.threads > 0) set_threads(options.threads);
+  const auto [train, test] = load_run_data(options);
+  const data::Manifest manifest = draw_manifest(options.data, train);
+  const split::RunConfig config = to_config(options);
+  const CutModel model = build(options.model);
+
+  Plan p;
+  p.model = summarize(model.layers, options.model.spec, model.front_layers);
+  const split::FrontHalf front(model.layers.slice(0, model.front_layers), config.optimizer,
+                               config.seed);
+  const split::WireSizes sizes =
+      split::wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
+                        static_cast<std::uint64_t>(config.batch));
+  const Sampled sampled = sample_run(options, config, train, test, manifest);
+
+  std::vector<std::uint64_t> samples;
+  for (const auto& device : manifest.devices) samples.push_back(device.size());
+  const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
+  const auto rank =
+      static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
+  p.wire = split::plan_wire(config, sizes, samples, 0, rank);
+  // Barriers inside the turns come by steps and by the clock, whichever is later.
+  const double turn_steps =
+      static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
+  const double between =
+      std::max(static_cast<double>(config.barrier_steps),
+               config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
+  const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
+  if (config.method == "sl" && inside > 0)
+    p.wire = split::plan_wire(config, sizes, samples, inside, rank);
+
+  // A kept sample is its pixels, its label and its place in four lists of numbers.
+  const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);
+  p.device_bytes =
+      sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
+  p.server_bytes = measure::peak_resident_bytes();
+  const auto slots = config.optimizer.kind == OptimizerKind::adam ? 2
+                     : config.optimizer.momentum != 0             ? 1 : 0;
+  p.checkpoint_bytes = static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots));
+  p.step_seconds = sampled.step_seconds;
+  p.device_step_seconds = sampled.device_seconds;
+  const auto evaluations = static_cast<double>(config.epochs / config.eval_every);
+  p.seconds = static_cast<double>(p.wire.steps) * sampled.step_seconds +
+              static_cast<double>(p.wire.barriers) * sampled.barrier_seconds +
+              std::max(1.0, evaluations) * static_cast<double>(test.size()) *
+                  sampled.evaluate_seconds;
+  print(p, options, config);
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand(
+      "plan", "Say what a run will cost: operations, memory, bytes, seconds (a few steps are tried)");
+  add_run_options(*command, *options);
+  command->callback([command, options] { plan(*command, *options); });
+}
+
+}  // namespace iotsl::tool
