@@ -30,7 +30,7 @@ double peak_of(const char* model, Index batch) {
     const Tensor<float> gradient = random_gradient(front.smashed_shape(), 1, step);
     REQUIRE(front.backward(gradient).ok());
   }
-  return static_cast<double>(memory_stats().peak_bytes) / mega;
+  return static_cast<double>(memory_statistics().peak_bytes) / mega;
 }
 
 }  // namespace

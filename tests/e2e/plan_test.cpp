@@ -1,0 +1,79 @@
+// What `iotsl plan` says, against the run itself.
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "e2e/program.hpp"
+#include "iotsl/core/json_parse.hpp"
+
+using namespace iotsl;
+using test::run_program;
+using test::TemporaryFolder;
+
+namespace plan_test {
+
+namespace {
+
+Json parsed(const test::ProgramResult& result) {
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  Result<Json> json = parse_json(result.out);
+  REQUIRE(json.ok());
+  return std::move(json).value();
+}
+
+/// `planned` lies within `percent` of `measured`.
+void check_near(const char* what, double planned, double measured, double percent) {
+  INFO(what << ": planned " << planned << ", measured " << measured);
+  CHECK(std::abs(planned - measured) <= percent / 100 * measured);
+}
+
+void check_plan(const std::string& options) {
+  const TemporaryFolder folder;
+  const Json plan = parsed(run_program("plan " + options + " --json"));
+  const Json run =
+      parsed(run_program("simulate " + options + " --json --quiet --out " + (folder / "run")));
+  const auto number = [](const Json& json, const char* key) {
+    return static_cast<double>(json.find(key)->as_int());
+  };
+  check_near("bytes up", number(plan, "bytes_up"), number(run, "bytes_up"), 1);
+  check_near("bytes down", number(plan, "bytes_down"), number(run, "bytes_down"), 1);
+  CHECK(number(plan, "values_formula") == number(run, "values_formula"));
+  double memory = 0, steps = 0;
+  for (const Json& epoch : run.find("epochs")->as_array()) {
+    memory = std::max(memory, number(epoch, "peak_memory_bytes"));
+    steps += number(epoch, "steps");
+  }
+  CHECK(number(plan, "steps") == steps);
+  check_near("peak memory of a device", number(plan, "device_peak_memory_bytes"), memory, 10);
+  CHECK(plan.find("seconds")->as_double() > 0);
+}
+
+}  // namespace
+
+TEST_CASE("plan: bytes and memory are those of the run") {
+  check_plan(
+      "--dataset glyphs --devices 2 --limit-train 1200 --limit-test 100 --epochs 2 --width 16 "
+      "--batch 32");
+  check_plan(
+      "--dataset glyphs --devices 3 --partition classes:4 --limit-train 900 --limit-test 50 "
+      "--epochs 3 --model vanilla5 --width 8 --batch 16 --optimizer sgd --momentum 0.9");
+}
+
+TEST_CASE("plan: parameters and operations of the published net") {
+  const Json plan = parsed(run_program(
+      "plan --dataset glyphs --devices 1 --limit-train 16 --limit-test 10 --epochs 1 --batch 8 "
+      "--json"));
+  CHECK(plan.find("parameters")->as_int() == 14727114);
+  CHECK(plan.find("front")->find("parameters")->as_int() == 37824);
+  CHECK(plan.find("front")->find("operations")->as_int() == 29804544);
+  CHECK(plan.find("smashed_values")->as_int() == 12544);
+}
+
+TEST_CASE("plan: what has no plan is said") {
+  const auto central = run_program("plan --method central --dataset glyphs");
+  CHECK(central.exit_code == 2);
+  CHECK(central.err.find("has no devices") != std::string::npos);
+}
+
+}  // namespace plan_test
