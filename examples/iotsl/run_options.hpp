@@ -1,9 +1,9 @@
 #pragma once
 // The options of a training run, shared by simulate and server, and their form in config.json.
 
-#include "data_options.hpp"
-#include "iotsl/core/json.hpp"
+#include "image_sets.hpp"
 #include "iotsl/split/run_config.hpp"
+#include "model_card.hpp"
 #include "model_options.hpp"
 
 namespace iotsl::tool {
@@ -26,6 +26,11 @@ struct RunOptions {
   bool quiet = false;
   std::string config;
   bool overwrite = false;
+
+  // What load_run_data has found out.
+  std::string set_name;
+  std::vector<std::string> class_names;
+  bool center_crop = false;
 };
 
 /// Adds every option of a run to `command`.
@@ -41,6 +46,9 @@ struct RunData {
 
 /// Loads both parts of the chosen set, limited as the options say, and fits the model's input to it.
 RunData load_run_data(RunOptions& options);
+
+/// What must be known to use the network of the run. After load_run_data.
+ModelCard card_of(const RunOptions& options);
 
 /// What the engine needs to know of a run. Ends the command where the options do not fit together.
 split::RunConfig to_config(const RunOptions& options);

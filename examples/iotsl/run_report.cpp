@@ -102,6 +102,8 @@ void prepare_run_folder(RunOptions& options) {
   for (const char* name : {"metrics.jsonl", "model.safetensors", "checkpoint.safetensors"})
     std::remove((options.out + "/" + name).c_str());
   expect(write_file_atomic(config, to_text(to_json(options), 2) + "\n"));
+  expect(write_file_atomic(options.out + "/" + model_card_name,
+                           to_text(to_json(card_of(options)), 2) + "\n"));
 }
 
 void print_summary(const RunOptions& options, const split::RunSummary& s) {

@@ -30,7 +30,8 @@ Index total_steps(const split::RunConfig& config, const std::vector<std::vector<
 /// The server in this process, and one process for each device over loopback.
 Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::RunConfig& config,
                                        RunReport& report, const data::Dataset& test,
-                                       const std::string& manifest) {
+                                       const std::string& manifest,
+                                       const DataOptions& device_data) {
   const std::string program = expect(program_beside("iotsl-device"));
   DeviceProcesses devices;
   Failure problem;
@@ -40,10 +41,10 @@ Result<split::RunSummary> simulate_tcp(const RunOptions& options, const split::R
       std::vector<std::string> arguments{program,      "run",
                                          "--server",   concat("127.0.0.1:", port),
                                          "--name",     name,
-                                         "--dataset",  options.data.dataset,
+                                         "--dataset",  device_data.dataset,
                                          "--manifest", manifest,
                                          "--index",    std::to_string(i)};
-      if (!options.data.folder.empty()) arguments.insert(arguments.end(), {"--data", options.data.folder});
+      if (!device_data.folder.empty()) arguments.insert(arguments.end(), {"--data", device_data.folder});
       if (options.threads > 0)
         arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
       const Result<void> started = devices.start(arguments, options.out + "/" + name + ".log");
@@ -76,6 +77,13 @@ void simulate(CLI::App& command, RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   expect(data::save_manifest(manifest_path, manifest));
 
+  DataOptions device_data = options.data;
+  if (is_image_set(options.data) && options.transport == "tcp") {
+    device_data.dataset = "packed";  // devices cannot decode images
+    device_data.folder = options.out + "/data";
+    expect(data::save_packed(device_data.folder, train, test));
+  }
+
   RunReport report(total_steps(config, manifest.devices),
                    options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
@@ -87,7 +95,7 @@ void simulate(CLI::App& command, RunOptions& options) {
       return split::run_none(config, report.hooks(), train, test, manifest.devices);
     if (options.transport == "inproc")
       return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return simulate_tcp(options, config, report, test, manifest_path);
+    return simulate_tcp(options, config, report, test, manifest_path, device_data);
   }();
   print_summary(options, expect(std::move(summary)));
 }

@@ -153,6 +153,7 @@ inline Result<Dataset> load_packed(const std::string& folder, Split split,
                    pack_card_name, " says ", part.sha256);
   out->name = card->name;
   out->class_names = card->class_names;
+  out->center_crop = card->center_crop;
   return out;
 }
 
@@ -204,10 +205,12 @@ inline Result<void> save_pack_card(const std::string& folder, const PackCard& ca
 
 /// Packs two parts that are in memory.
 inline Result<void> save_packed(const std::string& folder, const Dataset& train,
-                                const Dataset& test, bool center_crop = false) {
-  PackCard card{train.name, train.channels, train.height, train.width, center_crop,
-                train.class_names, {}, {}};
+                                const Dataset& test) {
+  PackCard card{train.name,        train.channels,    train.height, train.width,
+                train.center_crop, train.class_names, {},           {}};
   if (auto made = create_folders(folder); !made) return made;
+  // Without its card a folder that holds half of the old and half of the new files is no set.
+  ::unlink(join_path(folder, pack_card_name).c_str());
   for (const Split split : {Split::train, Split::test}) {
     const Dataset& set = split == Split::train ? train : test;
     PackPartWriter writer(folder, split, card);
