@@ -11,8 +11,12 @@ TrainedModel describe_run(const std::string& folder) {
   options.config = folder + "/config.json";
   finish_run_options(reader, options);
   options.set_name = options.data.dataset;
+  for (Index c = 0; c < options.model.spec.classes; ++c)
+    options.class_names.push_back(data::class_name(options.set_name, c));
   TrainedModel out{card_of(options), {}, options.data.seed};
   const std::string path = folder + "/" + model_card_name;
+  // Older runs have no card; all of them are of ten classes and 1x28x28 pixels.
+  if (!file_exists(path)) return out;
   const auto card = parse_model_card(expect(read_text_file(path)));
   if (!card) fail_command(ErrorCode::data, path, ": ", card.failure().message);
   out.card = *card;
