@@ -32,16 +32,17 @@ struct Taps {
   std::vector<double> weights;
 };
 
-/// Triangle filter over [from, from + length) for `count` output pixels, whose centres correspond.
-std::vector<Taps> make_taps(double from, double length, Index count, Index limit) {
-  const double scale = length / static_cast<double>(count);
+/// Triangle filter over the input pixels [from, from + length) for `count` output pixels, so that the
+/// borders of both correspond.
+std::vector<Taps> make_taps(Index from, Index length, Index count) {
+  const double scale = static_cast<double>(length) / static_cast<double>(count);
   const double reach = std::max(scale, 1.0);
   std::vector<Taps> out;
   for (Index i = 0; i < count; ++i) {
-    const double center = from + (static_cast<double>(i) + 0.5) * scale;
+    const double center = (static_cast<double>(i) + 0.5) * scale;
     const Index first = std::max<Index>(0, static_cast<Index>(std::floor(center - reach)));
-    const Index last = std::min(limit - 1, static_cast<Index>(std::ceil(center + reach)));
-    Taps taps{first, {}};
+    const Index last = std::min(length - 1, static_cast<Index>(std::ceil(center + reach)));
+    Taps taps{from + first, {}};
     double sum = 0;
     for (Index x = first; x <= last; ++x) {
       const double off = std::abs(static_cast<double>(x) + 0.5 - center) / reach;
@@ -56,16 +57,20 @@ std::vector<Taps> make_taps(double from, double length, Index count, Index limit
 
 /// The window of the input that is kept.
 struct Window {
-  double top, left, height, width;
+  Index top, left;
+  ImageSize size;
 };
 
 Window window_of(const Image& image, const ImageFit& fit) {
-  Window out{0, 0, static_cast<double>(image.size.height), static_cast<double>(image.size.width)};
-  if (!fit.center_crop) return out;
-  const double aspect = static_cast<double>(fit.size.width) / static_cast<double>(fit.size.height);
-  const double width = std::min(out.width, out.height * aspect);
-  const double height = std::min(out.height, out.width / aspect);
-  return {(out.height - height) / 2, (out.width - width) / 2, height, width};
+  if (!fit.center_crop) return {0, 0, image.size};
+  const auto [height, width] = image.size;
+  // Rounded to whole pixels, at least one.
+  const auto scaled = [](Index side, Index part, Index whole) {
+    return std::max<Index>(1, (2 * side * part + whole) / (2 * whole));
+  };
+  const ImageSize kept{std::min(height, scaled(width, fit.size.height, fit.size.width)),
+                       std::min(width, scaled(height, fit.size.width, fit.size.height))};
+  return {(height - kept.height) / 2, (width - kept.width) / 2, kept};
 }
 
 }  // namespace
@@ -102,8 +107,8 @@ Result<Image> decode_image(const std::string& path, Index channels) {
 
 std::vector<std::uint8_t> fit_image(const Image& image, const ImageFit& fit) {
   const Window window = window_of(image, fit);
-  const auto columns = make_taps(window.left, window.width, fit.size.width, image.size.width);
-  const auto rows = make_taps(window.top, window.height, fit.size.height, image.size.height);
+  const auto columns = make_taps(window.left, window.size.width, fit.size.width);
+  const auto rows = make_taps(window.top, window.size.height, fit.size.height);
   const Index in_width = image.size.width, out_width = fit.size.width;
   // First every needed row in the new width, then the rows.
   std::vector<double> narrow(static_cast<std::size_t>(image.size.height * out_width));
