@@ -95,6 +95,10 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
   CHECK(error(set, {.test_fraction = 1}) ==
         "--test-fraction 1: expected more than 0 and less than 1");
 
+  const std::string bell = folder / "bell";
+  fill(bell + "/a\a", 2);
+  CHECK(error(bell) == bell + ": class folder 'a\a' has a control character in its name");
+
   const std::string half = folder / "half";
   fill(half + "/train/a", 2);
   CHECK(error(half) == half +

@@ -115,6 +115,7 @@ TEST_CASE("packed: damage is named") {
        {std::array{"iotsl-packed-1", "iotsl-packed-9",
                    "format is 'iotsl-packed-9', expected 'iotsl-packed-1'"},
         std::array{"\"class 1\"", "\"\"", "classes[1] must be a name"},
+        std::array{"\"class 1\"", "\"class 3\"", "class 'class 3' stands there twice"},
         std::array{"\"samples\": 19", "\"samples\": 0", "train: key 'samples' is 0"}}) {
     std::string text = other;
     const std::size_t at = text.find(from);

@@ -95,6 +95,16 @@ TEST_CASE("images: a folder is packed pixel by pixel") {
   CHECK(*read_text_file(folder / "m") == first);
 }
 
+TEST_CASE("images: any set can be packed and stays the same set") {
+  const TemporaryFolder folder;
+  REQUIRE(run_program("data pack --dataset glyphs --out " + (folder / "packed")).exit_code == 0);
+  const std::string draw = "data partition --partition classes:2 --dataset ";
+  REQUIRE(run_program(draw + "glyphs --out " + (folder / "a")).exit_code == 0);
+  REQUIRE(run_program(draw + "packed --data " + (folder / "packed") + " --out " + (folder / "b"))
+              .exit_code == 0);
+  CHECK(*read_text_file(folder / "a") == *read_text_file(folder / "b"));
+}
+
 TEST_CASE("images: scaled to one size, with and without a centre crop, in grey") {
   const TemporaryFolder folder;
   draw_folder(folder / "set", 2, 3, 40, 40);
@@ -120,7 +130,7 @@ TEST_CASE("images: scaled to one size, with and without a centre crop, in grey")
     REQUIRE(create_folders(folder / "flat/a").ok());
     REQUIRE(flat.save(folder / name));
   }
-  for (const char* size : {"16", "200", "33x77 --center-crop"}) {
+  for (const char* size : {"16", "200", "33x77 --center-crop", "20x9 --channels 1"}) {
     REQUIRE(run_program("data pack --dataset images --data " + (folder / "flat") + " --out " +
                         (folder / "f") + " --image-size " + size)
                 .exit_code == 0);
@@ -150,6 +160,10 @@ TEST_CASE("images: errors name the file or option and what was expected") {
   CHECK(pack_error(images + " --per-class 5", 2, folder).find("only for --dataset celeba") !=
         std::string::npos);
   CHECK(pack_error("glyphs --image-size 8", 2, folder).find("--image-size: only for") !=
+        std::string::npos);
+  std::filesystem::remove(set + "/kind-1/0.png");
+  std::filesystem::create_symlink("nowhere.png", set + "/kind-1/0.png");
+  CHECK(pack_error(images, 4, folder).find(set + "/kind-1/0.png: cannot open: No such file") !=
         std::string::npos);
   std::filesystem::remove_all(set + "/kind-1");
   REQUIRE(create_folders(set + "/kind-1").ok());

@@ -91,6 +91,11 @@ inline Result<ClassTree> list_classes(const std::string& path) {
   ClassTree out;
   for (const std::string& name : top->folders) {
     const std::string folder = join_path(path, name);
+    // The name goes into files and onto terminals.
+    for (const char letter : name)
+      if (static_cast<unsigned char>(letter) < 32 || letter == 127)
+        return failure(ErrorCode::data, path, ": class folder '", name,
+                       "' has a control character in its name");
     const auto inside = list_folder(folder);
     if (!inside) return inside.failure();
     if (!inside->folders.empty())

@@ -82,6 +82,11 @@ inline Result<std::vector<std::string>> parse_class_names(const Json& object) {
   }
   if (out.empty() || static_cast<Index>(out.size()) > max_classes)
     return failure(ErrorCode::data, out.size(), " classes, expected 1 to ", max_classes);
+  std::vector<std::string_view> sorted(out.begin(), out.end());
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end())
+    return failure(ErrorCode::data, "class '", *twice, "' stands there twice");
   return out;
 }
 
@@ -122,7 +127,7 @@ inline Result<PackCard> parse_pack_card(std::string_view text) {
 /// The card of a packed set in `folder`.
 inline Result<PackCard> load_pack_card(const std::string& folder) {
   const std::string path = join_path(folder, pack_card_name);
-  const auto text = read_text_file(path, std::uint64_t{1} << 20);
+  const auto text = read_text_file(path, std::uint64_t{8} << 20);
   if (!text) return text.failure();
   auto card = parse_pack_card(*text);
   if (!card) return failure(card.failure().code, path, ": ", card.failure().message);
