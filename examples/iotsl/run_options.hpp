@@ -11,6 +11,11 @@ namespace iotsl::tool {
 struct RunOptions {
   DataOptions data;
   ModelOptions model;
+  // What load_run_data has found out.
+  std::string set_name;
+  std::vector<std::string> class_names;
+  bool center_crop = false;
+
   std::string method = "sl";
   std::string transport = "tcp";
   Index rounds = 0, epochs = 0;  // 0: not given
@@ -26,11 +31,6 @@ struct RunOptions {
   bool quiet = false;
   std::string config;
   bool overwrite = false;
-
-  // What load_run_data has found out.
-  std::string set_name;
-  std::vector<std::string> class_names;
-  bool center_crop = false;
 };
 
 /// Adds every option of a run to `command`.
