@@ -86,7 +86,7 @@ Result<split::DeviceSummary> run(const Options& options) {
   identity.boot_nonce = static_cast<std::uint64_t>(net::steady_now()) * 65537 +
                         static_cast<std::uint64_t>(::getpid());
   device.connect.jitter_seed = identity.boot_nonce;
-  identity.dataset = options.dataset;
+  identity.dataset = local->set.name;
   identity.label_counts = split::count_labels(local->set, samples);
   identity.data_fingerprint = split::data_fingerprint(local->set.sha256, local->numbers);
   if (options.insecure)

@@ -1,10 +1,9 @@
-// iotsl data partition | show | image
+// iotsl data partition | show | image | pack
 
 #include <cstdio>
 #include <memory>
 
-#include "data_options.hpp"
-#include "image.hpp"
+#include "image_sets.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -25,7 +24,7 @@ void print_manifest(const data::Manifest& manifest) {
 
 void partition(const Options& options) {
   const data::Dataset train =
-      expect(data::load_dataset(options.data.dataset, options.data.folder, data::Split::train));
+      expect(load_set(options.data, data::Split::train, false));
   const data::Manifest manifest = draw_manifest(options.data, train);
   expect(data::save_manifest(options.out, manifest));
   print_manifest(manifest);
@@ -38,30 +37,38 @@ void show(const Options& options) {
     return;
   }
   for (const data::Split split : {data::Split::train, data::Split::test}) {
-    const data::Dataset set =
-        expect(data::load_dataset(options.data.dataset, options.data.folder, split));
+    const data::Dataset set = expect(load_set(options.data, split));
     std::printf("%s %s: %ld samples of %ldx%ldx%ld\n", set.name.c_str(), data::split_name(split),
                 static_cast<long>(set.size()), static_cast<long>(set.channels),
                 static_cast<long>(set.height), static_cast<long>(set.width));
     const std::vector<Index> counts = data::class_counts(set.labels, set.classes);
     for (std::size_t c = 0; c < counts.size(); ++c)
       std::printf("  %-12s %6ld\n",
-                  data::class_name(set.name, static_cast<Index>(c)).c_str(),
+                  data::class_name(set, static_cast<Index>(c)).c_str(),
                   static_cast<long>(counts[c]));
   }
 }
 
 void image(const Options& options) {
   const data::Split split = options.test ? data::Split::test : data::Split::train;
-  const data::Dataset set =
-      expect(data::load_dataset(options.data.dataset, options.data.folder, split));
+  const data::Dataset set = expect(load_set(options.data, split));
   if (options.index < 0 || options.index >= set.size())
     fail_command(ErrorCode::usage, "--index ", options.index, ": ", set.name, " ",
                  data::split_name(split), " has samples 0 to ", set.size() - 1);
   expect(write_png(options.out, set.sample(options.index).data(), set.channels, set.height,
                    set.width));
   std::printf("%s: sample %ld, class %s\n", options.out.c_str(), static_cast<long>(options.index),
-              data::class_name(set.name, set.labels[static_cast<std::size_t>(options.index)]).c_str());
+              data::class_name(set, set.labels[static_cast<std::size_t>(options.index)]).c_str());
+}
+
+void pack(const Options& options) {
+  const data::PackCard card = expect(pack_set(options.data, options.out));
+  std::printf("%s: %s, %ld training and %ld test images of %ldx%ldx%ld, %zu classes\n"
+              "use it with --dataset packed --data %s\n",
+              options.out.c_str(), card.name.c_str(), static_cast<long>(card.train.samples),
+              static_cast<long>(card.test.samples), static_cast<long>(card.channels),
+              static_cast<long>(card.height), static_cast<long>(card.width),
+              card.class_names.size(), options.out.c_str());
 }
 
 }  // namespace
@@ -85,6 +92,11 @@ void add_data_command(CLI::App& app) {
   png->add_flag("--test", options->test, "From the test set");
   png->add_option("--out", options->out, "File to write")->required();
   png->callback([options] { image(*options); });
+  CLI::App* packed =
+      data->add_subcommand("pack", "Decode a set once, into a folder that devices can read");
+  add_dataset_options(*packed, options->data);
+  packed->add_option("--out", options->out, "Folder to write")->required();
+  packed->callback([options] { pack(*options); });
 }
 
 }  // namespace iotsl::tool

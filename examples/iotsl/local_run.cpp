@@ -8,8 +8,15 @@ namespace iotsl::tool {
 
 Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::RunConfig& config,
-                                                    RunReport& report, const data::Dataset& test,
+                                                    RunReport& report, const data::Dataset& train,
+                                                    const data::Dataset& test,
                                                     const std::string& manifest) {
+  DataOptions device_data = options.data;
+  if (is_image_set(options.data)) {
+    device_data.dataset = "packed";  // devices cannot decode images
+    device_data.folder = config.out + "/data";
+    if (!config.resume) expect(data::save_packed(device_data.folder, train, test));
+  }
   const std::string program = expect(program_beside("iotsl-device"));
   DeviceProcesses devices;
   Failure problem;
@@ -20,10 +27,11 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                          "--with-parent",
                                          "--server",   concat("127.0.0.1:", port),
                                          "--name",     name,
-                                         "--dataset",  options.data.dataset,
+                                         "--dataset",  device_data.dataset,
                                          "--manifest", manifest,
                                          "--index",    std::to_string(i)};
-      if (!options.data.folder.empty()) arguments.insert(arguments.end(), {"--data", options.data.folder});
+      if (!device_data.folder.empty())
+        arguments.insert(arguments.end(), {"--data", device_data.folder});
       if (options.threads > 0)
         arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
       const Result<void> started = devices.start(arguments, config.out + "/" + name + ".log");

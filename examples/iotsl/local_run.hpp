@@ -9,7 +9,8 @@ namespace iotsl::tool {
 /// log in config.out. A device that is killed is started again.
 Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::RunConfig& config,
-                                                    RunReport& report, const data::Dataset& test,
+                                                    RunReport& report, const data::Dataset& train,
+                                                    const data::Dataset& test,
                                                     const std::string& manifest);
 
 }  // namespace iotsl::tool

@@ -4,8 +4,7 @@
 #include <memory>
 
 #include "iotsl/core/json.hpp"
-#include "iotsl/nn/state.hpp"
-#include "model_options.hpp"
+#include "trained_model.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -71,12 +70,15 @@ void print_table(const ModelSummary& summary, const ModelSpec& spec) {
 
 struct Options {
   ModelOptions model;
+  InputOptions input;
+  std::string run;
   bool json = false;
   std::uint64_t seed = 1;
   std::string out = "model.safetensors";
 };
 
-void summary(const Options& options) {
+void summary(Options options) {
+  apply(options.input, options.model.spec);
   const CutModel model = build(options.model);
   const ModelSummary summary = summarize(model.layers, options.model.spec, model.front_layers);
   if (options.json)
@@ -85,13 +87,23 @@ void summary(const Options& options) {
     print_table(summary, options.model.spec);
 }
 
-void export_weights(const Options& options) {
+void export_run(const Options& options) {
+  const TrainedModel trained = load_trained(options.run, {});
+  expect(save_safetensors(options.out, state_views(trained.model.layers),
+                          weights_metadata(trained.card)));
+  std::printf("%s: weights of %s, front and back joined, sha256 %s\n", options.out.c_str(),
+              options.run.c_str(), state_sha256(trained.model.layers).c_str());
+}
+
+void export_weights(Options options) {
+  if (!options.run.empty()) return export_run(options);
+  apply(options.input, options.model.spec);
   CutModel model = build(options.model);
   model.layers.initialize(options.seed);
-  expect(save_safetensors(options.out, state_views(model.layers),
-                          {{"model", options.model.spec.name},
-                           {"width", std::to_string(options.model.spec.width)},
-                           {"seed", std::to_string(options.seed)}}));
+  SafeMetadata metadata =
+      weights_metadata({options.model.spec, options.model.cut, false, "", {}});
+  metadata.emplace_back("seed", std::to_string(options.seed));
+  expect(save_safetensors(options.out, state_views(model.layers), metadata));
   std::printf("%s: initial weights of %s, seed %llu, sha256 %s\n", options.out.c_str(),
               options.model.spec.name.c_str(), static_cast<unsigned long long>(options.seed),
               state_sha256(model.layers).c_str());
@@ -101,19 +113,24 @@ void export_weights(const Options& options) {
 
 void add_model_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* model = app.add_subcommand("model", "Describe a model or write its initial weights");
+  CLI::App* model = app.add_subcommand("model", "Describe a model or write its weights");
   model->require_subcommand(1);
   const auto common = [&](CLI::App* command) {
     command->add_option("name", options->model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
         ->capture_default_str();
     add_model_options(*command, options->model);
+    add_input_options(*command, options->input);
   };
   CLI::App* show = model->add_subcommand("summary", "Parameters, operations and activation bytes");
   common(show);
   show->add_flag("--json", options->json, "Print one JSON object");
   show->callback([options] { summary(*options); });
-  CLI::App* write = model->add_subcommand("export", "Write initial weights as safetensors");
+  CLI::App* write = model->add_subcommand("export", "Write weights as safetensors, for PyTorch too");
   common(write);
+  CLI::Option* run =
+      write->add_option("--run", options->run, "Trained weights of this run; default: initial ones");
+  for (const char* other : {"name", "--width", "--cut", "--channels", "--image-size", "--classes"})
+    run->excludes(write->get_option(other));
   write->add_option("--seed", options->seed, "Seed of the initial weights")->capture_default_str();
   write->add_option("--out", options->out, "File to write")->capture_default_str();
   write->callback([options] { export_weights(*options); });

@@ -72,7 +72,7 @@ Sampled sample_run(RunOptions options, const split::RunConfig& planned, const da
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, 0, true);
   const split::RunSummary summary =
-      expect(run_with_device_processes(options, config, silent, tests, manifest_path));
+      expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
   const measure::EpochRecord& warm = summary.epochs.at(1);
   Sampled out;
   const auto steps = static_cast<double>(warm.steps);

@@ -125,8 +125,14 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
 }
 
 RunData load_run_data(RunOptions& o) {
-  RunData out{expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train)),
-              expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::test))};
+  // Over sockets the devices read their own samples: the server needs the labels only.
+  RunData out{expect(load_set(o.data, data::Split::train, o.transport != "tcp")),
+              expect(load_set(o.data, data::Split::test))};
+  o.set_name = out.train.name;
+  o.center_crop = out.train.center_crop;
+  o.class_names.clear();
+  for (Index c = 0; c < out.train.classes; ++c)
+    o.class_names.push_back(data::class_name(out.train, c));
   o.model.spec.in_channels = out.train.channels;
   o.model.spec.height = out.train.height;
   o.model.spec.width_px = out.train.width;
@@ -136,10 +142,14 @@ RunData load_run_data(RunOptions& o) {
   return out;
 }
 
+ModelCard card_of(const RunOptions& o) {
+  return {o.model.spec, o.model.cut, o.center_crop, o.set_name, o.class_names};
+}
+
 split::RunConfig to_config(const RunOptions& o) {
   split::RunConfig config;
   config.method = o.method;
-  config.dataset = o.data.dataset;
+  config.dataset = o.set_name.empty() ? o.data.dataset : o.set_name;
   config.model = o.model.spec;
   config.cut = o.model.cut;
   config.devices = o.method == "central" ? 1 : o.data.devices;
@@ -165,6 +175,12 @@ Json to_json(const RunOptions& o) {
   Json out = Json::object();
   out["dataset"] = o.data.dataset;
   if (!o.data.folder.empty()) out["data"] = o.data.folder;
+  if (!o.data.image_size.empty()) out["image-size"] = o.data.image_size;
+  if (o.data.channels != 0) out["channels"] = o.data.channels;
+  if (o.data.center_crop) out["center-crop"] = true;
+  if (o.data.test_fraction != 0) out["test-fraction"] = o.data.test_fraction;
+  if (o.data.per_class != 0) out["per-class"] = o.data.per_class;
+  if (is_image_set(o.data)) out["split-seed"] = o.data.split_seed;
   out["devices"] = o.data.devices;
   out["partition"] = o.data.partition;
   out["seed"] = o.data.seed;

@@ -1,9 +1,9 @@
 #pragma once
 // The options of a training run, shared by simulate and server, and their form in config.json.
 
-#include "data_options.hpp"
-#include "iotsl/core/json.hpp"
+#include "image_sets.hpp"
 #include "iotsl/split/run_config.hpp"
+#include "model_card.hpp"
 #include "model_options.hpp"
 
 namespace iotsl::tool {
@@ -11,6 +11,11 @@ namespace iotsl::tool {
 struct RunOptions {
   DataOptions data;
   ModelOptions model;
+  // What load_run_data has found out.
+  std::string set_name;
+  std::vector<std::string> class_names;
+  bool center_crop = false;
+
   std::string method = "sl";
   std::string transport = "tcp";
   Index rounds = 0, epochs = 0;  // 0: not given
@@ -44,6 +49,9 @@ struct RunData {
 
 /// Loads both parts of the chosen set, limited as the options say, and fits the model's input to it.
 RunData load_run_data(RunOptions& options);
+
+/// What must be known to use the network of the run. After load_run_data.
+ModelCard card_of(const RunOptions& options);
 
 /// What the engine needs to know of a run. Ends the command where the options do not fit together.
 split::RunConfig to_config(const RunOptions& options);

@@ -105,6 +105,8 @@ void prepare_run_folder(RunOptions& options) {
   for (const std::string& name : list_folder(options.out + "/checkpoints"))
     std::remove((options.out + "/checkpoints/" + name).c_str());
   expect(write_file_atomic(config, to_text(to_json(options), 2) + "\n"));
+  expect(write_file_atomic(options.out + "/" + model_card_name,
+                           to_text(to_json(card_of(options)), 2) + "\n"));
 }
 
 void print_summary(const RunOptions& options, const split::RunSummary& s) {

@@ -35,7 +35,8 @@ void serve(CLI::App& command, Options& options) {
   report.on_listening = [&](std::uint16_t port) {
     report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
                        " devices, for example:\n  iotsl-device run --server ", server.address.host,
-                       ":", port, " --name pi-01 --dataset ", config.dataset));
+                       ":", port, " --name pi-01 --dataset ",
+                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset));
   };
   catch_stop_signals();
   print_summary(run, expect(split::run_server(config, report.hooks(), server, data.test)));

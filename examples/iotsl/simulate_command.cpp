@@ -53,7 +53,7 @@ void simulate(CLI::App& command, RunOptions& options) {
       return split::run_none(config, report.hooks(), train, test, manifest.devices);
     if (options.transport == "inproc")
       return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return run_with_device_processes(options, config, report, test, manifest_path);
+    return run_with_device_processes(options, config, report, train, test, manifest_path);
   }();
   print_summary(options, expect(std::move(summary)));
 }

@@ -12,6 +12,7 @@ using iotsl::data::load_idx;
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
+using Labels = std::vector<iotsl::data::Label>;
 
 /// Three images of 2 x 2 pixels, the values 0 to 11.
 Bytes image_file() {
@@ -44,7 +45,7 @@ TEST_CASE("idx: images and labels are read") {
   CHECK(set->channels == 1);
   CHECK(set->height == 2);
   CHECK(set->width == 2);
-  CHECK(set->labels == Bytes{7, 0, 9});
+  CHECK(set->labels == Labels{7, 0, 9});
   CHECK(set->pixels == Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   CHECK(set->sha256 == iotsl::data::idx_sha256(*set));
 }
@@ -56,7 +57,7 @@ TEST_CASE("idx: only the samples asked for are kept, the hash is that of the who
   const auto set = load_idx(files.images, files.labels, 10, &keep);
   REQUIRE(set.ok());
   CHECK(set->pixels == Bytes{0, 1, 2, 3, 8, 9, 10, 11});
-  CHECK(set->labels == Bytes{7, 9});
+  CHECK(set->labels == Labels{7, 9});
   CHECK(set->full_size == 3);
   CHECK(set->sha256 == whole->sha256);
   for (const std::vector<Index>& wrong : {std::vector<Index>{3}, {1, 0}, {1, 1}}) {

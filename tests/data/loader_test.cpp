@@ -22,7 +22,7 @@ Dataset ramp(Index count) {
   for (Index i = 0; i < count; ++i) {
     set.pixels.push_back(static_cast<std::uint8_t>(i));
     set.pixels.push_back(static_cast<std::uint8_t>(255 - i));
-    set.labels.push_back(static_cast<std::uint8_t>(i % 10));
+    set.labels.push_back(static_cast<iotsl::data::Label>(i % 10));
   }
   set.full_size = count;
   return set;
@@ -122,7 +122,7 @@ TEST_CASE("dataset: batches and selections check their numbers") {
   CHECK_THROWS_WITH_AS(iotsl::data::copy_batch(set, beyond, pixels.data(), labels.data()),
                        "copy_batch: sample 10 of ramp, which has 10", iotsl::Error);
   const Dataset some = iotsl::data::select_samples(set, std::vector<Index>{7, 2});
-  CHECK(some.labels == std::vector<std::uint8_t>{7, 2});
+  CHECK(some.labels == std::vector<iotsl::data::Label>{7, 2});
   CHECK(some.pixels == std::vector<std::uint8_t>{7, 248, 2, 253});
 }
 

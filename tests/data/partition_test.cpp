@@ -14,10 +14,10 @@ using iotsl::data::Partition;
 namespace {
 
 /// Labels of a set with these counts per class, mixed.
-std::vector<std::uint8_t> labels_of(const std::vector<Index>& counts) {
-  std::vector<std::uint8_t> out;
+std::vector<iotsl::data::Label> labels_of(const std::vector<Index>& counts) {
+  std::vector<iotsl::data::Label> out;
   for (std::size_t c = 0; c < counts.size(); ++c)
-    out.insert(out.end(), static_cast<std::size_t>(counts[c]), static_cast<std::uint8_t>(c));
+    out.insert(out.end(), static_cast<std::size_t>(counts[c]), static_cast<iotsl::data::Label>(c));
   iotsl::data::shuffle_values(std::span(out), iotsl::Random(9, iotsl::Stream::user));
   return out;
 }

@@ -14,6 +14,10 @@
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
+/// A class number. Sixteen bits, because a set may have max_classes classes.
+using Label = std::uint16_t;
+inline constexpr Index max_classes = 4096;  ///< as on the wire
+
 enum class Split { train, test };
 
 inline const char* split_name(Split split) { return split == Split::train ? "train" : "test"; }
@@ -26,24 +30,27 @@ struct Dataset {
   Index height = 0;
   Index width = 0;
   Index classes = 0;
-  std::vector<std::uint8_t> pixels;  ///< N, C, H, W
-  std::vector<std::uint8_t> labels;  ///< N
-  Index full_size = 0;               ///< samples in the whole set, also when only some were kept
-  std::string sha256;  ///< of the whole set: idx image file, then idx label file, unpacked
+  std::vector<std::string> class_names;  ///< empty where class_name(name, label) knows them
+  std::vector<std::uint8_t> pixels;      ///< N, C, H, W; empty where only labels were asked for
+  std::vector<Label> labels;             ///< N
+  Index full_size = 0;  ///< samples in the whole set, also when only some were kept
+  bool center_crop = false;  ///< how image files were fitted; a later image must be fitted alike
+  std::string sha256;        ///< of the whole set: idx image file, then idx label file, unpacked
 
   Index size() const { return static_cast<Index>(labels.size()); }
   Index sample_elems() const { return channels * height * width; }
   std::span<const std::uint8_t> sample(Index i) const {
     const auto elems = static_cast<std::size_t>(sample_elems());
+    if (pixels.empty()) fail("dataset: ", name, " was loaded without its pixels");
     return std::span(pixels).subspan(static_cast<std::size_t>(i) * elems, elems);
   }
 };
 
 /// Samples per class.
-inline std::vector<Index> class_counts(std::span<const std::uint8_t> labels, Index classes) {
+inline std::vector<Index> class_counts(std::span<const Label> labels, Index classes) {
   std::vector<Index> counts(static_cast<std::size_t>(classes), 0);
-  for (std::uint8_t label : labels) {
-    if (label >= classes) fail("class_counts: label ", int{label}, " of ", classes, " classes");
+  for (Label label : labels) {
+    if (label >= classes) fail("class_counts: label ", label, " of ", classes, " classes");
     ++counts[label];
   }
   return counts;
@@ -99,12 +106,34 @@ inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed
 }
 
 namespace detail {
-/// Header of an idx file: zeros, type 8 (unsigned byte), dimensions; then the extents, big endian.
-inline std::vector<std::uint8_t> idx_header(std::initializer_list<Index> extents) {
-  std::vector<std::uint8_t> out{0, 0, 8, static_cast<std::uint8_t>(extents.size())};
+/// Type codes of idx files.
+inline constexpr std::uint8_t idx_bytes = 0x08, idx_shorts = 0x0B;
+
+/// Header of an idx file: zeros, the type, dimensions; then the extents, big endian.
+inline std::vector<std::uint8_t> idx_header(std::uint8_t type,
+                                            std::initializer_list<Index> extents) {
+  std::vector<std::uint8_t> out{0, 0, type, static_cast<std::uint8_t>(extents.size())};
   for (const Index extent : extents)
     for (int shift = 24; shift >= 0; shift -= 8)
       out.push_back(static_cast<std::uint8_t>(extent >> shift));
+  return out;
+}
+
+/// Images of one channel have three dimensions, as in MNIST's files, others four: N, C, H, W.
+inline std::vector<std::uint8_t> idx_image_header(Index count, Index channels, Index height,
+                                                  Index width) {
+  if (channels == 1) return idx_header(idx_bytes, {count, height, width});
+  return idx_header(idx_bytes, {count, channels, height, width});
+}
+
+/// Labels are bytes, and big-endian numbers of two bytes where there are more than 256 classes.
+inline std::uint8_t idx_label_type(Index classes) { return classes > 256 ? idx_shorts : idx_bytes; }
+inline std::vector<std::uint8_t> idx_labels(std::span<const Label> labels, Index classes) {
+  std::vector<std::uint8_t> out;
+  for (const Label label : labels) {
+    if (classes > 256) out.push_back(static_cast<std::uint8_t>(label >> 8));
+    out.push_back(static_cast<std::uint8_t>(label));
+  }
   return out;
 }
 }  // namespace detail
@@ -113,11 +142,10 @@ inline std::vector<std::uint8_t> idx_header(std::initializer_list<Index> extents
 /// `zcat images.gz labels.gz | sha256sum` prints.
 inline std::string idx_sha256(const Dataset& set) {
   Sha256 hash;
-  if (set.channels == 1)
-    hash.update(detail::idx_header({set.size(), set.height, set.width}));
-  else
-    hash.update(detail::idx_header({set.size(), set.channels, set.height, set.width}));
-  hash.update(set.pixels).update(detail::idx_header({set.size()})).update(set.labels);
+  hash.update(detail::idx_image_header(set.size(), set.channels, set.height, set.width));
+  hash.update(set.pixels);
+  hash.update(detail::idx_header(detail::idx_label_type(set.classes), {set.size()}));
+  hash.update(detail::idx_labels(set.labels, set.classes));
   return to_hex(hash.digest());
 }
 

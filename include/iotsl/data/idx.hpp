@@ -1,7 +1,8 @@
 #pragma once
-// idx files, the format of MNIST: a big-endian header, then one byte per value. Raw, or packed with
-// gzip where the build has zlib (IOTSL_WITH_ZLIB=1). Read as a stream: memory grows with the
-// samples that are kept, not with what a header announces.
+// idx files, the format of MNIST: a big-endian header, then the values. Images are bytes, N x H x W
+// or N x C x H x W; labels are bytes or, above 256 classes, two bytes each. Raw, or packed with gzip
+// where the build has zlib (IOTSL_WITH_ZLIB=1). Read as a stream: memory grows with the samples that
+// are kept, not with what a header announces.
 
 #include <string>
 #include <vector>
@@ -24,6 +25,15 @@ struct IdxLimits {
   Index max_samples = 10'000'000;
   Index max_side = 4096;             ///< pixels
   Index max_bytes = Index{2} << 30;  ///< unpacked pixels that are kept
+};
+
+/// What the files hold and how much of it is wanted.
+struct IdxRead {
+  bool planes = false;  ///< four dimensions N, C, H, W instead of N, H, W
+  /// The samples to keep, ascending (a device reads only its own); null: all.
+  const std::vector<Index>* keep = nullptr;
+  bool pixels = true;  ///< false: labels only, as a server needs them to draw a partition
+  IdxLimits limits = {};
 };
 
 namespace detail {
@@ -163,36 +173,49 @@ class KeepCursor {
   std::size_t next_ = 0;
 };
 
-inline Result<void> read_idx_images(IdxStream& file, const IdxLimits& limits,
-                                    const std::vector<Index>* keep, Dataset& out) {
+inline Result<void> read_idx_images(IdxStream& file, const IdxRead& read, Dataset& out) {
+  const IdxLimits& limits = read.limits;
+  const std::vector<Index>* keep = read.keep;
   if (auto opened = file.open(); !opened) return opened;
-  const auto header = read_idx_header(file, 0x00000803, "unsigned bytes, 3 dimensions");
+  const auto header = read.planes
+                          ? read_idx_header(file, 0x00000804, "unsigned bytes, 4 dimensions")
+                          : read_idx_header(file, 0x00000803, "unsigned bytes, 3 dimensions");
   if (!header) return header.failure();
-  const Index count = (*header)[0];
-  out.height = (*header)[1];
-  out.width = (*header)[2];
+  const Index count = header->front();
+  out.channels = read.planes ? (*header)[1] : 1;
+  out.height = (*header)[header->size() - 2];
+  out.width = header->back();
   if (count < 1 || count > limits.max_samples)
     return failure(ErrorCode::data, file.path(), ": offset 4: ", count, " images, expected 1 to ",
                    limits.max_samples);
+  if (out.channels != 1 && out.channels != 3)
+    return failure(ErrorCode::data, file.path(), ": offset 8: ", out.channels,
+                   " channels, expected 1 or 3");
   for (const Index side : {out.height, out.width})
     if (side < 1 || side > limits.max_side)
-      return failure(ErrorCode::data, file.path(), ": offset 8: images of ", out.height, " x ",
+      return failure(ErrorCode::data, file.path(), ": offset ", read.planes ? 12 : 8, ": images of ",
+                     out.height, " x ",
                      out.width, " pixels, expected 1 to ", limits.max_side, " each");
   const Index elems = out.sample_elems();
-  const Index kept = keep == nullptr ? count : static_cast<Index>(keep->size());
+  const Index kept = !read.pixels      ? 0
+                     : keep == nullptr ? count
+                                       : static_cast<Index>(keep->size());
   if (kept > limits.max_bytes / elems)
     return failure(ErrorCode::data, file.path(), ": ", kept, " images of ", elems,
                    " bytes, limit is ", limits.max_bytes, " bytes");
   out.full_size = count;
   // Saves the copies of a growing vector for every usual set, and a liar gains nothing by it.
-  constexpr Index max_reserve = Index{64} << 20;
+  constexpr Index usual = Index{64} << 20;
+  const auto in_file = file_size(file.path());
+  const Index max_reserve = in_file ? std::max(usual, static_cast<Index>(*in_file)) : usual;
   out.pixels.reserve(static_cast<std::size_t>(std::min(kept * elems, max_reserve)));
   KeepCursor cursor(keep);
   std::vector<std::uint8_t> image(static_cast<std::size_t>(elems));
   for (Index i = 0; i < count; ++i) {
     if (auto got = file.read(image.data(), image.size(), "the next image"); !got)
       return failure(got.failure().code, got.failure().message, " (image ", i, " of ", count, ")");
-    if (cursor.wants(i)) out.pixels.insert(out.pixels.end(), image.begin(), image.end());
+    if (cursor.wants(i) && read.pixels)
+      out.pixels.insert(out.pixels.end(), image.begin(), image.end());
   }
   return file.expect_end();
 }
@@ -200,21 +223,25 @@ inline Result<void> read_idx_images(IdxStream& file, const IdxLimits& limits,
 inline Result<void> read_idx_labels(IdxStream& file, const std::string& images_path,
                                     const std::vector<Index>* keep, Dataset& out) {
   if (auto opened = file.open(); !opened) return opened;
-  const auto header = read_idx_header(file, 0x00000801, "unsigned bytes, 1 dimension");
+  const bool wide = idx_label_type(out.classes) == idx_shorts;
+  const auto header = wide ? read_idx_header(file, 0x00000B01, "numbers of 2 bytes, 1 dimension")
+                           : read_idx_header(file, 0x00000801, "unsigned bytes, 1 dimension");
   if (!header) return header.failure();
   const Index count = (*header)[0];
   if (count != out.full_size)
     return failure(ErrorCode::data, file.path(), ": offset 4: ", count, " labels, but ",
                    images_path, " has ", out.full_size, " images");
   KeepCursor cursor(keep);
-  std::vector<std::uint8_t> labels(static_cast<std::size_t>(count));
+  const Index width = wide ? 2 : 1;
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * width));
   const Index start = file.offset();
-  if (auto got = file.read(labels.data(), labels.size(), "the last label"); !got) return got;
+  if (auto got = file.read(bytes.data(), bytes.size(), "the last label"); !got) return got;
   for (Index i = 0; i < count; ++i) {
-    const std::uint8_t label = labels[static_cast<std::size_t>(i)];
+    const std::uint8_t* at = bytes.data() + i * width;
+    const auto label = static_cast<Label>(wide ? at[0] * 256 + at[1] : at[0]);
     if (label >= out.classes)
-      return failure(ErrorCode::data, file.path(), ": offset ", start + i, ": label ", label,
-                     ", expected 0 to ", out.classes - 1);
+      return failure(ErrorCode::data, file.path(), ": offset ", start + i * width, ": label ",
+                     label, ", expected 0 to ", out.classes - 1);
     if (cursor.wants(i)) out.labels.push_back(label);
   }
   return file.expect_end();
@@ -222,18 +249,18 @@ inline Result<void> read_idx_labels(IdxStream& file, const std::string& images_p
 
 }  // namespace detail
 
-/// Reads an image file and its label file. `keep`, if not null, lists the samples to keep,
-/// ascending (a device reads only its own). Every failure names the file, and the offset in it,
+/// Reads an image file and its label file. Every failure names the file, and the offset in it,
 /// unpacked.
 inline Result<Dataset> load_idx(const std::string& images_path, const std::string& labels_path,
-                                Index classes, const std::vector<Index>* keep = nullptr,
-                                const IdxLimits& limits = {}) {
+                                Index classes, const IdxRead& options) {
+  const std::vector<Index>* keep = options.keep;
   Dataset out;
   out.classes = classes;
   Sha256 hash;
   detail::IdxStream images(images_path, hash);
-  if (auto read = detail::read_idx_images(images, limits, keep, out); !read) return read.failure();
-  if (keep != nullptr && static_cast<Index>(out.pixels.size()) !=
+  if (auto read = detail::read_idx_images(images, options, out); !read) return read.failure();
+  if (keep != nullptr && options.pixels &&
+      static_cast<Index>(out.pixels.size()) !=
                              static_cast<Index>(keep->size()) * out.sample_elems())
     return failure(ErrorCode::data, images_path, ": has ", out.full_size,
                    " images; the samples asked for must be ascending and below that");
@@ -242,6 +269,11 @@ inline Result<Dataset> load_idx(const std::string& images_path, const std::strin
     return read.failure();
   out.sha256 = to_hex(hash.digest());
   return out;
+}
+inline Result<Dataset> load_idx(const std::string& images_path, const std::string& labels_path,
+                                Index classes, const std::vector<Index>* keep = nullptr,
+                                const IdxLimits& limits = {}) {
+  return load_idx(images_path, labels_path, classes, IdxRead{.keep = keep, .limits = limits});
 }
 
 }  // namespace data

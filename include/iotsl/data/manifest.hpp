@@ -199,7 +199,7 @@ inline Result<void> check_manifest(const Manifest& manifest, const Dataset& set,
   const bool whole = set.size() == set.full_size;
   if (!whole && set.size() != static_cast<Index>(indices.size()))
     return bad("device ", index, " has ", indices.size(), " samples, given ", set.size());
-  std::vector<std::uint8_t> labels;
+  std::vector<Label> labels;
   for (std::size_t i = 0; i < indices.size(); ++i)
     labels.push_back(set.labels[whole ? static_cast<std::size_t>(indices[i]) : i]);
   if (class_counts(labels, set.classes) != manifest.counts[static_cast<std::size_t>(index)])

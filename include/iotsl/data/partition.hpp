@@ -65,9 +65,9 @@ inline CountTable empty_table(Index devices, Index classes) {
 }
 
 /// Equal shares of all samples in random order.
-inline CountTable iid_counts(const std::vector<std::uint8_t>& labels, Index classes, Index devices,
+inline CountTable iid_counts(const std::vector<Label>& labels, Index classes, Index devices,
                              std::uint64_t seed) {
-  std::vector<std::uint8_t> order = labels;
+  std::vector<Label> order = labels;
   shuffle_values(std::span(order), Random(seed, Stream::partition, iid_step));
   CountTable out = empty_table(devices, classes);
   const std::size_t share = order.size() / out.size();
@@ -229,7 +229,7 @@ inline Result<CountTable> dirichlet_counts(const PartitionSpec& spec,
 }
 
 inline Result<CountTable> partition_counts(const PartitionSpec& spec,
-                                           const std::vector<std::uint8_t>& labels,
+                                           const std::vector<Label>& labels,
                                            const std::vector<Index>& available, Index devices,
                                            std::uint64_t seed) {
   const auto classes = static_cast<Index>(available.size());
@@ -324,7 +324,7 @@ inline Result<PartitionSpec> parse_partition(std::string_view text) {
 /// partition is drawn at full size, then every count is scaled by min(1, limit / total), rounded
 /// down, at least 1. A failure names the option.
 inline Result<Partition> make_partition(const PartitionSpec& spec,
-                                        const std::vector<std::uint8_t>& labels, Index classes,
+                                        const std::vector<Label>& labels, Index classes,
                                         Index devices, std::uint64_t seed, Index limit = 0) {
   const auto count = static_cast<Index>(labels.size());
   if (devices < 1 || devices > count)

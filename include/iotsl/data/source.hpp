@@ -1,20 +1,20 @@
 #pragma once
 // Finds a set by its name: in the folder of --data, else of $IOTSL_DATA, else in ./data; the
-// built-in digits need no file.
+// built-in digits need no file. Image folders and CelebA are packed by the host tool first.
 
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "iotsl/data/glyphs.hpp"
-#include "iotsl/data/idx.hpp"
+#include "iotsl/data/packed.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
 /// Names that load_dataset takes.
-inline constexpr std::array<std::string_view, 3> dataset_names = {"mnist", "fashion-mnist",
-                                                                  "glyphs"};
+inline constexpr std::array<std::string_view, 4> dataset_names = {"mnist", "fashion-mnist",
+                                                                  "glyphs", "packed"};
 
 /// What a label means: "7", or "ankle boot".
 inline std::string class_name(std::string_view dataset, Index label) {
@@ -24,6 +24,10 @@ inline std::string class_name(std::string_view dataset, Index label) {
   if (dataset == "fashion-mnist" && label >= 0 && label < 10)
     return std::string(fashion[static_cast<std::size_t>(label)]);
   return std::to_string(label);
+}
+inline std::string class_name(const Dataset& set, Index label) {
+  const auto place = static_cast<std::size_t>(label);
+  return place < set.class_names.size() ? set.class_names[place] : class_name(set.name, label);
 }
 
 namespace detail {
@@ -57,14 +61,27 @@ inline std::string find_idx(const std::string& folder, std::string_view name) {
   return file_exists(raw + ".gz") ? raw + ".gz" : std::string();
 }
 
+inline Result<Dataset> find_packed(const std::string& data, Split split,
+                                   const std::vector<Index>* keep, bool pixels) {
+  std::string tried;
+  for (const std::string& folder : dataset_folders("packed", data)) {
+    if (file_exists(join_path(folder, pack_card_name)))
+      return load_packed(folder, split, keep, pixels);
+    tried += concat(tried.empty() ? "" : ", ", folder);
+  }
+  return failure(ErrorCode::data, "packed: no ", pack_card_name, " in ", tried,
+                 "; give --data DIR, a folder that iotsl data pack has written");
+}
+
 }  // namespace detail
 
 /// Loads one part of a set. `data` is the folder of --data, empty where the option was not given:
 /// the folder with the files, or its parent. `keep`, if not null, lists the samples to keep,
-/// ascending. Where nothing is found the failure lists the places that were looked at.
+/// ascending; without `pixels` only the labels are kept (of idx files; the digits are small). Where
+/// nothing is found the failure lists the places that were looked at.
 inline Result<Dataset> load_dataset(std::string_view name, const std::string& data, Split split,
-                                    const std::vector<Index>* keep = nullptr,
-                                    const IdxLimits& limits = {}) {
+                                    const std::vector<Index>* keep = nullptr, bool pixels = true) {
+  if (name == "packed") return detail::find_packed(data, split, keep, pixels);
   if (name == "glyphs") {
     const Index count = split == Split::train ? glyph_train_count : glyph_test_count;
     if (keep != nullptr)
@@ -77,7 +94,7 @@ inline Result<Dataset> load_dataset(std::string_view name, const std::string& da
   }
   if (std::find(dataset_names.begin(), dataset_names.end(), name) == dataset_names.end())
     return failure(ErrorCode::usage, "--dataset ", name,
-                   ": expected mnist, fashion-mnist or glyphs");
+                   ": expected mnist, fashion-mnist, glyphs or packed");
 
   const std::string prefix = split == Split::train ? "train" : "t10k";
   std::string tried;
@@ -85,7 +102,7 @@ inline Result<Dataset> load_dataset(std::string_view name, const std::string& da
     const std::string images = detail::find_idx(folder, prefix + "-images-idx3-ubyte");
     const std::string labels = detail::find_idx(folder, prefix + "-labels-idx1-ubyte");
     if (!images.empty() && !labels.empty()) {
-      auto loaded = load_idx(images, labels, 10, keep, limits);
+      auto loaded = load_idx(images, labels, 10, IdxRead{.keep = keep, .pixels = pixels});
       if (loaded) loaded->name = name;
       return loaded;
     }

@@ -1,0 +1,69 @@
+#pragma once
+// Writes an idx file value by value, so that a set larger than memory can be written. The file
+// appears under its name only when it is whole.
+
+#include <string>
+#include <utility>
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/data/dataset.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace data {
+
+class IdxWriter {
+ public:
+  explicit IdxWriter(std::string path)
+      : path_(std::move(path)),
+        temporary_(concat(path_, ".tmp.", static_cast<long>(::getpid()))) {}
+  IdxWriter(const IdxWriter&) = delete;
+  IdxWriter& operator=(const IdxWriter&) = delete;
+  ~IdxWriter() {
+    if (file_.ok()) ::unlink(temporary_.c_str());
+  }
+
+  /// Begins with `header`; `bytes` of values must follow.
+  Result<void> open(ByteSpan header, Index bytes) {
+    file_ = iotsl::detail::Descriptor(
+        iotsl::detail::open_retrying(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0666));
+    if (!file_.ok())
+      return iotsl::detail::file_failure(ErrorCode::other, temporary_, "cannot create", errno);
+    left_ = bytes;
+    return put(header);
+  }
+
+  Result<void> write(ByteSpan values) {
+    left_ -= static_cast<Index>(values.size());
+    if (left_ < 0) fail("idx: ", path_, ": ", -left_, " bytes more than announced");
+    return put(values);
+  }
+
+  /// Syncs the file and gives it its name.
+  Result<void> finish() {
+    if (left_ != 0) fail("idx: ", path_, ": ", left_, " bytes less than announced");
+    const auto broken = [&](const char* action) {
+      const int error = errno;
+      ::unlink(temporary_.c_str());
+      return iotsl::detail::file_failure(ErrorCode::other, path_, action, error);
+    };
+    if (::fsync(file_.get()) != 0) return broken("cannot sync");
+    if (file_.close() != 0) return broken("cannot close");
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+      return broken("cannot rename the new file to it");
+    return iotsl::detail::sync_folder(iotsl::detail::parent_folder(path_));
+  }
+
+ private:
+  Result<void> put(ByteSpan bytes) {
+    if (!iotsl::detail::write_all(file_.get(), bytes))
+      return iotsl::detail::file_failure(ErrorCode::other, path_, "cannot write", errno);
+    return {};
+  }
+
+  std::string path_, temporary_;
+  iotsl::detail::Descriptor file_{-1};
+  Index left_ = 0;
+};
+
+}  // namespace data
+IOTSL_NAMESPACE_END

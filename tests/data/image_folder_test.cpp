@@ -1,0 +1,120 @@
+#include "iotsl/data/image_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/temporary_folder.hpp"
+
+namespace image_folder_test {
+
+using iotsl::Index;
+using iotsl::data::ImageFile;
+using iotsl::data::ImageList;
+using iotsl::data::list_image_folder;
+
+/// Nothing is decoded here, so any bytes will do.
+void touch(const std::string& path) {
+  REQUIRE(iotsl::create_folders(path.substr(0, path.rfind('/'))).ok());
+  REQUIRE(iotsl::write_file_atomic(path, std::string_view("x")).ok());
+}
+
+void fill(const std::string& folder, int count) {
+  for (int i = 0; i < count; ++i)
+    touch(folder + "/" + std::to_string(1000 + i) + (i % 2 == 0 ? ".png" : ".JPG"));
+}
+
+std::string error(const std::string& folder, const iotsl::data::HeldOut& held_out = {}) {
+  const auto list = list_image_folder(folder, held_out);
+  return list ? "no error" : list.failure().message;
+}
+
+std::vector<std::string> paths(const std::vector<ImageFile>& files) {
+  std::vector<std::string> out;
+  for (const ImageFile& file : files) out.push_back(file.path);
+  return out;
+}
+
+Index of_class(const std::vector<ImageFile>& files, int label) {
+  return std::count_if(files.begin(), files.end(),
+                       [=](const ImageFile& file) { return file.label == label; });
+}
+
+TEST_CASE("image folder: train and test as they are, classes by sorted names") {
+  const TemporaryFolder folder;
+  for (const char* part : {"train", "test"})
+    for (const char* name : {"owl", "ant", "bee"}) fill(folder / (std::string(part) + "/" + name), 2);
+  touch(folder / "train/owl/.thumbnail");  // hidden files are nobody's samples
+  touch(folder / "readme.txt");
+  const auto list = list_image_folder(folder.path);
+  REQUIRE(list.ok());
+  CHECK(list->class_names == std::vector<std::string>{"ant", "bee", "owl"});
+  CHECK(list->train.size() == 6);
+  CHECK(list->test.size() == 6);
+  CHECK(list->train[0].path == folder / "train/ant/1000.png");
+  CHECK(list->train[1].path == folder / "train/ant/1001.JPG");
+  CHECK(list->train[5].label == 2);
+  CHECK(list->test[2].path == folder / "test/bee/1000.png");
+}
+
+TEST_CASE("image folder: a part of each class is held out, drawn by the seed") {
+  const TemporaryFolder folder;
+  fill(folder / "a", 10);
+  fill(folder / "b", 2);
+  fill(folder / "c", 49);
+  const auto list = list_image_folder(folder.path);
+  REQUIRE(list.ok());
+  CHECK(of_class(list->test, 0) == 2);
+  CHECK(of_class(list->test, 1) == 1);  // at least one, and never all
+  CHECK(of_class(list->test, 2) == 9);
+  CHECK(list->train.size() + list->test.size() == 61);
+  auto all = paths(list->train);
+  const auto test = paths(list->test);
+  all.insert(all.end(), test.begin(), test.end());
+  std::sort(all.begin(), all.end());
+  CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
+  CHECK(paths(list_image_folder(folder.path)->test) == test);
+  CHECK(paths(list_image_folder(folder.path, {.seed = 2})->test) != test);
+  CHECK(list_image_folder(folder.path, {.test_fraction = 0.5})->test.size() == 5 + 1 + 24);
+}
+
+TEST_CASE("image folder: errors name the folder or file and what was expected") {
+  const TemporaryFolder folder;
+  const std::string set = folder / "set";
+  CHECK(error(set) == set + ": cannot open folder: No such file or directory");
+  REQUIRE(iotsl::create_folders(set).ok());
+  CHECK(error(set) == set + ": no class folders; expected " + set + "/<class>/*.png or .jpg");
+  REQUIRE(iotsl::create_folders(set + "/cat").ok());
+  CHECK(error(set) ==
+        set + "/cat: no images; expected .png, .jpg or .jpeg files in every class folder");
+  touch(set + "/cat/1.png");
+  CHECK(error(set) == set + "/cat: 1 image; expected at least 2, one to train and one to test");
+  touch(set + "/cat/notes.txt");
+  CHECK(error(set) ==
+        set + "/cat/notes.txt: not an image by its name; expected .png, .jpg or .jpeg");
+  touch(set + "/cat/more/2.png");
+  CHECK(error(set) == set + "/cat/more: is a folder; expected only images in a class folder");
+  CHECK(error(set, {.test_fraction = 1}) ==
+        "--test-fraction 1: expected more than 0 and less than 1");
+
+  const std::string bell = folder / "bell";
+  fill(bell + "/a\a", 2);
+  CHECK(error(bell) == bell + ": class folder 'a\a' has a control character in its name");
+
+  const std::string half = folder / "half";
+  fill(half + "/train/a", 2);
+  CHECK(error(half) == half +
+                           ": has train/ but no test/; expected both, or class folders alone, of "
+                           "which a part is held out");
+  fill(half + "/test/b", 2);
+  CHECK(error(half) == half + ": class 'a' is in train/ but not in test/");
+  fill(half + "/test/a", 2);
+  CHECK(error(half) == half + ": class 'b' is in test/ but not in train/");
+}
+
+TEST_CASE("image folder: 4096 classes and no more") {
+  const TemporaryFolder folder;
+  for (int c = 0; c < 4097; ++c)
+    REQUIRE(iotsl::create_folders(folder / std::to_string(c)).ok());
+  CHECK(error(folder.path) == folder.path + ": 4097 class folders, limit is 4096");
+}
+
+}  // namespace image_folder_test
