@@ -76,8 +76,8 @@ class GradWalk {
   };
 
   static std::uint64_t next_walk_id() {
-    static std::atomic<std::uint64_t> id{0};
-    return id.fetch_add(1, std::memory_order_relaxed) + 1;
+    static detail::Shared<std::uint64_t> id{0};
+    return id.increase() + 1;
   }
 
   void push(Node<T>* node) {

@@ -1,9 +1,8 @@
 #pragma once
 // Optimiser steps on ranges, one pass over memory each. Meaning: reference/optim.hpp.
 
-#include <cmath>
-
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/reference/optim.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -75,7 +74,7 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
                               .keep2 = static_cast<float>(beta2),
                               .take2 = static_cast<float>(1 - beta2),
                               .step = static_cast<float>(lr / bias_correction1),
-                              .root_correction2 = static_cast<float>(std::sqrt(bias_correction2)),
+                              .root_correction2 = static_cast<float>(scalar_math::sqrt(bias_correction2)),
                               .eps = static_cast<float>(eps),
                               .weight_decay = static_cast<float>(weight_decay)};
     parallel_chunks(n, grain_elems, [&](Index begin, Index end) {

@@ -7,13 +7,13 @@
 // Contraction of a*b+c is off inside every region, because compilers contract differently at
 // different optimisation levels; kernels say fma() where they mean it.
 
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <span>
 
 #include "iotsl/config.hpp"
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/sync.hpp"
 
 // Which targets this build contains. Each has a vector header simd/vec_<name>.hpp and a pair of
 // region macros below; foreach_target.hpp lists them.
@@ -122,19 +122,19 @@ inline std::span<const Target> reachable_targets() {
 }
 
 namespace detail {
-inline std::atomic<Target>& active() {
-  static std::atomic<Target> target{initial_target(reachable_targets())};
+inline iotsl::detail::Shared<Target>& active() {
+  static iotsl::detail::Shared<Target> target{initial_target(reachable_targets())};
   return target;
 }
 }  // namespace detail
 
 /// The target whose kernels are called now: the best reachable one, or that of IOTSL_TARGET.
-inline Target active_target() { return detail::active().load(std::memory_order_relaxed); }
+inline Target active_target() { return detail::active().load_relaxed(); }
 
 /// Makes `target` the active one (tests and benchmarks); an Error if it is not reachable here.
 inline void set_target(Target target) {
   if (!reachable(target)) fail("set_target: ", name(target), " cannot run here");
-  detail::active().store(target, std::memory_order_relaxed);
+  detail::active().store_relaxed(target);
 }
 
 }  // namespace simd
