@@ -111,9 +111,7 @@ class [[nodiscard]] Result {
  public:
   Result(V value) : value_(std::move(value)), ok_(true) {}
   Result(Failure failure) : failure_(std::move(failure)), ok_(false) {}
-  Result(const Result& other)
-    requires std::copy_constructible<V>
-      : ok_(other.ok_) {
+  Result(const Result& other) requires std::copy_constructible<V> : ok_(other.ok_) {
     if (ok_)
       new (&value_) V(other.value_);
     else

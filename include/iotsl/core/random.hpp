@@ -65,7 +65,8 @@ class Random {
   /// Standard normal (Box-Muller).
   double normal(std::uint64_t index) const {
     const auto words = block(index / 2);
-    const double radius = scalar_math::sqrt(-2.0 * scalar_math::log1p(-to_unit(words[0], words[1])));
+    const double radius =
+        scalar_math::sqrt(-2.0 * scalar_math::log1p(-to_unit(words[0], words[1])));
     const double angle = 6.283185307179586 * to_unit(words[2], words[3]);
     return radius * (index % 2 == 0 ? scalar_math::cos(angle) : scalar_math::sin(angle));
   }

@@ -36,8 +36,7 @@ class NodeHandle {
     return *this;
   }
   ~NodeHandle() {
-    if (node_ != nullptr && node_->references.decrease() == 1)
-      node_->release(node_);
+    if (node_ != nullptr && node_->references.decrease() == 1) node_->release(node_);
   }
   NodeBase* get() const { return node_; }
 
@@ -130,8 +129,7 @@ class Tensor {
   std::uint32_t version() const { return body().buffer.version(); }
   /// True if nobody else can see the values: an op may then write its result over them.
   bool unique() const {
-    return defined() && body().references.load_acquire() == 1 &&
-           body().buffer.unique();
+    return defined() && body().references.load_acquire() == 1 && body().buffer.unique();
   }
   /// Writable values that do not count as a change; only for a tensor just made or unique().
   T* raw() const { return reinterpret_cast<T*>(body().buffer.data()) + body().offset; }

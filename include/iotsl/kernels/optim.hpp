@@ -69,14 +69,15 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
                double bias_correction1, double bias_correction2, const T* grad, T* m, T* v, T* w) {
   if constexpr (std::is_same_v<T, float>) {
     const OptimTable& table = optim_table();
-    const AdamFactors factors{.keep1 = static_cast<float>(beta1),
-                              .take1 = static_cast<float>(1 - beta1),
-                              .keep2 = static_cast<float>(beta2),
-                              .take2 = static_cast<float>(1 - beta2),
-                              .step = static_cast<float>(lr / bias_correction1),
-                              .root_correction2 = static_cast<float>(scalar_math::sqrt(bias_correction2)),
-                              .eps = static_cast<float>(eps),
-                              .weight_decay = static_cast<float>(weight_decay)};
+    const AdamFactors factors{
+        .keep1 = static_cast<float>(beta1),
+        .take1 = static_cast<float>(1 - beta1),
+        .keep2 = static_cast<float>(beta2),
+        .take2 = static_cast<float>(1 - beta2),
+        .step = static_cast<float>(lr / bias_correction1),
+        .root_correction2 = static_cast<float>(scalar_math::sqrt(bias_correction2)),
+        .eps = static_cast<float>(eps),
+        .weight_decay = static_cast<float>(weight_decay)};
     parallel_chunks(n, grain_elems, [&](Index begin, Index end) {
       table.adam(factors, end - begin, grad + begin, m + begin, v + begin, w + begin);
     });

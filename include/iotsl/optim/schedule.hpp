@@ -36,7 +36,8 @@ inline double learning_rate(Schedule schedule, double rate, std::int64_t step, s
   switch (schedule) {
     case Schedule::constant: return rate;
     case Schedule::linear: return rate * (1.0 - progress);
-    case Schedule::cosine: return rate * 0.5 * (1.0 + scalar_math::cos(3.141592653589793 * progress));
+    case Schedule::cosine:
+      return rate * 0.5 * (1.0 + scalar_math::cos(3.141592653589793 * progress));
   }
   return rate;
 }

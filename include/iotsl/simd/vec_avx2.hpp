@@ -118,7 +118,8 @@ IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
 #else
   long long bytes;
   __builtin_memcpy(&bytes, p, 8);
-  return {__builtin_convertvector((Ints)__builtin_ia32_pmovzxbd256((Bytes)Longs2{bytes, 0}), Floats)};
+  return {
+      __builtin_convertvector((Ints)__builtin_ia32_pmovzxbd256((Bytes)Longs2{bytes, 0}), Floats)};
 #endif
 }
 IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
@@ -129,7 +130,8 @@ IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
   __builtin_memcpy(p, &bytes, 8);
 }
 
-// Within each half: the first or last two lanes of a and b in turn; those two lanes of a, then of b.
+// Within each half: the first or last two lanes of a and b in turn; those two lanes of a, then of
+// b.
 IOTSL_INLINE Floats weave_first(Floats a, Floats b) {
   return __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
 }

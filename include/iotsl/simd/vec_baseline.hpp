@@ -72,7 +72,8 @@ IOTSL_INLINE Vec sqrt(Vec a) { return {__builtin_ia32_sqrtps(a.v)}; }
 IOTSL_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
 IOTSL_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
 IOTSL_INLINE Vec sqrt(Vec a) {
-  return {Floats{scalar_math::sqrt(a.v[0]), scalar_math::sqrt(a.v[1]), scalar_math::sqrt(a.v[2]), scalar_math::sqrt(a.v[3])}};
+  return {Floats{scalar_math::sqrt(a.v[0]), scalar_math::sqrt(a.v[1]), scalar_math::sqrt(a.v[2]),
+                 scalar_math::sqrt(a.v[3])}};
 }
 #endif
 

@@ -90,8 +90,8 @@ IOTSL_INLINE Vec div(Vec a, Vec b) {
                     lane3(a) / lane3(b));
 }
 IOTSL_INLINE Vec sqrt(Vec a) {
-  return from_lanes(scalar_math::sqrt(lane0(a)), scalar_math::sqrt(lane1(a)), scalar_math::sqrt(lane2(a)),
-                    scalar_math::sqrt(lane3(a)));
+  return from_lanes(scalar_math::sqrt(lane0(a)), scalar_math::sqrt(lane1(a)),
+                    scalar_math::sqrt(lane2(a)), scalar_math::sqrt(lane3(a)));
 }
 #endif
 
