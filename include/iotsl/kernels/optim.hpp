@@ -36,13 +36,13 @@ struct OptimTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/optim-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const OptimTable& optim_table() { return IOTSL_TARGET_TABLE(optim_table); }
+IOTSL_TABLE(OptimTable, optim_table)
 
 /// One step of SGD on w[n]; `velocity` is null without momentum.
 template <class T>

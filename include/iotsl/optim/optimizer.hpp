@@ -130,4 +130,6 @@ class Optimizer {
   std::int64_t steps_ = 0;
 };
 
+IOTSL_FLOAT(class Optimizer<float>)
+
 IOTSL_NAMESPACE_END

@@ -140,6 +140,18 @@ inline void set_target(Target target) {
 }  // namespace simd
 IOTSL_NAMESPACE_END
 
+// IOTSL_TABLE(Type, t) in namespace kernels is the function t() that returns the table of the active
+// target.
+#if IOTSL_LINK_ENGINE
+#define IOTSL_TABLE(type, table) const type& table();
+#elif IOTSL_EMIT_ENGINE
+#define IOTSL_TABLE(type, table) \
+  const type& table() { return IOTSL_TARGET_TABLE(table); }
+#else
+#define IOTSL_TABLE(type, table) \
+  inline const type& table() { return IOTSL_TARGET_TABLE(table); }
+#endif
+
 // IOTSL_TARGET_TABLE(t) is the object `t` of the active target's namespace: `avx2::t`.
 #if IOTSL_HAVE_AVX2
 #define IOTSL_TARGET_TABLE(table) \
