@@ -10,7 +10,7 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// A number that several threads may read and change.
+/// An integer that several threads may read and change.
 template <class V>
 class Shared {
  public:

@@ -122,19 +122,19 @@ inline std::span<const Target> reachable_targets() {
 }
 
 namespace detail {
-inline iotsl::detail::Shared<Target>& active() {
-  static iotsl::detail::Shared<Target> target{initial_target(reachable_targets())};
+inline iotsl::detail::Shared<int>& active() {
+  static iotsl::detail::Shared<int> target{static_cast<int>(initial_target(reachable_targets()))};
   return target;
 }
 }  // namespace detail
 
 /// The target whose kernels are called now: the best reachable one, or that of IOTSL_TARGET.
-inline Target active_target() { return detail::active().load_relaxed(); }
+inline Target active_target() { return static_cast<Target>(detail::active().load_relaxed()); }
 
 /// Makes `target` the active one (tests and benchmarks); an Error if it is not reachable here.
 inline void set_target(Target target) {
   if (!reachable(target)) fail("set_target: ", name(target), " cannot run here");
-  detail::active().store_relaxed(target);
+  detail::active().store_relaxed(static_cast<int>(target));
 }
 
 }  // namespace simd
