@@ -21,6 +21,13 @@ if(IOTSL_WITH_ZLIB)
   target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_ZLIB=1)
 endif()
 
+# Optional: the kernels and the operations on float compiled once, for programs of many translation
+# units. Each of them saves some ten seconds; the results are the same to the bit.
+add_library(iotsl_compiled STATIC EXCLUDE_FROM_ALL "${CMAKE_CURRENT_LIST_DIR}/iotsl_compiled.cpp")
+add_library(iotsl::compiled ALIAS iotsl_compiled)
+target_link_libraries(iotsl_compiled PUBLIC iotsl_engine)
+target_compile_definitions(iotsl_compiled PRIVATE IOTSL_EMIT_ENGINE=1 INTERFACE IOTSL_LINK_ENGINE=1)
+
 # Asio without Boost is headers only, so a cross build may use the host's copy. Adding /usr/include
 # to a cross compiler would mix two C libraries, hence a folder with links to the packages we want.
 if(CMAKE_CROSSCOMPILING)

@@ -1,14 +1,17 @@
-"""Compiles every header alone, then all together as a small device does.
+"""Every header stands alone; then all together as a small device compiles them.
 
 usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--jobs N]
        headers_alone.py --self-test COMPILER
 Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
 one translation unit: being complete does not depend on those, and alone costs half a minute each.
+A header whose #include is the first line of code of another header is compiled with nothing before
+it where that one is compiled alone, so it needs no unit of its own.
 """
 
 import argparse
 import concurrent.futures
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -30,15 +33,41 @@ def compile_text(compiler, include, flags, text):
     return "" if run.returncode == 0 else run.stderr or f"exit code {run.returncode}"
 
 
+# Comments and `#pragma once`, then the first line of code: an include of ours.
+FIRST = re.compile(r'(?:[ \t]*(?://[^\n]*|#pragma once)?\n)*#include "([^"]+)"')
+
+
+def proven_by_others(texts):
+    """The headers that some other header includes before anything else; `texts` by name. A ring of
+    headers that include each other first would prove nothing, so each chain must end in a header that
+    is compiled."""
+    first = {}
+    for name, text in texts.items():
+        match = FIRST.match(text)
+        if match and match[1] in texts and match[1] != name:
+            first.setdefault(match[1], name)
+
+    def ends(name):
+        seen = set()
+        while name in first and name not in seen:
+            seen.add(name)
+            name = first[name]
+        return name not in first
+
+    return {name for name in first if ends(name)}
+
 
 def check(root, compiler, other, jobs):
     include = pathlib.Path(root) / "include"
     # An -inl.hpp is no header: the one of its family includes it once per SIMD target.
     headers = [p for p in sorted(include.rglob("*.hpp")) if not p.stem.endswith("-inl")]
-    lines = [f'#include "{p.relative_to(include).as_posix()}"\n' for p in headers]
-    # Twice: a header without #pragma once is caught as well.
-    units = [(compiler, "with exceptions", line, line * 2) for line in lines]
-    together = "".join(lines)
+    texts = {p.relative_to(include).as_posix(): p.read_text() for p in headers}
+    proven = proven_by_others(texts)
+    lines = [f'#include "{name}"\n' for name in texts]
+    # Twice: a header without #pragma once is caught as well, here and in the last units.
+    units = [(compiler, "with exceptions", f'#include "{name}"\n', f'#include "{name}"\n' * 2)
+             for name in texts if name not in proven]
+    together = "".join(lines) * 2
     units.append((compiler, "without exceptions and RTTI", "all headers", together))
     if other:
         units += [(other, mode, "all headers", together) for mode in MODES]
@@ -53,7 +82,8 @@ def check(root, compiler, other, jobs):
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         failures = [text for text in pool.map(one, units) if text]
     print(*failures, sep="\n")
-    print(f"{len(headers)} headers, {len(units)} compilations, {len(failures)} failed")
+    print(f"{len(headers)} headers, {len(proven)} of them the first line of another, "
+          f"{len(units)} compilations, {len(failures)} failed")
     return bool(headers) and not failures
 
 
@@ -63,13 +93,21 @@ def self_test(compiler):
         "include/b.hpp": "struct Twice {};\n",
         "include/c.hpp": "#pragma once\ninline void raise() { throw 1; }\n",
         "include/d.hpp": "#pragma once\ninline int narrow(long v) { return v; }\n",
+        "include/e.hpp": "#pragma once\ninline std::string first();\n",
+        "include/f.hpp": "struct TwiceInner {};\n",
+        "include/g.hpp": '#pragma once\n#include "g.hpp"\ninline std::string ring();\n',
     }
+    # Includes e and f first, so that they have no unit of their own.
+    outer = {"e": '#pragma once\n// Text.\n\n#include "e.hpp"\n#include <string>\n',
+             "f": '#pragma once\n#include "f.hpp"\n'}
     caught = []
     for name, text in bad.items():
         with tempfile.TemporaryDirectory() as root:
             path = pathlib.Path(root) / name
             path.parent.mkdir()
             path.write_text(text)
+            if path.stem in outer:
+                (path.parent / "outer.hpp").write_text(outer[path.stem])
             caught.append(not check(root, compiler, None, 1))
     print(f"{len(bad)} bad headers, {sum(caught)} caught")
     return all(caught)

@@ -11,6 +11,7 @@
 #include "iotsl/core/json.hpp"
 #include "iotsl/core/tensor.hpp"
 #include "iotsl/nn/safetensors.hpp"
+#include "support/double_instances.hpp"
 
 namespace golden {
 

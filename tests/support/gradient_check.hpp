@@ -11,6 +11,7 @@
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/core/random.hpp"
 #include "iotsl/ops/elementwise.hpp"
+#include "support/double_instances.hpp"
 
 namespace check {
 

@@ -76,8 +76,8 @@ class GradWalk {
   };
 
   static std::uint64_t next_walk_id() {
-    static std::atomic<std::uint64_t> id{0};
-    return id.fetch_add(1, std::memory_order_relaxed) + 1;
+    static detail::Shared<std::uint64_t> id{0};
+    return id.increase() + 1;
   }
 
   void push(Node<T>* node) {
@@ -203,5 +203,8 @@ void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions o
     leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
   });
 }
+
+IOTSL_FLOAT(std::vector<Tensor<float>> grad(const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, GradOptions))
+IOTSL_FLOAT(void backward(const Tensor<float>&, const Tensor<float>&, GradOptions))
 
 IOTSL_NAMESPACE_END

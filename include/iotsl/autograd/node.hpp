@@ -24,8 +24,8 @@ inline bool& recording_flag() {
   return flag;
 }
 inline std::uint64_t next_node_sequence() {
-  static std::atomic<std::uint64_t> sequence{0};
-  return sequence.fetch_add(1, std::memory_order_relaxed) + 1;
+  static detail::Shared<std::uint64_t> sequence{0};
+  return sequence.increase() + 1;
 }
 }  // namespace detail
 

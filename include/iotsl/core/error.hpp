@@ -2,14 +2,15 @@
 // Errors. A programming error (a wrong shape, an unknown name) is an `Error`, thrown by `fail`.
 // Whatever comes from a peer, a file or the network is a `Result<T>`, in every build.
 
+#include <concepts>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "iotsl/config.hpp"
 
@@ -103,40 +104,73 @@ struct Failure {
   std::string message;
 };
 
-/// A value, or the reason why there is none.
+/// A value, or the reason why there is none. Not a std::variant, which takes five times as long to
+/// compile for each V.
 template <class V>
 class [[nodiscard]] Result {
  public:
-  Result(V value) : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+  Result(V value) : value_(std::move(value)), ok_(true) {}
+  Result(Failure failure) : failure_(std::move(failure)), ok_(false) {}
+  Result(const Result& other) requires std::copy_constructible<V> : ok_(other.ok_) {
+    if (ok_)
+      new (&value_) V(other.value_);
+    else
+      new (&failure_) Failure(other.failure_);
+  }
+  Result(Result&& other) noexcept : ok_(other.ok_) { take(other); }
+  Result& operator=(Result other) noexcept {
+    destroy();
+    ok_ = other.ok_;
+    take(other);
+    return *this;
+  }
+  ~Result() { destroy(); }
 
-  bool ok() const { return state_.index() == 0; }
-  explicit operator bool() const { return ok(); }
+  bool ok() const { return ok_; }
+  explicit operator bool() const { return ok_; }
 
   V& value() & {
     check();
-    return *std::get_if<0>(&state_);
+    return value_;
   }
   const V& value() const& {
     check();
-    return *std::get_if<0>(&state_);
+    return value_;
   }
   V&& value() && {
     check();
-    return std::move(*std::get_if<0>(&state_));
+    return std::move(value_);
   }
   V& operator*() & { return value(); }
   const V& operator*() const& { return value(); }
   V* operator->() { return &value(); }
   const V* operator->() const { return &value(); }
 
-  const Failure& failure() const { return *std::get_if<1>(&state_); }
+  /// Only where !ok().
+  const Failure& failure() const { return failure_; }
 
  private:
   void check() const {
-    if (!ok()) fail(failure().message);
+    if (!ok_) fail(failure_.message);
   }
-  std::variant<V, Failure> state_;
+  void take(Result& other) {
+    if (ok_)
+      new (&value_) V(std::move(other.value_));
+    else
+      new (&failure_) Failure(std::move(other.failure_));
+  }
+  void destroy() {
+    if (ok_)
+      value_.~V();
+    else
+      failure_.~Failure();
+  }
+
+  union {
+    V value_;
+    Failure failure_;
+  };
+  bool ok_;
 };
 
 template <>

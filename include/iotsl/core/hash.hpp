@@ -127,7 +127,8 @@ inline std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_o
 
 namespace detail {
 /// Tables for eight bytes at a time (Kounavis and Berry 2005): row r advances a byte by r more.
-consteval std::array<std::array<std::uint32_t, 256>, 8> make_crc32c_tables() {
+/// Made at the first use: the compiler would take a tenth of a second in every translation unit.
+inline std::array<std::array<std::uint32_t, 256>, 8> make_crc32c_tables() {
   std::array<std::array<std::uint32_t, 256>, 8> tables{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
     std::uint32_t crc = byte;
@@ -141,13 +142,16 @@ consteval std::array<std::array<std::uint32_t, 256>, 8> make_crc32c_tables() {
     }
   return tables;
 }
-inline constexpr auto crc32c_tables = make_crc32c_tables();
+inline const std::array<std::array<std::uint32_t, 256>, 8>& crc32c_tables() {
+  static const std::array<std::array<std::uint32_t, 256>, 8> tables = make_crc32c_tables();
+  return tables;
+}
 }  // namespace detail
 
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4). `crc` is the value of the bytes before these, so
 /// that crc32c(b, crc32c(a)) is the value of a and b together.
 inline std::uint32_t crc32c(ByteSpan bytes, std::uint32_t crc = 0) {
-  const auto& t = detail::crc32c_tables;
+  const auto& t = detail::crc32c_tables();
   crc = ~crc;
   while (bytes.size() >= 8) {
     const std::uint32_t low = load_le<std::uint32_t>(bytes.data()) ^ crc;

@@ -4,16 +4,15 @@
 // reports is the memory that a run needs.
 
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <mutex>
 #include <new>
 #include <utility>
 
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/sync.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -68,7 +67,7 @@ class MemoryPool {
   void* allocate(std::size_t bytes) {
     const std::size_t cls = size_class(bytes);
     const std::size_t size = class_bytes(cls);
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     if (fail_after_ >= 0 && fail_after_-- == 0) out_of_memory(bytes, "an injected failure");
     if (statistics_.budget_bytes != 0 && statistics_.in_use_bytes + size > statistics_.budget_bytes)
       out_of_memory(bytes, "the memory budget is exceeded");
@@ -89,7 +88,7 @@ class MemoryPool {
 
   void release(void* data, std::size_t bytes) noexcept {
     const std::size_t cls = size_class(bytes);
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     allow_access(data, sizeof(Free));
     free_[cls] = new (data) Free{free_[cls]};
     // The link stays readable: the leak check follows it to the cached blocks.
@@ -99,24 +98,24 @@ class MemoryPool {
 
   /// Gives all cached blocks back to the system.
   void trim() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     trim_from(0);
   }
 
   MemoryStatistics statistics() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     return statistics_;
   }
   void reset_peak() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     statistics_.peak_bytes = statistics_.in_use_bytes;
   }
   void set_budget(std::size_t bytes) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     statistics_.budget_bytes = bytes;
   }
   void fail_after(long allocations) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     fail_after_ = allocations;
   }
 
@@ -170,7 +169,7 @@ class MemoryPool {
     raise<OutOfMemory>(concat("out of memory: ", bytes, " bytes asked for; ", why));
   }
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::array<Free*, classes> free_{};
   MemoryStatistics statistics_;
   long fail_after_ = -1;
@@ -199,10 +198,10 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(std::size_t bytes) {
     void* block = detail::MemoryPool::instance().allocate(bytes + header_bytes);
-    block_ = new (block) Header{{1}, 0, bytes};
+    block_ = new (block) Header{detail::Shared<std::uint32_t>(1), 0, bytes};
   }
   Buffer(const Buffer& other) : block_(other.block_) {
-    if (block_ != nullptr) block_->references.fetch_add(1, std::memory_order_relaxed);
+    if (block_ != nullptr) block_->references.increase();
   }
   Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
   Buffer& operator=(Buffer other) noexcept {
@@ -211,7 +210,7 @@ class Buffer {
   }
   ~Buffer() {
     if (block_ == nullptr) return;
-    if (block_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (block_->references.decrease() != 1) return;
     detail::MemoryPool::instance().release(block_, block_->bytes + header_bytes);
   }
 
@@ -220,11 +219,11 @@ class Buffer {
   std::size_t bytes() const { return block_->bytes; }
   std::uint32_t version() const { return block_->version; }
   void bump_version() const { ++block_->version; }
-  bool unique() const { return block_->references.load(std::memory_order_acquire) == 1; }
+  bool unique() const { return block_->references.load_acquire() == 1; }
 
  private:
   struct Header {
-    std::atomic<std::uint32_t> references;
+    detail::Shared<std::uint32_t> references;
     std::uint32_t version;
     std::size_t bytes;
   };

@@ -4,10 +4,10 @@
 // index), so it does not depend on threads, order or restarts.
 
 #include <array>
-#include <cmath>
 #include <cstdint>
 
 #include "iotsl/config.hpp"
+#include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -65,9 +65,10 @@ class Random {
   /// Standard normal (Box-Muller).
   double normal(std::uint64_t index) const {
     const auto words = block(index / 2);
-    const double radius = std::sqrt(-2.0 * std::log1p(-to_unit(words[0], words[1])));
+    const double radius =
+        scalar_math::sqrt(-2.0 * scalar_math::log1p(-to_unit(words[0], words[1])));
     const double angle = 6.283185307179586 * to_unit(words[2], words[3]);
-    return radius * (index % 2 == 0 ? std::cos(angle) : std::sin(angle));
+    return radius * (index % 2 == 0 ? scalar_math::cos(angle) : scalar_math::sin(angle));
   }
   /// Uniform in [0, bound); bound > 0.
   constexpr std::uint64_t below(std::uint64_t index, std::uint64_t bound) const {

@@ -3,7 +3,6 @@
 // graph. Copying a handle shares the values; `clone` copies them.
 
 #include <algorithm>
-#include <atomic>
 #include <span>
 
 #include "iotsl/core/memory.hpp"
@@ -19,7 +18,7 @@ namespace detail {
 /// The counted part of a graph node; the rest is in autograd/node.hpp. A function pointer frees it,
 /// so that tensors can be used without the graph.
 struct NodeBase {
-  std::atomic<std::uint32_t> references{0};
+  detail::Shared<std::uint32_t> references{0};
   void (*release)(NodeBase*) noexcept = nullptr;
 };
 
@@ -28,7 +27,7 @@ class NodeHandle {
  public:
   NodeHandle() = default;
   explicit NodeHandle(NodeBase* node) : node_(node) {
-    if (node_ != nullptr) node_->references.fetch_add(1, std::memory_order_relaxed);
+    if (node_ != nullptr) node_->references.increase();
   }
   NodeHandle(const NodeHandle& other) : NodeHandle(other.node_) {}
   NodeHandle(NodeHandle&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
@@ -37,8 +36,7 @@ class NodeHandle {
     return *this;
   }
   ~NodeHandle() {
-    if (node_ != nullptr && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      node_->release(node_);
+    if (node_ != nullptr && node_->references.decrease() == 1) node_->release(node_);
   }
   NodeBase* get() const { return node_; }
 
@@ -131,15 +129,14 @@ class Tensor {
   std::uint32_t version() const { return body().buffer.version(); }
   /// True if nobody else can see the values: an op may then write its result over them.
   bool unique() const {
-    return defined() && body().references.load(std::memory_order_acquire) == 1 &&
-           body().buffer.unique();
+    return defined() && body().references.load_acquire() == 1 && body().buffer.unique();
   }
   /// Writable values that do not count as a change; only for a tensor just made or unique().
   T* raw() const { return reinterpret_cast<T*>(body().buffer.data()) + body().offset; }
 
  private:
   struct Body {
-    std::atomic<std::uint32_t> references{1};
+    detail::Shared<std::uint32_t> references{1};
     Shape shape;
     Index size = 0;
     Buffer buffer;
@@ -153,7 +150,7 @@ class Tensor {
     BodyHandle() = default;
     explicit BodyHandle(Body* body) : body_(body) {}
     BodyHandle(const BodyHandle& other) : body_(other.body_) {
-      if (body_ != nullptr) body_->references.fetch_add(1, std::memory_order_relaxed);
+      if (body_ != nullptr) body_->references.increase();
     }
     BodyHandle(BodyHandle&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
     BodyHandle& operator=(BodyHandle other) noexcept {
@@ -162,7 +159,7 @@ class Tensor {
     }
     ~BodyHandle() {
       if (body_ == nullptr) return;
-      if (body_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+      if (body_->references.decrease() != 1) return;
       body_->~Body();
       detail::MemoryPool::instance().release(body_, sizeof(Body));
     }

@@ -99,8 +99,12 @@ inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed
   if (count < set.size()) {
     constexpr std::uint32_t limit_step = 0xFFFFFFFFu;  // away from the rounds that loaders use
     shuffle_values(std::span(order), Random(seed, Stream::shuffle, limit_step));
-    order.resize(static_cast<std::size_t>(count));
-    std::sort(order.begin(), order.end());
+    std::vector<std::uint8_t> chosen(order.size(), 0);
+    for (Index i = 0; i < count; ++i)
+      chosen[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = 1;
+    order.clear();
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      if (chosen[i] != 0) order.push_back(static_cast<Index>(i));
   }
   return select_samples(set, order);
 }

@@ -52,12 +52,12 @@ struct ConvTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/conv2d-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
-inline const ConvTable& conv_table() { return IOTSL_TARGET_TABLE(conv_table); }
+IOTSL_TABLE(ConvTable, conv_table)
 }  // namespace kernels
 
 IOTSL_NAMESPACE_END

@@ -26,13 +26,13 @@ struct ElementwiseTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/elementwise-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const ElementwiseTable& elementwise_table() { return IOTSL_TARGET_TABLE(elementwise_table); }
+IOTSL_TABLE(ElementwiseTable, elementwise_table)
 
 /// y[i] = op(x[i]); y may be x.
 template <class T>

@@ -40,13 +40,13 @@ struct GemmTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const GemmTable& gemm_table() { return IOTSL_TARGET_TABLE(gemm_table); }
+IOTSL_TABLE(GemmTable, gemm_table)
 
 namespace detail {
 

@@ -47,12 +47,12 @@ constexpr Index round_up(Index value, Index step) { return (value + step - 1) / 
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm_tile-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
-inline const TileTable& tile_table() { return IOTSL_TARGET_TABLE(tile_table); }
+IOTSL_TABLE(TileTable, tile_table)
 }  // namespace kernels
 
 IOTSL_NAMESPACE_END

@@ -22,13 +22,13 @@ struct LossTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/loss-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const LossTable& loss_table() { return IOTSL_TARGET_TABLE(loss_table); }
+IOTSL_TABLE(LossTable, loss_table)
 
 /// y[n,classes] = log(softmax(x)) row by row.
 template <class T>

@@ -34,13 +34,13 @@ struct NormTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/norm-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const NormTable& norm_table() { return IOTSL_TARGET_TABLE(norm_table); }
+IOTSL_TABLE(NormTable, norm_table)
 
 /// Mean and biased variance of each channel: mean[c], var[c]. n * hw must be at least 1.
 template <class T>

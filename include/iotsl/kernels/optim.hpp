@@ -1,9 +1,8 @@
 #pragma once
 // Optimiser steps on ranges, one pass over memory each. Meaning: reference/optim.hpp.
 
-#include <cmath>
-
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/reference/optim.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -37,13 +36,13 @@ struct OptimTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/optim-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const OptimTable& optim_table() { return IOTSL_TARGET_TABLE(optim_table); }
+IOTSL_TABLE(OptimTable, optim_table)
 
 /// One step of SGD on w[n]; `velocity` is null without momentum.
 template <class T>
@@ -70,14 +69,15 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
                double bias_correction1, double bias_correction2, const T* grad, T* m, T* v, T* w) {
   if constexpr (std::is_same_v<T, float>) {
     const OptimTable& table = optim_table();
-    const AdamFactors factors{.keep1 = static_cast<float>(beta1),
-                              .take1 = static_cast<float>(1 - beta1),
-                              .keep2 = static_cast<float>(beta2),
-                              .take2 = static_cast<float>(1 - beta2),
-                              .step = static_cast<float>(lr / bias_correction1),
-                              .root_correction2 = static_cast<float>(std::sqrt(bias_correction2)),
-                              .eps = static_cast<float>(eps),
-                              .weight_decay = static_cast<float>(weight_decay)};
+    const AdamFactors factors{
+        .keep1 = static_cast<float>(beta1),
+        .take1 = static_cast<float>(1 - beta1),
+        .keep2 = static_cast<float>(beta2),
+        .take2 = static_cast<float>(1 - beta2),
+        .step = static_cast<float>(lr / bias_correction1),
+        .root_correction2 = static_cast<float>(scalar_math::sqrt(bias_correction2)),
+        .eps = static_cast<float>(eps),
+        .weight_decay = static_cast<float>(weight_decay)};
     parallel_chunks(n, grain_elems, [&](Index begin, Index end) {
       table.adam(factors, end - begin, grad + begin, m + begin, v + begin, w + begin);
     });

@@ -37,13 +37,13 @@ constexpr Index pool_scratch_elems(const PoolShape& s) {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/pool-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const PoolTable& pool_table() { return IOTSL_TARGET_TABLE(pool_table); }
+IOTSL_TABLE(PoolTable, pool_table)
 
 namespace detail {
 

@@ -27,13 +27,13 @@ struct ReduceTable {
 IOTSL_NAMESPACE_END
 
 #define IOTSL_TARGET_INCLUDE "iotsl/kernels/reduce-inl.hpp"
-#include "iotsl/simd/foreach_target.hpp"
+#include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-inline const ReduceTable& reduce_table() { return IOTSL_TARGET_TABLE(reduce_table); }
+IOTSL_TABLE(ReduceTable, reduce_table)
 
 namespace detail {
 

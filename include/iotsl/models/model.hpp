@@ -67,4 +67,6 @@ Result<std::size_t> find_cut(const Sequential<T>& model, const ModelSpec& spec,
   return place + 1;
 }
 
+IOTSL_FLOAT(Sequential<float> build_model(const ModelSpec&))
+
 IOTSL_NAMESPACE_END

@@ -1,9 +1,8 @@
 #pragma once
 // Initial weights, a function of (seed, tensor number) alone.
 
-#include <cmath>
-
 #include "iotsl/core/random.hpp"
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/tensor.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -25,7 +24,7 @@ template <class T>
 void kaiming_normal_fan_out(Tensor<T>& weight, std::uint64_t seed, std::uint32_t tensor_number) {
   const Shape& s = weight.shape();
   const double fan_out = static_cast<double>(s[0] * s[2] * s[3]);
-  fill_normal(weight, std::sqrt(2.0 / fan_out), seed, tensor_number);
+  fill_normal(weight, scalar_math::sqrt(2.0 / fan_out), seed, tensor_number);
 }
 
 IOTSL_NAMESPACE_END

@@ -117,4 +117,6 @@ class Sequential {
   bool training_ = true;
 };
 
+IOTSL_FLOAT(class Sequential<float>)
+
 IOTSL_NAMESPACE_END

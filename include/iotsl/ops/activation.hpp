@@ -88,4 +88,7 @@ Tensor<T> dropout(Tensor<T> x, double probability, const Random& random) {
   return y;
 }
 
+IOTSL_FLOAT(Tensor<float> relu(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> dropout(Tensor<float>, double, const Random&))
+
 IOTSL_NAMESPACE_END

@@ -276,4 +276,20 @@ Tensor<T> operator-(const Tensor<T>& x) {
   return neg(x);
 }
 
+IOTSL_FLOAT(Tensor<float> add(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> sub(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> mul(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> div(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> neg(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> exp(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> sqrt(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> rsqrt(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> reciprocal(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> sigmoid(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> tanh(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> square(Tensor<float>))
+IOTSL_FLOAT(Tensor<float> log(const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> abs(const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> affine(Tensor<float>, float, float))
+
 IOTSL_NAMESPACE_END

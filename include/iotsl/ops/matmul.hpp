@@ -87,4 +87,9 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   return add(y, bias);
 }
 
+IOTSL_FLOAT(Tensor<float> matmul(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> matmul_nt(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> matmul_tn(const Tensor<float>&, const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> linear(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&))
+
 IOTSL_NAMESPACE_END

@@ -1,6 +1,7 @@
 #pragma once
 // Batch normalisation (Ioffe, Szegedy 2015) as in PyTorch.
 
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/norm.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/view.hpp"
@@ -121,7 +122,7 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
   Tensor<T> inv_std = Tensor<T>::uninitialized(Shape{c});
   for (Index i = 0; i < c; ++i)
     inv_std.raw()[i] =
-        static_cast<T>(T(1) / std::sqrt(var.data()[i] + static_cast<T>(options.eps)));
+        static_cast<T>(T(1) / scalar_math::sqrt(var.data()[i] + static_cast<T>(options.eps)));
   Tensor<T> y = Tensor<T>::uninitialized(s);
   kernels::batch_norm_apply(n, c, hw, x.data(), mean.data(), inv_std.data(), gamma.data(),
                             beta.data(), y.raw());
@@ -137,5 +138,7 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
   }
   return y;
 }
+
+IOTSL_FLOAT(Tensor<float> batch_norm2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Tensor<float>&, Tensor<float>&, BatchNormOptions))
 
 IOTSL_NAMESPACE_END

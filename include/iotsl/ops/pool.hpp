@@ -104,4 +104,7 @@ Tensor<T> global_avg_pool2d(const Tensor<T>& x) {
   return mean(x, {2, 3});
 }
 
+IOTSL_FLOAT(Tensor<float> max_pool2d(const Tensor<float>&, Pool2dOptions))
+IOTSL_FLOAT(Tensor<float> global_avg_pool2d(const Tensor<float>&))
+
 IOTSL_NAMESPACE_END

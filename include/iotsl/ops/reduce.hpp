@@ -143,4 +143,9 @@ Tensor<T> mean(const Tensor<T>& x) {
   return scale(sum(x), T(1) / static_cast<T>(x.size()));
 }
 
+IOTSL_FLOAT(Tensor<float> broadcast_to(const Tensor<float>&, const Shape&))
+IOTSL_FLOAT(Tensor<float> sum_to(const Tensor<float>&, const Shape&))
+IOTSL_FLOAT(Tensor<float> sum(const Tensor<float>&, std::initializer_list<int>, bool))
+IOTSL_FLOAT(Tensor<float> mean(const Tensor<float>&, std::initializer_list<int>, bool))
+
 IOTSL_NAMESPACE_END

@@ -185,4 +185,10 @@ Tensor<T> transpose(const Tensor<T>& x) {
   return y;
 }
 
+IOTSL_FLOAT(Tensor<float> reshape(const Tensor<float>&, const Shape&))
+IOTSL_FLOAT(Tensor<float> slice(const Tensor<float>&, int, Index, Index))
+IOTSL_FLOAT(Tensor<float> pad(const Tensor<float>&, int, Index, Index))
+IOTSL_FLOAT(Tensor<float> concat(const std::vector<Tensor<float>>&, int))
+IOTSL_FLOAT(Tensor<float> transpose(const Tensor<float>&))
+
 IOTSL_NAMESPACE_END

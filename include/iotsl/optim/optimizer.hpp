@@ -1,8 +1,7 @@
 #pragma once
 // SGD with momentum and Adam, as in PyTorch, with their state as named tensors that can travel.
 
-#include <cmath>
-
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/optim.hpp"
 #include "iotsl/nn/module.hpp"
 
@@ -118,8 +117,8 @@ class Optimizer {
       kernels::sgd_step(n, o.lr, o.momentum, o.weight_decay, o.nesterov, gradient.data(), velocity,
                         false, weight.mutable_data());
     } else {
-      const double correction1 = 1 - std::pow(o.beta1, static_cast<double>(steps_));
-      const double correction2 = 1 - std::pow(o.beta2, static_cast<double>(steps_));
+      const double correction1 = 1 - scalar_math::pow(o.beta1, static_cast<double>(steps_));
+      const double correction2 = 1 - scalar_math::pow(o.beta2, static_cast<double>(steps_));
       kernels::adam_step(n, o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, correction1, correction2,
                          gradient.data(), state_[2 * i].tensor.mutable_data(),
                          state_[2 * i + 1].tensor.mutable_data(), weight.mutable_data());
@@ -131,5 +130,7 @@ class Optimizer {
   OptimizerOptions options_;
   std::int64_t steps_ = 0;
 };
+
+IOTSL_FLOAT(class Optimizer<float>)
 
 IOTSL_NAMESPACE_END

@@ -1,11 +1,11 @@
 #pragma once
 // Learning-rate schedules: a factor as a function of progress.
 
-#include <cmath>
 #include <cstdint>
 #include <string_view>
 
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -36,7 +36,8 @@ inline double learning_rate(Schedule schedule, double rate, std::int64_t step, s
   switch (schedule) {
     case Schedule::constant: return rate;
     case Schedule::linear: return rate * (1.0 - progress);
-    case Schedule::cosine: return rate * 0.5 * (1.0 + std::cos(3.141592653589793 * progress));
+    case Schedule::cosine:
+      return rate * 0.5 * (1.0 + scalar_math::cos(3.141592653589793 * progress));
   }
   return rate;
 }

@@ -15,8 +15,8 @@
 //   pool.hpp       #pragma once, all includes, the table's type, and the drivers:
 //       namespace kernels { struct PoolTable { void (*max_rows)(Index, const float*, float*); }; }
 //       #define IOTSL_TARGET_INCLUDE "iotsl/kernels/pool-inl.hpp"
-//       #include "iotsl/simd/foreach_target.hpp"
-//       inline const PoolTable& pool_table() { return IOTSL_TARGET_TABLE(pool_table); }   (*)
+//       #include "iotsl/kernels/foreach_target.hpp"
+//       IOTSL_TABLE(PoolTable, pool_table)    (*) the function that gives the active table
 //
 //   (*) inside namespace kernels, outside every region. The driver takes the table once per call,
 //       cuts the work by shape and calls parallel_for; the kernel sees pointers and sizes only.

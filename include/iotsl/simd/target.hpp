@@ -7,13 +7,13 @@
 // Contraction of a*b+c is off inside every region, because compilers contract differently at
 // different optimisation levels; kernels say fma() where they mean it.
 
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <span>
 
 #include "iotsl/config.hpp"
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/sync.hpp"
 
 // Which targets this build contains. Each has a vector header simd/vec_<name>.hpp and a pair of
 // region macros below; foreach_target.hpp lists them.
@@ -122,23 +122,35 @@ inline std::span<const Target> reachable_targets() {
 }
 
 namespace detail {
-inline std::atomic<Target>& active() {
-  static std::atomic<Target> target{initial_target(reachable_targets())};
+inline iotsl::detail::Shared<int>& active() {
+  static iotsl::detail::Shared<int> target{static_cast<int>(initial_target(reachable_targets()))};
   return target;
 }
 }  // namespace detail
 
 /// The target whose kernels are called now: the best reachable one, or that of IOTSL_TARGET.
-inline Target active_target() { return detail::active().load(std::memory_order_relaxed); }
+inline Target active_target() { return static_cast<Target>(detail::active().load_relaxed()); }
 
 /// Makes `target` the active one (tests and benchmarks); an Error if it is not reachable here.
 inline void set_target(Target target) {
   if (!reachable(target)) fail("set_target: ", name(target), " cannot run here");
-  detail::active().store(target, std::memory_order_relaxed);
+  detail::active().store_relaxed(static_cast<int>(target));
 }
 
 }  // namespace simd
 IOTSL_NAMESPACE_END
+
+// IOTSL_TABLE(Type, t) in namespace kernels is the function t() that returns the table of the active
+// target.
+#if IOTSL_LINK_ENGINE
+#define IOTSL_TABLE(type, table) const type& table();
+#elif IOTSL_EMIT_ENGINE
+#define IOTSL_TABLE(type, table) \
+  const type& table() { return IOTSL_TARGET_TABLE(table); }
+#else
+#define IOTSL_TABLE(type, table) \
+  inline const type& table() { return IOTSL_TARGET_TABLE(table); }
+#endif
 
 // IOTSL_TARGET_TABLE(t) is the object `t` of the active target's namespace: `avx2::t`.
 #if IOTSL_HAVE_AVX2

@@ -1,141 +1,178 @@
 #pragma once
 // Eight floats in an AVX2 register with FMA. The list of functions is in simd/vec.hpp.
+//
+// Compiler vectors and the builtins that g++ and clang share, instead of intrinsics: immintrin.h
+// costs up to a second of compile time per translation unit.
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/target.hpp"
 
 #if IOTSL_HAVE_AVX2
-// immintrin.h costs a second of compile time per translation unit, nearly all of it AVX-512. GCC's
-// parts of it only ask to come from there; a later #include <immintrin.h> still adds the rest.
-#if defined(__GNUC__) && !defined(__clang__) && !defined(_IMMINTRIN_H_INCLUDED)
-#define _IMMINTRIN_H_INCLUDED
-#include <smmintrin.h>
-
-#include <avxintrin.h>
-
-#include <avx2intrin.h>
-#include <fmaintrin.h>
-#undef _IMMINTRIN_H_INCLUDED
-#else
-#include <immintrin.h>
-#endif
-
 IOTSL_REGION_BEGIN_AVX2
 IOTSL_NAMESPACE_BEGIN
 namespace simd::avx2 {
 
+typedef float Floats __attribute__((vector_size(32)));
+typedef int Ints __attribute__((vector_size(32)));
+typedef unsigned Words __attribute__((vector_size(32)));
+typedef float Floats4 __attribute__((vector_size(16)));
+typedef int Ints4 __attribute__((vector_size(16)));
+typedef short Shorts __attribute__((vector_size(16)));
+typedef long long Longs2 __attribute__((vector_size(16)));
+#if defined(__clang__)
+typedef unsigned char Bytes __attribute__((vector_size(8)));
+#else
+typedef char Bytes __attribute__((vector_size(16)));
+#endif
+typedef float UnalignedFloats __attribute__((vector_size(32), aligned(4), may_alias));
+
 struct Vec {
-  __m256 v;
+  Floats v;
 };
 struct Mask {
-  __m256 v;
+  Floats v;
 };
 inline constexpr Index lanes = 8;
 inline constexpr int registers = 16;
 
-IOTSL_INLINE Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
-IOTSL_INLINE void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
-IOTSL_INLINE Vec set1(float x) { return {_mm256_set1_ps(x)}; }
-IOTSL_INLINE Vec zero() { return {_mm256_setzero_ps()}; }
+IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const UnalignedFloats*>(p)}; }
+IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }
+IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x, x, x, x, x}}; }
+IOTSL_INLINE Vec zero() { return {Floats{}}; }
 
-IOTSL_INLINE __m256i first_lanes(Index count) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
-                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+IOTSL_INLINE Ints first_lanes(Index count) {
+  const int n = static_cast<int>(count);
+  return Ints{n, n, n, n, n, n, n, n} > Ints{0, 1, 2, 3, 4, 5, 6, 7};
 }
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
-  return {_mm256_maskload_ps(p, first_lanes(count))};
+  return {__builtin_ia32_maskloadps256(reinterpret_cast<const Floats*>(p), first_lanes(count))};
 }
 IOTSL_INLINE void store_partial(float* p, Vec a, Index count) {
-  _mm256_maskstore_ps(p, first_lanes(count), a.v);
+  __builtin_ia32_maskstoreps256(reinterpret_cast<Floats*>(p), first_lanes(count), a.v);
 }
 
-IOTSL_INLINE Vec add(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec sub(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec mul(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec div(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-IOTSL_INLINE Vec fnma(Vec a, Vec b, Vec c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
-IOTSL_INLINE Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.v)}; }
-IOTSL_INLINE Vec neg(Vec a) { return {_mm256_xor_ps(a.v, _mm256_set1_ps(-0.0F))}; }
-IOTSL_INLINE Vec abs(Vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.v)}; }
-IOTSL_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+IOTSL_INLINE Vec add(Vec a, Vec b) { return {a.v + b.v}; }
+IOTSL_INLINE Vec sub(Vec a, Vec b) { return {a.v - b.v}; }
+IOTSL_INLINE Vec mul(Vec a, Vec b) { return {a.v * b.v}; }
+IOTSL_INLINE Vec div(Vec a, Vec b) { return {a.v / b.v}; }
+IOTSL_INLINE Vec fma(Vec a, Vec b, Vec c) { return {__builtin_ia32_vfmaddps256(a.v, b.v, c.v)}; }
+IOTSL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
+#if defined(__clang__)
+  return {__builtin_ia32_vfmaddps256(-a.v, b.v, c.v)};  // one instruction all the same
+#else
+  return {__builtin_ia32_vfnmaddps256(a.v, b.v, c.v)};
+#endif
+}
+IOTSL_INLINE Vec sqrt(Vec a) { return {__builtin_ia32_sqrtps256(a.v)}; }
+IOTSL_INLINE Vec neg(Vec a) { return {-a.v}; }
+IOTSL_INLINE Vec abs(Vec a) { return {(Floats)((Ints)a.v & 0x7FFFFFFF)}; }
+IOTSL_INLINE Vec min(Vec a, Vec b) { return {__builtin_ia32_minps256(a.v, b.v)}; }
+IOTSL_INLINE Vec max(Vec a, Vec b) { return {__builtin_ia32_maxps256(a.v, b.v)}; }
 
-IOTSL_INLINE Mask less(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
-IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)}; }
-IOTSL_INLINE Mask equal(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
-IOTSL_INLINE Mask is_nan(Vec a) { return {_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)}; }
-IOTSL_INLINE Mask both(Mask a, Mask b) { return {_mm256_and_ps(a.v, b.v)}; }
-IOTSL_INLINE Mask either(Mask a, Mask b) { return {_mm256_or_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm256_blendv_ps(b.v, a.v, m.v)}; }
+// The predicates of vcmpps: ordered and quiet, so that a NaN is neither less nor equal.
+IOTSL_INLINE Mask less(Vec a, Vec b) { return {__builtin_ia32_cmpps256(a.v, b.v, 0x11)}; }
+IOTSL_INLINE Mask less_equal(Vec a, Vec b) { return {__builtin_ia32_cmpps256(a.v, b.v, 0x12)}; }
+IOTSL_INLINE Mask equal(Vec a, Vec b) { return {__builtin_ia32_cmpps256(a.v, b.v, 0x00)}; }
+IOTSL_INLINE Mask is_nan(Vec a) { return {__builtin_ia32_cmpps256(a.v, a.v, 0x03)}; }
+IOTSL_INLINE Mask both(Mask a, Mask b) { return {(Floats)((Ints)a.v & (Ints)b.v)}; }
+IOTSL_INLINE Mask either(Mask a, Mask b) { return {(Floats)((Ints)a.v | (Ints)b.v)}; }
+IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) {
+  return {__builtin_ia32_blendvps256(b.v, a.v, m.v)};
+}
+
+IOTSL_INLINE Floats4 low_half(Floats a) { return __builtin_shufflevector(a, a, 0, 1, 2, 3); }
+IOTSL_INLINE Floats4 high_half(Floats a) { return __builtin_ia32_vextractf128_ps256(a, 1); }
 
 IOTSL_INLINE float reduce_add(Vec a) {
-  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+  Floats4 s = low_half(a.v) + high_half(a.v);
+  s = s + __builtin_shufflevector(s, s, 2, 3, 2, 3);
+  return s[0] + s[1];
 }
 IOTSL_INLINE float reduce_max(Vec a) {
-  __m128 s = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
-  return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
-/// 2^n for integral n in [-126, 127].
-IOTSL_INLINE Vec pow2(Vec n) {
-  const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(biased, 23))};
-}
-/// e and m of a = m * 2^e with m in [1, 2), for positive normal a.
-IOTSL_INLINE Vec exponent(Vec a) {
-  const __m256i biased = _mm256_srli_epi32(_mm256_castps_si256(a.v), 23);
-  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)))};
-}
-IOTSL_INLINE Vec mantissa(Vec a) {
-  const __m256i bits = _mm256_and_si256(_mm256_castps_si256(a.v), _mm256_set1_epi32(0x007FFFFF));
-  return {_mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x3F800000)))};
-}
-
-/// Lanes that hold whole numbers from 0 to 255, as bytes.
-IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
-  return {_mm256_cvtepi32_ps(
-      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
-}
-IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
-  const __m256i n = _mm256_cvttps_epi32(a.v);
-  const __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(pairs, pairs));
-}
-
-/// dst[j][i] = src[i][j] for i, j < 8; strides in floats.
-IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
-  const __m256 r0 = _mm256_loadu_ps(src), r1 = _mm256_loadu_ps(src + src_stride);
-  const __m256 r2 = _mm256_loadu_ps(src + 2 * src_stride);
-  const __m256 r3 = _mm256_loadu_ps(src + 3 * src_stride);
-  const __m256 r4 = _mm256_loadu_ps(src + 4 * src_stride);
-  const __m256 r5 = _mm256_loadu_ps(src + 5 * src_stride);
-  const __m256 r6 = _mm256_loadu_ps(src + 6 * src_stride);
-  const __m256 r7 = _mm256_loadu_ps(src + 7 * src_stride);
-  const __m256 a0 = _mm256_unpacklo_ps(r0, r1), a1 = _mm256_unpackhi_ps(r0, r1);
-  const __m256 a2 = _mm256_unpacklo_ps(r2, r3), a3 = _mm256_unpackhi_ps(r2, r3);
-  const __m256 a4 = _mm256_unpacklo_ps(r4, r5), a5 = _mm256_unpackhi_ps(r4, r5);
-  const __m256 a6 = _mm256_unpacklo_ps(r6, r7), a7 = _mm256_unpackhi_ps(r6, r7);
-  const __m256 b0 = _mm256_shuffle_ps(a0, a2, 0x44), b1 = _mm256_shuffle_ps(a0, a2, 0xEE);
-  const __m256 b2 = _mm256_shuffle_ps(a1, a3, 0x44), b3 = _mm256_shuffle_ps(a1, a3, 0xEE);
-  const __m256 b4 = _mm256_shuffle_ps(a4, a6, 0x44), b5 = _mm256_shuffle_ps(a4, a6, 0xEE);
-  const __m256 b6 = _mm256_shuffle_ps(a5, a7, 0x44), b7 = _mm256_shuffle_ps(a5, a7, 0xEE);
-  _mm256_storeu_ps(dst, _mm256_permute2f128_ps(b0, b4, 0x20));
-  _mm256_storeu_ps(dst + dst_stride, _mm256_permute2f128_ps(b1, b5, 0x20));
-  _mm256_storeu_ps(dst + 2 * dst_stride, _mm256_permute2f128_ps(b2, b6, 0x20));
-  _mm256_storeu_ps(dst + 3 * dst_stride, _mm256_permute2f128_ps(b3, b7, 0x20));
-  _mm256_storeu_ps(dst + 4 * dst_stride, _mm256_permute2f128_ps(b0, b4, 0x31));
-  _mm256_storeu_ps(dst + 5 * dst_stride, _mm256_permute2f128_ps(b1, b5, 0x31));
-  _mm256_storeu_ps(dst + 6 * dst_stride, _mm256_permute2f128_ps(b2, b6, 0x31));
-  _mm256_storeu_ps(dst + 7 * dst_stride, _mm256_permute2f128_ps(b3, b7, 0x31));
+  Floats4 s = __builtin_ia32_maxps(low_half(a.v), high_half(a.v));
+  s = __builtin_ia32_maxps(s, __builtin_shufflevector(s, s, 2, 3, 2, 3));
+  s = __builtin_ia32_maxps(s, __builtin_shufflevector(s, s, 1, 1, 1, 1));
+  return s[0];
 }
 
 /// The nearest integer, ties to even, for |a| < 2^22.
 IOTSL_INLINE Vec round_small(Vec a) {
-  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  return {__builtin_ia32_roundps256(a.v, 8)};  // to nearest, without the inexact flag
+}
+/// 2^n for integral n in [-126, 127].
+IOTSL_INLINE Vec pow2(Vec n) {
+  return {(Floats)((__builtin_convertvector(n.v, Ints) + 127) << 23)};
+}
+/// e and m of a = m * 2^e with m in [1, 2), for positive normal a.
+IOTSL_INLINE Vec exponent(Vec a) {
+  return {__builtin_convertvector((Ints)((Words)a.v >> 23) - 127, Floats)};
+}
+IOTSL_INLINE Vec mantissa(Vec a) { return {(Floats)(((Ints)a.v & 0x007FFFFF) | 0x3F800000)}; }
+
+/// Lanes that hold whole numbers from 0 to 255, as bytes.
+IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
+#if defined(__clang__)
+  Bytes bytes;
+  __builtin_memcpy(&bytes, p, 8);
+  return {__builtin_convertvector(__builtin_convertvector(bytes, Ints), Floats)};
+#else
+  long long bytes;
+  __builtin_memcpy(&bytes, p, 8);
+  return {
+      __builtin_convertvector((Ints)__builtin_ia32_pmovzxbd256((Bytes)Longs2{bytes, 0}), Floats)};
+#endif
+}
+IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
+  const Ints n = __builtin_convertvector(a.v, Ints);
+  const Shorts pairs =
+      __builtin_ia32_packssdw128((Ints4)low_half((Floats)n), (Ints4)high_half((Floats)n));
+  const long long bytes = ((Longs2)__builtin_ia32_packuswb128(pairs, pairs))[0];
+  __builtin_memcpy(p, &bytes, 8);
+}
+
+// Within each half: the first or last two lanes of a and b in turn; those two lanes of a, then of
+// b.
+IOTSL_INLINE Floats weave_first(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+}
+IOTSL_INLINE Floats weave_last(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+}
+IOTSL_INLINE Floats join_first(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+}
+IOTSL_INLINE Floats join_last(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+}
+IOTSL_INLINE Vec low_halves(Floats a, Floats b) {
+  return {__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)};
+}
+IOTSL_INLINE Vec high_halves(Floats a, Floats b) {
+  return {__builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)};
+}
+
+/// dst[j][i] = src[i][j] for i, j < 8; strides in floats.
+IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
+  const Floats r0 = load(src).v, r1 = load(src + src_stride).v;
+  const Floats r2 = load(src + 2 * src_stride).v, r3 = load(src + 3 * src_stride).v;
+  const Floats r4 = load(src + 4 * src_stride).v, r5 = load(src + 5 * src_stride).v;
+  const Floats r6 = load(src + 6 * src_stride).v, r7 = load(src + 7 * src_stride).v;
+  const Floats a0 = weave_first(r0, r1), a1 = weave_last(r0, r1);
+  const Floats a2 = weave_first(r2, r3), a3 = weave_last(r2, r3);
+  const Floats a4 = weave_first(r4, r5), a5 = weave_last(r4, r5);
+  const Floats a6 = weave_first(r6, r7), a7 = weave_last(r6, r7);
+  const Floats b0 = join_first(a0, a2), b1 = join_last(a0, a2);
+  const Floats b2 = join_first(a1, a3), b3 = join_last(a1, a3);
+  const Floats b4 = join_first(a4, a6), b5 = join_last(a4, a6);
+  const Floats b6 = join_first(a5, a7), b7 = join_last(a5, a7);
+  store(dst, low_halves(b0, b4));
+  store(dst + dst_stride, low_halves(b1, b5));
+  store(dst + 2 * dst_stride, low_halves(b2, b6));
+  store(dst + 3 * dst_stride, low_halves(b3, b7));
+  store(dst + 4 * dst_stride, high_halves(b0, b4));
+  store(dst + 5 * dst_stride, high_halves(b1, b5));
+  store(dst + 6 * dst_stride, high_halves(b2, b6));
+  store(dst + 7 * dst_stride, high_halves(b3, b7));
 }
 
 }  // namespace simd::avx2

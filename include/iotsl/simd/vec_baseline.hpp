@@ -2,14 +2,11 @@
 // Four floats in a compiler vector (SSE2 on x86, plain code elsewhere): runs on every CPU of the
 // architecture. The list of functions is in simd/vec.hpp. fma() rounds twice here.
 
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/target.hpp"
 
 #if IOTSL_HAVE_BASELINE
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-#include <cmath>
 
 IOTSL_REGION_BEGIN_BASELINE
 IOTSL_NAMESPACE_BEGIN
@@ -17,6 +14,7 @@ namespace simd::baseline {
 
 typedef float Floats __attribute__((vector_size(16)));
 typedef std::int32_t Ints __attribute__((vector_size(16)));
+typedef std::int16_t Shorts __attribute__((vector_size(16)));
 typedef float UnalignedFloats __attribute__((vector_size(16), aligned(4), may_alias));
 
 struct Vec {
@@ -67,14 +65,15 @@ IOTSL_INLINE Vec select(Mask m, Vec a, Vec b) {
 }
 
 #if defined(__SSE2__)
-IOTSL_INLINE Vec min(Vec a, Vec b) { return {_mm_min_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec max(Vec a, Vec b) { return {_mm_max_ps(a.v, b.v)}; }
-IOTSL_INLINE Vec sqrt(Vec a) { return {_mm_sqrt_ps(a.v)}; }
+IOTSL_INLINE Vec min(Vec a, Vec b) { return {__builtin_ia32_minps(a.v, b.v)}; }
+IOTSL_INLINE Vec max(Vec a, Vec b) { return {__builtin_ia32_maxps(a.v, b.v)}; }
+IOTSL_INLINE Vec sqrt(Vec a) { return {__builtin_ia32_sqrtps(a.v)}; }
 #else
 IOTSL_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
 IOTSL_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
 IOTSL_INLINE Vec sqrt(Vec a) {
-  return {Floats{std::sqrt(a.v[0]), std::sqrt(a.v[1]), std::sqrt(a.v[2]), std::sqrt(a.v[3])}};
+  return {Floats{scalar_math::sqrt(a.v[0]), scalar_math::sqrt(a.v[1]), scalar_math::sqrt(a.v[2]),
+                 scalar_math::sqrt(a.v[3])}};
 }
 #endif
 
@@ -108,8 +107,8 @@ IOTSL_INLINE Vec load_bytes(const std::uint8_t* p) {
 IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
   const Ints n = __builtin_convertvector(a.v, Ints);
 #if defined(__SSE2__)
-  const __m128i pairs = _mm_packs_epi32((__m128i)n, (__m128i)n);
-  const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs));
+  const Shorts pairs = __builtin_ia32_packssdw128(n, n);
+  const int bytes = ((Ints)__builtin_ia32_packuswb128(pairs, pairs))[0];
   __builtin_memcpy(p, &bytes, 4);
 #else
   for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(n[i]);
@@ -121,12 +120,14 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
   const Floats a = load(src).v, b = load(src + src_stride).v;
   const Floats c = load(src + 2 * src_stride).v, d = load(src + 3 * src_stride).v;
 #if defined(__SSE2__)
-  const Floats ab0 = _mm_unpacklo_ps(a, b), ab1 = _mm_unpackhi_ps(a, b);
-  const Floats cd0 = _mm_unpacklo_ps(c, d), cd1 = _mm_unpackhi_ps(c, d);
-  store(dst, {_mm_movelh_ps(ab0, cd0)});
-  store(dst + dst_stride, {_mm_movehl_ps(cd0, ab0)});
-  store(dst + 2 * dst_stride, {_mm_movelh_ps(ab1, cd1)});
-  store(dst + 3 * dst_stride, {_mm_movehl_ps(cd1, ab1)});
+  const Floats ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Floats ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Floats cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Floats cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store(dst, {__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5)});
+  store(dst + dst_stride, {__builtin_shufflevector(ab0, cd0, 2, 3, 6, 7)});
+  store(dst + 2 * dst_stride, {__builtin_shufflevector(ab1, cd1, 0, 1, 4, 5)});
+  store(dst + 3 * dst_stride, {__builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)});
 #else
   store(dst, {Floats{a[0], b[0], c[0], d[0]}});
   store(dst + dst_stride, {Floats{a[1], b[1], c[1], d[1]}});

@@ -2,13 +2,12 @@
 // Four floats in a NEON register; AArch64, or 32-bit ARM built with -mfpu=neon-vfpv4. The list of
 // functions is in simd/vec.hpp.
 
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/target.hpp"
 
 #if IOTSL_HAVE_NEON
 #include <arm_neon.h>
-
-#include <cmath>
 
 IOTSL_REGION_BEGIN_NEON
 IOTSL_NAMESPACE_BEGIN
@@ -91,8 +90,8 @@ IOTSL_INLINE Vec div(Vec a, Vec b) {
                     lane3(a) / lane3(b));
 }
 IOTSL_INLINE Vec sqrt(Vec a) {
-  return from_lanes(std::sqrt(lane0(a)), std::sqrt(lane1(a)), std::sqrt(lane2(a)),
-                    std::sqrt(lane3(a)));
+  return from_lanes(scalar_math::sqrt(lane0(a)), scalar_math::sqrt(lane1(a)),
+                    scalar_math::sqrt(lane2(a)), scalar_math::sqrt(lane3(a)));
 }
 #endif
 

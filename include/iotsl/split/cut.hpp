@@ -2,6 +2,8 @@
 // A model in two halves, each with the optimiser that trains it, and the work of one step on either
 // side. The same functions serve every transport, so that they all compute the same numbers.
 
+#include <cmath>
+
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/split/front_state.hpp"
 

@@ -1,6 +1,7 @@
 #pragma once
 // What a device computes: the front on its own samples. Carries out the actions of DeviceMachine.
 
+#include <cmath>
 #include <memory>
 
 #include "iotsl/data/loader.hpp"

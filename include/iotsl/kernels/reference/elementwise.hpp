@@ -1,8 +1,7 @@
 #pragma once
 // Element-wise functions. An output may be one of the inputs.
 
-#include <cmath>
-
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -15,25 +14,25 @@ T unary(Unary op, T x) {
     case Unary::neg:
       return -x;
     case Unary::exp:
-      return std::exp(x);
+      return scalar_math::exp(x);
     case Unary::log:
-      return std::log(x);
+      return scalar_math::log(x);
     case Unary::sqrt:
-      return std::sqrt(x);
+      return scalar_math::sqrt(x);
     case Unary::rsqrt:
-      return T(1) / std::sqrt(x);
+      return T(1) / scalar_math::sqrt(x);
     case Unary::square:
       return x * x;
     case Unary::reciprocal:
       return T(1) / x;
     case Unary::sigmoid:
-      return T(1) / (T(1) + std::exp(-x));
+      return T(1) / (T(1) + scalar_math::exp(-x));
     case Unary::tanh:
-      return std::tanh(x);
+      return scalar_math::tanh(x);
     case Unary::relu:
       return x < T(0) ? T(0) : x;  // NaN stays NaN
     case Unary::abs:
-      return std::abs(x);
+      return scalar_math::abs(x);
   }
   return x;
 }
@@ -64,7 +63,7 @@ void unary(Unary op, Index n, const T* x, T* y) {
 /// y[i] = scale * x[i] + shift, rounded once
 template <class T>
 void affine(Index n, Scalar<T> scale, const T* x, Scalar<T> shift, T* y) {
-  for (Index i = 0; i < n; ++i) y[i] = std::fma(scale, x[i], shift);
+  for (Index i = 0; i < n; ++i) y[i] = scalar_math::fma(scale, x[i], shift);
 }
 
 /// y[i] = op(a[i], b[i])
@@ -76,7 +75,7 @@ void binary(Binary op, Index n, const T* a, const T* b, T* y) {
 /// y[i] += alpha * x[i], rounded once
 template <class T>
 void axpy(Index n, Scalar<T> alpha, const T* x, T* y) {
-  for (Index i = 0; i < n; ++i) y[i] = std::fma(alpha, x[i], y[i]);
+  for (Index i = 0; i < n; ++i) y[i] = scalar_math::fma(alpha, x[i], y[i]);
 }
 
 /// y[out_shape] = op(a, b) with element strides per dimension; stride 0 repeats an operand. y is

@@ -1,8 +1,7 @@
 #pragma once
 // Softmax losses over rows of [n,classes].
 
-#include <cmath>
-
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/reference/accumulator.hpp"
 #include "iotsl/kernels/types.hpp"
 
@@ -19,8 +18,8 @@ void log_softmax(Index n, Index classes, const T* x, T* y) {
     for (Index j = 1; j < classes; ++j)
       if (x[j] > maximum) maximum = x[j];
     Sum sum = 0;
-    for (Index j = 0; j < classes; ++j) sum += std::exp(static_cast<Sum>(x[j]) - maximum);
-    const Sum log_sum = std::log(sum);
+    for (Index j = 0; j < classes; ++j) sum += scalar_math::exp(static_cast<Sum>(x[j]) - maximum);
+    const Sum log_sum = scalar_math::log(sum);
     for (Index j = 0; j < classes; ++j)
       y[j] = static_cast<T>(static_cast<Sum>(x[j]) - maximum - log_sum);
   }

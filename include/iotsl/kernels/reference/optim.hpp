@@ -2,8 +2,7 @@
 // One optimiser step on a range of parameters. Hyperparameters are double, because 1 - beta2 in
 // float would be wrong in the fifth digit; each factor is rounded to T once.
 
-#include <cmath>
-
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -38,13 +37,13 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
   const T keep1 = static_cast<T>(beta1), take1 = static_cast<T>(1 - beta1);
   const T keep2 = static_cast<T>(beta2), take2 = static_cast<T>(1 - beta2);
   const T step = static_cast<T>(lr / bias_correction1);
-  const T root = static_cast<T>(std::sqrt(bias_correction2));
+  const T root = static_cast<T>(scalar_math::sqrt(bias_correction2));
   const T floor = static_cast<T>(eps), decay = static_cast<T>(weight_decay);
   for (Index i = 0; i < n; ++i) {
     const T g = grad[i] + decay * w[i];
     m[i] = keep1 * m[i] + take1 * g;
     v[i] = keep2 * v[i] + take2 * g * g;
-    w[i] -= step * m[i] / (std::sqrt(v[i]) / root + floor);
+    w[i] -= step * m[i] / (scalar_math::sqrt(v[i]) / root + floor);
   }
 }
 

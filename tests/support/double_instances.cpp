@@ -1,0 +1,2 @@
+#define TEST_EMIT_DOUBLE
+#include "support/double_instances.hpp"
