@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "iotsl/core/parallel.hpp"
 #include "iotsl/split/session_none.hpp"
 
 using namespace iotsl;
@@ -36,18 +37,19 @@ double peak_of(const char* model, Index batch) {
 }  // namespace
 
 TEST_CASE("memory: the front's peak per model and batch") {
+  set_threads(2);  // each has a little memory of its own
   struct Row {
     const char* model;
     Index batch;
     double megabytes;  ///< measured; the whole process takes about 6 more and its samples
   };
-  for (const Row& row : {Row{"vgg16bn-compact", 8, 0}, Row{"vgg16bn-compact", 32, 0},
-                         Row{"vgg16bn-compact", 64, 0}, Row{"vanilla5", 8, 0},
-                         Row{"vanilla5", 32, 0}}) {
+  for (const Row& row : {Row{"vgg16bn-compact", 8, 11.4}, Row{"vgg16bn-compact", 32, 38.5},
+                         Row{"vgg16bn-compact", 64, 76.6}, Row{"vanilla5", 8, 4.1},
+                         Row{"vanilla5", 32, 10.3}}) {
     const double peak = peak_of(row.model, row.batch);
-    MESSAGE(row.model << " batch " << row.batch << ": " << peak << " MB");
-    CHECK(peak < 1.05 * row.megabytes);
-    CHECK(peak > 0.95 * row.megabytes);
+    INFO(std::string(row.model) << " batch " << row.batch << ": " << peak << " MB");
+    CHECK(peak < 1.1 * row.megabytes);
+    CHECK(peak > 0.9 * row.megabytes);
   }
 }
 

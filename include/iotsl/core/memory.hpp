@@ -64,26 +64,15 @@ class MemoryPool {
     return *pool;
   }
 
+  /// A block that release() takes back under the same number.
   void* allocate(std::size_t bytes) {
-    const std::size_t cls = size_class(bytes);
-    const std::size_t size = class_bytes(cls);
-    Lock lock(mutex_);
-    if (fail_after_ >= 0 && fail_after_-- == 0) out_of_memory(bytes, "an injected failure");
-    if (statistics_.budget_bytes != 0 && statistics_.in_use_bytes + size > statistics_.budget_bytes)
-      out_of_memory(bytes, "the memory budget is exceeded");
-    Free* block = free_[cls];
-    if (block != nullptr) {
-      free_[cls] = block->next;
-    } else {
-      block = static_cast<Free*>(from_system(size));
-      if (block == nullptr) out_of_memory(bytes, "the system has no more memory");
-    }
-    statistics_.in_use_bytes += size;
-    if (statistics_.in_use_bytes > statistics_.peak_bytes)
-      statistics_.peak_bytes = statistics_.in_use_bytes;
-    forbid_access(block, size);
-    allow_access(block, bytes);
-    return block;
+    std::size_t granted = 0;
+    return allocate(bytes, granted, 0);
+  }
+  /// The same for what may be large. A cached block of up to twice the size will do, so that a last,
+  /// smaller batch does not take memory beside that of the others; release() wants `granted`.
+  void* allocate(std::size_t bytes, std::size_t& granted) {
+    return allocate(bytes, granted, bytes < reuse_bytes ? 0 : 8);
   }
 
   void release(void* data, std::size_t bytes) noexcept {
@@ -95,7 +84,6 @@ class MemoryPool {
     forbid_access(static_cast<std::byte*>(data) + sizeof(Free), class_bytes(cls) - sizeof(Free));
     statistics_.in_use_bytes -= class_bytes(cls);
   }
-
   /// Gives all cached blocks back to the system.
   void trim() {
     Lock lock(mutex_);
@@ -123,8 +111,41 @@ class MemoryPool {
   struct Free {
     Free* next;
   };
+
+  /// `spread`: how many classes above its own to look through.
+  void* allocate(std::size_t bytes, std::size_t& granted, std::size_t spread) {
+    std::size_t cls = size_class(bytes);
+    Lock lock(mutex_);
+    if (fail_after_ >= 0 && fail_after_-- == 0) out_of_memory(bytes, "an injected failure");
+    if (exceeds_budget(class_bytes(cls))) out_of_memory(bytes, "the memory budget is exceeded");
+    for (std::size_t c = cls; c <= cls + spread && c < classes; ++c)
+      if (free_[c] != nullptr && !exceeds_budget(class_bytes(c))) {
+        cls = c;
+        break;
+      }
+    const std::size_t size = granted = class_bytes(cls);
+    Free* block = free_[cls];
+    if (block != nullptr) {
+      free_[cls] = block->next;
+    } else {
+      block = static_cast<Free*>(from_system(size));
+      if (block == nullptr) out_of_memory(bytes, "the system has no more memory");
+    }
+    statistics_.in_use_bytes += size;
+    if (statistics_.in_use_bytes > statistics_.peak_bytes)
+      statistics_.peak_bytes = statistics_.in_use_bytes;
+    forbid_access(block, size);
+    allow_access(block, bytes);
+    return block;
+  }
+
+  bool exceeds_budget(std::size_t size) const {
+    return statistics_.budget_bytes != 0 &&
+           statistics_.in_use_bytes + size > statistics_.budget_bytes;
+  }
   static constexpr std::size_t classes = 8 * 42;
   static constexpr std::size_t large_bytes = std::size_t{1} << 20;
+  static constexpr std::size_t reuse_bytes = std::size_t{1} << 16;
 
   // Sizes in units of 64 bytes: classes 0..7 are 1..8 units, then eight steps per power of two.
   static std::size_t size_class(std::size_t bytes) {
@@ -197,8 +218,9 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes) {
-    void* block = detail::MemoryPool::instance().allocate(bytes + header_bytes);
-    block_ = new (block) Header{detail::Shared<std::uint32_t>(1), 0, bytes};
+    std::size_t granted = 0;
+    void* block = detail::MemoryPool::instance().allocate(bytes + header_bytes, granted);
+    block_ = new (block) Header{detail::Shared<std::uint32_t>(1), 0, bytes, granted};
   }
   Buffer(const Buffer& other) : block_(other.block_) {
     if (block_ != nullptr) block_->references.increase();
@@ -211,7 +233,7 @@ class Buffer {
   ~Buffer() {
     if (block_ == nullptr) return;
     if (block_->references.decrease() != 1) return;
-    detail::MemoryPool::instance().release(block_, block_->bytes + header_bytes);
+    detail::MemoryPool::instance().release(block_, block_->granted);
   }
 
   explicit operator bool() const { return block_ != nullptr; }
@@ -226,6 +248,7 @@ class Buffer {
     detail::Shared<std::uint32_t> references;
     std::uint32_t version;
     std::size_t bytes;
+    std::size_t granted;  ///< of the pool
   };
   static constexpr std::size_t header_bytes = detail::MemoryPool::alignment;
   static_assert(sizeof(Header) <= header_bytes);
@@ -237,10 +260,10 @@ class Buffer {
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes)
-      : data_(detail::MemoryPool::instance().allocate(bytes)), bytes_(bytes) {}
+      : data_(detail::MemoryPool::instance().allocate(bytes, granted_)), bytes_(bytes) {}
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { detail::MemoryPool::instance().release(data_, bytes_); }
+  ~Scratch() { detail::MemoryPool::instance().release(data_, granted_); }
 
   template <class V>
   V* as() const {
@@ -249,6 +272,7 @@ class Scratch {
   std::size_t bytes() const { return bytes_; }
 
  private:
+  std::size_t granted_ = 0;  // before data_, which is made with it
   void* data_;
   std::size_t bytes_;
 };
