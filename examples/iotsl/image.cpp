@@ -32,8 +32,8 @@ struct Taps {
   std::vector<double> weights;
 };
 
-/// Triangle filter over the input pixels [from, from + length) for `count` output pixels, so that the
-/// borders of both correspond.
+/// Triangle filter over the input pixels [from, from + length) for `count` output pixels, so that
+/// the borders of both correspond.
 std::vector<Taps> make_taps(Index from, Index length, Index count) {
   const double scale = static_cast<double>(length) / static_cast<double>(count);
   const double reach = std::max(scale, 1.0);

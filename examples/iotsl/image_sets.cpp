@@ -25,7 +25,8 @@ Result<void> check_image_options(const DataOptions& o) {
 Result<data::ImageList> list_files(const DataOptions& o) {
   if (o.dataset == "images") {
     if (o.folder.empty())
-      return failure(ErrorCode::usage, "--dataset images: needs --data DIR, with DIR/train/<class>/ "
+      return failure(ErrorCode::usage,
+                     "--dataset images: needs --data DIR, with DIR/train/<class>/ "
                      "and DIR/test/<class>/, or DIR/<class>/");
     data::HeldOut held_out{.seed = o.split_seed};
     if (o.test_fraction != 0) held_out.test_fraction = o.test_fraction;
@@ -135,15 +136,21 @@ Result<data::Dataset> decode_set(const ImageSource& source, data::Split split) {
 
 Result<data::PackCard> pack_images(const ImageSource& source, const std::string& folder) {
   const ImageFit& fit = source.fit;
-  data::PackCard card{source.list.name, fit.channels,     fit.size.height,         fit.size.width,
-                      fit.center_crop,  source.list.class_names, {}, {}};
+  data::PackCard card{source.list.name,
+                      fit.channels,
+                      fit.size.height,
+                      fit.size.width,
+                      fit.center_crop,
+                      source.list.class_names,
+                      {},
+                      {}};
   for (const data::Split split : {data::Split::train, data::Split::test}) {
     const std::vector<data::ImageFile>& files = source.list.part(split);
     data::PackPartWriter writer(folder, split, card);
     if (const auto done = writer.open(static_cast<Index>(files.size())); !done)
       return done.failure();
-    const Result<void> done = decode_files(
-        source, split, [&](ByteSpan planes) { return writer.add_pixels(planes); });
+    const Result<void> done =
+        decode_files(source, split, [&](ByteSpan planes) { return writer.add_pixels(planes); });
     if (!done) return done.failure();
     for (const data::ImageFile& file : files) writer.add_label(file.label);
     auto part = writer.finish();

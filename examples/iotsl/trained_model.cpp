@@ -37,9 +37,11 @@ TrainedModel describe_file(const std::string& path, const SafeTensors& file,
     known = true;
   }
   if (!known)
-    fail_command(ErrorCode::usage, path, ": does not say which network it is for; give --model, "
-                 "and --width, --channels, --image-size and --classes where they differ from 64, 1, "
-                 "28 and 10");
+    fail_command(
+        ErrorCode::usage, path,
+        ": does not say which network it is for; give --model, "
+        "and --width, --channels, --image-size and --classes where they differ from 64, 1, "
+        "28 and 10");
   ModelSpec& spec = out.card.spec;
   if (!choice.model.empty()) spec.name = choice.model;
   if (choice.width != 0) spec.width = choice.width;
@@ -61,7 +63,8 @@ const char* ModelChoice::given() const {
 
 void add_model_choice(CLI::App& app, ModelChoice& choice) {
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Weights files that do not describe themselves");
+    return app.add_option(name, value, help)
+        ->group("Weights files that do not describe themselves");
   };
   add("--model", choice.model, "vgg16bn-compact, vgg16bn-paper or vanilla5");
   add("--width", choice.width, "Base width; default 64")->check(CLI::PositiveNumber);

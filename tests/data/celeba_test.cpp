@@ -74,16 +74,13 @@ TEST_CASE("celeba: the list is parsed strictly, errors name the line") {
         "line 1: '1', expected the number of images, 1 to 10000000, alone");
   CHECK(error("0\n") == "line 1: '0', expected the number of images, 1 to 10000000, alone");
   CHECK(error("1\n") == "line 1: the list ends before the names of the attributes");
-  CHECK(error("1\nBald Male Smiling\n" + good) ==
-        "line 2: 3 attributes, none of them Black_Hair");
+  CHECK(error("1\nBald Male Smiling\n" + good) == "line 2: 3 attributes, none of them Black_Hair");
   CHECK(error("1\nMale Male\n") == "line 2: attribute Male stands there twice");
-  CHECK(error("2\n" + names + good) ==
-        "line 3: the list ends after 1 images, line 1 announces 2");
+  CHECK(error("2\n" + names + good) == "line 3: the list ends after 1 images, line 1 announces 2");
   CHECK(error("1\n" + names + good + row(2, 1, 1, 1)) ==
         "line 4: goes on after the 1 images that line 1 announces");
   CHECK(error("2\n" + names + good + good) == "000001.jpg stands in the list twice");
-  CHECK(error("1\n" + names + "\n") ==
-        "line 3: is empty, expected an image and its attributes");
+  CHECK(error("1\n" + names + "\n") == "line 3: is empty, expected an image and its attributes");
   CHECK(error("1\n" + names + "1.jpg 1 -1 1 1\n") == "line 3: 1.jpg has 4 attributes, expected 5");
   CHECK(error("1\n" + names + "1.jpg 1 -1 1 1 -1 1\n") ==
         "line 3: '1' after the 5 attributes of 1.jpg");
@@ -136,8 +133,7 @@ TEST_CASE("celeba: what is missing is named") {
 
 TEST_CASE("celeba: images may lie beside the list") {
   const Faces faces(2);
-  for (const auto& entry :
-       std::filesystem::directory_iterator(faces.folder / "img_align_celeba"))
+  for (const auto& entry : std::filesystem::directory_iterator(faces.folder / "img_align_celeba"))
     std::filesystem::copy(entry.path(), faces.folder / entry.path().filename().string());
   std::filesystem::remove_all(faces.folder / "img_align_celeba");
   const auto list = list_celeba(faces.folder.path, 2, 1);

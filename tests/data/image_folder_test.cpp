@@ -41,7 +41,8 @@ Index of_class(const std::vector<ImageFile>& files, int label) {
 TEST_CASE("image folder: train and test as they are, classes by sorted names") {
   const TemporaryFolder folder;
   for (const char* part : {"train", "test"})
-    for (const char* name : {"owl", "ant", "bee"}) fill(folder / (std::string(part) + "/" + name), 2);
+    for (const char* name : {"owl", "ant", "bee"})
+      fill(folder / (std::string(part) + "/" + name), 2);
   touch(folder / "train/owl/.thumbnail");  // hidden files are nobody's samples
   touch(folder / "readme.txt");
   const auto list = list_image_folder(folder.path);
@@ -112,8 +113,7 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
 
 TEST_CASE("image folder: 4096 classes and no more") {
   const TemporaryFolder folder;
-  for (int c = 0; c < 4097; ++c)
-    REQUIRE(iotsl::create_folders(folder / std::to_string(c)).ok());
+  for (int c = 0; c < 4097; ++c) REQUIRE(iotsl::create_folders(folder / std::to_string(c)).ok());
   CHECK(error(folder.path) == folder.path + ": 4097 class folders, limit is 4096");
 }
 

@@ -109,8 +109,7 @@ TEST_CASE("packed: damage is named") {
   const auto other = *iotsl::read_text_file(card);
   REQUIRE(save_packed(folder.path, train, train).ok());
   REQUIRE(iotsl::write_file_atomic(card, other).ok());
-  CHECK(error(folder.path) ==
-        images + ": 20 images of 3x2x3, set.json says 19 of 3x2x3");
+  CHECK(error(folder.path) == images + ": 20 images of 3x2x3, set.json says 19 of 3x2x3");
   for (const auto& [from, to, what] :
        {std::array{"iotsl-packed-1", "iotsl-packed-9",
                    "format is 'iotsl-packed-9', expected 'iotsl-packed-1'"},
@@ -136,8 +135,10 @@ TEST_CASE("packed: a file that is not finished leaves nothing behind") {
     CHECK_THROWS_AS((void)writer.finish(), iotsl::Error);
   }
   CHECK(folder.entries() == 0);
-  CHECK(iotsl::data::IdxWriter("/no/such/folder/a").open({}, 0).failure().message.find(
-            "/no/such/folder/a.tmp.") == 0);
+  CHECK(iotsl::data::IdxWriter("/no/such/folder/a")
+            .open({}, 0)
+            .failure()
+            .message.find("/no/such/folder/a.tmp.") == 0);
 }
 
 }  // namespace packed_test

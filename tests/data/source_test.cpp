@@ -87,7 +87,9 @@ TEST_CASE("source: the failure lists the places looked at") {
         std::string::npos);
   const auto unknown = load_dataset("cifar", "", Split::train);
   CHECK(unknown.failure().code == iotsl::ErrorCode::usage);
-  CHECK(unknown.failure().message == "--dataset cifar: expected mnist, fashion-mnist, glyphs or packed");
+  CHECK(unknown.failure().message ==
+        "--dataset cifar: expected mnist, fashion-mnist, glyphs or packed (image files are decoded "
+        "on the host: iotsl data pack)");
 }
 
 TEST_CASE("source: the built-in digits need no folder") {

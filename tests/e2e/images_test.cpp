@@ -88,7 +88,8 @@ TEST_CASE("images: a folder is packed pixel by pixel") {
       run_program("data show --dataset packed --data " + (folder / "packed"));
   CHECK(shown.out.find("kind-1") != std::string::npos);
   // The same files give the same set, in memory and packed.
-  const std::string partition = "data partition --devices 2 --out " + (folder / "m") + " --dataset ";
+  const std::string partition =
+      "data partition --devices 2 --out " + (folder / "m") + " --dataset ";
   REQUIRE(run_program(partition + "images --data " + (folder / "set")).exit_code == 0);
   const auto first = *read_text_file(folder / "m");
   REQUIRE(run_program(partition + "packed --data " + (folder / "packed")).exit_code == 0);
@@ -222,7 +223,8 @@ TEST_CASE("images: pictures are learned, and the run exported as one file predic
   const std::string run = folder / "run";
   const Json summary = json_of("simulate --dataset images --data " + (folder / "set") +
                                " --image-size 16 --model vanilla5 --width 16 --devices 2 --batch 8 "
-                               "--rounds 8 --lr 0.005 --eval-every 16 --quiet --json --out " + run);
+                               "--rounds 8 --lr 0.005 --eval-every 16 --quiet --json --out " +
+                               run);
   CHECK(summary.find("final_test_accuracy")->as_double() > 0.9);
   const std::string weights = folder / "weights.safetensors";
   REQUIRE(run_program("model export --run " + run + " --out " + weights).exit_code == 0);
@@ -236,9 +238,9 @@ TEST_CASE("images: pictures are learned, and the run exported as one file predic
   // The packed set of the run folder is a set like any other.
   const Json again = json_of("simulate --dataset packed --data " + run +
                              "/data --model vanilla5 --width 16 --devices 2 --batch 8 --rounds 8 "
-                             "--lr 0.005 --eval-every 16 --quiet --json --out " + (folder / "again"));
-  CHECK(again.find("weights_sha256")->as_string() ==
-        summary.find("weights_sha256")->as_string());
+                             "--lr 0.005 --eval-every 16 --quiet --json --out " +
+                             (folder / "again"));
+  CHECK(again.find("weights_sha256")->as_string() == summary.find("weights_sha256")->as_string());
   // Another set has other classes.
   std::filesystem::rename(folder / "set/test/kind-0", folder / "set/test/other");
   std::filesystem::rename(folder / "set/train/kind-0", folder / "set/train/other");

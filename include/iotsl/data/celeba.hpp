@@ -109,8 +109,7 @@ inline Result<CelebaRow> parse_celeba_row(CelebaText& text, const CelebaColumns&
     if (word.empty())
       return text.bad(out.file, " has ", i, " attributes, expected ", columns.count);
     if (word != "1" && word != "-1")
-      return text.bad("attribute ", i + 1, " of ", out.file, " is '", word,
-                      "', expected 1 or -1");
+      return text.bad("attribute ", i + 1, " of ", out.file, " is '", word, "', expected 1 or -1");
     for (std::size_t bit = 0; bit < 3; ++bit)
       if (columns.place[bit] == i && word == "1")
         out.label = static_cast<Label>(out.label | (1u << bit));
@@ -178,9 +177,9 @@ inline Result<ImageList> list_celeba(const std::string& folder, Index per_class,
   const std::string& images = folder_exists(inner) ? inner : folder;
   const Index tested = std::max<Index>(1, per_class / 10);
   for (std::size_t c = 0; c < 8; ++c) {
-    shuffle_values(std::span(files[c]),
-                   Random(seed, Stream::shuffle,
-                          detail::celeba_step + static_cast<std::uint32_t>(c)));
+    shuffle_values(
+        std::span(files[c]),
+        Random(seed, Stream::shuffle, detail::celeba_step + static_cast<std::uint32_t>(c)));
     for (Index i = 0; i < per_class; ++i) {
       std::string image = join_path(images, files[c][static_cast<std::size_t>(i)]);
       if (!file_exists(image))

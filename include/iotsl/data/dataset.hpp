@@ -33,7 +33,7 @@ struct Dataset {
   std::vector<std::string> class_names;  ///< empty where class_name(name, label) knows them
   std::vector<std::uint8_t> pixels;      ///< N, C, H, W; empty where only labels were asked for
   std::vector<Label> labels;             ///< N
-  Index full_size = 0;  ///< samples in the whole set, also when only some were kept
+  Index full_size = 0;       ///< samples in the whole set, also when only some were kept
   bool center_crop = false;  ///< how image files were fitted; a later image must be fitted alike
   std::string sha256;        ///< of the whole set: idx image file, then idx label file, unpacked
 

@@ -1,8 +1,8 @@
 #pragma once
 // idx files, the format of MNIST: a big-endian header, then the values. Images are bytes, N x H x W
-// or N x C x H x W; labels are bytes or, above 256 classes, two bytes each. Raw, or packed with gzip
-// where the build has zlib (IOTSL_WITH_ZLIB=1). Read as a stream: memory grows with the samples that
-// are kept, not with what a header announces.
+// or N x C x H x W; labels are bytes or, above 256 classes, two bytes each. Raw, or packed with
+// gzip where the build has zlib (IOTSL_WITH_ZLIB=1). Read as a stream: memory grows with the
+// samples that are kept, not with what a header announces.
 
 #include <string>
 #include <vector>
@@ -193,13 +193,11 @@ inline Result<void> read_idx_images(IdxStream& file, const IdxRead& read, Datase
                    " channels, expected 1 or 3");
   for (const Index side : {out.height, out.width})
     if (side < 1 || side > limits.max_side)
-      return failure(ErrorCode::data, file.path(), ": offset ", read.planes ? 12 : 8, ": images of ",
-                     out.height, " x ",
-                     out.width, " pixels, expected 1 to ", limits.max_side, " each");
+      return failure(ErrorCode::data, file.path(), ": offset ", read.planes ? 12 : 8,
+                     ": images of ", out.height, " x ", out.width, " pixels, expected 1 to ",
+                     limits.max_side, " each");
   const Index elems = out.sample_elems();
-  const Index kept = !read.pixels      ? 0
-                     : keep == nullptr ? count
-                                       : static_cast<Index>(keep->size());
+  const Index kept = !read.pixels ? 0 : keep == nullptr ? count : static_cast<Index>(keep->size());
   if (kept > limits.max_bytes / elems)
     return failure(ErrorCode::data, file.path(), ": ", kept, " images of ", elems,
                    " bytes, limit is ", limits.max_bytes, " bytes");
@@ -261,7 +259,7 @@ inline Result<Dataset> load_idx(const std::string& images_path, const std::strin
   if (auto read = detail::read_idx_images(images, options, out); !read) return read.failure();
   if (keep != nullptr && options.pixels &&
       static_cast<Index>(out.pixels.size()) !=
-                             static_cast<Index>(keep->size()) * out.sample_elems())
+          static_cast<Index>(keep->size()) * out.sample_elems())
     return failure(ErrorCode::data, images_path, ": has ", out.full_size,
                    " images; the samples asked for must be ascending and below that");
   detail::IdxStream labels(labels_path, hash);

@@ -14,8 +14,7 @@ namespace data {
 class IdxWriter {
  public:
   explicit IdxWriter(std::string path)
-      : path_(std::move(path)),
-        temporary_(concat(path_, ".tmp.", static_cast<long>(::getpid()))) {}
+      : path_(std::move(path)), temporary_(concat(path_, ".tmp.", static_cast<long>(::getpid()))) {}
   IdxWriter(const IdxWriter&) = delete;
   IdxWriter& operator=(const IdxWriter&) = delete;
   ~IdxWriter() {

@@ -125,8 +125,8 @@ inline void append_class(std::vector<ImageFile>& out, std::span<const std::strin
 }  // namespace detail
 
 /// Lists an image folder. Class numbers follow the sorted names. Without train/ and test/ a part of
-/// each class is held out: the files, sorted, are put in an order that the seed draws, and the first
-/// ones are for testing.
+/// each class is held out: the files, sorted, are put in an order that the seed draws, and the
+/// first ones are for testing.
 inline Result<ImageList> list_image_folder(const std::string& path, const HeldOut& held_out = {}) {
   const bool train = folder_exists(join_path(path, "train"));
   const bool test = folder_exists(join_path(path, "test"));
@@ -167,12 +167,11 @@ inline Result<ImageList> list_image_folder(const std::string& path, const HeldOu
     if (count < 2)
       return failure(ErrorCode::data, join_path(path, tree->names[c]),
                      ": 1 image; expected at least 2, one to train and one to test");
-    const auto wanted = static_cast<std::size_t>(
-        std::floor(held_out.test_fraction * static_cast<double>(count)));
+    const auto wanted =
+        static_cast<std::size_t>(std::floor(held_out.test_fraction * static_cast<double>(count)));
     const std::size_t tested = std::clamp<std::size_t>(wanted, 1, count - 1);
-    shuffle_values(std::span(files),
-                   Random(held_out.seed, Stream::shuffle,
-                          detail::held_out_step + static_cast<std::uint32_t>(c)));
+    shuffle_values(std::span(files), Random(held_out.seed, Stream::shuffle,
+                                            detail::held_out_step + static_cast<std::uint32_t>(c)));
     const auto border = files.begin() + static_cast<std::ptrdiff_t>(tested);
     std::sort(files.begin(), border);
     std::sort(border, files.end());

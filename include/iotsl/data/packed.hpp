@@ -148,8 +148,8 @@ inline Result<Dataset> load_packed(const std::string& folder, Split split,
                        .limits = {.max_bytes = Index{16} << 30}});
   if (!out) return out;
   const PackCard::Part& part = card->part(split);
-  if (out->channels != card->channels || out->height != card->height ||
-      out->width != card->width || out->full_size != part.samples)
+  if (out->channels != card->channels || out->height != card->height || out->width != card->width ||
+      out->full_size != part.samples)
     return failure(ErrorCode::data, images, ": ", out->full_size, " images of ", out->channels, "x",
                    out->height, "x", out->width, ", ", pack_card_name, " says ", part.samples,
                    " of ", card->channels, "x", card->height, "x", card->width);

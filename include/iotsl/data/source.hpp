@@ -93,8 +93,10 @@ inline Result<Dataset> load_dataset(std::string_view name, const std::string& da
     return out;
   }
   if (std::find(dataset_names.begin(), dataset_names.end(), name) == dataset_names.end())
-    return failure(ErrorCode::usage, "--dataset ", name,
-                   ": expected mnist, fashion-mnist, glyphs or packed");
+    return failure(
+        ErrorCode::usage, "--dataset ", name,
+        ": expected mnist, fashion-mnist, glyphs or packed (image files are decoded on the "
+        "host: iotsl data pack)");
 
   const std::string prefix = split == Split::train ? "train" : "t10k";
   std::string tried;
