@@ -124,7 +124,8 @@ class MemoryPool {
   struct Free {
     Free* next;
   };
-  static constexpr std::size_t classes = 8 * 42;
+  // The largest class is 2^50 bytes, or 2^31 where addresses have 32 bits.
+  static constexpr std::size_t classes = 8 * (sizeof(void*) >= 8 ? 42 : 23);
   static constexpr std::size_t large_bytes = std::size_t{1} << 20;
 
   // Sizes in units of 64 bytes: classes 0..7 are 1..8 units, then eight steps per power of two.
