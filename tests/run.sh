@@ -24,7 +24,7 @@ options_of() {
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' \
       "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
-    armhf) echo -DIOTSL_BUILD_EXAMPLES=ON -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
+    armhf) echo -DIOTSL_BUILD_EXAMPLES=ON '-DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow;-tce=*of?threads' \
       '-DIOTSL_TEST_LAYERS=core;kernels;golden' ;;
     armhf-smoke) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;golden' ;;
