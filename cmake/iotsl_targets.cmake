@@ -3,14 +3,23 @@
 
 add_library(iotsl_engine INTERFACE)
 add_library(iotsl::iotsl ALIAS iotsl_engine)
-target_include_directories(iotsl_engine INTERFACE "${PROJECT_SOURCE_DIR}/include")
+set_target_properties(iotsl_engine PROPERTIES EXPORT_NAME iotsl)
+target_include_directories(iotsl_engine INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
 target_compile_features(iotsl_engine INTERFACE cxx_std_20)
+
+# A static program needs an archive, and the compiler knows where its own libgomp.a is.
+if(IOTSL_STATIC_DEVICE)
+  execute_process(COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=libgomp.a
+                  OUTPUT_VARIABLE libgomp_archive OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(OpenMP_gomp_LIBRARY "${libgomp_archive}" CACHE FILEPATH "libgomp of a static program")
+endif()
 
 if(IOTSL_WITH_OPENMP)
   find_package(OpenMP QUIET COMPONENTS CXX)
-  if(OpenMP_CXX_FOUND)
-    target_link_libraries(iotsl_engine INTERFACE OpenMP::OpenMP_CXX)
-  else()
+  # By name if it exists: who uses the installed package may have no OpenMP.
+  target_link_libraries(iotsl_engine INTERFACE $<TARGET_NAME_IF_EXISTS:OpenMP::OpenMP_CXX>)
+  if(NOT OpenMP_CXX_FOUND)
     message(STATUS "iotsl: no OpenMP, kernels run on one thread")
   endif()
 endif()
@@ -46,7 +55,8 @@ if(IOTSL_ASIO_INCLUDE_DIR)
   add_library(iotsl_net INTERFACE)
   add_library(iotsl::net ALIAS iotsl_net)
   target_link_libraries(iotsl_net INTERFACE iotsl_engine Threads::Threads)
-  target_include_directories(iotsl_net SYSTEM INTERFACE "${IOTSL_ASIO_INCLUDE_DIR}")
+  set_target_properties(iotsl_net PROPERTIES EXPORT_NAME net)
+  target_include_directories(iotsl_net SYSTEM INTERFACE $<BUILD_INTERFACE:${IOTSL_ASIO_INCLUDE_DIR}>)
   target_compile_definitions(iotsl_net INTERFACE ASIO_STANDALONE)
 else()
   message(STATUS "iotsl: no Asio (package libasio-dev), so no iotsl::net and no programs")

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs all tests, closes with a line `N passed, N failed`.
-# usage: tests/run.sh [release] [asan] [aarch64]      (without arguments: all three)
+# usage: tests/run.sh [STAGE...]
+# A stage is a preset: release asan aarch64 armhf tsan noexcept minsize static; armhf-smoke is the short
+# form of armhf. Without arguments: release asan aarch64 armhf-smoke tsan.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 . cmake/packages.sh
 
 stages=("$@")
-[ ${#stages[@]} -eq 0 ] && stages=(release asan aarch64)
+[ ${#stages[@]} -eq 0 ] && stages=(release asan aarch64 armhf-smoke tsan)
 jobs=${IOTSL_JOBS:-$(nproc)}
 logs=build/logs
 passed=0 failed=0 skipped=0
@@ -22,14 +24,21 @@ options_of() {
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' \
       "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
+    armhf) echo -DIOTSL_BUILD_EXAMPLES=ON '-DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow;-tce=*of?threads' \
+      '-DIOTSL_TEST_LAYERS=core;kernels;golden' ;;
+    armhf-smoke) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
+      '-DIOTSL_TEST_LAYERS=core;golden' ;;
+    minsize) echo -DIOTSL_TEST_LAYERS=none ;;
   esac
 }
 
 packages_of() {
   case $1 in
-    release) echo doctest-dev libbenchmark-dev python3 ;;
-    asan) echo doctest-dev ;;
-    aarch64) echo doctest-dev g++-aarch64-linux-gnu qemu-user ;;
+    release) echo doctest-dev libbenchmark-dev pkg-config python3 ;;
+    asan | tsan) echo doctest-dev ;;
+    noexcept | minsize | static) echo python3 ;;
+    armhf | armhf-smoke) echo doctest-dev g++-arm-linux-gnueabihf qemu-user python3 ;;
+    aarch64) echo doctest-dev g++-aarch64-linux-gnu qemu-user python3 ;;
   esac
 }
 
@@ -48,18 +57,16 @@ timed() {
 }
 
 run_stage() {
-  local stage=$1 log=$logs/$1-test.log begin counts p f s
-  # shellcheck disable=SC2046
-  install_missing $(packages_of "$stage") || return 1
+  local stage=$1 preset=${1%-smoke} log=$logs/$1-test.log begin counts p f s
   if [ "$stage" = aarch64 ]; then
     timed "aarch64 benchmark library" fetch_for arm64 build/aarch64-packages libbenchmark-dev libbenchmark1debian ||
       { echo "  benches for aarch64 left out"; skipped=$((skipped + 1)); }
   fi
   # shellcheck disable=SC2046
-  timed "$stage configure" cmake --preset "$stage" $(options_of "$stage") &&
-    timed "$stage build" cmake --build --preset "$stage" --parallel "$jobs" || return 1
+  timed "$stage configure" cmake --preset "$preset" $(options_of "$stage") &&
+    timed "$stage build" cmake --build --preset "$preset" --parallel "$jobs" || return 1
   begin=$SECONDS
-  ctest --preset "$stage" --verbose --parallel "$jobs" >"$log" 2>&1
+  ctest --preset "$preset" --verbose --parallel "$jobs" >"$log" 2>&1
   counts=$(awk -f tests/support/count.awk "$log")
   read -r p f s <<<"$counts"
   [ $((p + f)) -gt 0 ] || f=1
@@ -73,12 +80,23 @@ run_stage() {
 }
 
 install_missing "${build_packages[@]}" || { echo "0 passed, 1 failed"; exit 1; }
+# All packages first: the release stage compares with the cross compilers of the others.
+ready=()
 for stage in "${stages[@]}"; do
-  if [ "$stage" = aarch64 ] && [ "$(dpkg --print-architecture)" != amd64 ]; then
-    echo "aarch64: the cross build is for an amd64 host; the release stage has tested this machine"
+  if [ -z "$(packages_of "$stage")" ]; then
+    echo "no stage '$stage'; expected some of: release asan aarch64 armhf armhf-smoke tsan noexcept minsize static"
+    failed=$((failed + 1))
+    continue
+  fi
+  if [[ $stage =~ ^(aarch64|armhf) ]] && [ "$(dpkg --print-architecture)" != amd64 ]; then
+    echo "$stage: the cross build is for an amd64 host; the release stage has tested this machine"
     skipped=$((skipped + 1))
     continue
   fi
+  # shellcheck disable=SC2046
+  if install_missing $(packages_of "$stage"); then ready+=("$stage"); else failed=$((failed + 1)); fi
+done
+for stage in "${ready[@]}"; do
   run_stage "$stage" || failed=$((failed + 1))
 done
 printf 'all stages %18d s\n' "$SECONDS"

@@ -28,9 +28,12 @@
 #define IOTSL_ABI_THREADS serial
 #endif
 
-// IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only.
-#if defined(IOTSL_BASELINE_ONLY)
+// IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only. On 32-bit
+// ARM the compiler's flags decide whether there is NEON, and whether it can fuse a multiply-add.
+#if defined(IOTSL_BASELINE_ONLY) || (defined(__arm__) && !defined(__ARM_NEON))
 #define IOTSL_ABI_TARGETS baseline
+#elif defined(__arm__) && !defined(__ARM_FEATURE_FMA)
+#define IOTSL_ABI_TARGETS unfused
 #else
 #define IOTSL_ABI_TARGETS simd
 #endif

@@ -23,6 +23,13 @@ float apply(Unary op, float x) {
   return y;
 }
 
+// 32-bit NEON takes denormal numbers as zero and gives zero for them, whatever the program asks for.
+#if defined(__arm__) && defined(__ARM_NEON)
+constexpr bool denormals = false;
+#else
+constexpr bool denormals = true;
+#endif
+
 // Largest error of op over floats spread evenly over the bit patterns from `first` to `last`.
 double worst_ulps(Unary op, float first, float last) {
   const auto begin = std::bit_cast<std::uint32_t>(first);
@@ -66,12 +73,14 @@ TEST_CASE("exp, log, sigmoid and tanh are accurate over their whole range") {
   judge::on_each_target([] {
     CHECK(worst_ulps(Unary::exp, 1e-10F, 88.72F) < 1.5);
     CHECK(worst_ulps(Unary::exp, -1e-10F, -87.3F) < 1.5);
-    CHECK(worst_ulps(Unary::exp, -87.3F, -110.0F) < 1.5);  // denormal results
-    CHECK(worst_ulps(Unary::log, 1e-45F, 1.17e-38F) < 1.5);
+    if (denormals) {
+      CHECK(worst_ulps(Unary::exp, -87.3F, -110.0F) < 1.5);
+      CHECK(worst_ulps(Unary::log, 1e-45F, 1.17e-38F) < 1.5);
+    }
     CHECK(worst_ulps(Unary::log, 1.2e-38F, 3.4e38F) < 1.5);
     CHECK(worst_ulps(Unary::log, 0.9F, 1.1F) < 1.5);
     CHECK(worst_ulps(Unary::sigmoid, 1e-10F, 100.0F) < 2);
-    CHECK(worst_ulps(Unary::sigmoid, -1e-10F, -110.0F) < 2.5);
+    CHECK(worst_ulps(Unary::sigmoid, -1e-10F, denormals ? -110.0F : -87.3F) < 2.5);
     CHECK(worst_ulps(Unary::tanh, 1e-20F, 100.0F) < 2);
     CHECK(worst_ulps(Unary::tanh, -1e-20F, -100.0F) < 2);
   });
@@ -82,7 +91,8 @@ TEST_CASE("special values") {
     for (Unary op : unaries) {
       INFO("op ", static_cast<int>(op));
       CHECK(std::isnan(apply(op, judge::nan)));
-      for (float x : {0.0F, 1.0F, judge::infinity, -judge::infinity, 1e-40F, 3e38F, -3e38F}) {
+      for (float x : {0.0F, 1.0F, judge::infinity, -judge::infinity, denormals ? 1e-40F : 0.0F, 3e38F,
+                      -3e38F}) {
         const float want = kernels::reference::unary(op, x), got = apply(op, x);
         INFO("x ", x);
         CHECK((got == doctest::Approx(want).epsilon(1e-6) || got == want ||

@@ -143,7 +143,8 @@ class MemoryPool {
     return statistics_.budget_bytes != 0 &&
            statistics_.in_use_bytes + size > statistics_.budget_bytes;
   }
-  static constexpr std::size_t classes = 8 * 42;
+  // The largest class is 2^50 bytes, or 2^31 where addresses have 32 bits.
+  static constexpr std::size_t classes = 8 * (sizeof(void*) >= 8 ? 42 : 23);
   static constexpr std::size_t large_bytes = std::size_t{1} << 20;
   static constexpr std::size_t reuse_bytes = std::size_t{1} << 16;
 

@@ -32,12 +32,15 @@ class Shape {
   }
   void set(int dim, Index extent) { dims_[static_cast<std::size_t>(dim)] = extent; }
 
-  /// Number of elements; raises an Error where the product does not fit 2^46.
+  // Bytes of a tensor must fit std::size_t, for scalars of up to 16 bytes.
+  static constexpr Index max_elements = Index{1} << (sizeof(void*) >= 8 ? 46 : 27);
+
+  /// Number of elements; raises an Error where the product is above max_elements.
   Index elements() const {
     Index n = 1;
     for (int d = 0; d < rank_; ++d) {
       const Index extent = (*this)[d];
-      if (extent != 0 && n > (Index{1} << 46) / extent) too_large();
+      if (extent != 0 && n > max_elements / extent) too_large();
       n *= extent;
     }
     return n;
