@@ -46,7 +46,8 @@ int main() {
     if (matmul(x, weight).requires_grad()) return 1;
   }
 
-  // Mistakes are named, with the values. Without exceptions the text is printed and the program ends.
+  // Mistakes are named, with the values. Without exceptions the text is printed and the program
+  // ends.
 #if IOTSL_EXCEPTIONS
   try {
     matmul(x, bias);

@@ -23,8 +23,7 @@ void print_manifest(const data::Manifest& manifest) {
 }
 
 void partition(const Options& options) {
-  const data::Dataset train =
-      expect(load_set(options.data, data::Split::train, false));
+  const data::Dataset train = expect(load_set(options.data, data::Split::train, false));
   const data::Manifest manifest = draw_manifest(options.data, train);
   expect(data::save_manifest(options.out, manifest));
   print_manifest(manifest);
@@ -43,8 +42,7 @@ void show(const Options& options) {
                 static_cast<long>(set.height), static_cast<long>(set.width));
     const std::vector<Index> counts = data::class_counts(set.labels, set.classes);
     for (std::size_t c = 0; c < counts.size(); ++c)
-      std::printf("  %-12s %6ld\n",
-                  data::class_name(set, static_cast<Index>(c)).c_str(),
+      std::printf("  %-12s %6ld\n", data::class_name(set, static_cast<Index>(c)).c_str(),
                   static_cast<long>(counts[c]));
   }
 }
@@ -63,12 +61,13 @@ void image(const Options& options) {
 
 void pack(const Options& options) {
   const data::PackCard card = expect(pack_set(options.data, options.out));
-  std::printf("%s: %s, %ld training and %ld test images of %ldx%ldx%ld, %zu classes\n"
-              "use it with --dataset packed --data %s\n",
-              options.out.c_str(), card.name.c_str(), static_cast<long>(card.train.samples),
-              static_cast<long>(card.test.samples), static_cast<long>(card.channels),
-              static_cast<long>(card.height), static_cast<long>(card.width),
-              card.class_names.size(), options.out.c_str());
+  std::printf(
+      "%s: %s, %ld training and %ld test images of %ldx%ldx%ld, %zu classes\n"
+      "use it with --dataset packed --data %s\n",
+      options.out.c_str(), card.name.c_str(), static_cast<long>(card.train.samples),
+      static_cast<long>(card.test.samples), static_cast<long>(card.channels),
+      static_cast<long>(card.height), static_cast<long>(card.width), card.class_names.size(),
+      options.out.c_str());
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ struct DataOptions {
   Index limit_train = 0, limit_test = 0;  // 0: all
 
   // Of image files only.
-  std::string image_size;    // empty: the files' own, 128 for CelebA
-  Index channels = 0;        // 0: 3
+  std::string image_size;  // empty: the files' own, 128 for CelebA
+  Index channels = 0;      // 0: 3
   bool center_crop = false;
   double test_fraction = 0;  // 0: not given
   Index per_class = 0;       // 0: not given
@@ -71,9 +71,8 @@ inline void add_partition_options(CLI::App& app, DataOptions& options) {
 /// Draws the partition of a training set.
 inline data::Manifest draw_manifest(const DataOptions& options, const data::Dataset& train) {
   const data::PartitionSpec spec = expect(data::parse_partition(options.partition));
-  data::Partition partition =
-      expect(data::make_partition(spec, train.labels, train.classes, options.devices, options.seed,
-                                  options.limit_train));
+  data::Partition partition = expect(data::make_partition(
+      spec, train.labels, train.classes, options.devices, options.seed, options.limit_train));
   return data::make_manifest(train, spec, std::move(partition),
                              static_cast<std::int64_t>(options.seed));
 }

@@ -42,8 +42,7 @@ Result<void> DeviceProcesses::spawn(Process& process, bool again) {
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const int error =
-      posix_spawn(&process.pid, argv[0], &actions, &attributes, argv.data(), environ);
+  const int error = posix_spawn(&process.pid, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0)

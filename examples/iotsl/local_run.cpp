@@ -23,13 +23,10 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
   report.on_listening = [&](std::uint16_t port) {
     for (Index i = 0; i < config.devices; ++i) {
       const std::string name = concat("device-", i);
-      std::vector<std::string> arguments{program,      "run",
-                                         "--with-parent",
-                                         "--server",   concat("127.0.0.1:", port),
-                                         "--name",     name,
-                                         "--dataset",  device_data.dataset,
-                                         "--manifest", manifest,
-                                         "--index",    std::to_string(i)};
+      std::vector<std::string> arguments{
+          program,  "run",     "--with-parent",  "--server",          concat("127.0.0.1:", port),
+          "--name", name,      "--dataset",      device_data.dataset, "--manifest",
+          manifest, "--index", std::to_string(i)};
       if (!device_data.folder.empty())
         arguments.insert(arguments.end(), {"--data", device_data.folder});
       if (options.threads > 0)

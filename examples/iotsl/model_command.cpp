@@ -41,7 +41,8 @@ Json to_json(const ModelSummary& summary, const ModelSpec& spec) {
   return out;
 }
 
-void print_row(const char* name, const char* type, const std::string& shape, const LayerCost& cost) {
+void print_row(const char* name, const char* type, const std::string& shape,
+               const LayerCost& cost) {
   std::printf("%-14s %-17s %-14s %12ld %14ld %12ld\n", name, type, shape.c_str(),
               static_cast<long>(cost.parameters), static_cast<long>(cost.operations),
               static_cast<long>(cost.activation_bytes));
@@ -100,8 +101,7 @@ void export_weights(Options options) {
   apply(options.input, options.model.spec);
   CutModel model = build(options.model);
   model.layers.initialize(options.seed);
-  SafeMetadata metadata =
-      weights_metadata({options.model.spec, options.model.cut, false, "", {}});
+  SafeMetadata metadata = weights_metadata({options.model.spec, options.model.cut, false, "", {}});
   metadata.emplace_back("seed", std::to_string(options.seed));
   expect(save_safetensors(options.out, state_views(model.layers), metadata));
   std::printf("%s: initial weights of %s, seed %llu, sha256 %s\n", options.out.c_str(),
@@ -116,7 +116,8 @@ void add_model_command(CLI::App& app) {
   CLI::App* model = app.add_subcommand("model", "Describe a model or write its weights");
   model->require_subcommand(1);
   const auto common = [&](CLI::App* command) {
-    command->add_option("name", options->model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
+    command
+        ->add_option("name", options->model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
         ->capture_default_str();
     add_model_options(*command, options->model);
     add_input_options(*command, options->input);
@@ -125,10 +126,11 @@ void add_model_command(CLI::App& app) {
   common(show);
   show->add_flag("--json", options->json, "Print one JSON object");
   show->callback([options] { summary(*options); });
-  CLI::App* write = model->add_subcommand("export", "Write weights as safetensors, for PyTorch too");
+  CLI::App* write =
+      model->add_subcommand("export", "Write weights as safetensors, for PyTorch too");
   common(write);
-  CLI::Option* run =
-      write->add_option("--run", options->run, "Trained weights of this run; default: initial ones");
+  CLI::Option* run = write->add_option("--run", options->run,
+                                       "Trained weights of this run; default: initial ones");
   for (const char* other : {"name", "--width", "--cut", "--channels", "--image-size", "--classes"})
     run->excludes(write->get_option(other));
   write->add_option("--seed", options->seed, "Seed of the initial weights")->capture_default_str();

@@ -137,8 +137,7 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
               bytes(p.server_bytes).c_str());
   std::printf("disk       %s a barrier, three are kept\n", bytes(p.checkpoint_bytes).c_str());
   std::printf("time       %s on this machine: %.0f ms a step, %.0f of them on the device\n",
-              format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds,
-              1e3 * p.device_step_seconds);
+              format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
 }
 
 void plan(CLI::App& command, RunOptions& options) {
@@ -167,11 +166,9 @@ void plan(CLI::App& command, RunOptions& options) {
       static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
   p.wire = split::plan_wire(config, sizes, samples, 0, rank);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
-  const double turn_steps =
-      static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
-  const double between =
-      std::max(static_cast<double>(config.barrier_steps),
-               config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
+  const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
+  const double between = std::max(static_cast<double>(config.barrier_steps),
+                                  config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
   if (config.method == "sl" && inside > 0)
     p.wire = split::plan_wire(config, sizes, samples, inside, rank);
@@ -182,15 +179,16 @@ void plan(CLI::App& command, RunOptions& options) {
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
   p.server_bytes = measure::peak_resident_bytes();
   const auto slots = config.optimizer.kind == OptimizerKind::adam ? 2
-                     : config.optimizer.momentum != 0             ? 1 : 0;
+                     : config.optimizer.momentum != 0             ? 1
+                                                                  : 0;
   p.checkpoint_bytes = static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots));
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   const auto evaluations = static_cast<double>(config.epochs / config.eval_every);
-  p.seconds = static_cast<double>(p.wire.steps) * sampled.step_seconds +
-              static_cast<double>(p.wire.barriers) * sampled.barrier_seconds +
-              std::max(1.0, evaluations) * static_cast<double>(test.size()) *
-                  sampled.evaluate_seconds;
+  p.seconds =
+      static_cast<double>(p.wire.steps) * sampled.step_seconds +
+      static_cast<double>(p.wire.barriers) * sampled.barrier_seconds +
+      std::max(1.0, evaluations) * static_cast<double>(test.size()) * sampled.evaluate_seconds;
   print(p, options, config);
 }
 
@@ -199,7 +197,8 @@ void plan(CLI::App& command, RunOptions& options) {
 void add_plan_command(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand(
-      "plan", "Say what a run will cost: operations, memory, bytes, seconds (a few steps are tried)");
+      "plan",
+      "Say what a run will cost: operations, memory, bytes, seconds (a few steps are tried)");
   add_run_options(*command, *options);
   command->callback([command, options] { plan(*command, *options); });
 }

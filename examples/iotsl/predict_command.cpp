@@ -33,8 +33,8 @@ void predict_image(const Options& options, TrainedModel& trained) {
   if (spec.in_channels != 1 && spec.in_channels != 3)
     fail_command(ErrorCode::usage, options.image, ": an image has 1 or 3 channels, the network ",
                  spec.in_channels);
-  const ImageFit fit{spec.in_channels, {spec.height, spec.width_px},
-                     card.center_crop || options.data.center_crop};
+  const ImageFit fit{
+      spec.in_channels, {spec.height, spec.width_px}, card.center_crop || options.data.center_crop};
   const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit));
   Tensor<float> x = Tensor<float>::uninitialized(sample_shape(spec));
   for (Index i = 0; i < x.size(); ++i) {
@@ -75,9 +75,10 @@ data::Dataset load_test(const Options& options, const TrainedModel& trained) {
   }
   data::Dataset test = expect(load_set(data, data::Split::test));
   if (data.limit_test > 0) test = data::limit_samples(test, data.limit_test, trained.seed);
-  if (test.channels != spec.in_channels || test.height != spec.height || test.width != spec.width_px)
-    fail_command(ErrorCode::data, "--dataset ", data.dataset, ": samples of ", test.channels,
-                 "x", test.height, "x", test.width, ", the model expects ", spec.in_channels, "x",
+  if (test.channels != spec.in_channels || test.height != spec.height ||
+      test.width != spec.width_px)
+    fail_command(ErrorCode::data, "--dataset ", data.dataset, ": samples of ", test.channels, "x",
+                 test.height, "x", test.width, ", the model expects ", spec.in_channels, "x",
                  spec.height, "x", spec.width_px);
   if (test.classes != spec.classes)
     fail_command(ErrorCode::data, "--dataset ", data.dataset, ": ", test.classes,
@@ -86,7 +87,8 @@ data::Dataset load_test(const Options& options, const TrainedModel& trained) {
   for (Index c = 0; c < test.classes && !trained.card.dataset.empty(); ++c)
     if (!test.class_names.empty() && data::class_name(test, c) != class_name(trained.card, c))
       fail_command(ErrorCode::data, "--dataset ", data.dataset, ": class ", c, " is '",
-                   data::class_name(test, c), "', of the model '", class_name(trained.card, c), "'");
+                   data::class_name(test, c), "', of the model '", class_name(trained.card, c),
+                   "'");
   return test;
 }
 

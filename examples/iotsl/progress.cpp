@@ -44,9 +44,8 @@ void Progress::step(Index steps_done, Index samples, double loss, double bytes) 
   char accuracy[32] = "";
   if (accuracy_ >= 0) std::snprintf(accuracy, sizeof accuracy, "  test %.2f%%", 100 * accuracy_);
   std::fprintf(stderr, "\r\033[K%s [%s] %3.0f%%  %.0f samples/s  loss %.3f%s  %s  ETA %s",
-               phase_.c_str(), bar.c_str(), 100 * fraction,
-               static_cast<double>(samples_) / seconds, loss, accuracy,
-               format_bytes(bytes).c_str(), format_seconds(remaining).c_str());
+               phase_.c_str(), bar.c_str(), 100 * fraction, static_cast<double>(samples_) / seconds,
+               loss, accuracy, format_bytes(bytes).c_str(), format_seconds(remaining).c_str());
   std::fflush(stderr);
   dirty_ = true;
 }

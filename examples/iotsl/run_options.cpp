@@ -15,9 +15,10 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
       ->capture_default_str();
   add_model_options(command, o.model);
-  command.add_option("--method", o.method,
-                     "sl: split learning; central: one net, all data in one place; local: devices "
-                     "alone with random gradients, to compare energy")
+  command
+      .add_option("--method", o.method,
+                  "sl: split learning; central: one net, all data in one place; local: devices "
+                  "alone with random gradients, to compare energy")
       ->check(CLI::IsMember({"sl", "central", "local"}))
       ->capture_default_str();
   auto* rounds = command.add_option("--rounds", o.rounds, "Rounds: every device in turn once each")
@@ -34,7 +35,9 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--optimizer", o.optimizer, "adam or sgd")
       ->check(CLI::IsMember({"adam", "sgd"}))
       ->capture_default_str();
-  command.add_option("--lr", o.lr, "Learning rate")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--lr", o.lr, "Learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.add_option("--momentum", o.momentum, "Momentum of sgd")
       ->check(CLI::Range(0.0, 0.9999))
       ->capture_default_str();
@@ -50,16 +53,19 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--eval-every", o.eval_every, "Test after every so many turns; 0: at the end")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_option("--barrier-steps", o.barrier_steps,
-                     "Steps between two barriers of a turn; a run goes on from its last barrier")
+  command
+      .add_option("--barrier-steps", o.barrier_steps,
+                  "Steps between two barriers of a turn; a run goes on from its last barrier")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("--barrier-seconds", o.barrier_seconds,
-                     "The same in seconds; the later of the two counts")
+  command
+      .add_option("--barrier-seconds", o.barrier_seconds,
+                  "The same in seconds; the later of the two counts")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_option("--offline-limit", o.offline_seconds,
-                     "Seconds a device may stay away before its turn is skipped; 0: no limit")
+  command
+      .add_option("--offline-limit", o.offline_seconds,
+                  "Seconds a device may stay away before its turn is skipped; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -74,8 +80,8 @@ namespace {
 
 /// What may differ when a run goes on: nothing that decides its numbers.
 bool may_change(const std::string& key) {
-  for (const char* free : {"data", "threads", "transport", "barrier-steps", "barrier-seconds",
-                           "offline-limit"})
+  for (const char* free :
+       {"data", "threads", "transport", "barrier-steps", "barrier-seconds", "offline-limit"})
     if (key == free) return true;
   return false;
 }
@@ -85,26 +91,30 @@ bool may_change(const std::string& key) {
 void finish_run_options(CLI::App& command, RunOptions& o) {
   if (!o.resume.empty()) {
     if (!o.config.empty() || !o.out.empty() || o.overwrite)
-      fail_command(ErrorCode::usage, "--resume ", o.resume,
-                   ": takes its options from the run; --config, --out and --overwrite have no place");
+      fail_command(
+          ErrorCode::usage, "--resume ", o.resume,
+          ": takes its options from the run; --config, --out and --overwrite have no place");
     o.out = o.resume;
     o.config = o.resume + "/config.json";
     if (!file_exists(o.config))
-      fail_command(ErrorCode::data, "--resume ", o.resume, ": is no run folder, config.json is missing");
+      fail_command(ErrorCode::data, "--resume ", o.resume,
+                   ": is no run folder, config.json is missing");
   }
   if (!o.config.empty()) {
     const std::string text = expect(read_text_file(o.config));
     const Result<Json> parsed = parse_json(text);
-    if (!parsed) fail_command(ErrorCode::usage, "--config ", o.config, ": ", parsed.failure().message);
-    if (!parsed->is_object()) fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
+    if (!parsed)
+      fail_command(ErrorCode::usage, "--config ", o.config, ": ", parsed.failure().message);
+    if (!parsed->is_object())
+      fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
     for (const JsonMember& member : parsed->as_object()) {
       CLI::Option* option = command.get_option_no_throw("--" + member.key);
       if (option == nullptr && member.key == "transport") continue;  // server: always tcp
       if (option == nullptr || member.key == "config")
         fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
       if (option->count() > 0 && !o.resume.empty() && !may_change(member.key))
-        fail_command(ErrorCode::usage, "--", member.key, ": cannot be changed in the run of --resume ",
-                     o.resume);
+        fail_command(ErrorCode::usage, "--", member.key,
+                     ": cannot be changed in the run of --resume ", o.resume);
       if (option->count() > 0) continue;
       // --rounds on the command line beats "epochs" of the file, and the other way round.
       if ((member.key == "epochs" && command.count("--rounds") > 0) ||
@@ -154,11 +164,13 @@ split::RunConfig to_config(const RunOptions& o) {
   config.cut = o.model.cut;
   config.devices = o.method == "central" ? 1 : o.data.devices;
   config.local_epochs = o.local_epochs;
-  config.epochs = o.epochs > 0 ? o.epochs
-                               : std::max<Index>(1, o.rounds) * config.devices * o.local_epochs;
+  config.epochs =
+      o.epochs > 0 ? o.epochs : std::max<Index>(1, o.rounds) * config.devices * o.local_epochs;
   config.batch = o.batch;
-  config.optimizer = {.kind = expect(parse_optimizer(o.optimizer)), .lr = o.lr,
-                      .weight_decay = o.weight_decay, .momentum = o.momentum};
+  config.optimizer = {.kind = expect(parse_optimizer(o.optimizer)),
+                      .lr = o.lr,
+                      .weight_decay = o.weight_decay,
+                      .momentum = o.momentum};
   config.schedule = expect(parse_schedule(o.lr_schedule));
   config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
   config.seed = o.data.seed;

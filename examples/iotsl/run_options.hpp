@@ -39,15 +39,16 @@ struct RunOptions {
 /// Adds every option of a run to `command`.
 void add_run_options(CLI::App& command, RunOptions& options);
 
-/// Takes what --config, or the config.json of --resume, names for every option that the command line
-/// does not give, and checks the whole. Ends the command with a usage error otherwise.
+/// Takes what --config, or the config.json of --resume, names for every option that the command
+/// line does not give, and checks the whole. Ends the command with a usage error otherwise.
 void finish_run_options(CLI::App& command, RunOptions& options);
 
 struct RunData {
   data::Dataset train, test;
 };
 
-/// Loads both parts of the chosen set, limited as the options say, and fits the model's input to it.
+/// Loads both parts of the chosen set, limited as the options say, and fits the model's input to
+/// it.
 RunData load_run_data(RunOptions& options);
 
 /// What must be known to use the network of the run. After load_run_data.

@@ -130,13 +130,14 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
   std::printf("test accuracy    best %s, final %s\n", percent(s.best_test_accuracy).c_str(),
               percent(s.final_test_accuracy).c_str());
   if (s.bytes_up + s.bytes_down > 0)
-    std::printf("sent             %s up, %s down\n"
-                "                 %s by the formula of Table I (4 x %llu values), %s extras\n",
-                format_bytes(static_cast<double>(s.bytes_up)).c_str(),
-                format_bytes(static_cast<double>(s.bytes_down)).c_str(),
-                format_bytes(static_cast<double>(s.bill.formula())).c_str(),
-                static_cast<unsigned long long>(s.values_formula),
-                format_bytes(static_cast<double>(s.bill.extras())).c_str());
+    std::printf(
+        "sent             %s up, %s down\n"
+        "                 %s by the formula of Table I (4 x %llu values), %s extras\n",
+        format_bytes(static_cast<double>(s.bytes_up)).c_str(),
+        format_bytes(static_cast<double>(s.bytes_down)).c_str(),
+        format_bytes(static_cast<double>(s.bill.formula())).c_str(),
+        static_cast<unsigned long long>(s.values_formula),
+        format_bytes(static_cast<double>(s.bill.extras())).c_str());
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
   std::printf("time             %s\n", format_seconds(s.seconds).c_str());
   std::printf("run folder       %s\n", options.out.c_str());

@@ -33,8 +33,9 @@ void simulate(CLI::App& command, RunOptions& options) {
   if (options.threads > 0) set_threads(options.threads);
   const auto [train, test] = load_run_data(options);
   const std::string old_manifest = options.resume + "/manifest.json";
-  const data::Manifest manifest = options.resume.empty() ? draw_manifest(options.data, train)
-                                                         : expect(data::load_manifest(old_manifest));
+  const data::Manifest manifest = options.resume.empty()
+                                      ? draw_manifest(options.data, train)
+                                      : expect(data::load_manifest(old_manifest));
   build(options.model);  // reports a wrong model or cut before anything is written
   to_config(options);
   prepare_run_folder(options);
@@ -65,7 +66,8 @@ void add_simulate_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("simulate", "Train with K device processes and a server on this machine");
   add_run_options(*command, *options);
-  command->add_option("--transport", options->transport,
+  command
+      ->add_option("--transport", options->transport,
                    "tcp: device processes over loopback; inproc: all in this process; none: one "
                    "net in the same order, without any split")
       ->check(CLI::IsMember({"tcp", "inproc", "none"}))

@@ -28,8 +28,9 @@
 #define IOTSL_ABI_THREADS serial
 #endif
 
-// IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only. On 32-bit
-// ARM the compiler's flags decide whether there is NEON, and whether it can fuse a multiply-add.
+// IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only. On
+// 32-bit ARM the compiler's flags decide whether there is NEON, and whether it can fuse a
+// multiply-add.
 #if defined(IOTSL_BASELINE_ONLY) || (defined(__arm__) && !defined(__ARM_NEON))
 #define IOTSL_ABI_TARGETS baseline
 #elif defined(__arm__) && !defined(__ARM_FEATURE_FMA)
@@ -51,10 +52,10 @@
   }                         \
   }
 
-// Every translation unit compiles what it uses of the engine. A program of many units may compile the
-// kernels and the operations on float once instead: one unit includes iotsl.hpp with
-// IOTSL_EMIT_ENGINE=1, the others are compiled with IOTSL_LINK_ENGINE=1 (cmake: link iotsl::compiled).
-// IOTSL_FLOAT(declaration) behind a template names its instance for that.
+// Every translation unit compiles what it uses of the engine. A program of many units may compile
+// the kernels and the operations on float once instead: one unit includes iotsl.hpp with
+// IOTSL_EMIT_ENGINE=1, the others are compiled with IOTSL_LINK_ENGINE=1 (cmake: link
+// iotsl::compiled). IOTSL_FLOAT(declaration) behind a template names its instance for that.
 #if IOTSL_LINK_ENGINE
 #define IOTSL_FLOAT(...) extern template __VA_ARGS__;
 #elif IOTSL_EMIT_ENGINE

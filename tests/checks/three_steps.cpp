@@ -10,16 +10,18 @@ int main(int argc, char**) {
   using namespace iotsl;
   set_threads(1);
   const bool values = argc > 1;
-  // Batch norms over nine values make a rounding grow to 1e-3 within three steps, even between two targets
-  // of one machine, so the values are of a net without them.
+  // Batch norms over nine values make a rounding grow to 1e-3 within three steps, even between two
+  // targets of one machine, so the values are of a net without them.
   Sequential<float> net = values ? build_model<float>({.name = "vanilla5", .width = 12})
                                  : build_model<float>({.width = 6});
   net.initialize(1);
   std::vector<Tensor<float>> first;
-  for (const NamedTensor<float>& parameter : net.parameters()) first.push_back(parameter.tensor.clone());
+  for (const NamedTensor<float>& parameter : net.parameters())
+    first.push_back(parameter.tensor.clone());
   // Adam divides by the size of the gradient: where that is rounding noise, so is the step.
-  Optimizer<float> optimizer(net.parameters(), {.kind = values ? OptimizerKind::sgd : OptimizerKind::adam,
-                                                .lr = values ? 1 : 1e-3});
+  Optimizer<float> optimizer(
+      net.parameters(),
+      {.kind = values ? OptimizerKind::sgd : OptimizerKind::adam, .lr = values ? 1 : 1e-3});
   const data::Dataset digits = data::make_glyphs(data::Split::train, 27);
   const data::Loader loader(digits, 9);
   for (Index b = 0; b < loader.batches(); ++b) {

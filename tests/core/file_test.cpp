@@ -69,8 +69,8 @@ TEST_CASE("file: what does not fit the disk is refused before a byte is written"
   const auto failed =
       iotsl::write_file_atomic(folder / "huge", std::span<const iotsl::ByteSpan>(parts));
   REQUIRE_FALSE(failed.ok());
-  CHECK(failed.failure().message.find(iotsl::concat(": needs ", std::uint64_t{count} * part_bytes, " bytes, the disk has ")) !=
-        std::string::npos);
+  CHECK(failed.failure().message.find(iotsl::concat(": needs ", std::uint64_t{count} * part_bytes,
+                                                    " bytes, the disk has ")) != std::string::npos);
   CHECK(folder.entries() == 0);
 }
 

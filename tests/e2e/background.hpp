@@ -36,7 +36,8 @@ class Child {
     argv.push_back(nullptr);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                     0644);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     pid_t pid = 0;
     REQUIRE(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0);
@@ -51,8 +52,9 @@ class Child {
     if (pid_ <= 0) return last_;
     if (::waitpid(pid_, &status, WNOHANG) != pid_) return State::running;
     pid_ = -1;
-    last_ = WIFSIGNALED(status) ? State::killed
-            : WEXITSTATUS(status) == 0 ? State::done : State::failed;
+    last_ = WIFSIGNALED(status)        ? State::killed
+            : WEXITSTATUS(status) == 0 ? State::done
+                                       : State::failed;
     return last_;
   }
   std::vector<std::string> arguments_;

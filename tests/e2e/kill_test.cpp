@@ -1,5 +1,5 @@
-// Real processes, killed with -9 at chosen frames and started again: what they leave must be what an
-// undisturbed run leaves. tests/split/crash_test.cpp does the same in memory at every message.
+// Real processes, killed with -9 at chosen frames and started again: what they leave must be what
+// an undisturbed run leaves. tests/split/crash_test.cpp does the same in memory at every message.
 
 #include <chrono>
 #include <memory>
@@ -53,9 +53,9 @@ Outcome run_processes(const std::string& manifest, Victim victim, std::size_t at
   const std::string listen = concat("--listen 127.0.0.1:", port);
   {
     const std::lock_guard lock(starting);
-    server = std::make_unique<Child>(
-        words(bin + "iotsl server " + run_options + barrier_options + "--out " + run + " " + listen),
-        folder / "server.log");
+    server = std::make_unique<Child>(words(bin + "iotsl server " + run_options + barrier_options +
+                                           "--out " + run + " " + listen),
+                                     folder / "server.log");
     for (std::size_t i = 0; i < 2; ++i)
       devices[i] = std::make_unique<Child>(
           words(concat(bin, "iotsl-device run --server 127.0.0.1:", wires[i]->port(),
@@ -66,8 +66,9 @@ Outcome run_processes(const std::string& manifest, Victim victim, std::size_t at
   using Clock = std::chrono::steady_clock;
   const auto give_up = Clock::now() + std::chrono::seconds(120);
   for (;;) {
-    REQUIRE_MESSAGE(Clock::now() < give_up, "fault at frame " << at << ": no end in sight, "
-                                                              << *read_text_file(folder / "server.log"));
+    REQUIRE_MESSAGE(Clock::now() < give_up, "fault at frame "
+                                                << at << ": no end in sight, "
+                                                << *read_text_file(folder / "server.log"));
     const Child::State state = server->state();
     if (state == Child::State::done) break;
     REQUIRE_MESSAGE(state != Child::State::failed,
@@ -100,8 +101,7 @@ struct Expected {
   Outcome none, quiet;
   Expected() {
     const std::string run = folder / "none";
-    const auto result =
-        run_program("simulate " + run_options + "--transport none --out " + run);
+    const auto result = run_program("simulate " + run_options + "--transport none --out " + run);
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
     manifest = run + "/manifest.json";
     none.weights = sha256_in(result.out);
@@ -145,20 +145,17 @@ Child::State wait_for_end(Child& program) {
 
 }  // namespace
 
-TEST_CASE("kill -9 of the server at twelve frames changes nothing") {
-  check_kills(Victim::server);
-}
+TEST_CASE("kill -9 of the server at twelve frames changes nothing") { check_kills(Victim::server); }
 
 TEST_CASE("kill -9 of a device at twelve frames changes nothing") { check_kills(Victim::device); }
-
 
 TEST_CASE("Ctrl-C stops simulate at a step, and --resume ends where the whole run would") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
   for (const char* transport : {"tcp", "none"}) {
     INFO("transport " << transport);
-    Child simulate(words(concat(bin, "iotsl simulate ", run_options, barrier_options, "--transport ",
-                                transport, " --overwrite --out ", run)),
+    Child simulate(words(concat(bin, "iotsl simulate ", run_options, barrier_options,
+                                "--transport ", transport, " --overwrite --out ", run)),
                    folder / "simulate.log");
     wait_for_barrier(run, 2, simulate);
     simulate.kill(SIGINT);

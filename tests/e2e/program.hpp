@@ -39,12 +39,14 @@ class TemporaryFolder {
 inline std::string read_stream(std::FILE* stream) {
   std::string out;
   std::array<char, 4096> chunk;
-  while (const std::size_t n = std::fread(chunk.data(), 1, chunk.size(), stream)) out.append(chunk.data(), n);
+  while (const std::size_t n = std::fread(chunk.data(), 1, chunk.size(), stream))
+    out.append(chunk.data(), n);
   return out;
 }
 
 /// Runs `iotsl ARGUMENTS` (or another program of the build folder) through the shell.
-inline ProgramResult run_program(const std::string& arguments, const std::string& program = "iotsl") {
+inline ProgramResult run_program(const std::string& arguments,
+                                 const std::string& program = "iotsl") {
   const TemporaryFolder folder;
   const std::string err_path = folder / "stderr";
   const std::string command =

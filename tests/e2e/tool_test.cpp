@@ -20,9 +20,8 @@ struct Golden {
 }  // namespace
 
 TEST_CASE("model summary prints the numbers of the paper") {
-  for (const Golden& golden :
-       {Golden{"vgg16bn-paper", 134308810, 3028565504, 11789352},
-        Golden{"vgg16bn-compact", 14727114, 206032128, 2528808}}) {
+  for (const Golden& golden : {Golden{"vgg16bn-paper", 134308810, 3028565504, 11789352},
+                               Golden{"vgg16bn-compact", 14727114, 206032128, 2528808}}) {
     const auto result = run_program(std::string("model summary ") + golden.model + " --json");
     REQUIRE(result.exit_code == 0);
     const auto json = parse_json(result.out);
@@ -85,13 +84,16 @@ TEST_CASE("exported weights are a function of the seed") {
 TEST_CASE("data partition writes a manifest that data show reads") {
   const TemporaryFolder folder;
   const std::string manifest = folder / "m.json";
-  const auto drawn = run_program("data partition --dataset glyphs --devices 5 --partition classes:2 "
-                                 "--limit-train 1000 --out " + manifest);
+  const auto drawn = run_program(
+      "data partition --dataset glyphs --devices 5 --partition classes:2 "
+      "--limit-train 1000 --out " +
+      manifest);
   REQUIRE(drawn.exit_code == 0);
   const auto shown = run_program("data show " + manifest);
   REQUIRE(shown.exit_code == 0);
   CHECK(drawn.out.find(shown.out) == 0);
-  const auto bad = run_program("data partition --dataset glyphs --partition classes:11 --out " + manifest);
+  const auto bad =
+      run_program("data partition --dataset glyphs --partition classes:11 --out " + manifest);
   CHECK(bad.exit_code == 2);
   CHECK(bad.err.find("classes:11") != std::string::npos);
   std::ofstream(manifest) << "{\"format\": 1}";

@@ -52,7 +52,8 @@ TEST_CASE("the bytes are four times the formula of Table I and itemised extras")
   // Width 4: F = 4*14*14 values; w of conv 1->4, conv 4->4 and two batch norms.
   const std::int64_t smashed = 4 * 14 * 14, front = (9 + 1) * 4 + (36 + 1) * 4 + 2 * 8;
   std::int64_t samples = 0;
-  for (const Json& epoch : run.find("epochs")->as_array()) samples += epoch.find("samples")->as_int();
+  for (const Json& epoch : run.find("epochs")->as_array())
+    samples += epoch.find("samples")->as_int();
   CHECK(samples > 270);
   const std::int64_t values = samples * (2 * smashed + 1) + 3 * front;
   CHECK(run.find("values_formula")->as_int() == values);
@@ -98,14 +99,16 @@ TEST_CASE("a run folder holds everything, and its config.json repeats the run") 
 TEST_CASE("the trained network predicts, joined and split, from a set and from an image") {
   const TemporaryFolder folder;
   const Json run = run_small("--rounds 2 --out " + (folder / "run"));
-  const std::string dataset = "predict " + (folder / "run") + " --dataset glyphs --limit-test 200 --json ";
+  const std::string dataset =
+      "predict " + (folder / "run") + " --dataset glyphs --limit-test 200 --json ";
   const ProgramResult joined = run_program(dataset), split = run_program(dataset + "--split");
   REQUIRE(joined.exit_code == 0);
   CHECK(joined.out == split.out);
   CHECK(parse_json(joined.out)->find("test_accuracy")->as_double() ==
         run.find("final_test_accuracy")->as_double());
   const std::string image = folder / "digit.png";
-  REQUIRE(run_program("data image --dataset glyphs --test --index 5 --out " + image).exit_code == 0);
+  REQUIRE(run_program("data image --dataset glyphs --test --index 5 --out " + image).exit_code ==
+          0);
   const ProgramResult one = run_program("predict " + (folder / "run") + " " + image + " --json");
   REQUIRE(one.exit_code == 0);
   double sum = 0;
@@ -132,16 +135,19 @@ TEST_CASE("a server and devices that are started by hand") {
   // Shell job control in place of two terminals: the server, then two devices.
   const std::string bin = IOTSL_PROGRAMS_DIR;
   const std::string manifest = folder / "m.json";
-  REQUIRE(run_program("data partition --dataset glyphs --devices 2 --limit-train 200 --out " +
-                      manifest).exit_code == 0);
-  const std::string device = bin + "/iotsl-device run --server 127.0.0.1:17431 --dataset glyphs "
-                             "--manifest " + manifest;
-  const std::string options = "server --listen 127.0.0.1:17431 --dataset glyphs --width 4 "
-                              "--devices 2 --batch 32 --limit-test 100 --quiet --json --out " +
-                              (folder / "run");
-  const ProgramResult result = run_program(
-      options + " & (" + device + " --name a --index 0 & " + device +
-      " --name b --index 1; wait) >/dev/null; wait");
+  REQUIRE(
+      run_program("data partition --dataset glyphs --devices 2 --limit-train 200 --out " + manifest)
+          .exit_code == 0);
+  const std::string device = bin +
+                             "/iotsl-device run --server 127.0.0.1:17431 --dataset glyphs "
+                             "--manifest " +
+                             manifest;
+  const std::string options =
+      "server --listen 127.0.0.1:17431 --dataset glyphs --width 4 "
+      "--devices 2 --batch 32 --limit-test 100 --quiet --json --out " +
+      (folder / "run");
+  const ProgramResult result = run_program(options + " & (" + device + " --name a --index 0 & " +
+                                           device + " --name b --index 1; wait) >/dev/null; wait");
   INFO(result.err);
   const auto json = parse_json(result.out);
   REQUIRE(json.ok());
@@ -162,11 +168,11 @@ TEST_CASE("wrong options of a run") {
   CHECK(code("--cut classifier") == 2);
   CHECK(code("--config /no/such/config.json") == 4);
   CHECK_FALSE(file_exists(folder / "none"));
-  const ProgramResult device = run_program("run --server 127.0.0.1:1 --name x --dataset glyphs --wait 1",
-                                           "iotsl-device");
+  const ProgramResult device =
+      run_program("run --server 127.0.0.1:1 --name x --dataset glyphs --wait 1", "iotsl-device");
   CHECK(device.exit_code == 3);
-  const ProgramResult far = run_program("run --server 192.0.2.1:7400 --name x --dataset glyphs",
-                                        "iotsl-device");
+  const ProgramResult far =
+      run_program("run --server 192.0.2.1:7400 --name x --dataset glyphs", "iotsl-device");
   CHECK(far.exit_code == 2);
   CHECK(far.err.find("--insecure") != std::string::npos);
 }

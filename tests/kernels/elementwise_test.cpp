@@ -23,7 +23,8 @@ float apply(Unary op, float x) {
   return y;
 }
 
-// 32-bit NEON takes denormal numbers as zero and gives zero for them, whatever the program asks for.
+// 32-bit NEON takes denormal numbers as zero and gives zero for them, whatever the program asks
+// for.
 #if defined(__arm__) && defined(__ARM_NEON)
 constexpr bool denormals = false;
 #else
@@ -91,8 +92,8 @@ TEST_CASE("special values") {
     for (Unary op : unaries) {
       INFO("op ", static_cast<int>(op));
       CHECK(std::isnan(apply(op, judge::nan)));
-      for (float x : {0.0F, 1.0F, judge::infinity, -judge::infinity, denormals ? 1e-40F : 0.0F, 3e38F,
-                      -3e38F}) {
+      for (float x : {0.0F, 1.0F, judge::infinity, -judge::infinity, denormals ? 1e-40F : 0.0F,
+                      3e38F, -3e38F}) {
         const float want = kernels::reference::unary(op, x), got = apply(op, x);
         INFO("x ", x);
         CHECK((got == doctest::Approx(want).epsilon(1e-6) || got == want ||

@@ -106,8 +106,8 @@ TEST_CASE("checkpoint: another net's is refused, with the tensor's name") {
   SplitModel model = build_split_model(wide).value();
   FrontHalf front(model.front, wide.optimizer, 1);
   BackHalf back(model.back, wide.optimizer, 1);
-  const auto got = read_newest_checkpoint(
-      folder.path, {model.joined, {&front.optimizer(), &back.optimizer()}});
+  const auto got =
+      read_newest_checkpoint(folder.path, {model.joined, {&front.optimizer(), &back.optimizer()}});
   REQUIRE_FALSE(got.ok());
   CHECK(got.failure().message.find("model/features.0.weight") != std::string::npos);
   const TemporaryFolder empty;

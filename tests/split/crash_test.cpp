@@ -142,7 +142,8 @@ class FragileRun {
     Failure problem;
     while (device.machine->pop(action)) {
       active = true;
-      const DeviceStatus status = carry_out(action, *device.machine, *device.work, *device.link, problem);
+      const DeviceStatus status =
+          carry_out(action, *device.machine, *device.work, *device.link, problem);
       REQUIRE_MESSAGE(status != DeviceStatus::failed, problem.message);
       if (status == DeviceStatus::disconnected) {
         disconnect(device, true);
@@ -176,8 +177,9 @@ class FragileRun {
 std::string history(const RunSummary& summary) {
   std::string out = summary.weights_sha256;
   for (const measure::EpochRecord& r : summary.epochs)
-    out += concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", to_text(Json(r.loss)),
-                  " ", to_text(Json(r.train_accuracy)), " ", to_text(Json(r.test_accuracy)));
+    out +=
+        concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", to_text(Json(r.loss)),
+               " ", to_text(Json(r.train_accuracy)), " ", to_text(Json(r.test_accuracy)));
   return out;
 }
 

@@ -8,24 +8,15 @@ namespace {
 
 /// A well-formed message of every type that a server could send.
 std::vector<net::Message> all_messages() {
-  return {net::make_message(net::Hello{}),
-          net::make_message(offer()),
-          net::make_message(net::Join{77}),
-          net::make_message(net::JoinOk{77}),
-          net::make_message(net::LabelHist{}),
-          net::make_message(grant()),
-          net::make_message(net::TurnAccept{}),
-          net::make_message(net::Step{}),
-          net::make_message(grad(11)),
-          net::make_message(net::Barrier{key, 1, 12}),
-          net::make_message(net::BarrierAck{}),
-          net::make_message(net::BarrierCommitted{}),
-          net::make_message(net::TurnDone{}),
-          net::make_message(net::TurnCommitted{}),
-          net::make_message(net::EvalReq{}),
-          net::make_message(net::EvalResp{}),
-          net::make_message(net::Leave{}),
-          net::make_message(net::Resume{}),
+  return {net::make_message(net::Hello{}),      net::make_message(offer()),
+          net::make_message(net::Join{77}),     net::make_message(net::JoinOk{77}),
+          net::make_message(net::LabelHist{}),  net::make_message(grant()),
+          net::make_message(net::TurnAccept{}), net::make_message(net::Step{}),
+          net::make_message(grad(11)),          net::make_message(net::Barrier{key, 1, 12}),
+          net::make_message(net::BarrierAck{}), net::make_message(net::BarrierCommitted{}),
+          net::make_message(net::TurnDone{}),   net::make_message(net::TurnCommitted{}),
+          net::make_message(net::EvalReq{}),    net::make_message(net::EvalResp{}),
+          net::make_message(net::Leave{}),      net::make_message(net::Resume{}),
           net::make_message(net::ResumeOk{})};
 }
 

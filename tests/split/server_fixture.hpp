@@ -36,7 +36,8 @@ inline std::vector<ServerAction> drain(ServerMachine& machine) {
   while (machine.pop(action)) out.push_back(std::move(action));
   return out;
 }
-inline std::vector<ServerAction> give(ServerMachine& machine, ConnectionId from, net::Message message) {
+inline std::vector<ServerAction> give(ServerMachine& machine, ConnectionId from,
+                                      net::Message message) {
   machine.on_message(from, std::move(message));
   return drain(machine);
 }
@@ -86,7 +87,7 @@ inline net::Message ack_message(const net::TurnKey& key, std::uint64_t id, std::
 }
 
 inline void join(ServerMachine& m, ConnectionId connection, std::uint32_t index,
-          std::uint64_t boot_nonce = 5) {
+                 std::uint64_t boot_nonce = 5) {
   m.on_open(connection);
   m.on_message(connection, net::make_message(hello(index, boot_nonce)));
   m.on_message(connection, net::make_message(net::Join{77}));

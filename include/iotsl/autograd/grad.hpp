@@ -15,8 +15,8 @@ struct GradOptions {
 
 namespace detail {
 
-/// One walk from outputs back to targets: iterative, in descending order of creation, over the nodes
-/// that lead to a target only; it frees what it has passed unless told to keep it.
+/// One walk from outputs back to targets: iterative, in descending order of creation, over the
+/// nodes that lead to a target only; it frees what it has passed unless told to keep it.
 template <class T>
 class GradWalk {
  public:
@@ -26,7 +26,8 @@ class GradWalk {
   /// Adds an output with its seed (the gradient of the final scalar with respect to it).
   void add_output(const Tensor<T>& output, Tensor<T> seed, std::size_t position) {
     if (!output.requires_grad())
-      fail("grad: output ", position, " ", output.shape(), " does not depend on a tensor that requires a gradient");
+      fail("grad: output ", position, " ", output.shape(),
+           " does not depend on a tensor that requires a gradient");
     if (!seed.defined()) {
       if (output.size() != 1)
         fail("grad: output ", position, " has shape ", output.shape(),
@@ -95,9 +96,8 @@ class GradWalk {
     }
   }
   void sort() {
-    std::sort(steps_.begin(), steps_.end(), [](const Step& a, const Step& b) {
-      return a.node->sequence() < b.node->sequence();
-    });
+    std::sort(steps_.begin(), steps_.end(),
+              [](const Step& a, const Step& b) { return a.node->sequence() < b.node->sequence(); });
     for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i].node->walk_index = i;
   }
   void mark_needed() {
@@ -154,8 +154,8 @@ class GradWalk {
 }  // namespace detail
 
 /// Gradients of sum_i <outputs[i], seeds[i]> with respect to `inputs`, one per input and of its
-/// shape; zeros where an input has no influence. An empty `seeds`, or an undefined seed, means 1 and
-/// needs an output with one element. Nothing accumulates in the leaves.
+/// shape; zeros where an input has no influence. An empty `seeds`, or an undefined seed, means 1
+/// and needs an output with one element. Nothing accumulates in the leaves.
 template <class T>
 std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
                             const std::vector<Tensor<T>>& inputs,
@@ -189,8 +189,8 @@ Tensor<T> grad(const Tensor<T>& output, const Tensor<T>& input, const Tensor<T>&
 }
 
 /// Adds the gradient of <output, seed> to `grad()` of every leaf that it depends on. Without a seed
-/// the output must have one element. With create_graph such a gradient holds the graph and the graph
-/// holds the leaf: clear_grad() lets both go.
+/// the output must have one element. With create_graph such a gradient holds the graph and the
+/// graph holds the leaf: clear_grad() lets both go.
 template <class T>
 void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions options = {}) {
   detail::GradWalk<T> walk(options.create_graph, options.retain_graph);
@@ -204,7 +204,9 @@ void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions o
   });
 }
 
-IOTSL_FLOAT(std::vector<Tensor<float>> grad(const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, GradOptions))
+IOTSL_FLOAT(std::vector<Tensor<float>> grad(const std::vector<Tensor<float>>&,
+                                            const std::vector<Tensor<float>>&,
+                                            const std::vector<Tensor<float>>&, GradOptions))
 IOTSL_FLOAT(void backward(const Tensor<float>&, const Tensor<float>&, GradOptions))
 
 IOTSL_NAMESPACE_END

@@ -81,7 +81,9 @@ class Node : public detail::NodeBase {
   bool wants(int i) const { return (wanted_ >> i & 1u) != 0; }
 
   // --- saved values ---
-  void save(const Tensor<T>& tensor) { keep(tensor, tensor.defined() ? tensor.version() : 0, false); }
+  void save(const Tensor<T>& tensor) {
+    keep(tensor, tensor.defined() ? tensor.version() : 0, false);
+  }
   /// Saves the op's own output, without a cycle of ownership.
   void save_output(const Tensor<T>& output) { keep(output.detach(), output.version(), true); }
   void save_bytes(Buffer bytes) { bytes_ = std::move(bytes); }
@@ -184,8 +186,8 @@ class Node : public detail::NodeBase {
 template <class T>
 inline constexpr OpInfo<T> leaf_op{"leaf", nullptr};
 
-/// Records `output` as the result of `op` on `inputs`. Returns the node, where the op then puts what
-/// it saves, or null where there is nothing to record.
+/// Records `output` as the result of `op` on `inputs`. Returns the node, where the op then puts
+/// what it saves, or null where there is nothing to record.
 template <class T, class... Inputs>
 Node<T>* record(const OpInfo<T>& op, Tensor<T>& output, const Inputs&... inputs) {
   static_assert(sizeof...(Inputs) <= Node<T>::max_inputs);

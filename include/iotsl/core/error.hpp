@@ -52,18 +52,14 @@ inline void append(std::string& out, double v) {
 }
 inline void append(std::string& out, float v) { append(out, static_cast<double>(v)); }
 template <class V>
-  requires std::is_integral_v<V>
-void append(std::string& out, V v) {
-  out.append(std::to_string(v));
-}
+requires std::is_integral_v<V>
+void append(std::string& out, V v) { out.append(std::to_string(v)); }
 // Types with a `to_string(v)` found by argument-dependent lookup, such as Shape.
 template <class V>
-  requires requires(const V& v) {
-    { to_string(v) } -> std::convertible_to<std::string>;
-  }
-void append(std::string& out, const V& v) {
-  out.append(to_string(v));
+requires requires(const V& v) {
+  { to_string(v) } -> std::convertible_to<std::string>;
 }
+void append(std::string& out, const V& v) { out.append(to_string(v)); }
 }  // namespace detail
 
 /// Joins values into one text: `concat("x has ", 3, " rows")`.

@@ -14,7 +14,8 @@
 
 #include "iotsl/core/error.hpp"
 
-// Where g++ 12 inlines a variant's move it warns of alternatives that are not there as uninitialised.
+// Where g++ 12 inlines a variant's move it warns of alternatives that are not there as
+// uninitialised.
 #if defined(__GNUC__)
 #define IOTSL_JSON_NOINLINE __attribute__((noinline))
 #else

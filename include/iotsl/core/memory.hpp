@@ -69,8 +69,8 @@ class MemoryPool {
     std::size_t granted = 0;
     return allocate(bytes, granted, 0);
   }
-  /// The same for what may be large. A cached block of up to twice the size will do, so that a last,
-  /// smaller batch does not take memory beside that of the others; release() wants `granted`.
+  /// The same for what may be large. A cached block of up to twice the size will do, so that a
+  /// last, smaller batch does not take memory beside that of the others; release() wants `granted`.
   void* allocate(std::size_t bytes, std::size_t& granted) {
     return allocate(bytes, granted, bytes < reuse_bytes ? 0 : 8);
   }
@@ -208,7 +208,8 @@ inline void set_memory_budget(std::size_t bytes) {
   detail::MemoryPool::instance().set_budget(bytes);
 }
 
-/// Makes the allocation after the next `allocations` ones fail, once; -1 switches it off. For tests.
+/// Makes the allocation after the next `allocations` ones fail, once; -1 switches it off. For
+/// tests.
 inline void fail_allocation_after(long allocations) {
   detail::MemoryPool::instance().fail_after(allocations);
 }
@@ -257,7 +258,8 @@ class Buffer {
   Header* block_ = nullptr;
 };
 
-/// Working memory of a kernel: 64-byte aligned, not initialised, given back at the end of the scope.
+/// Working memory of a kernel: 64-byte aligned, not initialised, given back at the end of the
+/// scope.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes)

@@ -59,7 +59,8 @@ void parallel_for(Index tasks, const Body& body) {
   for (Index task = 0; task < tasks; ++task) body(task);
 }
 
-/// Index of the calling thread within the running parallel_for, in [0, threads()): for scratch only.
+/// Index of the calling thread within the running parallel_for, in [0, threads()): for scratch
+/// only.
 inline int worker_index() { return detail::worker(); }
 
 /// Calls `body(begin, end)` on pieces of [0, count) of `grain` elements each.

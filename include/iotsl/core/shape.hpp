@@ -56,7 +56,8 @@ class Shape {
   /// The four extents with leading ones: [3, 5] gives 1, 1, 3, 5.
   std::array<Index, 4> padded() const {
     std::array<Index, 4> out{1, 1, 1, 1};
-    for (int d = 0; d < rank_; ++d) out[static_cast<std::size_t>(max_dims - rank_ + d)] = (*this)[d];
+    for (int d = 0; d < rank_; ++d)
+      out[static_cast<std::size_t>(max_dims - rank_ + d)] = (*this)[d];
     return out;
   }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Tensor<T>: a shared handle to contiguous values (N, C, H, W order), with an optional edge into the
-// graph. Copying a handle shares the values; `clone` copies them.
+// Tensor<T>: a shared handle to contiguous values (N, C, H, W order), with an optional edge into
+// the graph. Copying a handle shares the values; `clone` copies them.
 
 #include <algorithm>
 #include <span>
@@ -92,8 +92,8 @@ class Tensor {
 
   const T* data() const { return raw(); }
   std::span<const T> values() const { return {raw(), static_cast<std::size_t>(size())}; }
-  /// For writing in place (optimisers, initialisers, running statistics). The graph refuses to use a
-  /// value that it saved before the write.
+  /// For writing in place (optimisers, initialisers, running statistics). The graph refuses to use
+  /// a value that it saved before the write.
   T* mutable_data() {
     body().buffer.bump_version();
     return raw();
@@ -122,9 +122,7 @@ class Tensor {
   void clear_grad();
 
   // For the graph and the ops.
-  Node<T>* node() const {
-    return defined() ? static_cast<Node<T>*>(body().node.get()) : nullptr;
-  }
+  Node<T>* node() const { return defined() ? static_cast<Node<T>*>(body().node.get()) : nullptr; }
   void set_node(detail::NodeBase* node) { body().node = detail::NodeHandle(node); }
   std::uint32_t version() const { return body().buffer.version(); }
   /// True if nobody else can see the values: an op may then write its result over them.
@@ -183,7 +181,9 @@ class Tensor {
     if (!defined()) undefined();
     return *body_.get();
   }
-  [[noreturn]] IOTSL_COLD static void undefined() { fail("tensor: used before it was given a value"); }
+  [[noreturn]] IOTSL_COLD static void undefined() {
+    fail("tensor: used before it was given a value");
+  }
 
   BodyHandle body_;
 };

@@ -323,9 +323,9 @@ inline Result<PartitionSpec> parse_partition(std::string_view text) {
 /// Spreads the samples with these labels over `devices` devices. `limit` > 0 is --limit-train: the
 /// partition is drawn at full size, then every count is scaled by min(1, limit / total), rounded
 /// down, at least 1. A failure names the option.
-inline Result<Partition> make_partition(const PartitionSpec& spec,
-                                        const std::vector<Label>& labels, Index classes,
-                                        Index devices, std::uint64_t seed, Index limit = 0) {
+inline Result<Partition> make_partition(const PartitionSpec& spec, const std::vector<Label>& labels,
+                                        Index classes, Index devices, std::uint64_t seed,
+                                        Index limit = 0) {
   const auto count = static_cast<Index>(labels.size());
   if (devices < 1 || devices > count)
     return failure(ErrorCode::usage, "--devices ", devices, ": expected 1 to ", count,

@@ -1,12 +1,13 @@
 #pragma once
-// The five-convolution net of the paper's experiment on forgetting (Fig. 4 and 5). Its widths are not
-// given there; ours are 32, 64, 128, 128, 128 at base width 64.
+// The five-convolution net of the paper's experiment on forgetting (Fig. 4 and 5). Its widths are
+// not given there; ours are 32, 64, 128, 128, 128 at base width 64.
 
 #include "iotsl/models/model_spec.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
-/// conv, ReLU, pool, conv, ReLU, pool | three times conv, ReLU; global average; linear. No batch norm.
+/// conv, ReLU, pool, conv, ReLU, pool | three times conv, ReLU; global average; linear. No batch
+/// norm.
 template <class T>
 Sequential<T> vanilla5(const ModelSpec& spec) {
   Sequential<T> net;

@@ -11,18 +11,18 @@ IOTSL_NAMESPACE_BEGIN
 namespace detail {
 
 /// The convolutions in order; 0 stands for a pool.
-inline constexpr Index vgg16_plan[] = {64, 64, 0, 128, 128, 0, 256, 256, 256, 0,
-                                       512, 512, 512, 0, 512, 512, 512, 0};
+inline constexpr Index vgg16_plan[] = {64, 64,  0,   128, 128, 0,   256, 256, 256,
+                                       0,  512, 512, 512, 0,   512, 512, 512, 0};
 
 inline constexpr Pool2dOptions halving_pool{};
 /// Keeps the size: 3x3, stride 1, padding 1.
-inline constexpr Pool2dOptions keeping_pool{.kernel_h = 3, .kernel_w = 3, .stride_h = 1,
-                                            .stride_w = 1, .pad_h = 1, .pad_w = 1};
+inline constexpr Pool2dOptions keeping_pool{
+    .kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1};
 
 /// Adds `features.0`, `features.1`, ... with the given pools in order; as many pools as given.
 template <class T>
 void add_vgg_features(Sequential<T>& net, const ModelSpec& spec,
-                       std::span<const Pool2dOptions> pools) {
+                      std::span<const Pool2dOptions> pools) {
   int place = 0;
   std::size_t pool = 0;
   Index channels = spec.in_channels;
@@ -42,8 +42,8 @@ void add_vgg_features(Sequential<T>& net, const ModelSpec& spec,
 
 }  // namespace detail
 
-/// The default model: 13 convolutions, four halving pools (28, 14, 7, 3, 1), no fifth pool, one linear
-/// layer. 14,727,114 parameters at width 64 and 1x28x28.
+/// The default model: 13 convolutions, four halving pools (28, 14, 7, 3, 1), no fifth pool, one
+/// linear layer. 14,727,114 parameters at width 64 and 1x28x28.
 template <class T>
 Sequential<T> vgg16bn_compact(const ModelSpec& spec) {
   Sequential<T> net;

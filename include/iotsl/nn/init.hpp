@@ -7,8 +7,8 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-/// Fills `tensor` with N(0, deviation^2). `tensor_number` is its place in the whole model, so that a
-/// cut changes no value.
+/// Fills `tensor` with N(0, deviation^2). `tensor_number` is its place in the whole model, so that
+/// a cut changes no value.
 template <class T>
 void fill_normal(Tensor<T>& tensor, double deviation, std::uint64_t seed,
                  std::uint32_t tensor_number) {

@@ -1,6 +1,6 @@
 #pragma once
-// The layers. Each gives its output, its output shape, its cost and its state; parameters are shared
-// handles, so a copy of a layer is the same layer.
+// The layers. Each gives its output, its output shape, its cost and its state; parameters are
+// shared handles, so a copy of a layer is the same layer.
 
 #include "iotsl/nn/init.hpp"
 #include "iotsl/nn/module.hpp"
@@ -130,9 +130,7 @@ struct Flatten {
   static constexpr const char* type = "flatten";
   void initialize(std::uint64_t, std::uint32_t) {}
   Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return flatten(x); }
-  Shape output_shape(const Shape& x) const {
-    return Shape{x[0], detail::elements_per_sample(x)};
-  }
+  Shape output_shape(const Shape& x) const { return Shape{x[0], detail::elements_per_sample(x)}; }
   LayerCost cost(const Shape&) const { return {}; }
   template <class Visitor>
   void visit_state(Visitor&) {}

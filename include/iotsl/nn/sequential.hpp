@@ -55,7 +55,9 @@ class Sequential {
     return x;
   }
   /// Runs all layers in the mode of train() or eval(), without numbers for dropout's step.
-  Tensor<T> forward(Tensor<T> x) { return forward(std::move(x), ForwardMode{.training = training_}); }
+  Tensor<T> forward(Tensor<T> x) {
+    return forward(std::move(x), ForwardMode{.training = training_});
+  }
   void train() { training_ = true; }
   void eval() { training_ = false; }
 

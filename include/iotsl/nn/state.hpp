@@ -13,7 +13,8 @@ template <class T>
 SafeTensor safe_tensor(const std::string& name, const Tensor<T>& tensor) {
   std::vector<std::int64_t> shape;
   for (int d = 0; d < tensor.rank(); ++d) shape.push_back(tensor.shape()[d]);
-  return safe_tensor(name, std::move(shape), tensor.data(), static_cast<std::size_t>(tensor.size()));
+  return safe_tensor(name, std::move(shape), tensor.data(),
+                     static_cast<std::size_t>(tensor.size()));
 }
 
 namespace detail {

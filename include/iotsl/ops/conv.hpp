@@ -43,7 +43,8 @@ inline Index conv_extent(const char* op, Index extent, Index kernel, Index strid
                          Index dilation) {
   const Index reach = dilation * (kernel - 1) + 1;
   if (extent + 2 * pad < reach || kernel < 1)
-    fail(op, ": kernel of extent ", reach, " does not fit an input of ", extent, " padded by ", pad);
+    fail(op, ": kernel of extent ", reach, " does not fit an input of ", extent, " padded by ",
+         pad);
   return (extent + 2 * pad - reach) / stride + 1;
 }
 
@@ -53,9 +54,21 @@ inline kernels::ConvShape conv_shape(const char* op, Index n, Index c, Index h, 
   check_conv_options(op, o);
   const Index p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h);
   const Index q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w);
-  return {.n = n, .c = c, .h = h, .w = w, .k = k, .r = r, .s = s, .p = p, .q = q,
-          .stride_h = o.stride_h, .stride_w = o.stride_w, .pad_h = o.pad_h, .pad_w = o.pad_w,
-          .dilation_h = o.dilation_h, .dilation_w = o.dilation_w};
+  return {.n = n,
+          .c = c,
+          .h = h,
+          .w = w,
+          .k = k,
+          .r = r,
+          .s = s,
+          .p = p,
+          .q = q,
+          .stride_h = o.stride_h,
+          .stride_w = o.stride_w,
+          .pad_h = o.pad_h,
+          .pad_w = o.pad_w,
+          .dilation_h = o.dilation_h,
+          .dilation_w = o.dilation_w};
 }
 
 /// Adjoint of conv2d in x, for an input of h x w: the gradient, and the transposed convolution.
@@ -93,7 +106,8 @@ template <class T>
 Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index h, Index w,
                             const Conv2dOptions& options) {
   const Shape &sg = gy.shape(), &sw = weight.shape();
-  const auto shape = conv_shape("conv_transpose2d", sg[0], sw[1], h, w, sw[0], sw[2], sw[3], options);
+  const auto shape =
+      conv_shape("conv_transpose2d", sg[0], sw[1], h, w, sw[0], sw[2], sw[3], options);
   if (shape.k != sg[1] || shape.p != sg[2] || shape.q != sg[3])
     fail("conv_transpose2d: weight ", sw, " and an output of ", h, "x", w, " expect an input [N,",
          shape.k, ",", shape.p, ",", shape.q, "], given ", sg);
@@ -117,8 +131,9 @@ inline void check_bias(const char* op, const Shape& weight, const Shape& bias, I
 /// Two-dimensional convolution (cross-correlation, as in PyTorch).
 ///   y[n,k,p,q] = bias[k] + sum_{c,r,s} x[n,c, p*stride_h - pad_h + r*dilation_h, ...] w[k,c,r,s]
 /// x [N,C,H,W], weight [K,C,R,S], bias [K] or undefined; gives [N,K,P,Q] with
-/// P = (H + 2 pad_h - dilation_h (R-1) - 1) / stride_h + 1. Gradients: conv_transpose2d with the same
-/// weight, conv2d_weight_grad, and the sum over N, P, Q. Raises an Error that names the shapes.
+/// P = (H + 2 pad_h - dilation_h (R-1) - 1) / stride_h + 1. Gradients: conv_transpose2d with the
+/// same weight, conv2d_weight_grad, and the sum over N, P, Q. Raises an Error that names the
+/// shapes.
 template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
                  Conv2dOptions options) {
@@ -143,9 +158,9 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 }
 
 /// Transposed convolution, the adjoint of conv2d in its input (as in PyTorch).
-/// x [N,K,P,Q], weight [K,C,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W] with
-/// H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1. `output_pad` must be smaller
-/// than the stride or the dilation.
+/// x [N,K,P,Q], weight [K,C,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W]
+/// with H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1. `output_pad` must be
+/// smaller than the stride or the dilation.
 template <class T>
 Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
                            Conv2dOptions options = {}, Index output_pad_h = 0,
@@ -162,9 +177,12 @@ Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Te
       output_pad_w >= std::max(o.stride_w, o.dilation_w))
     fail("conv_transpose2d: output padding ", output_pad_h, "x", output_pad_w,
          " must be at least 0 and smaller than the stride or the dilation");
-  const Index h = (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) + output_pad_h + 1;
-  const Index w = (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) + output_pad_w + 1;
-  if (h < 1 || w < 1) fail("conv_transpose2d: x ", sx, " and weight ", sw, " give an output of ", h, "x", w);
+  const Index h =
+      (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) + output_pad_h + 1;
+  const Index w =
+      (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) + output_pad_w + 1;
+  if (h < 1 || w < 1)
+    fail("conv_transpose2d: x ", sx, " and weight ", sw, " give an output of ", h, "x", w);
   Tensor<T> y = detail::conv2d_input_grad(x, weight, h, w, options);
   if (!bias.defined()) return y;
   detail::check_bias("conv_transpose2d", sw, bias.shape(), sw[1]);
@@ -180,8 +198,8 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
   const Shape &sx = x.shape(), &sg = gy.shape();
   if (sx.rank() != 4 || sg.rank() != 4 || sx[0] != sg[0])
     fail("conv2d_weight_grad: expects x [N,C,H,W] and gy [N,K,P,Q], given ", sx, " and ", sg);
-  const auto shape = detail::conv_shape("conv2d_weight_grad", sx[0], sx[1], sx[2], sx[3], sg[1], r,
-                                        s, options);
+  const auto shape =
+      detail::conv_shape("conv2d_weight_grad", sx[0], sx[1], sx[2], sx[3], sg[1], r, s, options);
   if (shape.p != sg[2] || shape.q != sg[3])
     fail("conv2d_weight_grad: x ", sx, " and a kernel of ", r, "x", s, " expect gy [", sx[0], ",",
          sg[1], ",", shape.p, ",", shape.q, "], given ", sg);
@@ -195,8 +213,11 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
   return gw;
 }
 
-IOTSL_FLOAT(Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Conv2dOptions))
-IOTSL_FLOAT(Tensor<float> conv_transpose2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Conv2dOptions, Index, Index))
-IOTSL_FLOAT(Tensor<float> conv2d_weight_grad(const Tensor<float>&, const Tensor<float>&, Index, Index, Conv2dOptions))
+IOTSL_FLOAT(Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&,
+                                 Conv2dOptions))
+IOTSL_FLOAT(Tensor<float> conv_transpose2d(const Tensor<float>&, const Tensor<float>&,
+                                           const Tensor<float>&, Conv2dOptions, Index, Index))
+IOTSL_FLOAT(Tensor<float> conv2d_weight_grad(const Tensor<float>&, const Tensor<float>&, Index,
+                                             Index, Conv2dOptions))
 
 IOTSL_NAMESPACE_END

@@ -94,14 +94,30 @@ void unary_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   using kernels::Unary;
   const Tensor<T> s = node.saved(0);
   switch (node.template attributes<Unary>()) {
-    case Unary::exp: gx[0] = mul(gy, s); break;
-    case Unary::log: gx[0] = div(gy, s); break;
-    case Unary::sqrt: gx[0] = affine(div(gy, s), T(0.5), T(0)); break;
-    case Unary::rsqrt: gx[0] = affine(mul(gy, mul(square(s), s)), T(-0.5), T(0)); break;
-    case Unary::square: gx[0] = affine(mul(gy, s), T(2), T(0)); break;
-    case Unary::reciprocal: gx[0] = neg(mul(gy, square(s))); break;
-    case Unary::sigmoid: gx[0] = mul(gy, mul(s, affine(s, T(-1), T(1)))); break;
-    case Unary::tanh: gx[0] = mul(gy, affine(square(s), T(-1), T(1))); break;
+    case Unary::exp:
+      gx[0] = mul(gy, s);
+      break;
+    case Unary::log:
+      gx[0] = div(gy, s);
+      break;
+    case Unary::sqrt:
+      gx[0] = affine(div(gy, s), T(0.5), T(0));
+      break;
+    case Unary::rsqrt:
+      gx[0] = affine(mul(gy, mul(square(s), s)), T(-0.5), T(0));
+      break;
+    case Unary::square:
+      gx[0] = affine(mul(gy, s), T(2), T(0));
+      break;
+    case Unary::reciprocal:
+      gx[0] = neg(mul(gy, square(s)));
+      break;
+    case Unary::sigmoid:
+      gx[0] = mul(gy, mul(s, affine(s, T(-1), T(1))));
+      break;
+    case Unary::tanh:
+      gx[0] = mul(gy, affine(square(s), T(-1), T(1)));
+      break;
     case Unary::abs: {
       Tensor<T> sign = Tensor<T>::uninitialized(s.shape());
       for (Index i = 0; i < s.size(); ++i)
@@ -110,16 +126,17 @@ void unary_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
       break;
     }
     case Unary::neg:
-    case Unary::relu: break;  // ops of their own
+    case Unary::relu:
+      break;  // ops of their own
   }
 }
 /// In the order of kernels::Unary: one entry per function, so that errors can name it.
 template <class T>
 inline constexpr OpInfo<T> unary_ops[] = {
-    {"neg", &unary_vjp<T>},    {"exp", &unary_vjp<T>},        {"log", &unary_vjp<T>},
-    {"sqrt", &unary_vjp<T>},   {"rsqrt", &unary_vjp<T>},      {"square", &unary_vjp<T>},
+    {"neg", &unary_vjp<T>},        {"exp", &unary_vjp<T>},     {"log", &unary_vjp<T>},
+    {"sqrt", &unary_vjp<T>},       {"rsqrt", &unary_vjp<T>},   {"square", &unary_vjp<T>},
     {"reciprocal", &unary_vjp<T>}, {"sigmoid", &unary_vjp<T>}, {"tanh", &unary_vjp<T>},
-    {"relu", &unary_vjp<T>},   {"abs", &unary_vjp<T>}};
+    {"relu", &unary_vjp<T>},       {"abs", &unary_vjp<T>}};
 
 /// What the gradient is written in: the function's input or its output.
 enum class UnarySaves { input, output };

@@ -39,8 +39,7 @@ inline constexpr OpInfo<T> softmax_cross_entropy_op{"softmax_cross_entropy",
 /// Logarithm of the softmax over the classes: [N,M] to [N,M].
 template <class T>
 Tensor<T> log_softmax(const Tensor<T>& x) {
-  if (x.rank() != 2 || x.shape()[1] < 1)
-    fail("log_softmax: expects x [N,M], given ", x.shape());
+  if (x.rank() != 2 || x.shape()[1] < 1) fail("log_softmax: expects x [N,M], given ", x.shape());
   Tensor<T> y = Tensor<T>::uninitialized(x.shape());
   kernels::log_softmax(x.shape()[0], x.shape()[1], x.data(), y.raw());
   if (Node<T>* node = record(detail::log_softmax_op<T>, y, x)) node->save_output(y);
@@ -61,8 +60,8 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
            s[1] - 1);
   Tensor<T> loss = Tensor<T>::uninitialized(Shape{});
   const Scratch log_prob(static_cast<std::size_t>(logits.size()) * sizeof(T));
-  kernels::softmax_cross_entropy(s[0], s[1], logits.data(), labels.data(),
-                                 log_prob.as<T>(), loss.raw());
+  kernels::softmax_cross_entropy(s[0], s[1], logits.data(), labels.data(), log_prob.as<T>(),
+                                 loss.raw());
   if (Node<T>* node = record(detail::softmax_cross_entropy_op<T>, loss, logits)) {
     node->save(logits);
     Buffer kept(labels.size_bytes());
@@ -73,6 +72,7 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
 }
 
 IOTSL_FLOAT(Tensor<float> log_softmax(const Tensor<float>&))
-IOTSL_FLOAT(Tensor<float> softmax_cross_entropy(const Tensor<float>&, std::span<const std::int32_t>))
+IOTSL_FLOAT(Tensor<float> softmax_cross_entropy(const Tensor<float>&,
+                                                std::span<const std::int32_t>))
 
 IOTSL_NAMESPACE_END

@@ -34,8 +34,8 @@ void batch_norm_composed(const Node<T>& node, const Tensor<T>& gy4, Tensor<T>* g
   const Tensor<T> x = as_channels(node.saved(0)), gamma = per_channel(node.saved(1));
   const Tensor<T> gy = as_channels(gy4);
   const Tensor<T> centred = sub(x, mean(x, {0, 2}, true));
-  const Tensor<T> inv =
-      rsqrt(add_scalar(mean(square(centred), {0, 2}, true), static_cast<T>(node.template attributes<double>())));
+  const Tensor<T> inv = rsqrt(add_scalar(mean(square(centred), {0, 2}, true),
+                                         static_cast<T>(node.template attributes<double>())));
   const Tensor<T> normal = mul(centred, inv);
   const Tensor<T> gy_normal = mul(gy, normal);
   if (node.wants(0)) {
@@ -64,8 +64,7 @@ template <class T>
 void batch_norm_eval_vjp(const Node<T>& node, Tensor<T>& gy4, Tensor<T>* gx) {
   const Tensor<T> gy = as_channels(gy4);
   const Tensor<T> inv = per_channel(node.saved(3));
-  if (node.wants(0))
-    gx[0] = reshape(mul(gy, mul(per_channel(node.saved(1)), inv)), gy4.shape());
+  if (node.wants(0)) gx[0] = reshape(mul(gy, mul(per_channel(node.saved(1)), inv)), gy4.shape());
   if (node.wants(1)) {
     const Tensor<T> normal = mul(sub(as_channels(node.saved(0)), per_channel(node.saved(2))), inv);
     gx[1] = sum(mul(gy, normal), {0, 2});
@@ -99,8 +98,7 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
                        Tensor<T>& running_mean, Tensor<T>& running_var,
                        BatchNormOptions options = {}) {
   const Shape& s = x.shape();
-  if (s.rank() != 4 && s.rank() != 2)
-    fail("batch_norm2d: expects x [N,C,H,W] or [N,C], given ", s);
+  if (s.rank() != 4 && s.rank() != 2) fail("batch_norm2d: expects x [N,C,H,W] or [N,C], given ", s);
   const Index n = s[0], c = s[1];
   for (const Tensor<T>* t : {&gamma, &beta, static_cast<const Tensor<T>*>(&running_mean),
                              static_cast<const Tensor<T>*>(&running_var)})
@@ -139,6 +137,8 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
   return y;
 }
 
-IOTSL_FLOAT(Tensor<float> batch_norm2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Tensor<float>&, Tensor<float>&, BatchNormOptions))
+IOTSL_FLOAT(Tensor<float> batch_norm2d(const Tensor<float>&, const Tensor<float>&,
+                                       const Tensor<float>&, Tensor<float>&, Tensor<float>&,
+                                       BatchNormOptions))
 
 IOTSL_NAMESPACE_END

@@ -26,7 +26,8 @@ inline const std::uint8_t* index_bytes(const Buffer& index) {
 
 template <class T>
 void max_pool2d_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
-  gx[0] = max_pool2d_scatter(gy, node.template attributes<kernels::PoolShape>(), node.saved_bytes());
+  gx[0] =
+      max_pool2d_scatter(gy, node.template attributes<kernels::PoolShape>(), node.saved_bytes());
 }
 template <class T>
 void max_pool2d_scatter_vjp(const Node<T>& node, Tensor<T>& gz, Tensor<T>* gx) {
@@ -73,11 +74,18 @@ inline kernels::PoolShape pool_shape(const Shape& x, const Pool2dOptions& o) {
   if (x[2] + 2 * o.pad_h < o.kernel_h || x[3] + 2 * o.pad_w < o.kernel_w)
     fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, " does not fit x ", x, " padded by ",
          o.pad_h, "x", o.pad_w);
-  return {.n = x[0], .c = x[1], .h = x[2], .w = x[3],
+  return {.n = x[0],
+          .c = x[1],
+          .h = x[2],
+          .w = x[3],
           .p = (x[2] + 2 * o.pad_h - o.kernel_h) / o.stride_h + 1,
           .q = (x[3] + 2 * o.pad_w - o.kernel_w) / o.stride_w + 1,
-          .kernel_h = o.kernel_h, .kernel_w = o.kernel_w,
-          .stride_h = o.stride_h, .stride_w = o.stride_w, .pad_h = o.pad_h, .pad_w = o.pad_w};
+          .kernel_h = o.kernel_h,
+          .kernel_w = o.kernel_w,
+          .stride_h = o.stride_h,
+          .stride_w = o.stride_w,
+          .pad_h = o.pad_h,
+          .pad_w = o.pad_w};
 }
 
 }  // namespace detail

@@ -79,8 +79,8 @@ Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
   if (!detail::can_broadcast(x.shape(), shape))
     fail("broadcast_to: ", x.shape(), " cannot be repeated to ", shape);
   Tensor<T> y = Tensor<T>::uninitialized(shape);
-  kernels::broadcast(shape.padded().data(), x.data(),
-                     detail::broadcast_strides(x.shape()).data(), y.raw());
+  kernels::broadcast(shape.padded().data(), x.data(), detail::broadcast_strides(x.shape()).data(),
+                     y.raw());
   record(detail::broadcast_to_op<T>, y, x);
   return y;
 }

@@ -97,8 +97,8 @@ Tensor<T> concat_two(const Tensor<T>& a, const Tensor<T>& b, int wanted_dim) {
 
 }  // namespace detail
 
-/// The same values in the same order under another shape; no copy. Raises an Error where the numbers
-/// of values differ.
+/// The same values in the same order under another shape; no copy. Raises an Error where the
+/// numbers of values differ.
 template <class T>
 Tensor<T> reshape(const Tensor<T>& x, const Shape& shape) {
   if (shape.elements() != x.size())

@@ -13,9 +13,12 @@ enum class Schedule { constant, linear, cosine };
 
 inline const char* to_string(Schedule schedule) {
   switch (schedule) {
-    case Schedule::constant: return "constant";
-    case Schedule::linear: return "linear";
-    case Schedule::cosine: return "cosine";
+    case Schedule::constant:
+      return "constant";
+    case Schedule::linear:
+      return "linear";
+    case Schedule::cosine:
+      return "cosine";
   }
   return "";
 }
@@ -34,8 +37,10 @@ inline double learning_rate(Schedule schedule, double rate, std::int64_t step, s
   const double progress =
       step >= total ? 1.0 : static_cast<double>(step) / static_cast<double>(total);
   switch (schedule) {
-    case Schedule::constant: return rate;
-    case Schedule::linear: return rate * (1.0 - progress);
+    case Schedule::constant:
+      return rate;
+    case Schedule::linear:
+      return rate * (1.0 - progress);
     case Schedule::cosine:
       return rate * 0.5 * (1.0 + scalar_math::cos(3.141592653589793 * progress));
   }

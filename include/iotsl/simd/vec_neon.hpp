@@ -1,7 +1,7 @@
 #pragma once
 // Four floats in a NEON register; AArch64, or 32-bit ARM built with -mfpu=neon-vfpv4. The list of
-// functions is in simd/vec.hpp. On 32-bit ARM denormal numbers count as zero, before and after every
-// operation of a vector: log(1e-40) is -infinity, exp(-90) is 0.
+// functions is in simd/vec.hpp. On 32-bit ARM denormal numbers count as zero, before and after
+// every operation of a vector: log(1e-40) is -infinity, exp(-90) is 0.
 
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"

@@ -64,9 +64,7 @@ struct TrainingState {
 
 namespace detail {
 
-inline ContainerLimits checkpoint_limits() {
-  return {.max_file_bytes = std::uint64_t{16} << 30};
-}
+inline ContainerLimits checkpoint_limits() { return {.max_file_bytes = std::uint64_t{16} << 30}; }
 inline std::string barrier_name(std::uint64_t id) {
   std::string number = std::to_string(id);
   return concat("barrier-", std::string(number.size() < 8 ? 8 - number.size() : 0, '0'), number,
@@ -119,8 +117,7 @@ inline std::vector<StatePart> state_parts(const TrainingState& state) {
 }  // namespace detail
 
 inline Result<void> write_session(const std::string& out, const SessionRecord& record) {
-  return write_file_atomic(join_path(out, session_name),
-                           to_text(to_json_fields(record), 2) + "\n");
+  return write_file_atomic(join_path(out, session_name), to_text(to_json_fields(record), 2) + "\n");
 }
 inline Result<SessionRecord> read_session(const std::string& out) {
   const std::string path = join_path(out, session_name);
@@ -144,8 +141,8 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
   for (const detail::StatePart& part : detail::state_parts(state))
     sections.push_back({part.name, ByteSpan(part.data, part.bytes)});
   const std::uint64_t id = record.barrier.id;
-  const Result<void> written = save_container(join_path(folder, detail::barrier_name(id)),
-                                              checkpoint_kind, sections);
+  const Result<void> written =
+      save_container(join_path(folder, detail::barrier_name(id)), checkpoint_kind, sections);
   if (!written) return written;
   std::vector<std::uint64_t> ids = detail::barrier_ids(folder);
   while (ids.size() > 2) {
@@ -196,8 +193,8 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
 /// Barrier `id` of the run in `out`.
 inline Result<CheckpointRecord> read_checkpoint(const std::string& out, std::uint64_t id,
                                                 const TrainingState& state) {
-  return read_checkpoint(
-      join_path(join_path(out, checkpoint_folder), detail::barrier_name(id)), state);
+  return read_checkpoint(join_path(join_path(out, checkpoint_folder), detail::barrier_name(id)),
+                         state);
 }
 
 /// The newest barrier of the run in `out` that verifies. What is damaged is passed over: the one

@@ -217,8 +217,8 @@ class DeviceMachine {
       return give_up(net::WireError::data_mismatch,
                      failure(ErrorCode::usage, "the run has ", run.classes,
                              " classes, this device's data ", identity_.label_counts.size()));
-    const bool known =
-        built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash && ok->index == setup_.index;
+    const bool known = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
+                       ok->index == setup_.index;
     setup_ = std::move(ok).value();
     if (known) return join();
     drop_turn();
@@ -442,7 +442,8 @@ class DeviceMachine {
 
   template <class M>
   void send(const M& fields) {
-    if (link_ != State::connecting) ask(DeviceAction::Kind::send).message = net::make_message(fields);
+    if (link_ != State::connecting)
+      ask(DeviceAction::Kind::send).message = net::make_message(fields);
   }
   /// What is not sent because the connection is down is said again when it is back.
   void send_in_turn(net::Message message) {

@@ -23,8 +23,7 @@ inline std::uint64_t transfer_bytes(net::MessageType kind, std::uint64_t content
   begin.shape.resize(rank);
   net::End end;
   if (net::has_digest(kind)) end.sha256.resize(32);
-  const std::uint64_t chunks =
-      (content + net::chunk_content_bytes - 1) / net::chunk_content_bytes;
+  const std::uint64_t chunks = (content + net::chunk_content_bytes - 1) / net::chunk_content_bytes;
   return net::encode(begin).size() + net::encode(end).size() + content +
          chunks * net::Chunk::overhead_bytes + (chunks + 2) * net::header_bytes;
 }

@@ -24,7 +24,7 @@ struct RunConfig {
   Schedule schedule = Schedule::constant;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
   std::uint64_t seed = 1;
-  std::string out;  ///< folder for metrics.jsonl, barriers and model; empty: nothing is written
+  std::string out;      ///< folder for metrics.jsonl, barriers and model; empty: nothing is written
   bool resume = false;  ///< go on with the run in `out`
   // When a barrier lies inside a turn: after so many steps and so much time, whichever is later.
   Index barrier_steps = 50;

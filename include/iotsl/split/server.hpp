@@ -156,7 +156,8 @@ class ServerMachine : public ServerPeers {
   /// The holder has been away for too long: its turn ends where its last barrier stands, and the
   /// others go on.
   void skip_turn() {
-    if (missing_holder() == nullptr || state_ == State::storing || state_ == State::training) return;
+    if (missing_holder() == nullptr || state_ == State::storing || state_ == State::training)
+      return;
     skipping_ = true;
     go_back_or([this] { skip(); });
   }
@@ -407,8 +408,8 @@ class ServerMachine : public ServerPeers {
   }
   void end_run(net::WireError code, Failure why) {
     for (const Peer& each : peers_) {
-      send(each.connection, net::ErrorMessage{code, true, 0,
-                                              shortened(concat("the run ended: ", why.message))});
+      send(each.connection,
+           net::ErrorMessage{code, true, 0, shortened(concat("the run ended: ", why.message))});
       close(each.connection);
     }
     end(ServerAction::Kind::fail, std::move(why));
@@ -433,8 +434,8 @@ class ServerMachine : public ServerPeers {
   }
   /// A step or a barrier of the turn is on its way.
   bool is_stepping() const {
-    return state_ == State::stepping || state_ == State::training ||
-           state_ == State::waiting_ack || state_ == State::storing;
+    return state_ == State::stepping || state_ == State::training || state_ == State::waiting_ack ||
+           state_ == State::storing;
   }
   std::size_t epoch_of(std::uint64_t turn_step) const {
     const std::uint64_t per_epoch = report_.steps / report_.epochs.size();

@@ -107,8 +107,8 @@ class ServerRun {
     const bool too_long = config_.offline_seconds > 0 && machine_->ready_devices() > 0 &&
                           seconds_between(away_since_, now) >= config_.offline_seconds;
     if (!too_long) return;
-    note(concat("device ", machine_->holder_index(), " has been away for ",
-                config_.offline_seconds, " s; its turn is skipped"));
+    note(concat("device ", machine_->holder_index(), " has been away for ", config_.offline_seconds,
+                " s; its turn is skipped"));
     away_since_ = 0;
     machine_->skip_turn();
     carry_out_all();
@@ -158,7 +158,8 @@ class ServerRun {
       // Another number for every run, so that a message of an older one is told apart.
       SessionRecord session;
       session.run = (static_cast<std::uint64_t>(net::steady_now()) ^
-                     (static_cast<std::uint64_t>(::getpid()) << 44)) >> 1;
+                     (static_cast<std::uint64_t>(::getpid()) << 44)) >>
+                    1;
       session.incarnation = 1;
       const Result<void> begun = recorder_.begin(state(), session);
       if (!begun) return begun;
@@ -212,9 +213,7 @@ class ServerRun {
     offer.model_hash = structure_sha256(front);
     return offer;
   }
-  TrainingState state() {
-    return {model_.joined, {&front_.optimizer(), &back_.optimizer()}};
-  }
+  TrainingState state() { return {model_.joined, {&front_.optimizer(), &back_.optimizer()}}; }
   void note(const std::string& text) {
     const RunHooks& hooks = recorder_.hooks();
     if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
@@ -297,8 +296,8 @@ class ServerRun {
     const TurnReport& turn = machine_->turn();
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
     machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
-                        bytes_of(out->gradient), wire_shape(shape),
-                        static_cast<std::uint64_t>(net::steady_now() - start));
+                         bytes_of(out->gradient), wire_shape(shape),
+                         static_cast<std::uint64_t>(net::steady_now() - start));
   }
 
   void store(ServerAction& action) {
@@ -347,12 +346,12 @@ class ServerRun {
   RunRecorder recorder_;
   std::optional<ServerMachine> machine_;
   TurnCosts turn_;
-  std::uint64_t costed_turn_ = 0;                // whose costs these are, plus 1
+  std::uint64_t costed_turn_ = 0;                 // whose costs these are, plus 1
   std::map<ConnectionId, std::uint32_t> owners_;  // the device at the other end
-  std::vector<LinkTraffic> earlier_;             // of each device's lost connections
-  std::vector<LinkTraffic> booked_;              // of each device, up to its last report
-  net::Microseconds barrier_at_ = 0;             // when the last one was written
-  net::Microseconds away_since_ = 0;             // of the device whose turn it is; 0: it is here
+  std::vector<LinkTraffic> earlier_;              // of each device's lost connections
+  std::vector<LinkTraffic> booked_;               // of each device, up to its last report
+  net::Microseconds barrier_at_ = 0;              // when the last one was written
+  net::Microseconds away_since_ = 0;              // of the device whose turn it is; 0: it is here
   std::uint32_t told_ready_ = 0;
   bool done_ = false, failed_ = false;
   Failure problem_;

@@ -95,10 +95,10 @@ struct DeviceRecord {
 
 struct ServerAction {
   enum class Kind {
-    send,    ///< `message` to `connection`
-    close,   ///< flush, then close `connection`
-    grant,   ///< `grant`, completed with the front, to `connection`
-    train,   ///< `step`; answer on_trained
+    send,       ///< `message` to `connection`
+    close,      ///< flush, then close `connection`
+    grant,      ///< `grant`, completed with the front, to `connection`
+    train,      ///< `step`; answer on_trained
     store,      ///< take over and write `ack` with `barrier`; answer on_stored
     roll_back,  ///< load the last barrier; answer on_rolled_back
     report,     ///< a turn is over

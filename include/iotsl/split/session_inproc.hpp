@@ -107,8 +107,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       }
     }
     run.on_time(net::steady_now());
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context))
-      run.request_stop();
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (auto& device : transport.devices) {

@@ -141,9 +141,9 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
           measure::peak_resident_bytes();
       recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
       const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
-      const bool due = step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
-                       static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >=
-                           run.barrier_seconds;
+      const bool due =
+          step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
+          static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >= run.barrier_seconds;
       if (step == last || stop || due) {
         const Result<void> written = commit(step, report);
         if (!written) return written.failure();
