@@ -48,10 +48,10 @@
   }                         \
   }
 
-// Every translation unit compiles what it uses of the engine. A program of many units may compile the
-// kernels and the operations on float once instead: one unit includes iotsl.hpp with
-// IOTSL_EMIT_ENGINE=1, the others are compiled with IOTSL_LINK_ENGINE=1 (cmake: link iotsl::compiled).
-// IOTSL_FLOAT(declaration) behind a template names its instance for that.
+// Every translation unit compiles what it uses of the engine. A program of many units may compile
+// the kernels and the operations on float once instead: one unit includes iotsl.hpp with
+// IOTSL_EMIT_ENGINE=1, the others are compiled with IOTSL_LINK_ENGINE=1 (cmake: link
+// iotsl::compiled). IOTSL_FLOAT(declaration) behind a template names its instance for that.
 #if IOTSL_LINK_ENGINE
 #define IOTSL_FLOAT(...) extern template __VA_ARGS__;
 #elif IOTSL_EMIT_ENGINE

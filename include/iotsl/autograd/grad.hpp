@@ -204,7 +204,9 @@ void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions o
   });
 }
 
-IOTSL_FLOAT(std::vector<Tensor<float>> grad(const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, const std::vector<Tensor<float>>&, GradOptions))
+IOTSL_FLOAT(std::vector<Tensor<float>> grad(const std::vector<Tensor<float>>&,
+                                            const std::vector<Tensor<float>>&,
+                                            const std::vector<Tensor<float>>&, GradOptions))
 IOTSL_FLOAT(void backward(const Tensor<float>&, const Tensor<float>&, GradOptions))
 
 IOTSL_NAMESPACE_END

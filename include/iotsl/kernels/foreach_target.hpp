@@ -1,5 +1,5 @@
-// simd/foreach_target.hpp for the families of the engine: nothing but the macros where another unit of
-// the program compiles them. No include guard.
+// simd/foreach_target.hpp for the families of the engine: nothing but the macros where another unit
+// of the program compiles them. No include guard.
 
 #include "iotsl/simd/target.hpp"
 

@@ -195,8 +195,11 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
   return gw;
 }
 
-IOTSL_FLOAT(Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Conv2dOptions))
-IOTSL_FLOAT(Tensor<float> conv_transpose2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Conv2dOptions, Index, Index))
-IOTSL_FLOAT(Tensor<float> conv2d_weight_grad(const Tensor<float>&, const Tensor<float>&, Index, Index, Conv2dOptions))
+IOTSL_FLOAT(Tensor<float> conv2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&,
+                                 Conv2dOptions))
+IOTSL_FLOAT(Tensor<float> conv_transpose2d(const Tensor<float>&, const Tensor<float>&,
+                                           const Tensor<float>&, Conv2dOptions, Index, Index))
+IOTSL_FLOAT(Tensor<float> conv2d_weight_grad(const Tensor<float>&, const Tensor<float>&, Index,
+                                             Index, Conv2dOptions))
 
 IOTSL_NAMESPACE_END

@@ -73,6 +73,7 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
 }
 
 IOTSL_FLOAT(Tensor<float> log_softmax(const Tensor<float>&))
-IOTSL_FLOAT(Tensor<float> softmax_cross_entropy(const Tensor<float>&, std::span<const std::int32_t>))
+IOTSL_FLOAT(Tensor<float> softmax_cross_entropy(const Tensor<float>&,
+                                                std::span<const std::int32_t>))
 
 IOTSL_NAMESPACE_END

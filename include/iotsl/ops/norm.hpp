@@ -139,6 +139,8 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
   return y;
 }
 
-IOTSL_FLOAT(Tensor<float> batch_norm2d(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&, Tensor<float>&, Tensor<float>&, BatchNormOptions))
+IOTSL_FLOAT(Tensor<float> batch_norm2d(const Tensor<float>&, const Tensor<float>&,
+                                       const Tensor<float>&, Tensor<float>&, Tensor<float>&,
+                                       BatchNormOptions))
 
 IOTSL_NAMESPACE_END

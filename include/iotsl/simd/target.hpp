@@ -140,8 +140,8 @@ inline void set_target(Target target) {
 }  // namespace simd
 IOTSL_NAMESPACE_END
 
-// IOTSL_TABLE(Type, t) in namespace kernels is the function t() that returns the table of the active
-// target.
+// IOTSL_TABLE(Type, t) in namespace kernels is the function t() that returns the table of the
+// active target.
 #if IOTSL_LINK_ENGINE
 #define IOTSL_TABLE(type, table) const type& table();
 #elif IOTSL_EMIT_ENGINE
