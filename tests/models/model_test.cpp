@@ -122,7 +122,9 @@ TEST_CASE("dropout in a model is a function of seed and step") {
   CHECK(run(1, 2).data()[0] != y.data()[0]);
 }
 
-TEST_CASE("initial weights: Kaiming normal with fan-out, small normal for linear layers") {
+// Slow only where it is emulated, and the same on every target.
+TEST_CASE("initial weights: Kaiming normal with fan-out, small normal for linear layers" *
+          doctest::test_suite("slow")) {
   Sequential<float> model = build_model<float>({.name = "vgg16bn-compact", .width = 16});
   model.initialize(7);
   for (const auto& named : model.parameters()) {

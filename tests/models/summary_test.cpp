@@ -51,7 +51,8 @@ TEST_CASE("golden numbers: vgg16bn-compact") {
   CHECK(multiply_adds == 205125632);
 }
 
-TEST_CASE("golden numbers: vgg16bn-paper") {
+// Slow only where it is emulated, and the same on every target.
+TEST_CASE("golden numbers: vgg16bn-paper" * doctest::test_suite("slow")) {
   const ModelSummary summary = summary_of({.name = "vgg16bn-paper"});
   CHECK(summary.total.parameters == 134308810);
   CHECK(summary.total.operations == 3028565504);

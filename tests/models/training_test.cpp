@@ -109,7 +109,8 @@ TEST_CASE("after an allocation has failed nothing is lost and training goes on")
   CHECK(std::all_of(state.begin(), state.end(), [](float v) { return std::isfinite(v); }));
 }
 
-TEST_CASE("the peak memory of a training step is bounded") {
+// Slow only where it is emulated, and the same on every target.
+TEST_CASE("the peak memory of a training step is bounded" * doctest::test_suite("slow")) {
   // The front of the default model at batch 32: what the graph must keep is the output of every
   // layer but the ReLUs, which write over their input. They are less than all activations,
   // which leaves room for one gradient.
