@@ -148,7 +148,7 @@ TEST_CASE("messages: smashed batch, gradient and front keep every bit") {
   CHECK(got.front.tensors[1].role == TensorRole::optimizer);
 
   grant.front.counters = {{"features.1.num_batches_tracked", 12}};
-  BarrierAck ack{key, 1, 2, grant.front};
+  BarrierAck ack{key, 1, 2, {{1000, 2000}, {3, 4}}, grant.front};
   CHECK(round_trip(ack).front.counters[0].value == 12);
 }
 

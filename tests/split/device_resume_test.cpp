@@ -2,9 +2,9 @@
 
 #include "split/device_fixture.hpp"
 
-using namespace device_fixture;
-
 namespace device_resume_test {
+
+using namespace device_fixture;
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include "split/device_fixture.hpp"
 
-using namespace device_fixture;
-
 namespace device_test {
+
+using namespace device_fixture;
 
 namespace {
 

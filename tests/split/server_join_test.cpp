@@ -2,9 +2,9 @@
 
 #include "split/server_fixture.hpp"
 
-using namespace server_fixture;
-
 namespace server_join_test {
+
+using namespace server_fixture;
 
 namespace {
 

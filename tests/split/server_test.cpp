@@ -1,8 +1,8 @@
 #include "split/server_fixture.hpp"
 
-using namespace server_fixture;
-
 namespace server_test {
+
+using namespace server_fixture;
 
 namespace {
 
