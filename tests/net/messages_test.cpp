@@ -104,10 +104,10 @@ TEST_CASE("messages: values out of range are refused by name") {
 }
 
 TEST_CASE("messages: an announced count costs nothing") {
-  // 4096 items of 16 bytes announced, none there.
-  Bytes payload = encode(TurnDone{});
-  store_le(payload.data() + payload.size() - 4, std::uint32_t{1024});
-  CHECK_FALSE(decode<TurnDone>(payload).ok());
+  // 1024 items of 16 bytes announced, none there.
+  Bytes payload = encode(BarrierAck{});
+  store_le(payload.data() + 16 + 8 + 8, std::uint32_t{1024});
+  CHECK_FALSE(decode<BarrierAck>(payload).ok());
   Bytes hist = encode(LabelHist{});
   store_le(hist.data(), std::uint32_t{4097});
   CHECK_FALSE(decode<LabelHist>(hist).ok());

@@ -70,19 +70,20 @@ class MemoryPool {
     return allocate(bytes, granted, 0);
   }
   /// The same for what may be large. A cached block of up to twice the size will do, so that a
-  /// last, smaller batch does not take memory beside that of the others; release() wants `granted`.
+  /// last, smaller batch does not take memory beside that of the others; release() wants both numbers.
   void* allocate(std::size_t bytes, std::size_t& granted) {
     return allocate(bytes, granted, bytes < reuse_bytes ? 0 : 8);
   }
 
-  void release(void* data, std::size_t bytes) noexcept {
-    const std::size_t cls = size_class(bytes);
+  void release(void* data, std::size_t bytes) noexcept { release(data, bytes, bytes); }
+  void release(void* data, std::size_t bytes, std::size_t granted) noexcept {
+    const std::size_t cls = size_class(granted);
     Lock lock(mutex_);
     allow_access(data, sizeof(Free));
     free_[cls] = new (data) Free{free_[cls]};
     // The link stays readable: the leak check follows it to the cached blocks.
     forbid_access(static_cast<std::byte*>(data) + sizeof(Free), class_bytes(cls) - sizeof(Free));
-    statistics_.in_use_bytes -= class_bytes(cls);
+    statistics_.in_use_bytes -= class_bytes(size_class(bytes));
   }
   /// Gives all cached blocks back to the system.
   void trim() {
@@ -118,8 +119,9 @@ class MemoryPool {
     Lock lock(mutex_);
     if (fail_after_ >= 0 && fail_after_-- == 0) out_of_memory(bytes, "an injected failure");
     if (exceeds_budget(class_bytes(cls))) out_of_memory(bytes, "the memory budget is exceeded");
+    const std::size_t needed = class_bytes(cls);  // what counts as in use
     for (std::size_t c = cls; c <= cls + spread && c < classes; ++c)
-      if (free_[c] != nullptr && !exceeds_budget(class_bytes(c))) {
+      if (free_[c] != nullptr) {
         cls = c;
         break;
       }
@@ -131,7 +133,7 @@ class MemoryPool {
       block = static_cast<Free*>(from_system(size));
       if (block == nullptr) out_of_memory(bytes, "the system has no more memory");
     }
-    statistics_.in_use_bytes += size;
+    statistics_.in_use_bytes += needed;
     if (statistics_.in_use_bytes > statistics_.peak_bytes)
       statistics_.peak_bytes = statistics_.in_use_bytes;
     forbid_access(block, size);
@@ -235,7 +237,7 @@ class Buffer {
   ~Buffer() {
     if (block_ == nullptr) return;
     if (block_->references.decrease() != 1) return;
-    detail::MemoryPool::instance().release(block_, block_->granted);
+    detail::MemoryPool::instance().release(block_, block_->bytes + header_bytes, block_->granted);
   }
 
   explicit operator bool() const { return block_ != nullptr; }
@@ -266,7 +268,7 @@ class Scratch {
       : data_(detail::MemoryPool::instance().allocate(bytes, granted_)), bytes_(bytes) {}
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { detail::MemoryPool::instance().release(data_, granted_); }
+  ~Scratch() { detail::MemoryPool::instance().release(data_, bytes_, granted_); }
 
   template <class V>
   V* as() const {
