@@ -8,7 +8,7 @@
 namespace iotsl::tool {
 namespace {
 
-struct Options {
+struct DataCommandOptions {
   DataOptions data;
   std::string manifest;
   std::string out = "manifest.json";
@@ -22,7 +22,7 @@ void print_manifest(const data::Manifest& manifest) {
               data::format_counts(manifest.counts, manifest.unused).c_str());
 }
 
-void partition(const Options& options) {
+void partition(const DataCommandOptions& options) {
   const data::Dataset train = expect(load_set(options.data, data::Split::train, false));
   const data::Manifest manifest = draw_manifest(options.data, train);
   expect(data::save_manifest(options.out, manifest));
@@ -30,7 +30,7 @@ void partition(const Options& options) {
   std::printf("written to %s\n", options.out.c_str());
 }
 
-void show(const Options& options) {
+void show(const DataCommandOptions& options) {
   if (!options.manifest.empty()) {
     print_manifest(expect(data::load_manifest(options.manifest)));
     return;
@@ -47,7 +47,7 @@ void show(const Options& options) {
   }
 }
 
-void image(const Options& options) {
+void image(const DataCommandOptions& options) {
   const data::Split split = options.test ? data::Split::test : data::Split::train;
   const data::Dataset set = expect(load_set(options.data, split));
   if (options.index < 0 || options.index >= set.size())
@@ -59,7 +59,7 @@ void image(const Options& options) {
               data::class_name(set, set.labels[static_cast<std::size_t>(options.index)]).c_str());
 }
 
-void pack(const Options& options) {
+void pack(const DataCommandOptions& options) {
   const data::PackCard card = expect(pack_set(options.data, options.out));
   std::printf(
       "%s: %s, %ld training and %ld test images of %ldx%ldx%ld, %zu classes\n"
@@ -73,7 +73,7 @@ void pack(const Options& options) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DataCommandOptions>();
   CLI::App* data = app.add_subcommand("data", "Partition a data set over devices, or look at one");
   data->require_subcommand(1);
   CLI::App* split = data->add_subcommand("partition", "Draw a partition and write its manifest");

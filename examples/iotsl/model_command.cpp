@@ -69,7 +69,7 @@ void print_table(const ModelSummary& summary, const ModelSpec& spec) {
   print_row("total", "", "", summary.total);
 }
 
-struct Options {
+struct ModelCommandOptions {
   ModelOptions model;
   InputOptions input;
   std::string run;
@@ -78,7 +78,7 @@ struct Options {
   std::string out = "model.safetensors";
 };
 
-void summary(Options options) {
+void summary(ModelCommandOptions options) {
   apply(options.input, options.model.spec);
   const CutModel model = build(options.model);
   const ModelSummary summary = summarize(model.layers, options.model.spec, model.front_layers);
@@ -88,7 +88,7 @@ void summary(Options options) {
     print_table(summary, options.model.spec);
 }
 
-void export_run(const Options& options) {
+void export_run(const ModelCommandOptions& options) {
   const TrainedModel trained = load_trained(options.run, {});
   expect(save_safetensors(options.out, state_views(trained.model.layers),
                           weights_metadata(trained.card)));
@@ -96,7 +96,7 @@ void export_run(const Options& options) {
               options.run.c_str(), state_sha256(trained.model.layers).c_str());
 }
 
-void export_weights(Options options) {
+void export_weights(ModelCommandOptions options) {
   if (!options.run.empty()) return export_run(options);
   apply(options.input, options.model.spec);
   CutModel model = build(options.model);
@@ -112,7 +112,7 @@ void export_weights(Options options) {
 }  // namespace
 
 void add_model_command(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ModelCommandOptions>();
   CLI::App* model = app.add_subcommand("model", "Describe a model or write its weights");
   model->require_subcommand(1);
   const auto common = [&](CLI::App* command) {

@@ -92,7 +92,7 @@ struct Plan {
   double seconds = 0, device_step_seconds = 0, step_seconds = 0;
 };
 
-Json to_json(const LayerCost& cost) {
+Json short_json(const LayerCost& cost) {
   Json out = Json::object();
   out["parameters"] = cost.parameters;
   out["operations"] = cost.operations;
@@ -101,9 +101,9 @@ Json to_json(const LayerCost& cost) {
 
 void print(const Plan& p, const RunOptions& options, const split::RunConfig& config) {
   if (options.json) {
-    Json out = to_json(p.model.total);
-    out["front"] = to_json(p.model.front);
-    out["back"] = to_json(p.model.back);
+    Json out = short_json(p.model.total);
+    out["front"] = short_json(p.model.front);
+    out["back"] = short_json(p.model.back);
     out["smashed_values"] = p.model.smashed_values;
     out["epochs"] = config.epochs;
     out["steps"] = p.wire.steps;

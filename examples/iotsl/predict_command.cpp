@@ -10,7 +10,7 @@
 namespace iotsl::tool {
 namespace {
 
-struct Options {
+struct PredictOptions {
   std::string model, image;
   DataOptions data;
   ModelChoice choice;
@@ -27,7 +27,7 @@ Tensor<float> run_model(CutModel& model, const Tensor<float>& x, bool split) {
   return back.forward(smashed, ForwardMode{});
 }
 
-void predict_image(const Options& options, TrainedModel& trained) {
+void predict_image(const PredictOptions& options, TrainedModel& trained) {
   const ModelCard& card = trained.card;
   const ModelSpec& spec = card.spec;
   if (spec.in_channels != 1 && spec.in_channels != 3)
@@ -65,7 +65,7 @@ void predict_image(const Options& options, TrainedModel& trained) {
 }
 
 /// The test set, its images brought to the network's input unless the user says otherwise.
-data::Dataset load_test(const Options& options, const TrainedModel& trained) {
+data::Dataset load_test(const PredictOptions& options, const TrainedModel& trained) {
   const ModelSpec& spec = trained.card.spec;
   DataOptions data = options.data;
   if (is_image_set(data)) {
@@ -92,7 +92,7 @@ data::Dataset load_test(const Options& options, const TrainedModel& trained) {
   return test;
 }
 
-void predict_dataset(const Options& options, TrainedModel& trained) {
+void predict_dataset(const PredictOptions& options, TrainedModel& trained) {
   const data::Dataset test = load_test(options, trained);
   const split::Evaluation result = split::evaluate(
       test, [&](const Tensor<float>& x) { return run_model(trained.model, x, options.split); });
@@ -113,7 +113,7 @@ void predict_dataset(const Options& options, TrainedModel& trained) {
                 100 * per_class[c]);
 }
 
-void predict(Options options) {
+void predict(PredictOptions options) {
   if (options.image.empty() == options.data.dataset.empty())
     fail_command(ErrorCode::usage, "predict: expects either an image or --dataset");
   // For a weights file these two describe the network; for a run folder, the files of --dataset.
@@ -135,7 +135,7 @@ void predict(Options options) {
 }  // namespace
 
 void add_predict_command(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PredictOptions>();
   options->data.dataset.clear();
   CLI::App* command = app.add_subcommand("predict", "Use a trained network");
   command->add_option("model", options->model, "Run folder, or a safetensors file")->required();

@@ -79,21 +79,26 @@ void add_run_options(CLI::App& command, RunOptions& o) {
 namespace {
 
 /// What may differ when a run goes on: nothing that decides its numbers.
-bool may_change(const std::string& key) {
+bool may_change(const std::string& option) {
   for (const char* free :
-       {"data", "threads", "transport", "barrier-steps", "barrier-seconds", "offline-limit"})
-    if (key == free) return true;
+       {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
+        "offline-limit", "json", "quiet", "listen", "insecure", "wait"})
+    if (option == free) return true;
   return false;
+}
+
+void check_unchanged(const CLI::App& command, const std::string& run) {
+  for (const CLI::Option* option : command.get_options())
+    if (option->count() > 0 && !may_change(option->get_single_name()))
+      fail_command(ErrorCode::usage, "--", option->get_single_name(),
+                   ": cannot be changed in the run of --resume ", run);
 }
 
 }  // namespace
 
 void finish_run_options(CLI::App& command, RunOptions& o) {
   if (!o.resume.empty()) {
-    if (!o.config.empty() || !o.out.empty() || o.overwrite)
-      fail_command(
-          ErrorCode::usage, "--resume ", o.resume,
-          ": takes its options from the run; --config, --out and --overwrite have no place");
+    check_unchanged(command, o.resume);
     o.out = o.resume;
     o.config = o.resume + "/config.json";
     if (!file_exists(o.config))
@@ -112,9 +117,6 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
       if (option == nullptr && member.key == "transport") continue;  // server: always tcp
       if (option == nullptr || member.key == "config")
         fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
-      if (option->count() > 0 && !o.resume.empty() && !may_change(member.key))
-        fail_command(ErrorCode::usage, "--", member.key,
-                     ": cannot be changed in the run of --resume ", o.resume);
       if (option->count() > 0) continue;
       // --rounds on the command line beats "epochs" of the file, and the other way round.
       if ((member.key == "epochs" && command.count("--rounds") > 0) ||

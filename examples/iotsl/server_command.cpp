@@ -9,14 +9,14 @@
 namespace iotsl::tool {
 namespace {
 
-struct Options {
+struct ServerCommandOptions {
   RunOptions run;
   std::string listen = "127.0.0.1:7400";
   bool insecure = false;
   int wait_seconds = 300;
 };
 
-void serve(CLI::App& command, Options& options) {
+void serve(CLI::App& command, ServerCommandOptions& options) {
   RunOptions& run = options.run;
   finish_run_options(command, run);
   if (run.method == "central")
@@ -45,7 +45,7 @@ void serve(CLI::App& command, Options& options) {
 }  // namespace
 
 void add_server_command(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServerCommandOptions>();
   CLI::App* command = app.add_subcommand("server", "Serve one run to devices over the network");
   add_run_options(*command, options->run);
   command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one")
