@@ -9,6 +9,7 @@
 #include "iotsl/data/source.hpp"
 #include "iotsl/split/session_tcp_device.hpp"
 #include "options.hpp"
+#include "support/exit_code.hpp"
 #include "support/wait_policy.hpp"
 
 namespace iotsl::device {
@@ -95,20 +96,6 @@ Result<split::DeviceSummary> run(const Options& options) {
                  "is not verified\n",
                  options.name.c_str());
   return split::run_device(device, local->set, samples);
-}
-
-int exit_code(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::usage:
-      return 2;
-    case ErrorCode::network:
-      return 3;
-    case ErrorCode::data:
-      return 4;
-    case ErrorCode::other:
-      break;
-  }
-  return 1;
 }
 
 int report(const Failure& why) {

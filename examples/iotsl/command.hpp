@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "iotsl/core/error.hpp"
+#include "support/exit_code.hpp"
 
 namespace iotsl::tool {
 
@@ -11,21 +11,6 @@ namespace iotsl::tool {
 struct CommandFailure {
   Failure failure;
 };
-
-/// 0 success; 1 other; 2 usage; 3 network; 4 data.
-inline int exit_code(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::usage:
-      return 2;
-    case ErrorCode::network:
-      return 3;
-    case ErrorCode::data:
-      return 4;
-    case ErrorCode::other:
-      break;
-  }
-  return 1;
-}
 
 /// The value, or the end of the subcommand.
 template <class V>

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const iotsl::tool::CommandFailure& end) {
     std::fprintf(stderr, "iotsl: %s\n", end.failure.message.c_str());
-    return iotsl::tool::exit_code(end.failure.code);
+    return iotsl::exit_code(end.failure.code);
   } catch (const iotsl::Error& error) {
     std::fprintf(stderr, "iotsl: %s\n", error.what());
     return 1;

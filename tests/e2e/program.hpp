@@ -6,10 +6,10 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "iotsl/core/json.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace iotsl::test {
 
@@ -19,22 +19,7 @@ struct ProgramResult {
   std::string err;  ///< standard error
 };
 
-/// A folder that is removed at the end of the scope.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "iotsl-e2e-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using ::TemporaryFolder;
 
 inline std::string read_stream(std::FILE* stream) {
   std::string out;

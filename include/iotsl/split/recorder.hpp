@@ -13,7 +13,7 @@ namespace split {
 
 /// Costs of a turn that the machine does not know.
 struct TurnCosts {
-  net::Microseconds wall_us = 0;  ///< from TURN_GRANT to TURN_DONE, without writing the checkpoint
+  net::Microseconds wall_us = 0;     ///< from TURN_GRANT to TURN_DONE, without writing barriers
   net::Microseconds barrier_us = 0;  ///< writing barriers
   std::uint64_t bytes_up = 0, bytes_down = 0;
 };
@@ -60,14 +60,14 @@ class RunRecorder {
   /// turn in their pages is never taken back.
   Result<void> roll_back(const TrainingState& state, std::uint64_t id) {
     const Result<CheckpointRecord> found = read_checkpoint(config_.out, id, state);
-    if (!found) return found.failure();
-    ++session_.incarnation;
-    return write_session(config_.out, session_);
+    return found ? Result<void>{} : found.failure();
   }
 
   const SessionRecord& session() const { return session_; }
-  /// Makes a grant's fence known before anybody hears of it, so that it is never given twice.
-  Result<void> on_grant(std::uint32_t fence) {
+  /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
+  /// twice.
+  Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence) {
+    session_.incarnation = incarnation;
     session_.fence = fence;
     return keeps_barriers() ? write_session(config_.out, session_) : Result<void>{};
   }

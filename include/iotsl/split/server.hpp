@@ -45,7 +45,6 @@ class ServerMachine : public ServerPeers {
 
   State state() const { return state_; }
   std::uint64_t last_step() const { return step_; }
-  std::uint32_t fence() const { return fence_; }
   std::uint32_t incarnation() const { return incarnation_; }
   /// What a server that starts again would go back to.
   const BarrierRecord& committed() const { return committed_; }
@@ -59,6 +58,7 @@ class ServerMachine : public ServerPeers {
   std::uint32_t holder_index() const { return report_.device; }
   /// The turn that was granted last, with what is known of it so far.
   const TurnReport& turn() const { return report_; }
+
   // Events.
 
   void on_open(ConnectionId connection) { peers_.push_back({connection}); }
@@ -216,14 +216,7 @@ class ServerMachine : public ServerPeers {
   // Turns.
 
   TurnReport fresh_report() const {
-    TurnReport out;
-    out.turn = static_cast<std::uint32_t>(turn_);
-    out.round = static_cast<std::uint32_t>(turn_ / plan_.devices);
-    out.device = static_cast<std::uint32_t>(turn_ % plan_.devices);
-    out.first_step = step_;
-    out.epochs.resize(plan_.offer.description.local_epochs);
-    out.costs.resize(out.epochs.size());
-    return out;
+    return begin_report(turn_, plan_.devices, plan_.offer.description.local_epochs, step_);
   }
 
   /// Goes on with the turn of `report_`, from step_ on.

@@ -72,7 +72,6 @@ class ServerRun {
   }
 
   const WireSizes& sizes() const { return sizes_; }
-  const net::HelloOk& offer() const { return offer_; }
   bool done() const { return done_; }
 
   void on_open(ConnectionId connection) { machine_->on_open(connection); }
@@ -125,7 +124,6 @@ class ServerRun {
   }
   bool gathering() const { return machine_->state() == ServerMachine::State::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
-  const ServerMachine& machine() const { return *machine_; }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
@@ -265,7 +263,7 @@ class ServerRun {
   }
 
   void grant(ServerAction& action) {
-    const Result<void> written = recorder_.on_grant(action.grant.key.fence);
+    const Result<void> written = recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
     if (!written) return machine_->stop(written.failure());
     back_.optimizer().set_learning_rate(action.grant.learning_rate);
     // A turn that is granted again goes on with what it has cost so far.

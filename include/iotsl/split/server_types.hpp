@@ -50,6 +50,19 @@ struct TurnReport {
   }
 };
 
+/// The books of turn `turn`, which begins after `first_step` steps of the run, still empty.
+inline TurnReport begin_report(std::uint64_t turn, std::uint64_t devices, std::size_t epochs,
+                               std::uint64_t first_step) {
+  TurnReport out;
+  out.turn = static_cast<std::uint32_t>(turn);
+  out.round = static_cast<std::uint32_t>(turn / devices);
+  out.device = static_cast<std::uint32_t>(turn % devices);
+  out.first_step = first_step;
+  out.epochs.resize(epochs);
+  out.costs.resize(epochs);
+  return out;
+}
+
 /// A committed state of the run: what a server that starts again, or a device that has lost its
 /// state, goes back to. Barrier 0 is the beginning.
 struct BarrierRecord {

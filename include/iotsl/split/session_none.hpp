@@ -101,15 +101,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     if (at.id != 0 && turn == at.report.turn) {
       report = at.report;
     } else {
-      report.turn = static_cast<std::uint32_t>(turn);
-      report.round = static_cast<std::uint32_t>(turn / samples.size());
-      report.device = static_cast<std::uint32_t>(device);
+      report = begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), step);
       report.device_name = run.method == "central" ? "central" : concat("device-", device);
       report.samples = samples[device].size();
-      report.first_step = step;
       report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
-      report.epochs.resize(static_cast<std::size_t>(run.local_epochs));
-      report.costs.resize(report.epochs.size());
     }
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),

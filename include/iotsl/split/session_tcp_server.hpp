@@ -78,6 +78,8 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
         run.on_message(event.connection, std::move(event.message));
         break;
       case net::HubEvent::Kind::lost:
+        if (!event.why.message.empty() && hooks.on_note != nullptr)
+          hooks.on_note(hooks.context, event.why.message);
         run.on_lost(event.connection);
         transport.forget(event.connection);
         break;
