@@ -34,6 +34,7 @@ enum class Stream : std::uint32_t {
   partition = 4,
   glyphs = 5,
   random_gradient = 6,
+  imputation = 12,
   user = 1000,
 };
 
