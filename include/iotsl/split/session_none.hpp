@@ -4,51 +4,11 @@
 // method `central` all samples together are one device's.
 
 #include "iotsl/split/device_work.hpp"
+#include "iotsl/split/joined_net.hpp"
 #include "iotsl/split/server_run.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-namespace detail {
-
-/// The joined net and the optimiser of all its parameters.
-class JoinedNet {
- public:
-  JoinedNet(const RunConfig& config, Sequential<float> net)
-      : net_(std::move(net)),
-        optimizer_(net_.parameters(), config.optimizer),
-        parameters_(tensors_of(optimizer_.parameters())),
-        seed_(config.seed) {}
-
-  /// One step of plain training on x [N,C,H,W].
-  Result<StepOutcome> train(const Tensor<float>& x, std::span<const std::int32_t> labels,
-                            std::uint64_t step) {
-    const Tensor<float> logits = net_.forward(x, training_mode(seed_, step));
-    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
-    StepOutcome out;
-    out.loss = static_cast<double>(loss.item());
-    out.correct = count_correct(logits, labels);
-    const std::vector<Tensor<float>> gradients = grad<float>({loss}, parameters_);
-    const Result<void> finite = check_gradients(gradients, optimizer_.parameters());
-    if (!finite)
-      return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
-    if (!std::isfinite(out.loss))
-      return failure(ErrorCode::other, "step ", step, ": the loss is NaN or Inf");
-    optimizer_.step(gradients);
-    return out;
-  }
-
-  Optimizer<float>& optimizer() { return optimizer_; }
-  Sequential<float>& layers() { return net_; }
-
- private:
-  Sequential<float> net_;
-  Optimizer<float> optimizer_;
-  std::vector<Tensor<float>> parameters_;
-  std::uint64_t seed_;
-};
-
-}  // namespace detail
 
 /// Runs `config` (method sl or central) on the lists of sample numbers in `samples`.
 inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
@@ -69,7 +29,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  detail::JoinedNet net(run, model->joined);
+  JoinedNet net(model->joined, run.optimizer, run.seed);
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
