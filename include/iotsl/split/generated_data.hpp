@@ -50,19 +50,16 @@ inline ImageSpec image_spec(const net::RunDescription& run) {
   return {run.channels, run.height, run.width, run.classes};
 }
 
+inline ImageSpec image_spec(const data::Dataset& set) {
+  return {set.channels, set.height, set.width, set.classes};
+}
+
 /// Most bytes that a generator file of these settings has: parameters, card and container.
 inline std::size_t generator_file_limit(const gan::GanSettings& settings, const ImageSpec& images) {
   constexpr std::size_t beside = 64 << 10;
   const GeneratorNet<float> net(gan::generator_spec(settings, images));
   return 4 * static_cast<std::size_t>(net.cost().parameters) + beside;
 }
-
-namespace detail {
-inline gan::SampleSource sample_source(const gan::GeneratorFile& generator, std::uint64_t seed,
-                                       std::uint32_t device) {
-  return {generator.card.settings.noise == "gaussian", seed, device};
-}
-}  // namespace detail
 
 /// For each device the classes and counts of its histogram ([device][class]), as far as its
 /// generator was trained on the class (`trained`, likewise).
@@ -97,7 +94,7 @@ Result<data::Dataset> generate_dataset(const GenerationLog& log, const ImageSpec
       const GenerationEntry& entry = log.entries[i];
       gan::append_generated(out, generator->net, Index{entry.label},
                             static_cast<Index>(entry.count),
-                            detail::sample_source(*generator, entry.seed, device));
+                            generator->source(entry.seed));
     }
   }
   return out;
@@ -111,9 +108,8 @@ inline data::Dataset complete_dataset(const data::Dataset& own, std::span<const 
   data::Dataset out = data::select_samples(own, samples);
   for (const net::ImputePlan::Entry& entry : plan.entries) {
     const gan::GeneratorFile& generator = generators[entry.generator];
-    gan::append_generated(
-        out, generator.net, Index{entry.label}, static_cast<Index>(entry.count),
-        detail::sample_source(generator, entry.seed, plan.generators[entry.generator].device));
+    gan::append_generated(out, generator.net, Index{entry.label}, static_cast<Index>(entry.count),
+                          generator.source(entry.seed));
   }
   return out;
 }

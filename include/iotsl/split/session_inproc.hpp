@@ -39,11 +39,11 @@ class InprocTransport : public ServerTransport {
   std::vector<std::unique_ptr<InprocDevice>> devices;
 };
 
-/// Moves what `from` has to send to `to`; the bytes moved.
+/// Moves what `from` has to send to `to`, as long as `to` has nothing to handle; the bytes moved.
 inline Result<std::size_t> move_bytes(net::Link& from, net::Link& to) {
   net::Bytes wire;
   std::size_t moved = 0;
-  while (from.wants_to_send()) {
+  while (from.wants_to_send() && !to.has_message()) {
     wire.clear();
     from.produce(wire, net::chunk_content_bytes, 0);
     moved += wire.size();
