@@ -5,6 +5,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/gan/generator_file.hpp"
 #include "iotsl/gan/sample.hpp"
+#include "iotsl/models/model_spec.hpp"
 #include "iotsl/net/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -56,9 +57,9 @@ inline ImageSpec image_spec(const data::Dataset& set) {
 
 /// Most bytes that a generator file of these settings has: parameters, card and container.
 inline std::size_t generator_file_limit(const gan::GanSettings& settings, const ImageSpec& images) {
-  constexpr std::size_t beside = 64 << 10;
-  const GeneratorNet<float> net(gan::generator_spec(settings, images));
-  return 4 * static_cast<std::size_t>(net.cost().parameters) + beside;
+  const std::size_t beside = (64 << 10) + 512 * static_cast<std::size_t>(images.classes);
+  const Index parameters = lay_out(gan::generator_spec(settings, images)).cost().parameters;
+  return 4 * static_cast<std::size_t>(parameters) + beside;
 }
 
 /// For each device the classes and counts of its histogram ([device][class]), as far as its

@@ -6,7 +6,7 @@
 #include "iotsl/impute/plan.hpp"
 #include "iotsl/split/generated_data.hpp"
 #include "iotsl/split/plan.hpp"
-#include "iotsl/split/preparation_record.hpp"
+#include "iotsl/split/pretrain.hpp"
 #include "iotsl/split/server_types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -61,6 +61,15 @@ class Preparation {
                 record_.generators[device].seconds_training, " s",
                 record_.generators[device].flagged ? "; FLAGGED: below the threshold" : ""));
     return digests_[device];
+  }
+
+  /// Whether a generator that was there before fits a device with these samples per class.
+  Result<void> check_given(std::size_t device,
+                           const std::vector<std::uint64_t>& label_counts) const {
+    const Result<gan::GeneratorFile> file = load_generator(device);
+    if (!file) return file.failure();
+    const Result<void> fits = check_generator_fits(*file, images_, label_counts);
+    return fits ? fits : failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
   }
 
   /// Plans, generates D and pre-trains `joined`, as far as it is not done yet. `histograms` of the
@@ -155,7 +164,7 @@ class Preparation {
     out.loss = file.card.quality.loss;
     out.accuracy = file.card.quality.accuracy;
     out.flagged = file.card.quality.flagged;
-    out.values = static_cast<std::uint64_t>(file.net.cost().parameters);
+    out.values = static_cast<std::uint64_t>(lay_out(file.net.spec()).cost().parameters);
     return out;
   }
 

@@ -3,14 +3,14 @@
 // exact order of devices and batches. Split runs must give the same weights, bit for bit. With
 // method `central` all samples together are one device's.
 
-#include "iotsl/split/device_work.hpp"
 #include "iotsl/split/joined_net.hpp"
+#include "iotsl/split/local_preparation.hpp"
 #include "iotsl/split/server_run.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Runs `config` (method sl or central) on the lists of sample numbers in `samples`.
+/// Runs `config` (method sl, iotsl or central) on the lists of sample numbers in `samples`.
 inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
                                    const data::Dataset& train, const data::Dataset& test,
                                    std::vector<std::vector<Index>> samples) {
@@ -44,6 +44,29 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     const Result<void> begun = recorder.begin(state, {.run = 1, .incarnation = 1});
     if (!begun) return begun.failure();
   }
+  std::optional<Preparation> preparation;
+  std::vector<LocalDevice> devices;
+  if (run.method == "iotsl") {
+    preparation.emplace(run, hooks);
+    Result<void> ready = preparation->open();
+    if (!ready) return ready.failure();
+    const Result<bool> done =
+        prepare_locally(*preparation, run, hooks, train, test, samples, net.layers());
+    if (!done) return done.failure();
+    if (!*done) return recorder.stopped(at.step);
+    if (at.id == 0) {  // later barriers hold weights that are trained further
+      ready = preparation->load_pretrained(net.layers());
+      if (ready) ready = recorder.replace_start(state);
+      if (!ready) return ready.failure();
+    }
+  }
+  for (std::size_t d = 0; d < samples.size(); ++d) {
+    Result<LocalDevice> device =
+        preparation ? complete_locally(*preparation, d, train, samples[d])
+                    : Result<LocalDevice>(LocalDevice{nullptr, &train, samples[d]});
+    if (!device) return device.failure();
+    devices.push_back(std::move(device).value());
+  }
   net::Microseconds barrier_at = net::steady_now();
   const auto commit = [&](std::uint64_t step, const TurnReport& report) {
     at = {at.id + 1, step, report};
@@ -55,7 +78,8 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   std::uint64_t step = at.step;
   for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
-    data::Loader loader(train, samples[device], run.batch);
+    const LocalDevice& own = devices[device];
+    data::Loader loader(*own.set, own.samples, run.batch);
     const auto batches = static_cast<std::uint64_t>(loader.batches());
     TurnReport report;
     if (at.id != 0 && turn == at.report.turn) {
@@ -63,7 +87,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     } else {
       report = begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), step);
       report.device_name = run.method == "central" ? "central" : concat("device-", device);
-      report.samples = samples[device].size();
+      report.samples = own.samples.size();
       report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
     }
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
@@ -79,22 +103,19 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
         loader.start_epoch(run.seed, static_cast<Index>(device),
                            Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
       ordered = epoch;
-      const auto batch = static_cast<Index>(done % batches);
-      const Index n = loader.batch_size(batch);
-      std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
-      Tensor<float> x =
-          Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
-      loader.fill(batch, x.raw(), labels.data());
-      const Result<StepOutcome> out = net.train(x, labels, ++step);
+      const LabelledBatch batch =
+          fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
+      const auto n = static_cast<std::uint64_t>(batch.labels.size());
+      const Result<StepOutcome> out = net.train(batch.x, batch.labels, ++step);
       if (!out) return out.failure();
       EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
       tally.loss_sum += out->loss * static_cast<double>(n);
-      tally.samples += static_cast<std::uint64_t>(n);
+      tally.samples += n;
       tally.correct += static_cast<std::uint64_t>(out->correct);
       tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
       report.costs[static_cast<std::size_t>(epoch)].peak_memory_bytes =
           measure::peak_resident_bytes();
-      recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
+      recorder.on_step(report, step - report.first_step - 1, n, out->loss);
       const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
       const bool due =
           step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
@@ -109,7 +130,9 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
     if (!booked) return booked.failure();
   }
-  return recorder.finish(net.layers(), {}, {}, sizes);
+  Result<RunSummary> summary = recorder.finish(net.layers(), {}, {}, sizes);
+  if (summary && preparation) summary->preparation = preparation->record();
+  return summary;
 }
 
 }  // namespace split
