@@ -23,16 +23,13 @@ TEST_CASE("a cropped deconvolution is the whole one without its last rows and co
                            b = normal({2}, 3);
       const Tensor<double> all = iotsl::conv_transpose2d(x, w, b, whole);
       const Tensor<double> part = iotsl::conv_transpose2d(x, w, b, cropped);
-      const Tensor<double> want =
-          iotsl::slice(iotsl::slice(all, 2, 0, all.shape()[2] - crop), 3, 0,
-                       all.shape()[3] - (3 - crop));
+      const Tensor<double> want = iotsl::slice(iotsl::slice(all, 2, 0, all.shape()[2] - crop), 3, 0,
+                                               all.shape()[3] - (3 - crop));
       REQUIRE(part.shape() == want.shape());
       for (Index i = 0; i < part.size(); ++i)
         CHECK(part.data()[i] == doctest::Approx(want.data()[i]));
       gradient_check(
-          [&](const Tensors& in) {
-            return iotsl::conv_transpose2d(in[0], in[1], in[2], cropped);
-          },
+          [&](const Tensors& in) { return iotsl::conv_transpose2d(in[0], in[1], in[2], cropped); },
           {x, w, b});
     }
 }
@@ -48,8 +45,9 @@ TEST_CASE("pixel norm: mean square one, gradients of order one and two") {
   gradient_check([](const Tensors& in) { return iotsl::pixel_norm(in[0]); }, {x});
   gradient_check([](const Tensors& in) { return iotsl::square(iotsl::pixel_norm(in[0], 0.1)); },
                  {x});
-  CHECK(error_of([] { iotsl::pixel_norm(normal({3, 4}, 1)); }) ==
-        "pixel_norm: expects x [N,C,H,W], given [3,4]");
+  CHECK(error_of([] {
+          iotsl::pixel_norm(normal({3, 4}, 1));
+        }) == "pixel_norm: expects x [N,C,H,W], given [3,4]");
 }
 
 TEST_CASE("norm of each sample") {
@@ -75,12 +73,16 @@ TEST_CASE("embedding and scatter-add are each other's gradient") {
       [&](const Tensors& in) { return iotsl::square(iotsl::embedding<double>(in[0], labels)); },
       {table});
   gradient_check(
-      [&](const Tensors& in) { return iotsl::square(iotsl::scatter_add<double>(in[0], labels, 3)); },
+      [&](const Tensors& in) {
+        return iotsl::square(iotsl::scatter_add<double>(in[0], labels, 3));
+      },
       {normal({4, 2}, 2)});
-  CHECK(error_of([&] { iotsl::embedding<double>(normal({2, 4}, 1), labels); }) ==
-        "embedding: label 2 at position 0; expected 0 to 1");
-  CHECK(error_of([&] { iotsl::scatter_add<double>(normal({3, 2}, 1), labels, 3); }) ==
-        "scatter_add: 4 labels expect x [4,D], given [3,2]");
+  CHECK(error_of([&] {
+          iotsl::embedding<double>(normal({2, 4}, 1), labels);
+        }) == "embedding: label 2 at position 0; expected 0 to 1");
+  CHECK(error_of([&] {
+          iotsl::scatter_add<double>(normal({3, 2}, 1), labels, 3);
+        }) == "scatter_add: 4 labels expect x [4,D], given [3,2]");
 }
 
 TEST_CASE("spectral norm: gradients of order one and two, with sigma as a function of the weight") {
@@ -104,8 +106,9 @@ TEST_CASE("the power iteration finds the largest singular value") {
   CHECK(std::abs(u.data()[0]) == doctest::Approx(1));
   CHECK(error_of([&] { iotsl::spectral_norm(w, v, v); }) ==
         "spectral_norm: weight [3,4] expects u [3] and v [4], given [4] and [4]");
-  CHECK(error_of([&] { iotsl::spectral_norm(Tensor<double>::zeros({3, 4}), u, v); }) ==
-        "spectral_norm: u^T W v is 0; expected a positive number");
+  CHECK(error_of([&] {
+          iotsl::spectral_norm(Tensor<double>::zeros({3, 4}), u, v);
+        }) == "spectral_norm: u^T W v is 0; expected a positive number");
 }
 
 }  // namespace gan_ops

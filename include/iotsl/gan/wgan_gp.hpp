@@ -9,23 +9,23 @@ IOTSL_NAMESPACE_BEGIN
 namespace gan {
 
 struct CriticLossOptions {
-  double penalty = 10;    ///< lambda of the gradient penalty
-  double drift = 1e-3;    ///< on the squared scores of real images (Karras et al. 2018, appendix A)
+  double penalty = 10;  ///< lambda of the gradient penalty
+  double drift = 1e-3;  ///< on the squared scores of real images (Karras et al. 2018, appendix A)
   double norm_eps = 1e-12;  ///< inside the root of the gradient's norm
 };
 
 template <class T>
 struct CriticLoss {
-  Tensor<T> total;        ///< scalar, in the graph of the critic's parameters
+  Tensor<T> total;         ///< scalar, in the graph of the critic's parameters
   double wasserstein = 0;  ///< mean score of real minus mean score of generated images
   double penalty = 0;      ///< mean of (norm - 1)^2, without lambda
 };
 
 /// mean D(fake) - mean D(real) + penalty mean (|grad_x D(x)| - 1)^2 + drift mean D(real)^2, where x
 /// lies between each pair: x = fake + alpha (real - fake). real and fake [N,C,H,W], N labels that
-/// belong to both, alpha [N] in [0,1]; the norm is over all pixels of a sample (eq. 6). The gradient
-/// of `total` goes through the gradient in it, which is why the graph of that is recorded; the
-/// second derivative of ReLU is zero and costs nothing.
+/// belong to both, alpha [N] in [0,1]; the norm is over all pixels of a sample (eq. 6). The
+/// gradient of `total` goes through the gradient in it, which is why the graph of that is recorded;
+/// the second derivative of ReLU is zero and costs nothing.
 template <class T>
 CriticLoss<T> critic_loss(const CriticNet<T>& critic, const Tensor<T>& real, const Tensor<T>& fake,
                           std::span<const std::int32_t> labels, const Tensor<T>& alpha,

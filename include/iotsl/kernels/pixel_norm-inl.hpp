@@ -54,7 +54,8 @@ inline void backward(Index c, Index hw, const float* x, const float* inv, const 
       even = fma(load_up_to(x + first, left), load_up_to(gy + first, left), even);
       odd = fma(load_up_to(x + second, left), load_up_to(gy + second, left), odd);
     }
-    if (j < c) even = fma(load_up_to(x + j * hw + at, left), load_up_to(gy + j * hw + at, left), even);
+    if (j < c)
+      even = fma(load_up_to(x + j * hw + at, left), load_up_to(gy + j * hw + at, left), even);
     const Vec scale = load_up_to(inv + at, left);
     const Vec slope = mul(mul(mul(scale, scale), scale), mul(add(even, odd), share));
     for (j = 0; j < c; ++j) {

@@ -2,40 +2,12 @@
 // The conditional generator: noise and label to an image, by transposed convolutions with pixel
 // norm. After GS-WGAN, from which the paper's generator is taken (table I of its appendix).
 
-#include "iotsl/models/image_spec.hpp"
+#include "iotsl/models/generator_spec.hpp"
 #include "iotsl/nn/init.hpp"
-#include "iotsl/nn/module.hpp"
 #include "iotsl/ops/embedding.hpp"
 #include "iotsl/ops/vector_norm.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-
-/// What a generator is built from.
-struct GeneratorSpec {
-  ImageSpec images;
-  Index width = 64;    ///< channels of the last map; the maps before have 2 and 4 times as many
-  Index latent = 10;   ///< values of noise
-  bool light = false;  ///< half the width and kernels of 4: about a sixth of the operations
-
-  template <class Self, class Fields>
-  static void json_fields(Self& self, Fields& f) {
-    f("images", self.images);
-    f("width", self.width);
-    f("latent", self.latent);
-    f("light", self.light);
-  }
-  friend bool operator==(const GeneratorSpec&, const GeneratorSpec&) = default;
-};
-
-inline Result<void> check_generator(const GeneratorSpec& s) {
-  if (const Result<void> good = check_images(s.images); !good) return good;
-  if (s.width < 2 || s.width > 1024 || s.width % 2 != 0)
-    return failure(ErrorCode::usage, "generator: width ", s.width,
-                   "; expected an even number from 2 to 1024");
-  if (s.latent < 1 || s.latent > 4096)
-    return failure(ErrorCode::usage, "generator: ", s.latent, " latent values; expected 1 to 4096");
-  return {};
-}
 
 /// One transposed convolution of the generator: weight [in,out,k,k], bias [out].
 template <class T>
@@ -54,12 +26,8 @@ struct Deconvolution {
   }
 };
 
-/// Noise [N,latent] and N labels give images [N,C,H,W] in (0,1).
-///
-/// For 28x28 the paper's layers: linear to 4w maps of 4x4; deconvolutions 4w -> 2w of 5x5, cropped to
-/// 7x7, 2w -> w of 5x5 to 11x11, w -> C of 8x8 with stride 2. For any other size, and for the light
-/// one, each deconvolution of 4x4 doubles the map (and crops it where the image's half is odd).
-/// ReLU and pixel norm after each but the last, which a sigmoid follows.
+/// Noise [N,latent] and N labels give images [N,C,H,W] in (0,1): a linear layer, then the
+/// deconvolutions of lay_out, each after ReLU and pixel norm; a sigmoid at the end.
 template <class T>
 class GeneratorNet {
  public:
@@ -67,32 +35,12 @@ class GeneratorNet {
 
   explicit GeneratorNet(const GeneratorSpec& spec) : spec_(spec) {
     if (const Result<void> good = check_generator(spec); !good) fail(good.failure().message);
-    const Index width = spec.light ? spec.width / 2 : spec.width;
-    const ImageSpec& images = spec.images;
-    if (!spec.light && images.height == 28 && images.width_px == 28) {
-      start_ = {4, 4};
-      layers_.emplace_back("deconv1", 4 * width, 2 * width, 5, Conv2dOptions{.crop_h = 1, .crop_w = 1});
-      layers_.emplace_back("deconv2", 2 * width, width, 5, Conv2dOptions{});
-      layers_.emplace_back("deconv3", width, images.channels, 8,
-                           Conv2dOptions{.stride_h = 2, .stride_w = 2});
-    } else {
-      const std::vector<MapSize> maps = detail::halved_maps(images);
-      start_ = maps.back();
-      for (std::size_t i = maps.size() - 1; i > 0; --i) {
-        const Index out = i == 1 ? images.channels : detail::map_channels(i - 1, width);
-        layers_.emplace_back(
-            concat("deconv", maps.size() - i), detail::map_channels(i, width), out, 4,
-            Conv2dOptions{.stride_h = 2,
-                          .stride_w = 2,
-                          .pad_h = 1,
-                          .pad_w = 1,
-                          .crop_h = 2 * maps[i].height - maps[i - 1].height,
-                          .crop_w = 2 * maps[i].width - maps[i - 1].width});
-      }
-    }
-    const Index features = layers_.front().weight.shape()[0] * start_.height * start_.width;
-    weight_ = Tensor<T>::zeros(Shape{features, spec.latent + images.classes});
-    bias_ = Tensor<T>::zeros(Shape{features});
+    const GeneratorLayout layout = lay_out(spec);
+    start_ = layout.start;
+    weight_ = Tensor<T>::zeros(Shape{layout.linear_out, layout.linear_in});
+    bias_ = Tensor<T>::zeros(Shape{layout.linear_out});
+    for (const GeneratorLayout::Layer& l : layout.deconvolutions)
+      layers_.emplace_back(concat("deconv", layers_.size() + 1), l.in, l.out, l.kernel, l.options);
     weight_.set_requires_grad();
     bias_.set_requires_grad();
   }
@@ -123,23 +71,6 @@ class GeneratorNet {
   }
 
   const GeneratorSpec& spec() const { return spec_; }
-
-  /// Parameters, and operations for one image (multiply-adds and biases of linear and
-  /// deconvolutions).
-  LayerCost cost() const {
-    LayerCost out{weight_.size() + bias_.size(), weight_.size() + bias_.size(), 0};
-    MapSize map = start_;
-    for (const Deconvolution<T>& layer : layers_) {
-      const Shape& w = layer.weight.shape();
-      const Conv2dOptions& o = layer.options;
-      out.parameters += layer.weight.size() + layer.bias.size();
-      out.operations += layer.weight.size() * map.height * map.width;
-      map.height = (map.height - 1) * o.stride_h - 2 * o.pad_h + w[2] - o.crop_h;
-      map.width = (map.width - 1) * o.stride_w - 2 * o.pad_w + w[3] - o.crop_w;
-      out.operations += w[1] * map.height * map.width;
-    }
-    return out;
-  }
 
   template <class Visitor>
   void visit_state(Visitor& visitor) const {

@@ -48,7 +48,9 @@ inline std::vector<MapSize> halved_maps(const ImageSpec& images) {
 }
 
 /// Channels of map i of halved_maps, i from 1: w, 2w, 4w, and 4w in any smaller one.
-inline Index map_channels(std::size_t i, Index width) { return width << std::min<std::size_t>(i - 1, 2); }
+inline Index map_channels(std::size_t i, Index width) {
+  return width << std::min<std::size_t>(i - 1, 2);
+}
 
 }  // namespace detail
 

@@ -25,8 +25,7 @@ void fill_uniform(Tensor<T>& tensor, double bound, std::uint64_t seed,
   const Random random(seed, Stream::initial_weights, tensor_number);
   T* values = tensor.mutable_data();
   for (Index i = 0; i < tensor.size(); ++i)
-    values[i] =
-        static_cast<T>(bound * (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1));
+    values[i] = static_cast<T>(bound * (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1));
 }
 
 /// Kaiming normal with fan-out (He et al. 2015), gain of ReLU: weight [K,C,R,S] gets deviation

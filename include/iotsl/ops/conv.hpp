@@ -8,9 +8,9 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-/// Strides, zero padding and dilation of a convolution. `crop` belongs to the transposed one: so many
-/// rows at the bottom and columns at the right are left out of its output and never computed. For
-/// conv2d, its adjoint, they are further zeros there.
+/// Strides, zero padding and dilation of a convolution. `crop` belongs to the transposed one: so
+/// many rows at the bottom and columns at the right are left out of its output and never computed.
+/// For conv2d, its adjoint, they are further zeros there.
 struct Conv2dOptions {
   Index stride_h = 1, stride_w = 1;
   Index pad_h = 0, pad_w = 0;
@@ -181,12 +181,10 @@ Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Te
       output_pad_w >= std::max(o.stride_w, o.dilation_w))
     fail("conv_transpose2d: output padding ", output_pad_h, "x", output_pad_w,
          " must be at least 0 and smaller than the stride or the dilation");
-  const Index h =
-      (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) + output_pad_h + 1 -
-      o.crop_h;
-  const Index w =
-      (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) + output_pad_w + 1 -
-      o.crop_w;
+  const Index h = (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) +
+                  output_pad_h + 1 - o.crop_h;
+  const Index w = (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) +
+                  output_pad_w + 1 - o.crop_w;
   if (h < 1 || w < 1)
     fail("conv_transpose2d: x ", sx, " and weight ", sw, " give an output of ", h, "x", w);
   Tensor<T> y = detail::conv2d_input_grad(x, weight, h, w, options);

@@ -27,7 +27,8 @@ inline Buffer keep_labels(std::span<const std::int32_t> labels) {
 template <class T>
 std::span<const std::int32_t> kept_labels(const Node<T>& node) {
   const Buffer& bytes = node.saved_bytes();
-  return {reinterpret_cast<const std::int32_t*>(bytes.data()), node.template attributes<std::size_t>()};
+  return {reinterpret_cast<const std::int32_t*>(bytes.data()),
+          node.template attributes<std::size_t>()};
 }
 
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
-// Spectral norm (Miyato et al. 2018): a weight divided by an estimate of its largest singular value.
+// Spectral norm (Miyato et al. 2018): a weight divided by an estimate of its largest singular
+// value.
 
 #include "iotsl/kernels/spectral.hpp"
 #include "iotsl/ops/matmul.hpp"
@@ -25,7 +26,8 @@ void spectral_norm_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
     const Tensor<T> flat = reshape(w, matrix), g = reshape(gy, matrix);
     const Tensor<T> sigma = matmul(row, matmul(flat, column));
     const Tensor<T> dot = div(sum(mul(g, flat)), sigma);
-    const Tensor<T> outer = matmul(reshape(u, Shape{matrix[0], 1}), reshape(v, Shape{1, matrix[1]}));
+    const Tensor<T> outer =
+        matmul(reshape(u, Shape{matrix[0], 1}), reshape(v, Shape{1, matrix[1]}));
     gx[0] = reshape(div(sub(g, mul(dot, outer)), sigma), w.shape());
     return;
   }

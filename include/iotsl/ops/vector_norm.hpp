@@ -47,8 +47,8 @@ Tensor<T> pixel_norm(const Tensor<T>& x, double eps = 1e-10) {
   return y;
 }
 
-/// Euclidean norm of each sample: x [N,...] gives [N], sqrt(sum of squares + eps). With an eps above
-/// 0 the gradient is finite at 0 as well.
+/// Euclidean norm of each sample: x [N,...] gives [N], sqrt(sum of squares + eps). With an eps
+/// above 0 the gradient is finite at 0 as well.
 template <class T>
 Tensor<T> row_norm(const Tensor<T>& x, double eps) {
   return sqrt(add_scalar(sum(square(flatten(x)), {1}), static_cast<T>(eps)));
