@@ -77,6 +77,36 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
   }
 }
 
+TEST_CASE("session: elastic weight consolidation gives the same weights over every transport") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.optimizer.ewc = 0.5;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
+  CHECK(none->epochs[1].loss == plain->epochs[1].loss);
+  CHECK(none->epochs[2].loss != plain->epochs[2].loss);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  // Adam's two slots and three more for each value of the front, both ways in four turns.
+  CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
+  config.optimizer.ewc = -1;
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc -1: expected 0 to 1e12");
+  config.optimizer.ewc = 1;
+  config.method = "central";
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc 1: for split learning only, not for --method central");
+}
+
 TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};

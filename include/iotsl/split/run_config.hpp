@@ -61,6 +61,11 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--momentum ", c.optimizer.momentum, ": expected 0 <= m < 1");
   if (!(c.optimizer.weight_decay >= 0))
     return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
+  if (!(c.optimizer.ewc >= 0 && c.optimizer.ewc <= 1e12))
+    return wrong("--ewc ", c.optimizer.ewc, ": expected 0 to 1e12");
+  if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
+                 c.method);
   return check_model(c.model);
 }
 

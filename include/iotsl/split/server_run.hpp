@@ -207,6 +207,7 @@ class ServerRun {
     run.beta2 = config.optimizer.beta2;
     run.eps = config.optimizer.eps;
     run.nesterov = config.optimizer.nesterov;
+    run.ewc = config.optimizer.ewc;
     run.seed = config.seed;
     offer.model_hash = structure_sha256(front);
     return offer;
@@ -263,9 +264,15 @@ class ServerRun {
   }
 
   void grant(ServerAction& action) {
-    const Result<void> written = recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
+    const Result<void> written =
+        recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
     if (!written) return machine_->stop(written.failure());
     back_.optimizer().set_learning_rate(action.grant.learning_rate);
+    if (action.grant.done_steps == 0) {
+      // The turn before is a task that has ended. The device gets its part with the front.
+      front_.optimizer().consolidate();
+      back_.optimizer().consolidate();
+    }
     // A turn that is granted again goes on with what it has cost so far.
     const std::uint64_t turn = action.grant.key.turn + std::uint64_t{1};
     if (turn != costed_turn_) {

@@ -109,6 +109,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),
                                                     static_cast<std::int64_t>(run.turns())));
+    if (step == report.first_step) net.optimizer().consolidate();
     const net::Microseconds start = net::steady_now();
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
