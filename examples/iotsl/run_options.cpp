@@ -45,6 +45,12 @@ void add_run_options(CLI::App& command, RunOptions& o) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
+      .add_option("--replay", o.replay,
+                  "Smashed samples that the server keeps, to train on other devices' with every "
+                  "batch")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
       .add_option("--ewc", o.ewc,
                   "Elastic weight consolidation: strength of the pull towards the weights that "
                   "earlier turns needed")
@@ -180,6 +186,7 @@ split::RunConfig to_config(const RunOptions& o) {
                       .weight_decay = o.weight_decay,
                       .momentum = o.momentum,
                       .ewc = o.ewc};
+  config.replay = o.replay;
   config.schedule = expect(parse_schedule(o.lr_schedule));
   config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
   config.seed = o.data.seed;
@@ -221,6 +228,7 @@ Json to_json(const RunOptions& o) {
   out["lr"] = o.lr;
   out["momentum"] = o.momentum;
   out["weight-decay"] = o.weight_decay;
+  out["replay"] = o.replay;
   out["ewc"] = o.ewc;
   out["lr-schedule"] = o.lr_schedule;
   out["threads"] = o.threads;

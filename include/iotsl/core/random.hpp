@@ -35,6 +35,8 @@ enum class Stream : std::uint32_t {
   glyphs = 5,
   random_gradient = 6,
   imputation = 12,
+  replay_draw = 13,
+  replay_keep = 14,
   user = 1000,
 };
 

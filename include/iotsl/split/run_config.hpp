@@ -20,6 +20,7 @@ struct RunConfig {
   Index epochs = 5;        ///< device epochs in all; a round is `devices` turns
   Index local_epochs = 1;  ///< of a turn
   Index batch = 64;
+  Index replay = 0;  ///< smashed samples that the server keeps and trains on again
   OptimizerOptions optimizer{.kind = OptimizerKind::adam, .lr = 1e-3};
   Schedule schedule = Schedule::constant;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
@@ -66,6 +67,11 @@ inline Result<void> check_config(const RunConfig& c) {
   if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
     return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
                  c.method);
+  if (c.replay < 0) return wrong("--replay ", c.replay, ": expected at least 0");
+  if (c.replay > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--replay ", c.replay, ": for split learning only, not for --method ", c.method);
+  if (c.replay > 0 && c.devices < 2)
+    return wrong("--replay ", c.replay, ": replays other devices' samples, there is only one");
   return check_model(c.model);
 }
 
