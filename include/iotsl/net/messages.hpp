@@ -106,6 +106,7 @@ struct RunDescription {
   std::string optimizer = "adam";  ///< "adam" or "sgd"
   double momentum = 0, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   bool nesterov = false;
+  double ewc = 0;  ///< strength of elastic weight consolidation; 0: none
   std::uint64_t seed = 0;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
@@ -126,6 +127,7 @@ struct RunDescription {
     c.number(self.beta2);
     c.number(self.eps);
     c.boolean(self.nesterov);
+    c.number(self.ewc);
     c.number(self.seed);
     c.require(self.method == "sl" || self.method == "local", "method is neither sl nor local");
     c.require(self.optimizer == "adam" || self.optimizer == "sgd",

@@ -14,8 +14,10 @@ namespace detail {
 /// The joined net and the optimiser of all its parameters.
 class JoinedNet {
  public:
-  JoinedNet(const RunConfig& config, Sequential<float> net)
-      : net_(std::move(net)),
+  JoinedNet(const RunConfig& config, const SplitModel& model)
+      : net_(model.joined),
+        front_(model.front),
+        back_(model.back),
         optimizer_(net_.parameters(), config.optimizer),
         parameters_(tensors_of(optimizer_.parameters())),
         seed_(config.seed) {}
@@ -28,7 +30,33 @@ class JoinedNet {
     StepOutcome out;
     out.loss = static_cast<double>(loss.item());
     out.correct = count_correct(logits, labels);
-    const std::vector<Tensor<float>> gradients = grad<float>({loss}, parameters_);
+    return update(std::move(out), grad<float>({loss}, parameters_), step);
+  }
+
+  /// The same on both sides of the cut, since what is replayed begins there. The smashed batch is
+  /// left in `smashed`.
+  Result<StepOutcome> train_with(const ReplayMemory::Samples& replayed, const Tensor<float>& x,
+                                 std::span<const std::int32_t> labels, std::uint64_t step,
+                                 Tensor<float>& smashed) {
+    const ForwardMode mode = training_mode(seed_, step);
+    const Tensor<float> sent = front_.forward(x, mode);
+    smashed = sent.detach();
+    const auto first = parameters_.begin();
+    const auto cut = first + static_cast<std::ptrdiff_t>(front_.parameters().size());
+    std::vector<Tensor<float>> of_back;
+    StepOutcome out =
+        train_back(back_, smashed, labels, replayed, mode, {cut, parameters_.end()}, of_back);
+    std::vector<Tensor<float>> gradients = grad<float>({sent}, {first, cut}, {out.gradient});
+    gradients.insert(gradients.end(), of_back.begin(), of_back.end());
+    return update(std::move(out), gradients, step);
+  }
+
+  Optimizer<float>& optimizer() { return optimizer_; }
+  Sequential<float>& layers() { return net_; }
+
+ private:
+  Result<StepOutcome> update(StepOutcome out, const std::vector<Tensor<float>>& gradients,
+                             std::uint64_t step) {
     const Result<void> finite = check_gradients(gradients, optimizer_.parameters());
     if (!finite)
       return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
@@ -38,11 +66,7 @@ class JoinedNet {
     return out;
   }
 
-  Optimizer<float>& optimizer() { return optimizer_; }
-  Sequential<float>& layers() { return net_; }
-
- private:
-  Sequential<float> net_;
+  Sequential<float> net_, front_, back_;
   Optimizer<float> optimizer_;
   std::vector<Tensor<float>> parameters_;
   std::uint64_t seed_;
@@ -69,12 +93,14 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  detail::JoinedNet net(run, model->joined);
+  detail::JoinedNet net(run, *model);
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
+  Result<ReplayMemory> replay = make_replay(run, model->front);
+  if (!replay) return replay.failure();
   RunRecorder recorder(run, hooks, test);
-  const TrainingState state{net.layers(), {&net.optimizer()}};
+  const TrainingState state{net.layers(), {&net.optimizer()}, replay->parts()};
   BarrierRecord at;  // the last one
   if (run.resume) {
     Result<CheckpointRecord> found = recorder.resume(state);
@@ -109,6 +135,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),
                                                     static_cast<std::int64_t>(run.turns())));
+    if (step == report.first_step) {
+      net.optimizer().consolidate();
+      replay->begin_turn(device);
+    }
     const net::Microseconds start = net::steady_now();
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
@@ -125,8 +155,14 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       Tensor<float> x =
           Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
       loader.fill(batch, x.raw(), labels.data());
-      const Result<StepOutcome> out = net.train(x, labels, ++step);
+      ++step;
+      Tensor<float> smashed;
+      const Result<StepOutcome> out =
+          replay->keeps_samples()
+              ? net.train_with(replay->draw(device, n, step), x, labels, step, smashed)
+              : net.train(x, labels, step);
       if (!out) return out.failure();
+      if (smashed.defined()) replay->keep(device, turn, smashed, labels);
       EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
       tally.loss_sum += out->loss * static_cast<double>(n);
       tally.samples += static_cast<std::uint64_t>(n);
