@@ -42,6 +42,8 @@ enum class Stream : std::uint32_t {
   imputation = 12,
   replay_draw = 13,
   replay_keep = 14,
+  generation = 15,
+  held_out = 16,
   user = 1000,
 };
 
