@@ -107,6 +107,7 @@ struct RunDescription {
   std::string optimizer = "adam";  ///< "adam" or "sgd"
   double momentum = 0, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   bool nesterov = false;
+  double ewc = 0;  ///< strength of elastic weight consolidation; 0: none
   std::uint64_t seed = 0;
   /// Method iotsl: how the devices train their generators, as the JSON of gan::GanSettings, which a
   /// generator file holds as well. Else empty.
@@ -130,6 +131,7 @@ struct RunDescription {
     c.number(self.beta2);
     c.number(self.eps);
     c.boolean(self.nesterov);
+    c.number(self.ewc);
     c.number(self.seed);
     c.string(self.generator, max_settings_bytes);
     c.require(self.method == "sl" || self.method == "iotsl" || self.method == "local",

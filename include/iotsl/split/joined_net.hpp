@@ -40,7 +40,33 @@ class JoinedNet {
     StepOutcome out;
     out.loss = static_cast<double>(loss.item());
     out.correct = detail::count_correct(logits, labels);
-    const std::vector<Tensor<float>> gradients = grad<float>({loss}, parameters_);
+    return update(std::move(out), grad<float>({loss}, parameters_), step);
+  }
+
+  /// The same on both sides of the cut (`front` and `back` share their parameters with the net),
+  /// since what is replayed begins there. The smashed batch is left in `smashed`.
+  Result<StepOutcome> train_with(Sequential<float>& front, Sequential<float>& back,
+                                 const ReplayMemory::Samples& replayed, const LabelledBatch& batch,
+                                 std::uint64_t step, Tensor<float>& smashed) {
+    const ForwardMode mode = detail::training_mode(seed_, step);
+    const Tensor<float> sent = front.forward(batch.x, mode);
+    smashed = sent.detach();
+    const auto first = parameters_.begin();
+    const auto cut = first + static_cast<std::ptrdiff_t>(front.parameters().size());
+    std::vector<Tensor<float>> of_back;
+    StepOutcome out = detail::train_back(back, smashed, batch.labels, replayed, mode,
+                                         {cut, parameters_.end()}, of_back);
+    std::vector<Tensor<float>> gradients = grad<float>({sent}, {first, cut}, {out.gradient});
+    gradients.insert(gradients.end(), of_back.begin(), of_back.end());
+    return update(std::move(out), gradients, step);
+  }
+
+  Optimizer<float>& optimizer() { return optimizer_; }
+  Sequential<float>& layers() { return net_; }
+
+ private:
+  Result<StepOutcome> update(StepOutcome out, const std::vector<Tensor<float>>& gradients,
+                             std::uint64_t step) {
     const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
     if (!finite)
       return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
@@ -50,10 +76,6 @@ class JoinedNet {
     return out;
   }
 
-  Optimizer<float>& optimizer() { return optimizer_; }
-  Sequential<float>& layers() { return net_; }
-
- private:
   Sequential<float> net_;
   Optimizer<float> optimizer_;
   std::vector<Tensor<float>> parameters_;

@@ -26,6 +26,7 @@ struct RunConfig {
   Index epochs = 5;        ///< device epochs in all; a round is `devices` turns
   Index local_epochs = 1;  ///< of a turn
   Index batch = 64;
+  Index replay = 0;  ///< smashed samples that the server keeps and trains on again
   OptimizerOptions optimizer{.kind = OptimizerKind::adam, .lr = 1e-3};
   Schedule schedule = Schedule::constant;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
@@ -77,6 +78,16 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--momentum ", c.optimizer.momentum, ": expected 0 <= m < 1");
   if (!(c.optimizer.weight_decay >= 0))
     return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
+  if (!(c.optimizer.ewc >= 0 && c.optimizer.ewc <= 1e12))
+    return wrong("--ewc ", c.optimizer.ewc, ": expected 0 to 1e12");
+  if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
+                 c.method);
+  if (c.replay < 0) return wrong("--replay ", c.replay, ": expected at least 0");
+  if (c.replay > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--replay ", c.replay, ": for split learning only, not for --method ", c.method);
+  if (c.replay > 0 && c.devices < 2)
+    return wrong("--replay ", c.replay, ": replays other devices' samples, there is only one");
   if (const Result<void> good = check_model(c.model); !good || c.method != "iotsl") return good;
   if (!c.pretrain && !c.impute)
     return wrong("--pretrain off --impute off: nothing is left of method iotsl; use --method sl");

@@ -34,6 +34,12 @@ class ServerTransport {
   virtual LinkTraffic total() = 0;
 };
 
+/// The memory of --replay, as large as the run's front makes it.
+inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
+  return ReplayMemory::create(config.replay, config.devices,
+                              front.output_shape(sample_shape(config.model)), config.seed);
+}
+
 class ServerRun {
  public:
   /// `fingerprints`: of each device's data, or empty. `test` and `transport` must outlive the run.
@@ -46,8 +52,11 @@ class ServerRun {
     if (config.method == "central")
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
+    Result<ReplayMemory> replay = make_replay(config, model->front);
+    if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(
         new ServerRun(config, hooks, test, std::move(model).value(), transport));
+    run->replay_ = std::move(replay).value();
     const Result<void> opened = run->open(std::move(fingerprints));
     if (!opened) return opened.failure();
     return run;
@@ -188,7 +197,9 @@ class ServerRun {
     }
     return {};
   }
-  TrainingState state() { return {model_.joined, {&front_.optimizer(), &back_.optimizer()}}; }
+  TrainingState state() {
+    return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
+  }
   void note(const std::string& text) {
     const RunHooks& hooks = recorder_.hooks();
     if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
@@ -274,9 +285,16 @@ class ServerRun {
   }
 
   void grant(ServerAction& action) {
-    const Result<void> written = recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
+    const Result<void> written =
+        recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
     if (!written) return machine_->stop(written.failure());
     back_.optimizer().set_learning_rate(action.grant.learning_rate);
+    if (action.grant.done_steps == 0) {
+      // The turn before is a task that has ended. The device gets its part with the front.
+      front_.optimizer().consolidate();
+      back_.optimizer().consolidate();
+      replay_.begin_turn(machine_->turn().device);
+    }
     // A turn that is granted again goes on with what it has cost so far.
     const std::uint64_t turn = action.grant.key.turn + std::uint64_t{1};
     if (turn != costed_turn_) {
@@ -300,9 +318,11 @@ class ServerRun {
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
     Tensor<float> smashed = Tensor<float>::uninitialized(shape);
     std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
-    const Result<StepOutcome> out = back_.train(std::move(smashed), step.labels, step.step);
-    if (!out) return machine_->on_trained(out.failure());
     const TurnReport& turn = machine_->turn();
+    const Result<StepOutcome> out =
+        back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
+    if (!out) return machine_->on_trained(out.failure());
+    replay_.keep(turn.device, turn.turn, smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
     machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
                          bytes_of(out->gradient), wire_shape(shape),
@@ -357,6 +377,7 @@ class ServerRun {
   SplitModel model_;
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
+  ReplayMemory replay_;
   WireSizes sizes_;
   net::HelloOk offer_;
   RunRecorder recorder_;

@@ -33,8 +33,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
+  Result<ReplayMemory> replay = make_replay(run, model->front);
+  if (!replay) return replay.failure();
   RunRecorder recorder(run, hooks, test);
-  const TrainingState state{net.layers(), {&net.optimizer()}};
+  const TrainingState state{net.layers(), {&net.optimizer()}, replay->parts()};
   BarrierRecord at;  // the last one
   if (run.resume) {
     Result<CheckpointRecord> found = recorder.resume(state);
@@ -93,6 +95,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),
                                                     static_cast<std::int64_t>(run.turns())));
+    if (step == report.first_step) {
+      net.optimizer().consolidate();
+      replay->begin_turn(device);
+    }
     const net::Microseconds start = net::steady_now();
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
@@ -106,8 +112,16 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       const LabelledBatch batch =
           fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
       const auto n = static_cast<std::uint64_t>(batch.labels.size());
-      const Result<StepOutcome> out = net.train(batch.x, batch.labels, ++step);
+      ++step;
+      Tensor<float> smashed;
+      const Result<StepOutcome> out =
+          replay->keeps_samples()
+              ? net.train_with(model->front, model->back,
+                               replay->draw(device, static_cast<Index>(n), step), batch, step,
+                               smashed)
+              : net.train(batch.x, batch.labels, step);
       if (!out) return out.failure();
+      if (smashed.defined()) replay->keep(device, turn, smashed, batch.labels);
       EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
       tally.loss_sum += out->loss * static_cast<double>(n);
       tally.samples += n;

@@ -53,6 +53,7 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.beta2 = config.optimizer.beta2;
   run.eps = config.optimizer.eps;
   run.nesterov = config.optimizer.nesterov;
+  run.ewc = config.optimizer.ewc;
   run.seed = config.seed;
   if (config.method == "iotsl") run.generator = to_text(to_json_fields(config.gan));
   offer.model_hash = structure_sha256(front);
