@@ -152,29 +152,28 @@ TEST_CASE("iotsl: kill -9 in imputation and in the turns; the preparation is not
 TEST_CASE("iotsl: Ctrl-C in any phase, and --resume ends where the whole run would") {
   const TemporaryFolder folder;
   const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
+  const std::vector<std::string> places{"/preparation.json", "/generators/device-000.iotsl",
+                                        "/generation.json"};
   int stopped = 0;
-  for (const char* seen : {"/config.json", "/generators/device-000.iotsl", "/generation.json"})
-    for (const char* transport : {"tcp", "none"}) {
-      INFO("stopped after " << seen << " was there, transport " << transport);
-      const std::string run = folder / concat(transport, seen + 1);
-      Child simulate(words(concat(bin, "iotsl simulate ", run_options, "--transport ", transport,
-                                  " --out ", run)),
-                     folder / "simulate.log");
-      for (int i = 0; i < 60000 && !file_exists(run + seen) &&
-                      simulate.state() == Child::State::running;
-           ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      simulate.kill(SIGINT);
-      while (simulate.state() == Child::State::running)
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      if (simulate.state() == Child::State::done) continue;  // it was over before the signal came
-      ++stopped;
-      const auto resumed = run_program("simulate --quiet --json --resume " + run);
-      REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
-      CHECK(sha256_in(resumed.out) == expected().none.weights);
-      CHECK(history_of(run) == expected().none.history);
-    }
-  CHECK(stopped >= 4);
+  for (const std::string& seen : places) {
+    INFO("stopped after " << seen << " was there");
+    const std::string run = folder / concat("run-", &seen - places.data());
+    Child simulate(words(concat(bin, "iotsl simulate ", run_options, "--out ", run)),
+                   folder / "simulate.log");
+    for (int i = 0;
+         i < 60000 && !file_exists(run + seen) && simulate.state() == Child::State::running; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    simulate.kill(SIGINT);
+    while (simulate.state() == Child::State::running)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (simulate.state() == Child::State::done) continue;  // it was over before the signal came
+    ++stopped;
+    const auto resumed = run_program("simulate --quiet --json --resume " + run);
+    REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
+    CHECK(sha256_in(resumed.out) == expected().none.weights);
+    CHECK(history_of(run) == expected().none.history);
+  }
+  CHECK(stopped >= 2);  // pre-training may be over before the signal comes
 }
 
 TEST_CASE("iotsl: generators are used again, brought along, and refused where they do not fit") {
