@@ -8,10 +8,10 @@
 #include <memory>
 #include <optional>
 
-#include "iotsl/net/link.hpp"
-#include "iotsl/split/architecture.hpp"
 #include "iotsl/split/cut.hpp"
+#include "iotsl/split/preparation.hpp"
 #include "iotsl/split/recorder.hpp"
+#include "iotsl/split/split_model.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -33,30 +33,6 @@ class ServerTransport {
   /// The same for all connections since the run or its server began.
   virtual LinkTraffic total() = 0;
 };
-
-/// Both halves of a new model, with the seed's initial weights.
-struct SplitModel {
-  Sequential<float> joined, front, back;
-};
-
-inline Result<SplitModel> build_split_model(const RunConfig& config) {
-  const Result<void> good = check_config(config);
-  if (!good) return good.failure();
-  SplitModel out;
-  out.joined = build_model<float>(config.model);
-  const Result<std::size_t> cut = find_cut(out.joined, config.model, config.cut);
-  if (!cut) return cut.failure();
-  out.joined.initialize(config.seed);
-  out.front = out.joined.slice(0, *cut);
-  out.back = out.joined.slice(*cut, out.joined.size());
-  return out;
-}
-
-/// The memory of --replay, as large as the run's front makes it.
-inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
-  return ReplayMemory::create(config.replay, config.devices,
-                              front.output_shape(sample_shape(config.model)), config.seed);
-}
 
 class ServerRun {
  public:
@@ -138,7 +114,9 @@ class ServerRun {
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (failed_ && machine_->paused()) return recorder_.stopped(machine_->committed().step);
     if (failed_) return problem_;
-    return recorder_.finish(model_.joined, all.up, all.down, sizes_);
+    Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
+    if (summary && preparation_) summary->preparation = preparation_->record();
+    return summary;
   }
 
  private:
@@ -152,7 +130,8 @@ class ServerRun {
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
                           static_cast<std::uint64_t>(config.batch))),
         offer_(make_offer(config_, model_.front)),
-        recorder_(config, hooks, test) {}
+        recorder_(config, hooks, test),
+        test_(test) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
     ServerPlan plan;
@@ -170,6 +149,10 @@ class ServerRun {
       session.incarnation = 1;
       const Result<void> begun = recorder_.begin(state(), session);
       if (!begun) return begun;
+    }
+    if (config_.method == "iotsl") {
+      const Result<void> opened = open_preparation(plan, fingerprints);
+      if (!opened) return opened;
     }
     offer_.run = recorder_.session().run;
     offer_.incarnation = recorder_.session().incarnation;
@@ -192,34 +175,21 @@ class ServerRun {
     return {};
   }
 
-  static net::HelloOk make_offer(const RunConfig& config, const Sequential<float>& front) {
-    net::HelloOk offer;
-    const net::LinkOptions times;
-    offer.heartbeat_ms = static_cast<std::uint32_t>(times.ping_interval / 1000);
-    offer.dead_ms = static_cast<std::uint32_t>(times.dead_limit / 1000);
-    offer.busy_cap_ms = static_cast<std::uint32_t>(times.busy_cap / 1000);
-    net::RunDescription& run = offer.description;
-    run.method = config.method;
-    run.dataset = config.dataset;
-    run.model = config.model.name;
-    run.channels = static_cast<std::uint16_t>(config.model.in_channels);
-    run.height = static_cast<std::uint16_t>(config.model.height);
-    run.width = static_cast<std::uint16_t>(config.model.width_px);
-    run.classes = static_cast<std::uint16_t>(config.model.classes);
-    run.front = describe_layers(front);
-    run.local_epochs = static_cast<std::uint16_t>(config.local_epochs);
-    run.batch = static_cast<std::uint16_t>(config.batch);
-    run.optimizer = to_string(config.optimizer.kind);
-    run.momentum = config.optimizer.momentum;
-    run.weight_decay = config.optimizer.weight_decay;
-    run.beta1 = config.optimizer.beta1;
-    run.beta2 = config.optimizer.beta2;
-    run.eps = config.optimizer.eps;
-    run.nesterov = config.optimizer.nesterov;
-    run.ewc = config.optimizer.ewc;
-    run.seed = config.seed;
-    offer.model_hash = structure_sha256(front);
-    return offer;
+  /// What is there of generators, for the machine.
+  Result<void> open_preparation(ServerPlan& plan, std::vector<Sha256Digest>& fingerprints) {
+    sizes_.generator_bytes = generator_file_limit(config_.gan, image_spec(config_.model));
+    preparation_.emplace(config_, recorder_.hooks());
+    const Result<void> opened = preparation_->open();
+    if (!opened) return opened;
+    fingerprints.resize(static_cast<std::size_t>(config_.devices));
+    plan.generators.resize(fingerprints.size());
+    for (std::size_t d = 0; d < plan.generators.size(); ++d) {
+      const GeneratorRecord& record = preparation_->generator(d);
+      plan.generators[d] = {record.present, record.fingerprint(), record.label_counts};
+      // What trained a generator of this run is what the device has to come back with.
+      if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
+    }
+    return {};
   }
   TrainingState state() {
     return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
@@ -253,6 +223,21 @@ class ServerRun {
         return transport_.send(action.connection, std::move(action.message));
       case Kind::close:
         return transport_.close(action.connection);
+      case Kind::store_generator: {
+        const DeviceRecord& device = machine_->devices()[action.device];
+        return machine_->on_generator_stored(
+            action.connection, preparation_->store(action.device, device.data_fingerprint,
+                                                   device.label_counts, action.upload));
+      }
+      case Kind::prepare:
+        return prepare();
+      case Kind::impute: {
+        auto messages = preparation_->imputation_messages(action.device);
+        if (!messages) return machine_->stop(messages.failure());
+        for (net::Message& message : *messages)
+          transport_.send(action.connection, std::move(message));
+        return;
+      }
       case Kind::grant:
         return grant(action);
       case Kind::train:
@@ -272,6 +257,21 @@ class ServerRun {
         done_ = failed_ = true;
         problem_ = std::move(action.problem);
     }
+  }
+
+  void prepare() {
+    std::vector<std::vector<std::uint64_t>> histograms;
+    for (const DeviceRecord& device : machine_->devices())
+      histograms.push_back(device.label_counts);
+    const Result<bool> done = preparation_->prepare(model_.joined, test_, histograms);
+    if (done && !*done) return machine_->request_stop();
+    Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
+    // Later barriers hold weights that are trained further.
+    if (ready && machine_->committed().id == 0) {
+      ready = preparation_->load_pretrained(model_.joined);
+      if (ready) ready = recorder_.replace_start(state());
+    }
+    machine_->on_prepared(ready, preparation_->orders());
   }
 
   void grant(ServerAction& action) {
@@ -346,13 +346,20 @@ class ServerRun {
       now.down += last.down;
     }
     LinkTraffic& before = booked_[turn.device];
-    turn_.bytes_up = now.up.total_bytes() - before.up.total_bytes();
-    turn_.bytes_down = now.down.total_bytes() - before.down.total_bytes();
+    turn_.bytes_up = turn_bytes(now.up) - turn_bytes(before.up);
+    turn_.bytes_down = turn_bytes(now.down) - turn_bytes(before.down);
     before = now;
     const Result<void> written = recorder_.on_turn(turn, turn_, sizes_, model_.joined);
     if (!written) machine_->stop(written.failure());
   }
 
+  /// Without what the preparation has sent, which has books of its own.
+  static std::uint64_t turn_bytes(const net::Traffic& traffic) {
+    using net::MessageType;
+    return traffic.total_bytes() - traffic.bytes_of(MessageType::gen_upload) -
+           traffic.bytes_of(MessageType::gen_ack) - traffic.bytes_of(MessageType::impute_plan) -
+           traffic.bytes_of(MessageType::gen_download);
+  }
   Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
 
   RunConfig config_;
@@ -364,6 +371,8 @@ class ServerRun {
   WireSizes sizes_;
   net::HelloOk offer_;
   RunRecorder recorder_;
+  const data::Dataset& test_;
+  std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
   TurnCosts turn_;
   std::uint64_t costed_turn_ = 0;                 // whose costs these are, plus 1
