@@ -68,6 +68,7 @@ Sampled sample_run(RunOptions options, const split::RunConfig& planned, const da
   config.epochs = 2;
   config.local_epochs = 1;
   config.eval_every = 1;
+  config.replay = 0;  // one device has nobody to replay
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, 0, true);
@@ -78,6 +79,8 @@ Sampled sample_run(RunOptions options, const split::RunConfig& planned, const da
   const auto steps = static_cast<double>(warm.steps);
   out.device_seconds = warm.seconds_device / steps;
   out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
+  // With replay the server works on twice the samples.
+  if (planned.replay > 0) out.step_seconds += warm.seconds_server / steps;
   out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
   out.barrier_seconds = warm.seconds_barrier;
   out.device_bytes = warm.peak_memory_bytes;
@@ -181,7 +184,13 @@ void plan(CLI::App& command, RunOptions& options) {
   const auto slots = config.optimizer.kind == OptimizerKind::adam ? 2
                      : config.optimizer.momentum != 0             ? 1
                                                                   : 0;
-  p.checkpoint_bytes = static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots));
+  const auto pull = config.optimizer.ewc > 0 ? 3 : 0;
+  p.checkpoint_bytes =
+      static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots + pull));
+  const std::uint64_t replay_bytes =
+      4 * static_cast<std::uint64_t>(config.replay) * (sizes.smashed_values + 1);
+  p.server_bytes += replay_bytes;
+  p.checkpoint_bytes += replay_bytes;
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   const auto evaluations = static_cast<double>(config.epochs / config.eval_every);

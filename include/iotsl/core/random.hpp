@@ -39,6 +39,11 @@ enum class Stream : std::uint32_t {
   gan_between = 9,  ///< alpha of the gradient penalty
   generated = 10,
   quality = 11,
+  imputation = 12,
+  replay_draw = 13,
+  replay_keep = 14,
+  generation = 15,
+  held_out = 16,
   user = 1000,
 };
 

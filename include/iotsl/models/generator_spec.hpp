@@ -7,7 +7,7 @@
 IOTSL_NAMESPACE_BEGIN
 
 struct GeneratorSpec {
-  ImageSpec images;
+  ImageSpec images = {};
   Index width = 64;    ///< channels of the last map; the maps before have 2 and 4 times as many
   Index latent = 10;   ///< values of noise
   bool light = false;  ///< half the width and kernels of 4: about a sixth of the operations
