@@ -69,7 +69,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
     return run_with_device_processes(options, config, report, train, test, manifest_path);
   }();
   if (!summary) return summary;
-  const Result<void> written = write_file_atomic(options.out + "/" + summary_name,
+  const Result<void> written = write_file_atomic(join_path(options.out, summary_name),
                                                  to_text(to_json(options, *summary), 2) + "\n");
   if (!written) return written.failure();
   return summary;
