@@ -1,6 +1,8 @@
 """Ours against PyTorch on this machine: runs the two in turn and prints the table of ratios.
 
-usage: compare_pytorch.py [--build build/release] [--threads 2] [--rounds 3] [--only train|device|predict|conv]
+usage: compare_pytorch.py [--build build/release] [--threads 2] [--rounds 3] [--only JOB]...
+
+JOB: train, device, predict, critic, generator, conv; without --only all of them.
 
 Every round runs ours, then PyTorch in each memory layout, each in a process of its own. A figure is
 the median over the rounds of the medians within them; the ratio is ours to PyTorch's better layout
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import time
 
+from pytorch_gan import gan_step
+
 BATCH = 64
 # The distinct 3x3 convolutions of vgg16bn-compact: input channels, output channels, extent.
 CONVOLUTIONS = [(1, 64, 28), (64, 64, 28), (64, 128, 14), (128, 128, 14), (128, 256, 7),
@@ -25,6 +29,8 @@ STEPS = {
     "train": ("train_step_bench", f"train_step/vgg16bn-compact/sgd/batch:{BATCH}/real_time"),
     "device": ("train_step_bench", f"device_step/vgg16bn-compact/batch:{BATCH}/real_time"),
     "predict": ("train_step_bench", f"predict/vgg16bn-compact/batch:{BATCH}/real_time"),
+    "critic": ("gan_bench", "gan/critic/width:64/batch:32/real_time"),
+    "generator": ("gan_bench", "gan/generator/width:64/batch:32/real_time"),
 }
 DIRECTIONS = ("forward", "input_grad", "weight_grad")
 
@@ -66,6 +72,8 @@ def torch_job(job, layout, threads):
 
     if job.startswith("conv"):
         return torch_convolutions(torch, memory)
+    if job in ("critic", "generator"):
+        return {STEPS[job][1]: seconds_of(gan_step(torch, memory, job, 64, 32))}
 
     x = torch.rand(BATCH, 1, 28, 28).to(memory_format=memory)
     if job == "device":

@@ -1,2 +1,3 @@
 // The one unit of iotsl::compiled; config.hpp tells what IOTSL_EMIT_ENGINE does.
+#include "iotsl/gan/wgan_gp.hpp"
 #include "iotsl/iotsl.hpp"

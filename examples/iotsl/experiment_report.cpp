@@ -81,7 +81,7 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
                     escape(measure_name(result, row.measure)),
                     show(row.measure, e.fashion() ? row.fashion : row.mnist),
                     show(row.measure, measured(result, row))});
-  page.table({"", "measure", "paper", "ours"}, rows);
+  page.table({"", "measure", "paper", "ours"}, rows, 2);
   if (e.scale == Scale::quick)
     page.paragraph(
         "The right column is of a small repetition (see the settings): a narrow net, few samples "
@@ -108,7 +108,7 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
   }
   page.table({"", "counted", "device epochs", "values (Table I)", "the same in bytes",
               "measured bytes", "training time"},
-             rows);
+             rows, 2);
   page.paragraph(
       "Values: the paper's sum, smashed data, labels, gradients and the front handed over. "
       "Measured "
@@ -120,7 +120,7 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
 void add_settings(HtmlPage& page, const ExperimentResult& result) {
   page.heading("Settings");
   const Json& first = result.curves.front().runs.front().config;
-  std::vector<HtmlRow> common;
+  std::vector<std::pair<std::string, std::string>> common;
   for (const JsonMember& member : first.as_object()) {
     bool shared = member.key != "data";
     for (const CurveResult& curve : result.curves)
@@ -130,9 +130,10 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       }
     const std::string text =
         member.value.is_string() ? member.value.as_string() : to_text(member.value);
-    if (shared) common.push_back({escape(member.key), escape(text)});
+    if (shared) common.emplace_back(member.key, text);
   }
-  page.table({"the same in all runs", ""}, common);
+  page.paragraph("The same in all runs:");
+  page.pairs(common);
   std::vector<HtmlRow> rows;
   for (const CurveResult& curve : result.curves)
     for (const FinishedRun& run : curve.runs) {
@@ -148,7 +149,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
     }
   page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
               "weights (sha256)"},
-             rows);
+             rows, 3);
 }
 
 }  // namespace

@@ -66,7 +66,11 @@ ExperimentSpec fig9() {
                 .iotsl_epochs = 15,
                 .threshold_mnist = 96,
                 .threshold_fashion = 82},
-      .paper = {.epochs = 100, .iotsl_epochs = 40, .threshold_mnist = 99, .threshold_fashion = 91},
+      .paper = {.width = 64,
+                .epochs = 100,
+                .iotsl_epochs = 40,
+                .threshold_mnist = 99,
+                .threshold_fashion = 91},
   };
 }
 
@@ -103,7 +107,7 @@ ExperimentSpec fig12() {
       .tables = {},
       .quick =
           {.width = 16, .limit_train = 3000, .limit_test = 1000, .epochs = 10, .iotsl_epochs = 10},
-      .paper = {.epochs = 50, .iotsl_epochs = 50},
+      .paper = {.width = 64, .epochs = 50, .iotsl_epochs = 50},
   };
 }
 
@@ -125,7 +129,7 @@ ExperimentSpec fig13() {
                {"iotsl", Measure::best, {99.48}, {91.96}}},
       .tables = {},
       .quick = {.width = 16, .limit_train = 6000, .limit_test = 2000, .iotsl_epochs = 10},
-      .paper = {.iotsl_epochs = 40},
+      .paper = {.width = 64, .iotsl_epochs = 40},
   };
 }
 

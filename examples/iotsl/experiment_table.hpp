@@ -42,9 +42,9 @@ struct RowSpec {
   PaperNumber mnist, fashion;
 };
 
-/// How large a repetition is. 0 stands for "all" where a number limits something.
+/// How large a repetition is. Limits of 0: everything.
 struct ExperimentSizes {
-  Index width = 64;
+  Index width = 0;
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none

@@ -23,10 +23,14 @@ h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; text-align: right;
   vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
+th.text, td.text { text-align: left; }
 th { color: var(--soft); font-weight: 600; }
 pre { border: 1px solid var(--rule); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .9rem; }
+.pairs { columns: 15rem; column-rule: 1px solid var(--rule); max-width: none; padding: 0;
+  list-style: none; }
+.pairs li { display: flex; justify-content: space-between; gap: 1rem; }
+.pairs span { color: var(--soft); }
 img { image-rendering: pixelated; max-width: 100%; }
 svg { width: 100%; max-width: 52rem; height: auto; font: 13px system-ui, sans-serif; }
 svg text { fill: var(--ink); } svg .tick { fill: var(--soft); font-size: 12px; }
@@ -77,7 +81,7 @@ std::string format_number(double value, int digits) {
 }
 
 std::string format_tick(double value) {
-  std::string out = format_number(value, 3);
+  std::string out = format_number(value + 0.0, 3);  // no minus at zero
   while (out.back() == '0') out.pop_back();
   if (out.back() == '.') out.pop_back();
   return out;
@@ -112,17 +116,26 @@ void HtmlPage::code(std::string_view text) {
   body_ += concat("<pre><code>", escape(text), "</code></pre>\n");
 }
 
-void HtmlPage::table(const HtmlRow& head, const std::vector<HtmlRow>& rows) {
+void HtmlPage::table(const HtmlRow& head, const std::vector<HtmlRow>& rows,
+                     std::size_t text_columns) {
   const auto add_row = [&](const HtmlRow& row, const char* cell) {
     body_ += "<tr>";
-    for (const std::string& content : row)
-      body_ += concat("<", cell, ">", content, "</", cell, ">");
+    for (std::size_t i = 0; i < row.size(); ++i)
+      body_ +=
+          concat("<", cell, i < text_columns ? " class=\"text\">" : ">", row[i], "</", cell, ">");
     body_ += "</tr>\n";
   };
   body_ += "<div class=\"scroll\"><table>\n";
   add_row(head, "th");
   for (const HtmlRow& row : rows) add_row(row, "td");
   body_ += "</table></div>\n";
+}
+
+void HtmlPage::pairs(const std::vector<std::pair<std::string, std::string>>& items) {
+  body_ += "<ul class=\"pairs\">\n";
+  for (const auto& [name, value] : items)
+    body_ += concat("<li><span>", escape(name), "</span> ", escape(value), "</li>\n");
+  body_ += "</ul>\n";
 }
 
 void HtmlPage::image(std::span<const std::uint8_t> png, int width, int scale,

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace iotsl::tool {
@@ -36,8 +38,10 @@ class HtmlPage {
   void paragraph(std::string_view text);
   /// A block to copy from.
   void code(std::string_view text);
-  /// The first column is left-aligned text, the others are right-aligned.
-  void table(const HtmlRow& head, const std::vector<HtmlRow>& rows);
+  /// The first `text_columns` are aligned to the left, the others, numbers, to the right.
+  void table(const HtmlRow& head, const std::vector<HtmlRow>& rows, std::size_t text_columns = 1);
+  /// Names with their values, in columns.
+  void pairs(const std::vector<std::pair<std::string, std::string>>& items);
   /// A PNG image, drawn with hard pixels at `scale` times its size, with a line below it.
   void image(std::span<const std::uint8_t> png, int width, int scale, std::string_view caption);
 

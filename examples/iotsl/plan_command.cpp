@@ -110,7 +110,13 @@ void plan(CLI::App& command, RunOptions& options) {
   const auto slots = config.optimizer.kind == OptimizerKind::adam ? 2
                      : config.optimizer.momentum != 0             ? 1
                                                                   : 0;
-  p.checkpoint_bytes = static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots));
+  const auto pull = config.optimizer.ewc > 0 ? 3 : 0;
+  p.checkpoint_bytes =
+      static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots + pull));
+  const std::uint64_t replay_bytes =
+      4 * static_cast<std::uint64_t>(config.replay) * (sizes.smashed_values + 1);
+  p.server_bytes += replay_bytes;
+  p.checkpoint_bytes += replay_bytes;
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());

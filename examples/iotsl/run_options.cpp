@@ -44,6 +44,18 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--weight-decay", o.weight_decay, "Added to the gradient")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command
+      .add_option("--replay", o.replay,
+                  "Smashed samples that the server keeps, to train on other devices' with every "
+                  "batch")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--ewc", o.ewc,
+                  "Elastic weight consolidation: strength of the pull towards the weights that "
+                  "earlier turns needed")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_option("--lr-schedule", o.lr_schedule, "constant, linear or cosine, per turn")
       ->check(CLI::IsMember({"constant", "linear", "cosine"}))
       ->capture_default_str();
@@ -172,7 +184,9 @@ split::RunConfig to_config(const RunOptions& o) {
   config.optimizer = {.kind = expect(parse_optimizer(o.optimizer)),
                       .lr = o.lr,
                       .weight_decay = o.weight_decay,
-                      .momentum = o.momentum};
+                      .momentum = o.momentum,
+                      .ewc = o.ewc};
+  config.replay = o.replay;
   config.schedule = expect(parse_schedule(o.lr_schedule));
   config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
   config.seed = o.data.seed;
@@ -214,6 +228,8 @@ Json to_json(const RunOptions& o) {
   out["lr"] = o.lr;
   out["momentum"] = o.momentum;
   out["weight-decay"] = o.weight_decay;
+  out["replay"] = o.replay;
+  out["ewc"] = o.ewc;
   out["lr-schedule"] = o.lr_schedule;
   out["threads"] = o.threads;
   out["eval-every"] = o.eval_every;

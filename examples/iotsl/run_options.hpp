@@ -21,8 +21,9 @@ struct RunOptions {
   Index rounds = 0, epochs = 0;  // 0: not given
   Index local_epochs = 1;
   Index batch = 64;
+  Index replay = 0;
   std::string optimizer = "adam";
-  double lr = 1e-3, momentum = 0, weight_decay = 0;
+  double lr = 1e-3, momentum = 0, weight_decay = 0, ewc = 0;
   std::string lr_schedule = "constant";
   int threads = 0;  // 0: all cores
   Index eval_every = 1;

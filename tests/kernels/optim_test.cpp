@@ -50,6 +50,29 @@ TEST_CASE("Adam equals the reference over three steps") {
   });
 }
 
+TEST_CASE("the pull of elastic weight consolidation equals the reference") {
+  judge::on_each_target([] {
+    for (Index n : judge::sizes) {
+      const judge::Range g = judge::uniform(n, 1), fisher = judge::uniform(n, 2, 0, 1);
+      const judge::Range anchor = judge::uniform(n, 3), w = judge::uniform(n, 4);
+      judge::Range seen = judge::uniform(n, 5, 0, 1), want_seen = seen, out(n), want(n);
+      kernels::elastic_gradient(n, 3.0, g.data(), fisher.data(), anchor.data(), w.data(),
+                                seen.data(), out.data());
+      kernels::reference::elastic_gradient(n, 3.0, g.data(), fisher.data(), anchor.data(), w.data(),
+                                           want_seen.data(), want.data());
+      INFO("n ", n);
+      CHECK(judge::worst(seen, want_seen, 5e-7, 0) <= 1);
+      CHECK(judge::worst(out, want, 1e-6, 0) <= 1);  // differences that cancel
+    }
+    // 2 + 0.5 * 4 * (3 - 1); the square of 2 is added to 10.
+    const float g = 2, fisher = 4, anchor = 1, w = 3;
+    float seen = 10, out = 0;
+    kernels::elastic_gradient(1, 0.5, &g, &fisher, &anchor, &w, &seen, &out);
+    CHECK(out == 6.0F);
+    CHECK(seen == 14.0F);
+  });
+}
+
 TEST_CASE("known steps") {
   judge::on_each_target([] {
     // Adam's first step moves every weight by lr against the sign of its gradient.

@@ -36,6 +36,9 @@ const OptimizerOptions all_options[] = {
     {.kind = OptimizerKind::sgd, .lr = 0.1, .weight_decay = 0.01, .momentum = 0.9},
     {.kind = OptimizerKind::sgd, .lr = 0.1, .momentum = 0.9, .nesterov = true},
     {.kind = OptimizerKind::adam, .lr = 0.01, .weight_decay = 0.01},
+    {.kind = OptimizerKind::sgd, .lr = 0.1, .ewc = 0.5},
+    {.kind = OptimizerKind::sgd, .lr = 0.1, .momentum = 0.9, .ewc = 0.5},
+    {.kind = OptimizerKind::adam, .lr = 0.01, .ewc = 0.5},
 };
 
 }  // namespace
@@ -44,17 +47,26 @@ TEST_CASE("an optimiser whose state has travelled goes on with the same bits") {
   for (const OptimizerOptions& options : all_options) {
     const auto parameters = two_parameters();
     Optimizer<double> whole(parameters, options);
-    for (std::uint64_t i = 0; i < 5; ++i) step(whole, i);
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      if (i == 1 || i == 3) whole.consolidate();
+      step(whole, i);
+    }
 
     const auto first = two_parameters(), second = two_parameters();
     Optimizer<double> before(first, options), after(second, options);
-    for (std::uint64_t i = 0; i < 2; ++i) step(before, i);
+    for (std::uint64_t i = 0; i < 2; ++i) {
+      if (i == 1) before.consolidate();
+      step(before, i);
+    }
     for (std::size_t i = 0; i < 2; ++i) {
       Tensor<double> to = second[i].tensor;
       std::copy_n(first[i].tensor.data(), to.size(), to.mutable_data());
     }
     REQUIRE(after.set_state(before.state(), before.steps()).ok());
-    for (std::uint64_t i = 2; i < 5; ++i) step(after, i);
+    for (std::uint64_t i = 2; i < 5; ++i) {
+      if (i == 3) after.consolidate();
+      step(after, i);
+    }
     CHECK(after.steps() == whole.steps());
     for (std::size_t i = 0; i < 2; ++i) CHECK(equal(second[i].tensor, parameters[i].tensor));
   }
@@ -72,6 +84,45 @@ TEST_CASE("state is named after the parameter and the slot") {
         std::vector<std::string>{"a.momentum_buffer", "b.momentum_buffer"});
   CHECK(names(all_options[3]) ==
         std::vector<std::string>{"a.exp_avg", "a.exp_avg_sq", "b.exp_avg", "b.exp_avg_sq"});
+  CHECK(names(all_options[4]) == std::vector<std::string>{"a.ewc_fisher", "a.ewc_anchor",
+                                                          "a.ewc_seen", "b.ewc_fisher",
+                                                          "b.ewc_anchor", "b.ewc_seen"});
+  CHECK(names(all_options[5])[1] == "a.ewc_fisher");
+  CHECK(names(all_options[6])[2] == "a.ewc_fisher");
+}
+
+TEST_CASE("elastic weight consolidation holds on to what earlier tasks needed") {
+  // Two weights; the first task's gradients are 2 and 0, so only the first weight matters to it.
+  const auto scalars = [](double a, double b) { return Tensor<double>::from({2}, {a, b}); };
+  const Tensor<double> w = scalars(1, 1);
+  Optimizer<double> optimizer({{"w", w}}, {.kind = OptimizerKind::sgd, .lr = 0.125, .ewc = 0.5});
+  const auto is = [](const Tensor<double>& t, double a, double b) {
+    CHECK(t.data()[0] == a);
+    CHECK(t.data()[1] == b);
+  };
+  const auto slot = [&](std::size_t i) { return optimizer.state()[i].tensor; };
+  optimizer.step({scalars(2, 0)});
+  optimizer.step({scalars(-2, 0)});
+  is(w, 1, 1);  // nothing pulls during the first task
+  is(slot(0), 0, 0);
+  is(slot(2), 8, 0);
+  optimizer.consolidate();
+  is(slot(0), 8, 0);
+  is(slot(1), 1, 1);
+  is(slot(2), 0, 0);
+  optimizer.consolidate();  // no step between: no change
+  is(slot(0), 8, 0);
+  is(slot(1), 1, 1);
+
+  optimizer.step({scalars(4, 4)});
+  is(w, 0.5, 0.5);  // still at the anchor before the step
+  optimizer.step({scalars(4, 4)});
+  // 4 + 0.5 * 8 * (0.5 - 1) = 2 for the first weight, 4 for the other.
+  is(w, 0.25, 0);
+  is(slot(2), 32, 32);  // of the gradients without the pull
+  optimizer.consolidate();
+  is(slot(0), 40, 32);
+  is(slot(1), 0.25, 0);
 }
 
 TEST_CASE("a step takes what backward has left and clears it") {
@@ -107,6 +158,7 @@ TEST_CASE("optimisers: errors") {
   CHECK(message({.lr = std::nan("")}) == "optimizer: learning rate nan; expected at least 0");
   CHECK(message({.weight_decay = -1}) == "optimizer: weight decay -1; expected at least 0");
   CHECK(message({.momentum = 1}) == "optimizer: momentum 1; expected 0 <= m < 1");
+  CHECK(message({.ewc = -1}) == "optimizer: ewc -1; expected at least 0");
   CHECK(message({.nesterov = true}) == "optimizer: Nesterov needs a momentum above 0");
   CHECK(message({.kind = OptimizerKind::adam, .beta1 = 1}) ==
         "optimizer: betas 1 and 0.999; expected 0 <= beta < 1");

@@ -255,4 +255,12 @@ TEST_CASE("crash: the same with two epochs a turn and no barrier inside") {
     check_all(config, fault, static_cast<std::size_t>(fault), 3);
 }
 
+TEST_CASE("crash: what the rivals against forgetting know of earlier turns survives as well") {
+  RunConfig config = crash_config("");
+  config.optimizer.ewc = 0.5;
+  config.replay = 7;
+  for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
+    check_all(config, fault, static_cast<std::size_t>(fault), 4);
+}
+
 }  // namespace crash_test

@@ -2,6 +2,7 @@
 
 #include "iotsl/split/session.hpp"
 #include "split/tiny_run.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -75,6 +76,103 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
       CHECK(inproc->epochs[i].test_accuracy == none->epochs[i].test_accuracy);
     }
   }
+}
+
+TEST_CASE("session: elastic weight consolidation gives the same weights over every transport") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.optimizer.ewc = 0.5;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
+  CHECK(none->epochs[1].loss == plain->epochs[1].loss);
+  CHECK(none->epochs[2].loss != plain->epochs[2].loss);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  // Adam's two slots and three more for each value of the front, both ways in four turns.
+  CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
+  config.optimizer.ewc = -1;
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc -1: expected 0 to 1e12");
+  config.optimizer.ewc = 1;
+  config.method = "central";
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc 1: for split learning only, not for --method central");
+}
+
+TEST_CASE("session: replay gives the same weights over every transport, and after a stop") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.replay = 10;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
+  CHECK(none->epochs[1].loss != plain->epochs[1].loss);
+  CHECK(none->values_formula == plain->values_formula);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(inproc->epochs[i].loss == none->epochs[i].loss);
+  TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+
+  // Stopped in the second turn, and taken up again: with both rivals at once.
+  const TemporaryFolder folder;
+  config.optimizer.ewc = 0.5;
+  const auto whole = run_none(config, {}, train, test, samples);
+  REQUIRE(whole.ok());
+  config.out = folder / "run";
+  struct Stop {
+    int steps = 0;
+  } stop;
+  RunHooks hooks;
+  hooks.context = &stop;
+  hooks.should_stop = [](void* self) { return ++static_cast<Stop*>(self)->steps == 4; };
+  REQUIRE_FALSE(run_none(config, hooks, train, test, samples).ok());
+  config.resume = true;
+  const auto resumed = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(resumed->weights_sha256 == whole->weights_sha256);
+}
+
+TEST_CASE("session: a memory for replay that makes no sense is refused") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const auto error = [&](RunConfig config) {
+    const auto inproc = run_inproc(config, {}, train, test, samples);
+    REQUIRE_FALSE(inproc.ok());
+    return inproc.failure().message;
+  };
+  RunConfig config = tiny::config();
+  config.replay = 1;
+  CHECK(error(config) == "--replay 1: expected at least one sample for each of 2 devices");
+  config.replay = 10'000'000;
+  CHECK(error(config) ==
+        "--replay 10000000: a smashed sample takes 1028 bytes; expected at most 2088991 samples, "
+        "2048 MiB");
+  config.replay = -1;
+  CHECK(error(config) == "--replay -1: expected at least 0");
+  config.replay = 5;
+  config.method = "local";
+  CHECK(error(config) == "--replay 5: for split learning only, not for --method local");
+  config = tiny::config();
+  config.replay = 5;
+  config.devices = 1;
+  CHECK(run_none(config, {}, train, test, {tiny::range(0, 41)}).failure().message ==
+        "--replay 5: replays other devices' samples, there is only one");
 }
 
 TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {

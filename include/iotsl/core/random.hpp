@@ -34,6 +34,16 @@ enum class Stream : std::uint32_t {
   partition = 4,
   glyphs = 5,
   random_gradient = 6,
+  gan_batch = 7,
+  gan_noise = 8,
+  gan_between = 9,  ///< alpha of the gradient penalty
+  generated = 10,
+  quality = 11,
+  imputation = 12,
+  replay_draw = 13,
+  replay_keep = 14,
+  generation = 15,
+  held_out = 16,
   user = 1000,
 };
 

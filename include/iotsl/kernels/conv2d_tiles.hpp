@@ -138,20 +138,56 @@ class TileList {
 
   // Adds the tile whose first row is number `first` of the block's sequence; returns its rows.
   Index add(Index first, Index left, Index images, Index total) {
-    const Index out_w = c_.col->out(), stride = pixel_stride(c_.in_c);
     CorrelateTile& tile = tile_[count_++];
     const Index rows = next_tile_rows(left), valid = std::min(rows, left);
     tile.rows = static_cast<std::int32_t>(rows);
     tile.first_tap = static_cast<std::int32_t>(taps_);
-    Index image[tile_rows], oh[tile_rows], ow[tile_rows];
-    for (Index i = 0; i < rows; ++i) {
-      if (i >= valid) {
-        tile.out[i] = static_cast<std::int32_t>(total);  // a row that nobody reads
-        continue;
+    if (plan_.image_minor)
+      add_images(tile, first / images, first % images, valid);
+    else
+      add_pixels(tile, first, valid);
+    for (Index i = valid; i < rows; ++i)
+      tile.out[i] = static_cast<std::int32_t>(total);  // a row that nobody reads
+    tile.taps = static_cast<std::int32_t>(taps_ - tile.first_tap);
+    return rows;
+  }
+
+  // Where the input pixel (h, w) of an image begins.
+  std::int32_t place(Index image, Index h, Index w) const {
+    return static_cast<std::int32_t>(zeros_ + ((image * in_rows_ + h - first_row_) * c_.in_w + w) *
+                                                  pixel_stride(c_.in_c));
+  }
+  void add_tap(Index r, Index s) {
+    tap_[taps_++].tap = static_cast<std::int32_t>(used_.rank(r * c_.col->taps() + s));
+  }
+
+  // One pixel of several images: a tap touches all of them or none, at a constant distance.
+  void add_images(CorrelateTile& tile, Index at, Index image, Index valid) {
+    const Index pixel = pixel_[at], oh = begin_ + pixel / c_.col->out(), ow = pixel % c_.col->out();
+    const std::int32_t step = place(1, 0, 0) - place(0, 0, 0);
+    for (Index i = 0; i < valid; ++i)
+      tile.out[i] = static_cast<std::int32_t>((image + i) * pixels_ + pixel);
+    for (Index r = 0; r < c_.row->taps(); ++r) {
+      const Index h = (*c_.row)(oh, r);
+      if (h < 0) continue;
+      for (Index s = 0; s < c_.col->taps(); ++s) {
+        const Index w = (*c_.col)(ow, s);
+        if (w < 0) continue;
+        std::int32_t* row = tap_[taps_].row;
+        std::int32_t from = place(image, h, w);
+        for (Index i = 0; i < tile_rows; ++i, from += step) row[i] = i < valid ? from : 0;
+        add_tap(r, s);
       }
-      const Index at = first + i;
-      image[i] = plan_.image_minor ? at % images : at / pixels_;
-      const Index pixel = pixel_[plan_.image_minor ? at / images : at % pixels_];
+    }
+  }
+
+  // Several pixels of one image.
+  void add_pixels(CorrelateTile& tile, Index first, Index valid) {
+    const Index out_w = c_.col->out();
+    Index image[tile_rows], oh[tile_rows], ow[tile_rows];
+    for (Index i = 0; i < valid; ++i) {
+      image[i] = (first + i) / pixels_;
+      const Index pixel = pixel_[(first + i) % pixels_];
       oh[i] = begin_ + pixel / out_w;
       ow[i] = pixel % out_w;
       tile.out[i] = static_cast<std::int32_t>(image[i] * pixels_ + pixel);
@@ -160,21 +196,16 @@ class TileList {
       for (Index s = 0; s < c_.col->taps(); ++s) {
         TapRows& tap = tap_[taps_];
         bool any = false;
-        for (Index i = 0; i < rows; ++i) {
+        for (Index i = 0; i < tile_rows; ++i) {
           tap.row[i] = 0;
           if (i >= valid) continue;
           const Index h = (*c_.row)(oh[i], r), w = (*c_.col)(ow[i], s);
           if (h < 0 || w < 0) continue;
           any = true;
-          tap.row[i] = static_cast<std::int32_t>(
-              zeros_ + ((image[i] * in_rows_ + h - first_row_) * c_.in_w + w) * stride);
+          tap.row[i] = place(image[i], h, w);
         }
-        if (!any) continue;
-        tap.tap = static_cast<std::int32_t>(used_.rank(r * c_.col->taps() + s));
-        ++taps_;
+        if (any) add_tap(r, s);
       }
-    tile.taps = static_cast<std::int32_t>(taps_ - tile.first_tap);
-    return rows;
   }
 
   const Correlation& c_;

@@ -8,6 +8,8 @@
 #include "iotsl/kernels/loss.hpp"
 #include "iotsl/kernels/norm.hpp"
 #include "iotsl/kernels/optim.hpp"
+#include "iotsl/kernels/pixel_norm.hpp"
 #include "iotsl/kernels/pool.hpp"
 #include "iotsl/kernels/reduce.hpp"
+#include "iotsl/kernels/spectral.hpp"
 #include "iotsl/kernels/types.hpp"

@@ -59,12 +59,25 @@ inline void adam(const AdamFactors& f, Index n, const float* grad, float* m, flo
   }
 }
 
+inline void elastic(float strength, Index n, const float* grad, const float* fisher,
+                    const float* anchor, const float* w, float* seen, float* pulled) {
+  const Vec lambda = set1(strength);
+  for (Index i = 0; i < n; i += lanes) {
+    const Vec g = load_upto(grad + i, n - i);
+    const Vec stiffness = mul(lambda, load_upto(fisher + i, n - i));
+    const Vec way = sub(load_upto(w + i, n - i), load_upto(anchor + i, n - i));
+    store_upto(seen + i, fma(g, g, load_upto(seen + i, n - i)), n - i);
+    store_upto(pulled + i, fma(stiffness, way, g), n - i);
+  }
+}
+
 }  // namespace optim
 
 inline constexpr OptimTable optim_table{
     .sgd = optim::sgd,
     .sgd_momentum = optim::sgd_momentum,
     .adam = optim::adam,
+    .elastic = optim::elastic,
 };
 
 }  // namespace kernels::IOTSL_TARGET

@@ -29,6 +29,8 @@ struct OptimTable {
                        float* w);
   void (*adam)(const AdamFactors& factors, Index n, const float* grad, float* m, float* v,
                float* w);
+  void (*elastic)(float strength, Index n, const float* grad, const float* fisher,
+                  const float* anchor, const float* w, float* seen, float* pulled);
 };
 
 }  // namespace kernels
@@ -84,6 +86,22 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
   } else {
     reference::adam_step(n, lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2,
                          grad, m, v, w);
+  }
+}
+
+/// The gradient with the pull of elastic weight consolidation, and what is seen of its square.
+template <class T>
+void elastic_gradient(Index n, double strength, const T* grad, const T* fisher, const T* anchor,
+                      const T* w, T* seen, T* pulled) {
+  if constexpr (std::is_same_v<T, float>) {
+    const OptimTable& table = optim_table();
+    const auto lambda = static_cast<float>(strength);
+    parallel_chunks(n, grain_elems, [&](Index begin, Index end) {
+      table.elastic(lambda, end - begin, grad + begin, fisher + begin, anchor + begin, w + begin,
+                    seen + begin, pulled + begin);
+    });
+  } else {
+    reference::elastic_gradient(n, strength, grad, fisher, anchor, w, seen, pulled);
   }
 }
 

@@ -8,5 +8,7 @@
 #include "iotsl/kernels/reference/loss.hpp"
 #include "iotsl/kernels/reference/norm.hpp"
 #include "iotsl/kernels/reference/optim.hpp"
+#include "iotsl/kernels/reference/pixel_norm.hpp"
 #include "iotsl/kernels/reference/pool.hpp"
 #include "iotsl/kernels/reference/reduce.hpp"
+#include "iotsl/kernels/reference/spectral.hpp"

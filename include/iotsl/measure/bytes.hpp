@@ -24,6 +24,9 @@ struct ByteBill {
   std::uint64_t front_relay = 0;  ///< the same on its way from the server to the next device
   std::uint64_t batch_norm = 0;   ///< running statistics, both ways
   std::uint64_t optimizer = 0;    ///< state of the front's optimiser, both ways
+  std::uint64_t generators_up = 0;     ///< generators of the devices (method iotsl)
+  std::uint64_t generators_down = 0;   ///< the same to other devices
+  std::uint64_t imputation_plans = 0;  ///< what these are to make of them
   std::uint64_t fields = 0;       ///< positions, loss, names and shapes inside transfers
   std::uint64_t transfers = 0;    ///< BEGIN, END and the chunks' offsets
   std::uint64_t frames = 0;       ///< headers of 32 bytes
@@ -32,7 +35,8 @@ struct ByteBill {
   /// 4 times values_formula, summed over the epochs of the run.
   std::uint64_t formula() const { return smashed + labels + gradient + front; }
   std::uint64_t extras() const {
-    return front_relay + batch_norm + optimizer + fields + transfers + frames + control;
+    return front_relay + batch_norm + optimizer + generators_up + generators_down +
+           imputation_plans + fields + transfers + frames + control;
   }
   std::uint64_t total() const { return formula() + extras(); }
 
@@ -45,6 +49,9 @@ struct ByteBill {
     f("front_relay", self.front_relay);
     f("batch_norm", self.batch_norm);
     f("optimizer", self.optimizer);
+    f("generators_up", self.generators_up);
+    f("generators_down", self.generators_down);
+    f("imputation_plans", self.imputation_plans);
     f("fields", self.fields);
     f("transfers", self.transfers);
     f("frames", self.frames);
@@ -60,6 +67,9 @@ inline ByteBill& operator+=(ByteBill& a, const ByteBill& b) {
   a.front_relay += b.front_relay;
   a.batch_norm += b.batch_norm;
   a.optimizer += b.optimizer;
+  a.generators_up += b.generators_up;
+  a.generators_down += b.generators_down;
+  a.imputation_plans += b.imputation_plans;
   a.fields += b.fields;
   a.transfers += b.transfers;
   a.frames += b.frames;

@@ -62,6 +62,52 @@ struct FrontState {
   }
 };
 
+/// What one local epoch, or the training of a generator, cost the device.
+struct EpochCost {
+  std::uint64_t compute_us = 0;
+  std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.compute_us);
+    c.number(self.peak_memory_bytes);
+  }
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("compute_us", self.compute_us);
+    f("peak_memory_bytes", self.peak_memory_bytes);
+  }
+};
+
+/// A device's generator.
+struct GenUpload {
+  static constexpr MessageType type = MessageType::gen_upload;
+  static constexpr const char* name = "GEN_UPLOAD";
+  static constexpr std::size_t overhead_bytes = 1 + 8 + 8;
+  bool brought = false;  ///< from elsewhere: not trained on this device
+  EpochCost cost;        ///< of its training, all pieces together
+  ByteSpan file;         ///< a generator file, see gan/generator_file.hpp
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.boolean(self.brought);
+    EpochCost::fields(self.cost, c);
+    c.rest(self.file);
+  }
+};
+
+/// A generator of another device.
+struct GenDownload {
+  static constexpr MessageType type = MessageType::gen_download;
+  static constexpr const char* name = "GEN_DOWNLOAD";
+  static constexpr std::size_t overhead_bytes = 4;
+  std::uint32_t device = 0;  ///< whose it is
+  ByteSpan file;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.device);
+    c.rest(self.file);
+  }
+};
+
 struct TurnGrant {
   static constexpr MessageType type = MessageType::turn_grant;
   static constexpr const char* name = "TURN_GRANT";
@@ -119,22 +165,6 @@ struct Grad {
     c.number(self.loss);
     c.number(self.correct);
     c.rest(self.gradient);
-  }
-};
-
-/// What one local epoch cost the device.
-struct EpochCost {
-  std::uint64_t compute_us = 0;
-  std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
-  template <class Self, class Codec>
-  static void fields(Self& self, Codec& c) {
-    c.number(self.compute_us);
-    c.number(self.peak_memory_bytes);
-  }
-  template <class Self, class Fields>
-  static void json_fields(Self& self, Fields& f) {
-    f("compute_us", self.compute_us);
-    f("peak_memory_bytes", self.peak_memory_bytes);
   }
 };
 

@@ -34,7 +34,11 @@ enum class MessageType : std::uint8_t {
   chunk = 0x06,
   end = 0x07,
   label_hist = 0x10,
+  gen_upload = 0x11,
+  gen_ack = 0x12,
   front_init = 0x20,
+  impute_plan = 0x21,
+  gen_download = 0x22,
   turn_grant = 0x30,
   turn_accept = 0x31,
   step = 0x32,
@@ -74,8 +78,16 @@ inline const char* to_string(MessageType type) {
       return "END";
     case MessageType::label_hist:
       return "LABEL_HIST";
+    case MessageType::gen_upload:
+      return "GEN_UPLOAD";
+    case MessageType::gen_ack:
+      return "GEN_ACK";
     case MessageType::front_init:
       return "FRONT_INIT";
+    case MessageType::impute_plan:
+      return "IMPUTE_PLAN";
+    case MessageType::gen_download:
+      return "GEN_DOWNLOAD";
     case MessageType::turn_grant:
       return "TURN_GRANT";
     case MessageType::turn_accept:

@@ -8,6 +8,7 @@ namespace net {
 
 inline constexpr std::size_t max_name_bytes = 64;
 inline constexpr std::size_t max_text_bytes = 256;
+inline constexpr std::size_t max_settings_bytes = 1024;
 inline constexpr std::uint32_t any_index = 0xFFFFFFFF;
 
 /// Whom a message of a turn belongs to. The fence rises whenever a turn is granted, so that late
@@ -95,7 +96,7 @@ struct LayerDescription {
 
 /// All that a device must know to take its part in a run.
 struct RunDescription {
-  std::string method = "sl";  ///< "sl" or "local"
+  std::string method = "sl";  ///< "sl", "iotsl" or "local"
   std::string dataset;
   std::string model;                                    ///< for display
   std::uint16_t channels = 1, height = 28, width = 28;  ///< of one sample
@@ -106,7 +107,11 @@ struct RunDescription {
   std::string optimizer = "adam";  ///< "adam" or "sgd"
   double momentum = 0, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   bool nesterov = false;
+  double ewc = 0;  ///< strength of elastic weight consolidation; 0: none
   std::uint64_t seed = 0;
+  /// Method iotsl: how the devices train their generators, as the JSON of gan::GanSettings, which a
+  /// generator file holds as well. Else empty.
+  std::string generator;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.string(self.method, max_name_bytes);
@@ -126,8 +131,13 @@ struct RunDescription {
     c.number(self.beta2);
     c.number(self.eps);
     c.boolean(self.nesterov);
+    c.number(self.ewc);
     c.number(self.seed);
-    c.require(self.method == "sl" || self.method == "local", "method is neither sl nor local");
+    c.string(self.generator, max_settings_bytes);
+    c.require(self.method == "sl" || self.method == "iotsl" || self.method == "local",
+              "method is neither sl, iotsl nor local");
+    c.require((self.method == "iotsl") != self.generator.empty(),
+              "generator settings belong to method iotsl and to no other");
     c.require(self.optimizer == "adam" || self.optimizer == "sgd",
               "optimizer is neither adam nor sgd");
     c.require(self.channels > 0 && self.channels <= 16 && self.height > 0 && self.height <= 1024 &&
@@ -171,9 +181,12 @@ struct Join {
   static constexpr MessageType type = MessageType::join;
   static constexpr const char* name = "JOIN";
   std::uint64_t run = 0;
+  /// SHA-256 of the IMPUTE_PLAN that the device's data is completed with; zeros: of none.
+  Sha256Digest imputed{};
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.run);
+    c.digest(self.imputed);
   }
 };
 
@@ -181,9 +194,11 @@ struct JoinOk {
   static constexpr MessageType type = MessageType::join_ok;
   static constexpr const char* name = "JOIN_OK";
   std::uint64_t run = 0;
+  bool generator_wanted = false;  ///< GEN_UPLOAD is to follow LABEL_HIST
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.run);
+    c.boolean(self.generator_wanted);
   }
 };
 
@@ -194,6 +209,59 @@ struct LabelHist {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.array(self.counts, 4096);
+  }
+};
+
+/// The generator is stored.
+struct GenAck {
+  static constexpr MessageType type = MessageType::gen_ack;
+  static constexpr const char* name = "GEN_ACK";
+  Sha256Digest sha256{};  ///< of the generator file
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.digest(self.sha256);
+  }
+};
+
+/// What a device adds to its own samples; the generators follow, one GEN_DOWNLOAD for each, in this
+/// order.
+struct ImputePlan {
+  static constexpr MessageType type = MessageType::impute_plan;
+  static constexpr const char* name = "IMPUTE_PLAN";
+  struct Generator {
+    std::uint32_t device = 0;  ///< whose generator it is
+    Sha256Digest sha256{};     ///< of its file
+    template <class Self, class Codec>
+    static void fields(Self& self, Codec& c) {
+      c.number(self.device);
+      c.digest(self.sha256);
+    }
+  };
+  struct Entry {
+    std::uint32_t generator = 0;  ///< its place in `generators`
+    std::uint32_t label = 0;
+    std::uint64_t count = 0;
+    std::uint64_t seed = 0;
+    template <class Self, class Codec>
+    static void fields(Self& self, Codec& c) {
+      c.number(self.generator);
+      c.number(self.label);
+      c.number(self.count);
+      c.number(self.seed);
+      c.require(self.count > 0, "an entry adds no samples");
+    }
+  };
+  std::vector<Generator> generators;
+  std::vector<Entry> entries;
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.list(self.generators, 1024);
+    c.list(self.entries, 4096);
+    c.require(!self.generators.empty() && !self.entries.empty(), "the plan is empty");
+    bool known = true;
+    for (const Entry& entry : self.entries)
+      known = known && entry.generator < self.generators.size();
+    c.require(known, "an entry's generator is not in the plan");
   }
 };
 

@@ -12,6 +12,7 @@ struct Traffic {
   struct Count {
     std::uint64_t messages = 0;  ///< frames; for a transfer kind: complete transfers
     std::uint64_t bytes = 0;     ///< payload bytes; for a transfer kind: content bytes
+    std::uint64_t frame_bytes = 0;  ///< beside them: headers; BEGIN, END and offsets of a transfer
     friend bool operator==(const Count&, const Count&) = default;
   };
   std::uint64_t frames = 0;
@@ -28,24 +29,29 @@ struct Traffic {
     return sum;
   }
 
+  /// All bytes that were spent on messages of one type.
+  std::uint64_t bytes_of(MessageType type) const { return of(type).bytes + of(type).frame_bytes; }
+
   /// Counts a frame; `kind` is that of the open transfer, for BEGIN, CHUNK and END.
   void add_frame(MessageType type, MessageType kind, std::size_t payload) {
     ++frames;
+    const auto add_overhead = [&](std::size_t bytes) {
+      transfer_overhead_bytes += bytes;
+      at(kind).frame_bytes += header_bytes + bytes;
+    };
     switch (type) {
       case MessageType::begin:
-        transfer_overhead_bytes += payload;
-        return;
+        return add_overhead(payload);
       case MessageType::chunk:
-        transfer_overhead_bytes += Chunk::overhead_bytes;
         at(kind).bytes += payload - Chunk::overhead_bytes;
-        return;
+        return add_overhead(Chunk::overhead_bytes);
       case MessageType::end:
-        transfer_overhead_bytes += payload;
         ++at(kind).messages;
-        return;
+        return add_overhead(payload);
       default:
         ++at(type).messages;
         at(type).bytes += payload;
+        at(type).frame_bytes += header_bytes;
     }
   }
 
@@ -62,6 +68,7 @@ struct Traffic {
     for (std::size_t i = 0; i < by_type.size(); ++i) {
       by_type[i].messages += other.by_type[i].messages * factor;
       by_type[i].bytes += other.by_type[i].bytes * factor;
+      by_type[i].frame_bytes += other.by_type[i].frame_bytes * factor;
     }
     return *this;
   }

@@ -1,7 +1,7 @@
 #pragma once
 // Transfers: content of any size as BEGIN, CHUNK ..., END. Small chunks leave room for heartbeats
 // between them. Every chunk is a frame and has the CRC32C of that frame; END has XXH64 of the
-// whole, and SHA-256 for the kinds that hold a front.
+// whole, and SHA-256 for the kinds that hold a front or a generator.
 
 #include "iotsl/net/messages.hpp"
 
@@ -13,7 +13,9 @@ inline constexpr std::size_t chunk_content_bytes = 64 << 10;
 
 inline bool is_bulk(MessageType type) {
   return type == MessageType::front_init || type == MessageType::turn_grant ||
-         type == MessageType::step || type == MessageType::grad || type == MessageType::barrier_ack;
+         type == MessageType::step || type == MessageType::grad ||
+         type == MessageType::barrier_ack || type == MessageType::gen_upload ||
+         type == MessageType::gen_download;
 }
 /// Kinds whose END carries a SHA-256: they are few, and other machines and files depend on them.
 inline bool has_digest(MessageType kind) {

@@ -18,6 +18,16 @@ void fill_normal(Tensor<T>& tensor, double deviation, std::uint64_t seed,
     values[i] = static_cast<T>(deviation * random.normal(static_cast<std::uint64_t>(i)));
 }
 
+/// Fills `tensor` with uniform numbers in [-bound, bound).
+template <class T>
+void fill_uniform(Tensor<T>& tensor, double bound, std::uint64_t seed,
+                  std::uint32_t tensor_number) {
+  const Random random(seed, Stream::initial_weights, tensor_number);
+  T* values = tensor.mutable_data();
+  for (Index i = 0; i < tensor.size(); ++i)
+    values[i] = static_cast<T>(bound * (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1));
+}
+
 /// Kaiming normal with fan-out (He et al. 2015), gain of ReLU: weight [K,C,R,S] gets deviation
 /// sqrt(2 / (K R S)).
 template <class T>

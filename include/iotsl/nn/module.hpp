@@ -38,6 +38,24 @@ struct NamedCounter {
   Counter counter;
 };
 
+/// The state of a model in lists.
+template <class T>
+struct StateLists {
+  std::string prefix;
+  std::vector<NamedTensor<T>> parameters, buffers;
+  std::vector<NamedCounter> counters;
+
+  void parameter(const char* name, Tensor<T>& t) { parameters.push_back({prefix + name, t}); }
+  void buffer(const char* name, Tensor<T>& t) { buffers.push_back({prefix + name, t}); }
+  void counter(const char* name, Counter& c) { counters.push_back({prefix + name, c}); }
+};
+template <class Model>
+StateLists<typename Model::Scalar> collect_state(const Model& model) {
+  StateLists<typename Model::Scalar> all;
+  model.visit_state(all);
+  return all;
+}
+
 /// What a layer costs for one sample, counted as the paper does (section V-C): a convolution is its
 /// multiply-adds and bias, batch norm 2 per output, ReLU 1 per output, a pool 1 per input, a linear
 /// layer its multiply-adds, dropout nothing; activations are 4 bytes per output.

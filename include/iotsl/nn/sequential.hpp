@@ -30,6 +30,7 @@ struct NamedLayer {
 template <class T>
 class Sequential {
  public:
+  using Scalar = T;
   Sequential() = default;
 
   template <class L>
@@ -94,27 +95,12 @@ class Sequential {
     }
   }
   /// What the optimiser trains, in order.
-  std::vector<NamedTensor<T>> parameters() const { return collect().parameters; }
+  std::vector<NamedTensor<T>> parameters() const { return collect_state(*this).parameters; }
   /// What travels with the parameters: running statistics.
-  std::vector<NamedTensor<T>> buffers() const { return collect().buffers; }
-  std::vector<NamedCounter> counters() const { return collect().counters; }
+  std::vector<NamedTensor<T>> buffers() const { return collect_state(*this).buffers; }
+  std::vector<NamedCounter> counters() const { return collect_state(*this).counters; }
 
  private:
-  struct Collector {
-    std::string prefix;
-    std::vector<NamedTensor<T>> parameters, buffers;
-    std::vector<NamedCounter> counters;
-
-    void parameter(const char* name, Tensor<T>& t) { parameters.push_back({prefix + name, t}); }
-    void buffer(const char* name, Tensor<T>& t) { buffers.push_back({prefix + name, t}); }
-    void counter(const char* name, Counter& c) { counters.push_back({prefix + name, c}); }
-  };
-  Collector collect() const {
-    Collector all;
-    visit_state(all);
-    return all;
-  }
-
   std::vector<NamedLayer<T>> layers_;
   bool training_ = true;
 };

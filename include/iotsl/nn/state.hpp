@@ -72,10 +72,11 @@ struct StateReader {
 
 }  // namespace detail
 
-/// Views of all state, named `features.0.weight` and so on; valid while the model lives.
-template <class T>
-std::vector<SafeTensor> state_views(const Sequential<T>& model) {
-  detail::StateViews<T> all;
+/// Views of all state, named `features.0.weight` and so on; valid while the model lives. Like all
+/// functions here it takes any model with visit_state, such as Sequential or GeneratorNet.
+template <class Model>
+std::vector<SafeTensor> state_views(const Model& model) {
+  detail::StateViews<typename Model::Scalar> all;
   model.visit_state(all);
   return std::move(all.views);
 }
@@ -84,11 +85,11 @@ enum class ExtraTensors { refuse, ignore };
 
 /// Takes over the state of a file. Refused, with the tensor's name and without a change: a tensor
 /// that is missing or of another type or shape, and, unless ignored, one that the model lacks.
-template <class T>
-Result<void> load_state(const Sequential<T>& model, const SafeTensors& file,
+template <class Model>
+Result<void> load_state(const Model& model, const SafeTensors& file,
                         ExtraTensors extra = ExtraTensors::refuse) {
   for (const bool copy : {false, true}) {
-    detail::StateReader<T> reader{.prefix = {}, .file = file, .copy = copy};
+    detail::StateReader<typename Model::Scalar> reader{.prefix = {}, .file = file, .copy = copy};
     model.visit_state(reader);
     if (!reader.status) return reader.status;
     if (extra == ExtraTensors::refuse && reader.found != file.tensors.size()) {
@@ -104,8 +105,8 @@ Result<void> load_state(const Sequential<T>& model, const SafeTensors& file,
 }
 
 /// SHA-256 over name, shape and bytes of all state in order.
-template <class T>
-std::string state_sha256(const Sequential<T>& model) {
+template <class Model>
+std::string state_sha256(const Model& model) {
   Sha256 hash;
   for (const SafeTensor& view : state_views(model)) {
     hash.update(view.name).update(bytes_of(view.shape.data(), view.shape.size()));

@@ -8,11 +8,14 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-/// Strides, zero padding and dilation of a convolution.
+/// Strides, zero padding and dilation of a convolution. `crop` belongs to the transposed one: so
+/// many rows at the bottom and columns at the right are left out of its output and never computed.
+/// For conv2d, its adjoint, they are further zeros there.
 struct Conv2dOptions {
   Index stride_h = 1, stride_w = 1;
   Index pad_h = 0, pad_w = 0;
   Index dilation_h = 1, dilation_w = 1;
+  Index crop_h = 0, crop_w = 0;
 };
 
 template <class T>
@@ -34,26 +37,27 @@ inline void check_conv_options(const char* op, const Conv2dOptions& o) {
   if (o.stride_h < 1 || o.stride_w < 1 || o.dilation_h < 1 || o.dilation_w < 1)
     fail(op, ": stride ", o.stride_h, "x", o.stride_w, ", dilation ", o.dilation_h, "x",
          o.dilation_w, "; expected at least 1");
-  if (o.pad_h < 0 || o.pad_w < 0)
-    fail(op, ": padding ", o.pad_h, "x", o.pad_w, "; expected at least 0");
+  if (o.pad_h < 0 || o.pad_w < 0 || o.crop_h < 0 || o.crop_w < 0)
+    fail(op, ": padding ", o.pad_h, "x", o.pad_w, ", crop ", o.crop_h, "x", o.crop_w,
+         "; expected at least 0");
 }
 
 /// Output extent for one dimension; raises an Error where the kernel does not fit.
 inline Index conv_extent(const char* op, Index extent, Index kernel, Index stride, Index pad,
-                         Index dilation) {
+                         Index dilation, Index crop) {
   const Index reach = dilation * (kernel - 1) + 1;
-  if (extent + 2 * pad < reach || kernel < 1)
+  if (extent + 2 * pad + crop < reach || kernel < 1)
     fail(op, ": kernel of extent ", reach, " does not fit an input of ", extent, " padded by ",
          pad);
-  return (extent + 2 * pad - reach) / stride + 1;
+  return (extent + 2 * pad + crop - reach) / stride + 1;
 }
 
 /// The shape of a convolution x[n,c,h,w] * weight[k,c,r,s].
 inline kernels::ConvShape conv_shape(const char* op, Index n, Index c, Index h, Index w, Index k,
                                      Index r, Index s, const Conv2dOptions& o) {
   check_conv_options(op, o);
-  const Index p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h);
-  const Index q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w);
+  const Index p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h, o.crop_h);
+  const Index q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w, o.crop_w);
   return {.n = n,
           .c = c,
           .h = h,
@@ -159,8 +163,8 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 
 /// Transposed convolution, the adjoint of conv2d in its input (as in PyTorch).
 /// x [N,K,P,Q], weight [K,C,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W]
-/// with H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1. `output_pad` must be
-/// smaller than the stride or the dilation.
+/// with H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1 - crop_h. `output_pad`
+/// must be smaller than the stride or the dilation.
 template <class T>
 Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
                            Conv2dOptions options = {}, Index output_pad_h = 0,
@@ -177,10 +181,10 @@ Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Te
       output_pad_w >= std::max(o.stride_w, o.dilation_w))
     fail("conv_transpose2d: output padding ", output_pad_h, "x", output_pad_w,
          " must be at least 0 and smaller than the stride or the dilation");
-  const Index h =
-      (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) + output_pad_h + 1;
-  const Index w =
-      (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) + output_pad_w + 1;
+  const Index h = (sx[2] - 1) * o.stride_h - 2 * o.pad_h + o.dilation_h * (sw[2] - 1) +
+                  output_pad_h + 1 - o.crop_h;
+  const Index w = (sx[3] - 1) * o.stride_w - 2 * o.pad_w + o.dilation_w * (sw[3] - 1) +
+                  output_pad_w + 1 - o.crop_w;
   if (h < 1 || w < 1)
     fail("conv_transpose2d: x ", sx, " and weight ", sw, " give an output of ", h, "x", w);
   Tensor<T> y = detail::conv2d_input_grad(x, weight, h, w, options);

@@ -2,6 +2,7 @@
 // SGD with momentum and Adam, as in PyTorch, with their state as named tensors that can travel.
 
 #include "iotsl/core/scalar_math.hpp"
+#include "iotsl/kernels/elementwise.hpp"
 #include "iotsl/kernels/optim.hpp"
 #include "iotsl/nn/module.hpp"
 
@@ -27,10 +28,19 @@ struct OptimizerOptions {
   double beta1 = 0.9;       ///< Adam (Kingma, Ba 2015)
   double beta2 = 0.999;     ///< Adam
   double eps = 1e-8;        ///< Adam
+  double ewc = 0;           ///< strength of elastic weight consolidation; 0: none
 };
 
 /// Updates parameters in place. State: `<parameter>.momentum_buffer` for SGD with momentum,
 /// `<parameter>.exp_avg` and `<parameter>.exp_avg_sq` for Adam, and the number of steps.
+///
+/// With `ewc` > 0 also elastic weight consolidation (Kirkpatrick et al. 2017, equation 3), in the
+/// form with one running sum instead of a penalty per task (online, as Schwarz et al. 2018 with
+/// nothing forgotten): the gradient of ewc / 2 * sum F (w - anchor)^2 is added to each gradient.
+/// `<parameter>.ewc_fisher` is F, the diagonal of the empirical Fisher information: the sum of the
+/// squared batch gradients of all tasks before this one; `<parameter>.ewc_anchor` the weights at
+/// the end of the last of them; `<parameter>.ewc_seen` what this task adds to F when
+/// consolidate() ends it.
 template <class T>
 class Optimizer {
  public:
@@ -64,6 +74,20 @@ class Optimizer {
     for (std::size_t i = 0; i < parameters_.size(); ++i) update(i, gradients[i]);
   }
 
+  /// Ends a task: what its steps have seen becomes part of the pull, towards the present weights.
+  /// A second call without a step between, or without `ewc`, changes nothing.
+  void consolidate() {
+    if (options_.ewc == 0) return;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const Tensor<T>& weight = parameters_[i].tensor;
+      const std::size_t first = first_ewc_slot();
+      T* seen = slot(i, first + 2);
+      kernels::axpy<T>(weight.size(), 1, seen, slot(i, first));
+      std::copy_n(weight.data(), weight.size(), slot(i, first + 1));
+      std::fill_n(seen, weight.size(), T{0});
+    }
+  }
+
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
   const std::vector<NamedTensor<T>>& state() const { return state_; }
@@ -86,10 +110,20 @@ class Optimizer {
 
  private:
   std::vector<const char*> slots() const {
-    if (options_.kind == OptimizerKind::adam) return {"exp_avg", "exp_avg_sq"};
-    if (options_.momentum != 0) return {"momentum_buffer"};
-    return {};
+    std::vector<const char*> out;
+    if (options_.kind == OptimizerKind::adam)
+      out = {"exp_avg", "exp_avg_sq"};
+    else if (options_.momentum != 0)
+      out = {"momentum_buffer"};
+    if (options_.ewc != 0) out.insert(out.end(), {"ewc_fisher", "ewc_anchor", "ewc_seen"});
+    return out;
   }
+  /// Slot number `k` of parameter `i`, counted as in slots().
+  T* slot(std::size_t i, std::size_t k) {
+    return state_[i * (state_.size() / parameters_.size()) + k].tensor.mutable_data();
+  }
+  /// Number of the first slot of elastic weight consolidation.
+  std::size_t first_ewc_slot() const { return state_.size() / parameters_.size() - 3; }
 
   void check_options() const {
     const OptimizerOptions& o = options_;
@@ -102,6 +136,7 @@ class Optimizer {
     if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
       fail("optimizer: betas ", o.beta1, " and ", o.beta2, "; expected 0 <= beta < 1");
     if (!(o.eps >= 0)) fail("optimizer: eps ", o.eps, "; expected at least 0");
+    if (!(o.ewc >= 0)) fail("optimizer: ewc ", o.ewc, "; expected at least 0");
   }
 
   void update(std::size_t i, const Tensor<T>& gradient) {
@@ -109,19 +144,27 @@ class Optimizer {
     if (!(gradient.shape() == weight.shape()))
       fail("optimizer: gradient ", gradient.shape(), " for ", parameters_[i].name, " ",
            weight.shape());
+    if (options_.ewc == 0) return apply(i, gradient);
+    const Tensor<T> pulled = Tensor<T>::uninitialized(weight.shape());
+    const std::size_t first = first_ewc_slot();
+    kernels::elastic_gradient(weight.size(), options_.ewc, gradient.data(), slot(i, first),
+                              slot(i, first + 1), weight.data(), slot(i, first + 2), pulled.raw());
+    apply(i, pulled);
+  }
+
+  void apply(std::size_t i, const Tensor<T>& gradient) {
+    Tensor<T>& weight = parameters_[i].tensor;
     const OptimizerOptions& o = options_;
     const Index n = weight.size();
     if (o.kind == OptimizerKind::sgd) {
-      T* velocity = o.momentum != 0 ? state_[i].tensor.mutable_data() : nullptr;
       // The state begins at zero, so that the first step needs no case of its own.
-      kernels::sgd_step(n, o.lr, o.momentum, o.weight_decay, o.nesterov, gradient.data(), velocity,
-                        false, weight.mutable_data());
+      kernels::sgd_step(n, o.lr, o.momentum, o.weight_decay, o.nesterov, gradient.data(),
+                        o.momentum != 0 ? slot(i, 0) : nullptr, false, weight.mutable_data());
     } else {
       const double correction1 = 1 - scalar_math::pow(o.beta1, static_cast<double>(steps_));
       const double correction2 = 1 - scalar_math::pow(o.beta2, static_cast<double>(steps_));
       kernels::adam_step(n, o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, correction1, correction2,
-                         gradient.data(), state_[2 * i].tensor.mutable_data(),
-                         state_[2 * i + 1].tensor.mutable_data(), weight.mutable_data());
+                         gradient.data(), slot(i, 0), slot(i, 1), weight.mutable_data());
     }
   }
 

@@ -39,6 +39,12 @@ inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& dow
   add_state(up.of(MessageType::barrier_ack), bill.front);
   add_state(down.of(MessageType::turn_grant), bill.front_relay);
 
+  const auto& upload = up.of(MessageType::gen_upload);
+  const auto& download = down.of(MessageType::gen_download);
+  bill.generators_up = upload.bytes;
+  bill.generators_down = download.bytes;
+  bill.imputation_plans = down.of(MessageType::impute_plan).bytes;
+
   bill.control = up.total_bytes() + down.total_bytes() - bill.total();
   return bill;
 }

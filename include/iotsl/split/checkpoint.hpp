@@ -9,6 +9,7 @@
 #include "iotsl/nn/state.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/server_types.hpp"
+#include "iotsl/split/state_part.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -60,6 +61,7 @@ struct CheckpointRecord {
 struct TrainingState {
   Sequential<float>& joined;
   std::vector<Optimizer<float>*> optimizers;
+  std::vector<StatePart> more = {};
 };
 
 namespace detail {
@@ -82,12 +84,7 @@ inline std::vector<std::uint64_t> barrier_ids(const std::string& folder) {
   return out;
 }
 
-/// Name and place of every tensor of the state: weights, buffers, counters, optimiser slots.
-struct StatePart {
-  std::string name;
-  std::uint8_t* data;
-  std::size_t bytes;
-};
+/// Weights, buffers, counters, optimiser slots, and what else belongs to the run.
 inline std::vector<StatePart> state_parts(const TrainingState& state) {
   std::vector<StatePart> out;
   struct Visitor {
@@ -111,6 +108,7 @@ inline std::vector<StatePart> state_parts(const TrainingState& state) {
                      reinterpret_cast<std::uint8_t*>(tensor.mutable_data()),
                      sizeof(float) * static_cast<std::size_t>(tensor.size())});
     }
+  out.insert(out.end(), state.more.begin(), state.more.end());
   return out;
 }
 
@@ -138,7 +136,7 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
   if (const Result<void> made = create_folders(folder); !made) return made;
   const std::string text = to_text(to_json_fields(record));
   std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
-  for (const detail::StatePart& part : detail::state_parts(state))
+  for (const StatePart& part : detail::state_parts(state))
     sections.push_back({part.name, ByteSpan(part.data, part.bytes)});
   const std::uint64_t id = record.barrier.id;
   const Result<void> written =
@@ -173,7 +171,7 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
   if (!json) return wrong(json.failure().message);
   Result<CheckpointRecord> record = parse_json_fields<CheckpointRecord>(*json);
   if (!record) return wrong(record.failure().message);
-  const std::vector<detail::StatePart> parts = detail::state_parts(state);
+  const std::vector<StatePart> parts = detail::state_parts(state);
   if (file->sections.size() != parts.size() + 1)
     return wrong(file->sections.size() - 1, " tensors, the run has ", parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -6,6 +6,7 @@
 
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/split/front_state.hpp"
+#include "iotsl/split/replay.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -29,8 +30,9 @@ inline Result<void> check_gradients(const std::vector<Tensor<float>>& gradients,
   return {};
 }
 
+/// Of the first rows of `logits`, one for each label.
 inline Index count_correct(const Tensor<float>& logits, std::span<const std::int32_t> labels) {
-  const Index n = logits.shape()[0], classes = logits.shape()[1];
+  const Index n = static_cast<Index>(labels.size()), classes = logits.shape()[1];
   Index correct = 0;
   for (Index i = 0; i < n; ++i) {
     const float* row = logits.data() + i * classes;
@@ -99,29 +101,61 @@ struct StepOutcome {
   Tensor<float> gradient;  ///< with respect to the smashed batch
 };
 
+namespace detail {
+
+/// Forward and loss of the back on `smashed` [N,...], together with what is replayed; gradients of
+/// `parameters`, which are added to `gradients`, and of the smashed batch. The back learns from the
+/// mean over all rows; loss, hits and the smashed batch's gradient are those of its own rows, as if
+/// their mean were all of the loss.
+inline StepOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
+                              std::span<const std::int32_t> labels,
+                              const ReplayMemory::Samples& replayed, const ForwardMode& mode,
+                              std::vector<Tensor<float>> parameters,
+                              std::vector<Tensor<float>>& gradients) {
+  smashed.set_requires_grad();
+  StepOutcome out;
+  parameters.push_back(smashed);
+  if (replayed.labels.empty()) {
+    const Tensor<float> logits = back.forward(smashed, mode);
+    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
+    out.loss = static_cast<double>(loss.item());
+    out.correct = count_correct(logits, labels);
+    gradients = grad<float>({loss}, parameters);
+    out.gradient = gradients.back();
+  } else {
+    std::vector<std::int32_t> all(labels.begin(), labels.end());
+    all.insert(all.end(), replayed.labels.begin(), replayed.labels.end());
+    const Tensor<float> logits = back.forward(concat<float>({smashed, replayed.smashed}, 0), mode);
+    const auto own = static_cast<Index>(labels.size());
+    out.loss = static_cast<double>(
+        softmax_cross_entropy(slice(logits.detach(), 0, 0, own), labels).item());
+    out.correct = count_correct(logits, labels);
+    gradients = grad<float>({softmax_cross_entropy<float>(logits, all)}, parameters);
+    out.gradient =
+        scale(gradients.back(), static_cast<float>(all.size()) / static_cast<float>(own));
+  }
+  gradients.pop_back();
+  return out;
+}
+
+}  // namespace detail
+
 /// The server's half: forward, loss, backward, update: steps 2 and 3.
 class BackHalf {
  public:
   BackHalf(Sequential<float> back, const OptimizerOptions& options, std::uint64_t seed)
-      : back_(std::move(back)), optimizer_(back_.parameters(), options), seed_(seed) {
-    wanted_ = detail::tensors_of(optimizer_.parameters());
-    wanted_.emplace_back();
-  }
+      : back_(std::move(back)),
+        optimizer_(back_.parameters(), options),
+        parameters_(detail::tensors_of(optimizer_.parameters())),
+        seed_(seed) {}
 
-  /// `smashed` [N,...] and N labels.
+  /// `smashed` [N,...] and N labels. `replayed`: samples of earlier turns to train on as well.
   Result<StepOutcome> train(Tensor<float> smashed, std::span<const std::int32_t> labels,
-                            std::uint64_t step) {
-    smashed.set_requires_grad();
-    const Tensor<float> logits = back_.forward(smashed, detail::training_mode(seed_, step));
-    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
-    StepOutcome out;
-    out.loss = static_cast<double>(loss.item());
-    out.correct = detail::count_correct(logits, labels);
-    wanted_.back() = smashed;
-    std::vector<Tensor<float>> gradients = grad<float>({loss}, wanted_);
-    wanted_.back() = {};
-    out.gradient = gradients.back();
-    gradients.pop_back();
+                            std::uint64_t step, const ReplayMemory::Samples& replayed = {}) {
+    std::vector<Tensor<float>> gradients;
+    StepOutcome out =
+        detail::train_back(back_, std::move(smashed), labels, replayed,
+                           detail::training_mode(seed_, step), parameters_, gradients);
     const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
     if (!finite)
       return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
@@ -139,7 +173,7 @@ class BackHalf {
  private:
   Sequential<float> back_;
   Optimizer<float> optimizer_;
-  std::vector<Tensor<float>> wanted_;
+  std::vector<Tensor<float>> parameters_;
   std::uint64_t seed_;
 };
 

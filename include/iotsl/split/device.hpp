@@ -2,70 +2,30 @@
 // The device's side of ISL/1 as a state machine: events in, actions out. It knows no socket, no
 // clock and no tensor; the driver carries out the actions in order and reports back.
 //
-//   connecting -> greeting (HELLO) -> building -> joining (JOIN) -> idle -> loading -> stepping ...
+//   connecting -> greeting (HELLO) -> building -> joining (JOIN) -> preparation, see
+//   device_generators.hpp -> idle -> loading -> stepping ...
 //   stepping: forward -> waiting for GRAD -> backward -> forward ... -> exporting the front at the
 //   barrier -> waiting for BARRIER_COMMITTED -> stepping, or waiting for TURN_COMMITTED -> idle
 //
 // A lost connection leads back to connecting; the turn is kept, and after JOIN_OK the server is
 // asked (RESUME) whether it may go on.
 
-#include <algorithm>
-#include <deque>
-
-#include "iotsl/split/device_types.hpp"
+#include "iotsl/split/device_generators.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-class DeviceMachine {
+class DeviceMachine : public DeviceGenerators {
  public:
-  enum class State {
-    connecting,
-    greeting,
-    building,
-    joining,
-    resuming,
-    idle,
-    loading,
-    forward,
-    waiting_grad,
-    backward,
-    waiting_barrier,
-    exporting,
-    waiting_committed,
-    waiting_turn_committed,
-    closed,
-  };
+  explicit DeviceMachine(DeviceIdentity identity) : DeviceGenerators(std::move(identity)) {}
 
-  explicit DeviceMachine(DeviceIdentity identity) : identity_(std::move(identity)) {}
-
-  State state() const { return closed_ ? State::closed : link_ != State::idle ? link_ : turn_; }
+  State state() const {
+    if (closed_) return State::closed;
+    if (link_ != State::idle) return link_;
+    return generator_state() != State::idle ? generator_state() : turn_;
+  }
   std::uint64_t last_step() const { return step_; }
-  /// True once a server has taken this device in.
-  bool has_joined() const { return joined_; }
-  /// The next action to carry out; false when there is none.
-  bool pop(DeviceAction& action) {
-    if (actions_.empty()) return false;
-    action = std::move(actions_.front());
-    actions_.pop_front();
-    return true;
-  }
-
   // Events.
-
-  void on_connected() {
-    if (state() != State::connecting) return;
-    net::Hello hello;
-    hello.device = identity_.name;
-    hello.index = identity_.index;
-    hello.boot_nonce = identity_.boot_nonce;
-    hello.dataset = identity_.dataset;
-    hello.samples = identity_.samples();
-    hello.data_fingerprint = identity_.data_fingerprint;
-    hello.position = position();
-    link_ = State::greeting;
-    send(hello);
-  }
 
   void on_message(net::Message message) {
     using net::MessageType;
@@ -77,6 +37,12 @@ class DeviceMachine {
         return on_join_ok(message);
       case MessageType::resume_ok:
         return on_resume_ok(message);
+      case MessageType::gen_ack:
+        return on_gen_ack(message);
+      case MessageType::impute_plan:
+        return on_impute_plan(message, state() == State::idle);
+      case MessageType::gen_download:
+        return on_gen_download(std::move(message));
       case MessageType::turn_grant:
         return on_turn_grant(std::move(message));
       case MessageType::grad:
@@ -94,17 +60,6 @@ class DeviceMachine {
       default:
         refuse(message.type);
     }
-  }
-
-  /// `model_hash`: structure_sha256 of the front that was built.
-  void on_built(const Result<Sha256Digest>& model_hash) {
-    if (state() != State::building) return;
-    if (!model_hash) return give_up(net::WireError::model_mismatch, model_hash.failure());
-    if (*model_hash != setup_.model_hash)
-      return give_up(net::WireError::model_mismatch,
-                     failure(ErrorCode::network, "the front built here is not the server's"));
-    built_ = true;
-    join();
   }
 
   /// `steps`: batches of the turn, all local epochs together.
@@ -181,10 +136,13 @@ class DeviceMachine {
   }
 
   /// The connection was lost, or broke the rules of framing. The turn waits for the next one.
-  void on_lost() {
+  void on_lost() override {
     if (closed_) return;
     link_ = State::connecting;
-    std::erase_if(actions_, [](const DeviceAction& action) { return !is_work(action.kind); });
+    drop_preparation();
+    std::erase_if(actions_, [](const DeviceAction& action) {
+      return !is_work(action.kind) && action.kind != DeviceAction::Kind::impute;
+    });
     if (stop_) finish();
   }
 
@@ -195,56 +153,20 @@ class DeviceMachine {
     return std::min(costs_.size() - 1, static_cast<std::size_t>(turn_step / per_epoch));
   }
 
-  net::Position position() const {
+  net::Position position() const override {
     return has_turn() ? net::Position{key_, setup_.incarnation, step_} : net::Position{};
   }
   bool has_turn() const { return turn_ != State::idle; }
 
-  void on_hello_ok(const net::Message& message) {
-    if (link_ != State::greeting) return refuse(message.type);
-    Result<net::HelloOk> ok = decoded<net::HelloOk>(message);
-    if (!ok) return;
-    if (ok->version != net::protocol_major)
-      return give_up(net::WireError::version,
-                     failure(ErrorCode::network, "the server chose version ", ok->version,
-                             ", this device speaks ", net::protocol_major));
-    const net::RunDescription& run = ok->description;
-    if (run.dataset != identity_.dataset)
-      return give_up(net::WireError::data_mismatch,
-                     failure(ErrorCode::usage, "the run trains on '", run.dataset,
-                             "', this device has '", identity_.dataset, "'"));
-    if (run.classes != identity_.label_counts.size())
-      return give_up(net::WireError::data_mismatch,
-                     failure(ErrorCode::usage, "the run has ", run.classes,
-                             " classes, this device's data ", identity_.label_counts.size()));
-    const bool known = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
-                       ok->index == setup_.index;
-    setup_ = std::move(ok).value();
-    if (known) return join();
+  void forget_run() override {
     drop_turn();
-    built_ = granted_ = false;
+    forget_preparation();
+    granted_ = false;
     step_ = 0;
-    link_ = State::building;
-    ask(DeviceAction::Kind::build).setup = setup_;
   }
-
-  void join() {
-    ask(DeviceAction::Kind::agree).setup = setup_;
-    link_ = State::joining;
-    send(net::Join{setup_.run});
-  }
-
-  void on_join_ok(const net::Message& message) {
-    if (link_ != State::joining) return refuse(message.type);
-    const Result<net::JoinOk> ok = decoded<net::JoinOk>(message);
-    if (!ok) return;
-    if (ok->run != setup_.run)
-      return give_up(net::WireError::protocol,
-                     failure(ErrorCode::network, "JOIN_OK of another run"));
-    joined_ = true;
-    send(net::LabelHist{identity_.label_counts});
-    link_ = State::idle;
-    if (!has_turn()) return;
+  void on_joined(bool generator_wanted) override {
+    want_generator(generator_wanted);
+    if (!has_turn()) return begin_generator();
     link_ = State::resuming;
     send(net::Resume{position(), turn_steps_});
   }
@@ -254,7 +176,10 @@ class DeviceMachine {
     const Result<net::ResumeOk> ok = decoded<net::ResumeOk>(message);
     if (!ok) return;
     link_ = State::idle;
-    if (!ok->proceed) return drop_turn();
+    if (!ok->proceed) {
+      drop_turn();
+      return begin_generator();
+    }
     // A barrier's messages are said again by the server, a smashed batch by this side.
     if (turn_ != State::waiting_grad) return;
     DeviceAction& action = work(DeviceAction::Kind::repeat, State::forward);
@@ -361,15 +286,6 @@ class DeviceMachine {
     if (stop_) say_bye();
   }
 
-  void on_error(const net::Message& message) {
-    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(message);
-    if (!error) return;
-    if (!error->fatal) return reconnect(error->retry_after_ms);
-    const bool data = error->code == net::WireError::data_mismatch;
-    close_with(
-        failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text));
-  }
-
   void on_bye(const net::Message& message) {
     const Result<net::Bye> bye = decoded<net::Bye>(message);
     if (!bye) return;
@@ -402,49 +318,6 @@ class DeviceMachine {
     barrier_pending_ = false;
     std::erase_if(actions_, [](const DeviceAction& action) { return is_work(action.kind); });
   }
-  void reconnect(std::uint32_t retry_after_ms) {
-    on_lost();
-    ask(DeviceAction::Kind::reconnect).retry_after_ms = retry_after_ms;
-  }
-
-  template <class M>
-  Result<M> decoded(const net::Message& message) {
-    Result<M> fields = net::decode<M>(message.payload);
-    if (!fields) give_up(net::WireError::protocol, fields.failure());
-    return fields;
-  }
-  void refuse(net::MessageType type) {
-    give_up(net::WireError::not_allowed,
-            failure(ErrorCode::network, "the server sent ", net::to_string(type),
-                    " where the protocol does not allow it"));
-  }
-  /// Says why to the server, and ends.
-  void give_up(net::WireError code, Failure why) {
-    if (closed_) return;
-    net::ErrorMessage error;
-    error.code = code;
-    error.text = why.message.substr(0, net::max_text_bytes);
-    send(error);
-    close_with(std::move(why));
-  }
-  void close_with(Failure why) {
-    ask(DeviceAction::Kind::fail).problem = std::move(why);
-    closed_ = true;
-  }
-  void say_bye() {
-    send(net::Bye{"stopped"});
-    finish();
-  }
-  void finish() {
-    ask(DeviceAction::Kind::finish);
-    closed_ = true;
-  }
-
-  template <class M>
-  void send(const M& fields) {
-    if (link_ != State::connecting)
-      ask(DeviceAction::Kind::send).message = net::make_message(fields);
-  }
   /// What is not sent because the connection is down is said again when it is back.
   void send_in_turn(net::Message message) {
     if (link_ == State::idle) ask(DeviceAction::Kind::send).message = std::move(message);
@@ -454,21 +327,14 @@ class DeviceMachine {
     return kind == Kind::load || kind == Kind::forward || kind == Kind::repeat ||
            kind == Kind::backward || kind == Kind::export_front;
   }
-  DeviceAction& ask(DeviceAction::Kind kind) {
-    actions_.emplace_back().kind = kind;
-    return actions_.back();
-  }
   /// Adds a piece of the turn's work and goes to the turn's next state.
   DeviceAction& work(DeviceAction::Kind kind, State next) {
     turn_ = next;
     return ask(kind);
   }
 
-  DeviceIdentity identity_;
-  State link_ = State::connecting;  ///< up to `resuming`, then `idle`: the connection stands
-  State turn_ = State::idle;        ///< from `idle` on
-  bool closed_ = false, joined_ = false, built_ = false, granted_ = false, stop_ = false;
-  net::HelloOk setup_;
+  State turn_ = State::idle;
+  bool granted_ = false;
   net::TurnKey key_;
   std::uint64_t step_ = 0;             ///< last applied step of the run
   std::uint64_t turn_steps_ = 0;       ///< batches of the turn; 0: not known yet
@@ -478,7 +344,6 @@ class DeviceMachine {
   net::Barrier barrier_;
   Sha256Digest barrier_hash_{};
   std::vector<net::EpochCost> costs_;
-  std::deque<DeviceAction> actions_;
 };
 
 }  // namespace split

@@ -7,6 +7,27 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
+enum class DeviceState {
+  connecting,
+  greeting,
+  building,
+  joining,
+  resuming,
+  training_generator,
+  waiting_gen_ack,
+  receiving_generators,
+  idle,
+  loading,
+  forward,
+  waiting_grad,
+  backward,
+  waiting_barrier,
+  exporting,
+  waiting_committed,
+  waiting_turn_committed,
+  closed,
+};
+
 /// Who the device is and what it holds.
 struct DeviceIdentity {
   std::string name;
@@ -28,6 +49,9 @@ struct DeviceAction {
     send,          ///< `message`
     build,         ///< the front of `setup`; answer on_built
     agree,         ///< the heartbeat of `setup` and the front's sizes hold for the link
+    train_generator,   ///< one iteration; answer on_generator_trained
+    finish_generator,  ///< answer on_generator_finished
+    impute,            ///< complete the data as `imputation` says, with `downloads`; on_imputed
     load,          ///< the front of `grant`; answer on_loaded
     forward,       ///< step `step` of the turn's batch `batch`; answer on_smashed
     backward,      ///< with `grad`, or with random values where `local`; answer on_updated
@@ -42,6 +66,8 @@ struct DeviceAction {
   net::HelloOk setup;
   net::TurnGrant grant;
   net::Grad grad;
+  net::ImputePlan imputation;
+  std::vector<net::Message> downloads;  ///< GEN_DOWNLOAD of each of its generators
   std::uint64_t step = 0;   ///< of the run, from 1
   std::uint64_t batch = 0;  ///< of the turn, from 0
   std::uint32_t retry_after_ms = 0;

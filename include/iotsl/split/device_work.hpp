@@ -11,6 +11,7 @@
 #include "iotsl/split/architecture.hpp"
 #include "iotsl/split/cut.hpp"
 #include "iotsl/split/device.hpp"
+#include "iotsl/split/generator_work.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -52,8 +53,8 @@ inline Tensor<float> random_gradient(const Shape& shape, std::uint64_t seed, std
 class DeviceWork {
  public:
   /// `samples` are numbers in `set`, which must outlive this.
-  DeviceWork(const data::Dataset& set, std::vector<Index> samples)
-      : set_(&set), samples_(std::move(samples)) {}
+  DeviceWork(const data::Dataset& set, std::vector<Index> samples, DeviceFiles files = {})
+      : set_(&set), samples_(std::move(samples)), files_(std::move(files)) {}
 
   Result<Sha256Digest> build(const net::HelloOk& setup) {
     const net::RunDescription& run = setup.description;
@@ -67,13 +68,14 @@ class DeviceWork {
     options.kind = *kind;
     options.momentum = run.momentum;
     options.nesterov = run.nesterov;
+    options.ewc = run.ewc;
     options.weight_decay = run.weight_decay;
     options.beta1 = run.beta1;
     options.beta2 = run.beta2;
     options.eps = run.eps;
     const bool good = run.momentum >= 0 && run.momentum < 1 && run.weight_decay >= 0 &&
                       run.beta1 >= 0 && run.beta1 < 1 && run.beta2 >= 0 && run.beta2 < 1 &&
-                      run.eps >= 0 && (!run.nesterov || run.momentum > 0);
+                      run.eps >= 0 && run.ewc >= 0 && (!run.nesterov || run.momentum > 0);
     if (!good)
       return failure(ErrorCode::network, "the server's optimizer options are out of range");
     const Shape sample{1, set_->channels, set_->height, set_->width};
@@ -81,10 +83,48 @@ class DeviceWork {
     if (!front) return front.failure();
     front_ = std::make_unique<FrontHalf>(std::move(front).value(), options, run.seed);
     sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample, run.batch);
+    completed_.reset();
     loader_ = std::make_unique<data::Loader>(*set_, samples_, Index{run.batch});
     local_epochs_ = run.local_epochs;
     index_ = setup.index;
+    const Result<void> known = set_task(run);
+    if (!known) return known.failure();
     return structure_sha256(front_->layers());
+  }
+
+  /// Begins or goes on with the training of this device's generator, in a run that wants one.
+  GeneratorWork& take_generator() {
+    if (!generator_)
+      generator_ = std::make_unique<GeneratorWork>(*set_, samples_, task_.value(), files_);
+    return *generator_;
+  }
+  /// The training in hand, or null.
+  GeneratorWork* generator() { return generator_.get(); }
+
+  /// Completes the data with what other devices' generators make. `downloads` are GEN_DOWNLOAD
+  /// messages in the order of the plan.
+  Result<void> impute(const net::ImputePlan& plan, const std::vector<net::Message>& downloads) {
+    std::vector<gan::GeneratorFile> generators;
+    for (std::size_t i = 0; i < downloads.size(); ++i) {
+      const Result<net::GenDownload> download =
+          net::decode<net::GenDownload>(downloads[i].payload);
+      if (!download) return download.failure();
+      Result<gan::GeneratorFile> file = gan::parse_generator(download->file);
+      if (!file) return file.failure();
+      if (!(file->net.spec().images == image_spec(*set_)))
+        return failure(ErrorCode::network, "the generator of device ", download->device,
+                       " makes other images than this device's");
+      generators.push_back(std::move(file).value());
+    }
+    for (const net::ImputePlan::Entry& entry : plan.entries)
+      if (generators[entry.generator].card.label_counts[entry.label] == 0)
+        return failure(ErrorCode::network, "the generator of device ",
+                       plan.generators[entry.generator].device, " has never seen class ",
+                       entry.label);
+    completed_ =
+        std::make_unique<data::Dataset>(complete_dataset(*set_, samples_, plan, generators));
+    loader_ = std::make_unique<data::Loader>(*completed_, batch_);
+    return {};
   }
 
   /// The number of batches of the turn.
@@ -97,6 +137,7 @@ class DeviceWork {
     seed_ = grant.order_seed;
     round_ = grant.round;
     epoch_ = -1;
+    generator_.reset();  // every generator is with the server when turns begin
     return static_cast<std::uint64_t>(loader_->batches() * local_epochs_);
   }
 
@@ -159,8 +200,32 @@ class DeviceWork {
   }
 
  private:
+  Result<void> set_task(const net::RunDescription& run) {
+    batch_ = run.batch;
+    task_.reset();
+    generator_.reset();
+    if (run.generator.empty()) return {};
+    const Result<Json> json = parse_json(run.generator);
+    if (!json) return failure(ErrorCode::network, "generator settings: ", json.failure().message);
+    Result<gan::GanSettings> settings = parse_json_fields<gan::GanSettings>(*json);
+    if (!settings)
+      return failure(ErrorCode::network, "generator settings: ", settings.failure().message);
+    const ImageSpec images = image_spec(run);
+    Result<void> good = gan::check_settings(*settings);
+    if (good) good = check_generator(gan::generator_spec(*settings, images));
+    if (!good) return failure(ErrorCode::network, "generator settings: ", good.failure().message);
+    sizes_.generator_bytes = generator_file_limit(*settings, images);
+    task_ = GeneratorTask{std::move(*settings), run.seed, index_};
+    return {};
+  }
+
   const data::Dataset* set_;
   std::vector<Index> samples_;
+  DeviceFiles files_;
+  std::optional<GeneratorTask> task_;
+  std::unique_ptr<GeneratorWork> generator_;
+  std::unique_ptr<data::Dataset> completed_;  // own samples and generated ones; null: own only
+  Index batch_ = 0;
   std::unique_ptr<FrontHalf> front_;
   std::unique_ptr<data::Loader> loader_;
   std::vector<std::int32_t> labels_;  // of the last batch
@@ -192,6 +257,15 @@ inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, Devi
       link.set_heartbeat(net::Microseconds{action.setup.heartbeat_ms} * 1000,
                          net::Microseconds{action.setup.dead_ms} * 1000,
                          net::Microseconds{action.setup.busy_cap_ms} * 1000);
+      break;
+    case Kind::train_generator:
+      machine.on_generator_trained(work.take_generator().step());
+      break;
+    case Kind::finish_generator:
+      machine.on_generator_finished(work.take_generator().finish());
+      break;
+    case Kind::impute:
+      machine.on_imputed(work.impute(action.imputation, action.downloads));
       break;
     case Kind::load:
       machine.on_loaded(work.load(action.grant));

@@ -123,6 +123,7 @@ struct WireSizes {
   std::uint64_t state_overhead = 0;    ///< bytes of names, shapes and counters
   std::uint64_t smashed_values = 0;    ///< F, for one sample
   std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
+  std::uint64_t generator_bytes = 0;   ///< most of a generator file; 0: there are none
 
   std::uint64_t state_bytes() const {
     return 4 * (front_values + buffer_values + optimizer_values) + state_overhead;
@@ -157,6 +158,9 @@ void set_transfer_limits(Link& link, const WireSizes& sizes, bool of_device) {
   const auto batch = static_cast<std::size_t>(sizes.batch_bytes() + fields);
   link.set_transfer_limit(of_device ? MessageType::barrier_ack : MessageType::turn_grant, state);
   link.set_transfer_limit(of_device ? MessageType::step : MessageType::grad, batch);
+  if (sizes.generator_bytes != 0)
+    link.set_transfer_limit(of_device ? MessageType::gen_upload : MessageType::gen_download,
+                            static_cast<std::size_t>(sizes.generator_bytes + fields));
 }
 
 }  // namespace split

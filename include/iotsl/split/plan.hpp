@@ -48,7 +48,7 @@ inline WirePlan plan_wire(const RunConfig& config, const WireSizes& sizes,
     out.barriers += 1 + barriers_inside;
     const auto batches = data::batch_ranges(static_cast<Index>(n), config.batch);
     out.steps += batches.size() * epochs;
-    if (config.method != "sl") continue;
+    if (!config.splits()) continue;
     out.values_formula += epochs * n * (2 * sizes.smashed_values + 1) + sizes.front_values;
     for (const data::BatchRange& batch : batches) {
       const auto size = static_cast<std::uint64_t>(batch.size());

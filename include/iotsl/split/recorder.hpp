@@ -38,6 +38,11 @@ class RunRecorder {
     return done;
   }
 
+  /// Puts another state into barrier 0: the turns begin with pre-trained weights.
+  Result<void> replace_start(const TrainingState& state) {
+    return keeps_barriers() ? write_checkpoint(config_.out, state, {}) : Result<void>{};
+  }
+
   /// Takes up a run where its newest barrier stands: loads `state`, cuts the metrics back, and
   /// begins a new incarnation.
   Result<CheckpointRecord> resume(const TrainingState& state) {
@@ -147,7 +152,7 @@ class RunRecorder {
       r.values_formula =
           last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
                : measure::values_formula(r.samples, sizes.smashed_values, 0);
-      if (config_.method != "sl" || turn.skipped) r.values_formula = 0;
+      if (!config_.splits() || turn.skipped) r.values_formula = 0;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
       if (last && !turn.skipped) {

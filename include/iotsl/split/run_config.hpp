@@ -1,18 +1,24 @@
 #pragma once
 // A run's options, and how a run tells its progress.
 
+#include <optional>
+
+#include "iotsl/gan/settings.hpp"
 #include "iotsl/measure/bytes.hpp"
 #include "iotsl/measure/metrics.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/optim/schedule.hpp"
+#include "iotsl/split/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 /// Everything that decides the numbers of a run.
 struct RunConfig {
-  std::string method = "sl";  ///< sl; local: random gradients; central: one net, all data together
+  /// sl; iotsl: with generators, pre-training and imputation; local: random gradients; central: one
+  /// net, all data together
+  std::string method = "sl";
   std::string dataset = "mnist";
   ModelSpec model;
   std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
@@ -20,6 +26,7 @@ struct RunConfig {
   Index epochs = 5;        ///< device epochs in all; a round is `devices` turns
   Index local_epochs = 1;  ///< of a turn
   Index batch = 64;
+  Index replay = 0;  ///< smashed samples that the server keeps and trains on again
   OptimizerOptions optimizer{.kind = OptimizerKind::adam, .lr = 1e-3};
   Schedule schedule = Schedule::constant;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
@@ -32,14 +39,24 @@ struct RunConfig {
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
 
+  // Method iotsl.
+  gan::GanSettings gan;
+  bool pretrain = true, impute = true;
+  Index pretrain_iterations = 5000;  ///< at most
+  Index pretrain_batch = 128;
+  double scarce = 0.5;     ///< a class below this part of the device's mean class size is filled up
+  std::string generators;  ///< folder with trained ones; empty: every device trains its own
+
+  /// Whether smashed batches and gradients travel.
+  bool splits() const { return method == "sl" || method == "iotsl"; }
   std::uint64_t turns() const { return static_cast<std::uint64_t>(epochs / local_epochs); }
 };
 
 /// Checks what a user can get wrong; the failure names the option.
 inline Result<void> check_config(const RunConfig& c) {
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
-  if (c.method != "sl" && c.method != "local" && c.method != "central")
-    return wrong("--method ", c.method, ": expected sl, central or local");
+  if (!c.splits() && c.method != "local" && c.method != "central")
+    return wrong("--method ", c.method, ": expected sl, iotsl, central or local");
   if (c.devices < 1 || c.devices > 1024)
     return wrong("--devices ", c.devices, ": expected 1 to 1024");
   if (c.local_epochs < 1 || c.local_epochs > 1024)
@@ -61,7 +78,28 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--momentum ", c.optimizer.momentum, ": expected 0 <= m < 1");
   if (!(c.optimizer.weight_decay >= 0))
     return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
-  return check_model(c.model);
+  if (!(c.optimizer.ewc >= 0 && c.optimizer.ewc <= 1e12))
+    return wrong("--ewc ", c.optimizer.ewc, ": expected 0 to 1e12");
+  if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
+                 c.method);
+  if (c.replay < 0) return wrong("--replay ", c.replay, ": expected at least 0");
+  if (c.replay > 0 && (c.method == "local" || c.method == "central"))
+    return wrong("--replay ", c.replay, ": for split learning only, not for --method ", c.method);
+  if (c.replay > 0 && c.devices < 2)
+    return wrong("--replay ", c.replay, ": replays other devices' samples, there is only one");
+  if (const Result<void> good = check_model(c.model); !good || c.method != "iotsl") return good;
+  if (!c.pretrain && !c.impute)
+    return wrong("--pretrain off --impute off: nothing is left of method iotsl; use --method sl");
+  if (c.pretrain_iterations < 1 || c.pretrain_iterations > 10000000)
+    return wrong("--pretrain-iterations ", c.pretrain_iterations, ": expected 1 to 10000000");
+  if (c.pretrain_batch < 2 || c.pretrain_batch > 4096)
+    return wrong("--pretrain-batch ", c.pretrain_batch, ": expected 2 to 4096");
+  if (!(c.scarce >= 0 && c.scarce <= 1))
+    return wrong("--scarce ", c.scarce, ": expected 0 to 1");
+  if (const Result<void> good = gan::check_settings(c.gan); !good) return good;
+  const ImageSpec images{c.model.in_channels, c.model.height, c.model.width_px, c.model.classes};
+  return check_generator(gan::generator_spec(c.gan, images));
 }
 
 struct StepProgress {
@@ -93,6 +131,7 @@ struct RunSummary {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
   std::uint64_t values_formula = 0;
   measure::ByteBill bill;
+  std::optional<PreparationRecord> preparation;  ///< of method iotsl
   std::string weights_sha256;
   double seconds = 0;
 };

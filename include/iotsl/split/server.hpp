@@ -3,35 +3,22 @@
 // clock and no tensor; the driver carries out the actions in order, reports back, and only then
 // brings the next event.
 //
-//   gathering (every device: HELLO, JOIN, LABEL_HIST) -> for each turn: waiting for the holder and
-//   its TURN_ACCEPT -> stepping (STEP, train, GRAD) ... -> waiting for BARRIER_ACK -> storing ->
+//   gathering (every device: HELLO, JOIN, LABEL_HIST) -> preparation, see server_generators.hpp ->
+//   for each turn: waiting for the holder and its TURN_ACCEPT -> stepping (STEP, train, GRAD) ... -> waiting for BARRIER_ACK -> storing ->
 //   stepping again, or waiting for TURN_DONE -> next turn
 //
 // A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
 // where it has lost it, or missed the server's restart, the run goes back to the last barrier.
 
-#include "iotsl/split/server_peers.hpp"
+#include "iotsl/split/server_generators.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-class ServerMachine : public ServerPeers {
+class ServerMachine : public ServerGenerators {
  public:
-  enum class State {
-    gathering,
-    waiting_holder,
-    waiting_accept,
-    stepping,
-    training,
-    waiting_ack,
-    storing,
-    rolling_back,
-    waiting_done,
-    closed
-  };
-
   explicit ServerMachine(ServerPlan plan)
-      : ServerPeers(std::move(plan)),
+      : ServerGenerators(std::move(plan)),
         committed_(plan_.start),
         turn_(committed_.report.turn),
         step_(committed_.step),
@@ -43,7 +30,6 @@ class ServerMachine : public ServerPeers {
     complete_turn();
   }
 
-  State state() const { return state_; }
   std::uint64_t last_step() const { return step_; }
   std::uint32_t incarnation() const { return incarnation_; }
   /// What a server that starts again would go back to.
@@ -52,7 +38,7 @@ class ServerMachine : public ServerPeers {
   bool paused() const { return paused_; }
   /// The device whose turn it is, if it is away.
   const DeviceRecord* missing_holder() const {
-    const bool in_turn = state_ != State::gathering && state_ != State::closed;
+    const bool in_turn = !before_turns() && state_ != State::closed;
     return in_turn && holder() == 0 ? &devices_[report_.device] : nullptr;
   }
   std::uint32_t holder_index() const { return report_.device; }
@@ -76,6 +62,8 @@ class ServerMachine : public ServerPeers {
         return on_label_hist(*peer, message);
       case MessageType::resume:
         return on_resume(*peer, message);
+      case MessageType::gen_upload:
+        return on_gen_upload(*peer, std::move(message));
       case MessageType::turn_accept:
         return on_turn_accept(*peer, message);
       case MessageType::step:
@@ -186,11 +174,9 @@ class ServerMachine : public ServerPeers {
     const bool proceeds = is_turns && resume != nullptr && can_proceed(*resume);
     if (resume != nullptr) send(connection, net::ResumeOk{proceeds});
     if (proceeds) return catch_up(peer, *resume);
-    if (!begun_ && ready_ == plan_.devices) {
-      begun_ = true;
-      return grant_turn();
-    }
-    if (!is_turns) return;
+    impute(peer);
+    if (!begun_ && ready_ == plan_.devices) return on_all_here();
+    if (!is_turns || before_turns()) return;
     if (state_ == State::waiting_done) return complete_turn();
     if (state_ != State::storing && state_ != State::training && state_ != State::rolling_back)
       go_back_or([this] { grant_turn(); });
@@ -219,6 +205,7 @@ class ServerMachine : public ServerPeers {
     return begin_report(turn_, plan_.devices, plan_.offer.description.local_epochs, step_);
   }
 
+  void begin_turns() override { grant_turn(); }
   /// Goes on with the turn of `report_`, from step_ on.
   void grant_turn() {
     cached_ = barrier_due_ = leaving_ = false;
@@ -226,7 +213,7 @@ class ServerMachine : public ServerPeers {
     if (holder() == 0) return;
     key_ = {plan_.offer.run, report_.turn, ++fence_};
     report_.device_name = devices_[report_.device].name;
-    report_.samples = devices_[report_.device].samples;
+    report_.samples = devices_[report_.device].samples + added_samples(report_.device);
     costs_before_ = report_.costs;
     ServerAction& action = ask(ServerAction::Kind::grant, holder(), State::waiting_accept);
     action.grant.key = key_;
@@ -262,7 +249,8 @@ class ServerMachine : public ServerPeers {
     accept(peer, accepted->steps);
   }
   void accept(Peer& peer, std::uint64_t steps) {
-    const std::uint64_t most = peer.record.samples * report_.epochs.size();
+    const std::uint64_t most =
+        (peer.record.samples + added_samples(peer.index)) * report_.epochs.size();
     if (steps == 0 || steps > most || steps % report_.epochs.size() != 0 ||
         (report_.steps != 0 && steps != report_.steps))
       return give_up(
@@ -399,7 +387,7 @@ class ServerMachine : public ServerPeers {
   void on_dropped() override {
     if (stopping_ && missing_holder() != nullptr) pause();
   }
-  void end_run(net::WireError code, Failure why) {
+  void end_run(net::WireError code, Failure why) override {
     for (const Peer& each : peers_) {
       send(each.connection,
            net::ErrorMessage{code, true, 0, shortened(concat("the run ended: ", why.message))});
@@ -440,7 +428,6 @@ class ServerMachine : public ServerPeers {
     return push(kind, connection);
   }
 
-  State state_ = State::gathering;
   bool stopping_ = false, skipping_ = false, paused_ = false;
 
   BarrierRecord committed_;  ///< the last barrier that is on disk

@@ -50,8 +50,11 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
                   " and no free one for '", hello.device, "'");
   const DeviceRecord& known = devices[index];
   if (!known.name.empty() && (begun || known.connection != 0)) {
-    if (known.name != hello.device || known.samples != hello.samples)
+    if (known.name != hello.device)
       return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
+    if (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint)
+      return reject(net::WireError::data_mismatch, "device '", hello.device,
+                    "' holds other samples than when it first joined");
     // The same program takes over from its own dead connection; another one has to wait for it.
     if (known.connection != 0 && known.boot_nonce != hello.boot_nonce) {
       HelloVerdict busy = reject(net::WireError::full, "place ", index, " is taken by another '",
@@ -60,7 +63,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
       return busy;
     }
   }
-  if (!plan.fingerprints.empty() && plan.fingerprints[index] != hello.data_fingerprint)
+  if (!plan.fingerprints.empty() && plan.fingerprints[index] != Sha256Digest{} &&
+      plan.fingerprints[index] != hello.data_fingerprint)
     return reject(net::WireError::data_mismatch, "device '", hello.device,
                   "' holds other samples than the manifest's device ", index);
   HelloVerdict accepted;
@@ -69,13 +73,21 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   return accepted;
 }
 
+/// `has_generator`: the server has the generator of device `index` from before.
 inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,
-                                     std::uint64_t samples) {
+                                     std::uint64_t samples, std::uint32_t index,
+                                     bool has_generator) {
   std::uint64_t sum = 0;
   for (std::uint64_t count : hist.counts) sum += count;
   if (hist.counts.size() != plan.offer.description.classes || sum != samples)
     return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
                    " samples, expected ", plan.offer.description.classes, " and ", samples);
+  if (!has_generator || plan.generators.empty()) return {};
+  const std::vector<std::uint64_t>& trained = plan.generators[index].label_counts;
+  for (std::size_t c = 0; c < std::min(trained.size(), hist.counts.size()); ++c)
+    if (trained[c] != 0 && hist.counts[c] == 0)
+      return failure(ErrorCode::usage, "the generator that the server has of device ", index,
+                     " was trained on class ", c, ", of which the device holds no sample");
   return {};
 }
 

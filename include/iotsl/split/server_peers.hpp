@@ -28,6 +28,7 @@ class ServerPeers {
     PeerState state = PeerState::hello;
     std::uint32_t index = net::any_index;
     bool has_turn = false;  ///< it said so in HELLO: RESUME follows
+    Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
     DeviceRecord record = {};
   };
 
@@ -37,8 +38,12 @@ class ServerPeers {
   ServerPeers& operator=(const ServerPeers&) = default;
   virtual ~ServerPeers() = default;
 
+  /// Whether the device at this place is to send its generator.
+  virtual bool wants_generator(std::uint32_t index) const = 0;
   /// The device is ready. `resume`: what it has in hand, or null.
   virtual void take_in(Peer& peer, const net::Resume* resume) = 0;
+  /// A device with this data has said HELLO.
+  virtual void on_place_taken(std::uint32_t index, const Sha256Digest& data_fingerprint) = 0;
   /// A connection has been forgotten.
   virtual void on_dropped() = 0;
 
@@ -71,6 +76,8 @@ class ServerPeers {
     joining.record.name = std::move(hello->device);
     joining.record.samples = hello->samples;
     joining.record.boot_nonce = hello->boot_nonce;
+    joining.record.data_fingerprint = hello->data_fingerprint;
+    on_place_taken(joining.index, hello->data_fingerprint);
     joining.record.connection = connection;
     net::HelloOk ok = plan_.offer;
     ok.incarnation = incarnation_;
@@ -88,14 +95,16 @@ class ServerPeers {
       return give_up(peer, net::WireError::protocol,
                      failure(ErrorCode::network, "JOIN of another run"));
     peer.state = PeerState::label_hist;
-    send(peer.connection, net::JoinOk{plan_.offer.run});
+    peer.imputed = join->imputed;
+    send(peer.connection, net::JoinOk{plan_.offer.run, wants_generator(peer.index)});
   }
 
   void on_label_hist(Peer& peer, const net::Message& message) {
     if (peer.state != PeerState::label_hist) return refuse(peer, message.type);
     Result<net::LabelHist> hist = decoded<net::LabelHist>(peer, message);
     if (!hist) return;
-    const Result<void> good = check_label_hist(plan_, *hist, peer.record.samples);
+    const Result<void> good =
+        check_label_hist(plan_, *hist, peer.record.samples, peer.index, !wants_generator(peer.index));
     if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
     peer.record.label_counts = std::move(hist->counts);
     if (peer.has_turn)

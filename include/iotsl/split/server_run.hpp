@@ -8,10 +8,10 @@
 #include <memory>
 #include <optional>
 
-#include "iotsl/net/link.hpp"
-#include "iotsl/split/architecture.hpp"
 #include "iotsl/split/cut.hpp"
+#include "iotsl/split/preparation.hpp"
 #include "iotsl/split/recorder.hpp"
+#include "iotsl/split/split_model.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -34,22 +34,10 @@ class ServerTransport {
   virtual LinkTraffic total() = 0;
 };
 
-/// Both halves of a new model, with the seed's initial weights.
-struct SplitModel {
-  Sequential<float> joined, front, back;
-};
-
-inline Result<SplitModel> build_split_model(const RunConfig& config) {
-  const Result<void> good = check_config(config);
-  if (!good) return good.failure();
-  SplitModel out;
-  out.joined = build_model<float>(config.model);
-  const Result<std::size_t> cut = find_cut(out.joined, config.model, config.cut);
-  if (!cut) return cut.failure();
-  out.joined.initialize(config.seed);
-  out.front = out.joined.slice(0, *cut);
-  out.back = out.joined.slice(*cut, out.joined.size());
-  return out;
+/// The memory of --replay, as large as the run's front makes it.
+inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
+  return ReplayMemory::create(config.replay, config.devices,
+                              front.output_shape(sample_shape(config.model)), config.seed);
 }
 
 class ServerRun {
@@ -64,8 +52,11 @@ class ServerRun {
     if (config.method == "central")
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
+    Result<ReplayMemory> replay = make_replay(config, model->front);
+    if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(
         new ServerRun(config, hooks, test, std::move(model).value(), transport));
+    run->replay_ = std::move(replay).value();
     const Result<void> opened = run->open(std::move(fingerprints));
     if (!opened) return opened.failure();
     return run;
@@ -129,7 +120,9 @@ class ServerRun {
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (failed_ && machine_->paused()) return recorder_.stopped(machine_->committed().step);
     if (failed_) return problem_;
-    return recorder_.finish(model_.joined, all.up, all.down, sizes_);
+    Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
+    if (summary && preparation_) summary->preparation = preparation_->record();
+    return summary;
   }
 
  private:
@@ -143,7 +136,8 @@ class ServerRun {
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
                           static_cast<std::uint64_t>(config.batch))),
         offer_(make_offer(config_, model_.front)),
-        recorder_(config, hooks, test) {}
+        recorder_(config, hooks, test),
+        test_(test) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
     ServerPlan plan;
@@ -161,6 +155,10 @@ class ServerRun {
       session.incarnation = 1;
       const Result<void> begun = recorder_.begin(state(), session);
       if (!begun) return begun;
+    }
+    if (config_.method == "iotsl") {
+      const Result<void> opened = open_preparation(plan, fingerprints);
+      if (!opened) return opened;
     }
     offer_.run = recorder_.session().run;
     offer_.incarnation = recorder_.session().incarnation;
@@ -183,35 +181,25 @@ class ServerRun {
     return {};
   }
 
-  static net::HelloOk make_offer(const RunConfig& config, const Sequential<float>& front) {
-    net::HelloOk offer;
-    const net::LinkOptions times;
-    offer.heartbeat_ms = static_cast<std::uint32_t>(times.ping_interval / 1000);
-    offer.dead_ms = static_cast<std::uint32_t>(times.dead_limit / 1000);
-    offer.busy_cap_ms = static_cast<std::uint32_t>(times.busy_cap / 1000);
-    net::RunDescription& run = offer.description;
-    run.method = config.method;
-    run.dataset = config.dataset;
-    run.model = config.model.name;
-    run.channels = static_cast<std::uint16_t>(config.model.in_channels);
-    run.height = static_cast<std::uint16_t>(config.model.height);
-    run.width = static_cast<std::uint16_t>(config.model.width_px);
-    run.classes = static_cast<std::uint16_t>(config.model.classes);
-    run.front = describe_layers(front);
-    run.local_epochs = static_cast<std::uint16_t>(config.local_epochs);
-    run.batch = static_cast<std::uint16_t>(config.batch);
-    run.optimizer = to_string(config.optimizer.kind);
-    run.momentum = config.optimizer.momentum;
-    run.weight_decay = config.optimizer.weight_decay;
-    run.beta1 = config.optimizer.beta1;
-    run.beta2 = config.optimizer.beta2;
-    run.eps = config.optimizer.eps;
-    run.nesterov = config.optimizer.nesterov;
-    run.seed = config.seed;
-    offer.model_hash = structure_sha256(front);
-    return offer;
+  /// What is there of generators, for the machine.
+  Result<void> open_preparation(ServerPlan& plan, std::vector<Sha256Digest>& fingerprints) {
+    sizes_.generator_bytes = generator_file_limit(config_.gan, image_spec(config_.model));
+    preparation_.emplace(config_, recorder_.hooks());
+    const Result<void> opened = preparation_->open();
+    if (!opened) return opened;
+    fingerprints.resize(static_cast<std::size_t>(config_.devices));
+    plan.generators.resize(fingerprints.size());
+    for (std::size_t d = 0; d < plan.generators.size(); ++d) {
+      const GeneratorRecord& record = preparation_->generator(d);
+      plan.generators[d] = {record.present, record.fingerprint(), record.label_counts};
+      // What trained a generator of this run is what the device has to come back with.
+      if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
+    }
+    return {};
   }
-  TrainingState state() { return {model_.joined, {&front_.optimizer(), &back_.optimizer()}}; }
+  TrainingState state() {
+    return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
+  }
   void note(const std::string& text) {
     const RunHooks& hooks = recorder_.hooks();
     if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
@@ -241,6 +229,21 @@ class ServerRun {
         return transport_.send(action.connection, std::move(action.message));
       case Kind::close:
         return transport_.close(action.connection);
+      case Kind::store_generator: {
+        const DeviceRecord& device = machine_->devices()[action.device];
+        return machine_->on_generator_stored(
+            action.connection, preparation_->store(action.device, device.data_fingerprint,
+                                                   device.label_counts, action.upload));
+      }
+      case Kind::prepare:
+        return prepare();
+      case Kind::impute: {
+        auto messages = preparation_->imputation_messages(action.device);
+        if (!messages) return machine_->stop(messages.failure());
+        for (net::Message& message : *messages)
+          transport_.send(action.connection, std::move(message));
+        return;
+      }
       case Kind::grant:
         return grant(action);
       case Kind::train:
@@ -262,10 +265,32 @@ class ServerRun {
     }
   }
 
+  void prepare() {
+    std::vector<std::vector<std::uint64_t>> histograms;
+    for (const DeviceRecord& device : machine_->devices())
+      histograms.push_back(device.label_counts);
+    const Result<bool> done = preparation_->prepare(model_.joined, test_, histograms);
+    if (done && !*done) return machine_->request_stop();
+    Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
+    // Later barriers hold weights that are trained further.
+    if (ready && machine_->committed().id == 0) {
+      ready = preparation_->load_pretrained(model_.joined);
+      if (ready) ready = recorder_.replace_start(state());
+    }
+    machine_->on_prepared(ready, preparation_->orders());
+  }
+
   void grant(ServerAction& action) {
-    const Result<void> written = recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
+    const Result<void> written =
+        recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
     if (!written) return machine_->stop(written.failure());
     back_.optimizer().set_learning_rate(action.grant.learning_rate);
+    if (action.grant.done_steps == 0) {
+      // The turn before is a task that has ended. The device gets its part with the front.
+      front_.optimizer().consolidate();
+      back_.optimizer().consolidate();
+      replay_.begin_turn(machine_->turn().device);
+    }
     // A turn that is granted again goes on with what it has cost so far.
     const std::uint64_t turn = action.grant.key.turn + std::uint64_t{1};
     if (turn != costed_turn_) {
@@ -289,9 +314,11 @@ class ServerRun {
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
     Tensor<float> smashed = Tensor<float>::uninitialized(shape);
     std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
-    const Result<StepOutcome> out = back_.train(std::move(smashed), step.labels, step.step);
-    if (!out) return machine_->on_trained(out.failure());
     const TurnReport& turn = machine_->turn();
+    const Result<StepOutcome> out =
+        back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
+    if (!out) return machine_->on_trained(out.failure());
+    replay_.keep(turn.device, turn.turn, smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
     machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
                          bytes_of(out->gradient), wire_shape(shape),
@@ -325,13 +352,20 @@ class ServerRun {
       now.down += last.down;
     }
     LinkTraffic& before = booked_[turn.device];
-    turn_.bytes_up = now.up.total_bytes() - before.up.total_bytes();
-    turn_.bytes_down = now.down.total_bytes() - before.down.total_bytes();
+    turn_.bytes_up = turn_bytes(now.up) - turn_bytes(before.up);
+    turn_.bytes_down = turn_bytes(now.down) - turn_bytes(before.down);
     before = now;
     const Result<void> written = recorder_.on_turn(turn, turn_, sizes_, model_.joined);
     if (!written) machine_->stop(written.failure());
   }
 
+  /// Without what the preparation has sent, which has books of its own.
+  static std::uint64_t turn_bytes(const net::Traffic& traffic) {
+    using net::MessageType;
+    return traffic.total_bytes() - traffic.bytes_of(MessageType::gen_upload) -
+           traffic.bytes_of(MessageType::gen_ack) - traffic.bytes_of(MessageType::impute_plan) -
+           traffic.bytes_of(MessageType::gen_download);
+  }
   Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
 
   RunConfig config_;
@@ -339,9 +373,12 @@ class ServerRun {
   SplitModel model_;
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
+  ReplayMemory replay_;
   WireSizes sizes_;
   net::HelloOk offer_;
   RunRecorder recorder_;
+  const data::Dataset& test_;
+  std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
   TurnCosts turn_;
   std::uint64_t costed_turn_ = 0;                 // whose costs these are, plus 1

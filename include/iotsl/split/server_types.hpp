@@ -10,6 +10,21 @@ namespace split {
 
 using ConnectionId = std::uint64_t;
 
+enum class ServerState {
+  gathering,   ///< not every device has been here
+  collecting,  ///< not every generator is here
+  preparing,   ///< planning the imputation and pre-training
+  waiting_holder,
+  waiting_accept,
+  stepping,
+  training,
+  waiting_ack,
+  storing,
+  rolling_back,
+  waiting_done,
+  closed
+};
+
 /// What the server saw of one local epoch.
 struct EpochTally {
   double loss_sum = 0;  ///< over samples
@@ -81,6 +96,19 @@ struct BarrierRecord {
   }
 };
 
+/// What the server has of a device's generator when it begins.
+struct GeneratorOnHand {
+  bool present = false;
+  Sha256Digest data_fingerprint{};          ///< of its device's data; zeros: not known
+  std::vector<std::uint64_t> label_counts;  ///< what it was trained on
+};
+
+/// What one device is to be sent before its first turn.
+struct ImputationOrder {
+  Sha256Digest plan_hash{};  ///< of its IMPUTE_PLAN; zeros: its data is complete
+  std::uint64_t added = 0;   ///< samples
+};
+
 /// What the machine must know about a run.
 struct ServerPlan {
   net::HelloOk offer;  ///< run, heartbeat, description and model hash; index is filled in
@@ -90,7 +118,8 @@ struct ServerPlan {
   double learning_rate = 1e-3;
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
-  std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty: any
+  std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty, or zeros: any
+  std::vector<GeneratorOnHand> generators;  ///< of each device, for method iotsl
   std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
   bool keeps_barriers = false;             ///< `roll_back` can be carried out
   std::uint32_t last_fence = 0;            ///< of an earlier incarnation
@@ -103,6 +132,7 @@ struct DeviceRecord {
   std::vector<std::uint64_t> label_counts;
   std::uint64_t samples = 0;
   std::uint64_t boot_nonce = 0;
+  Sha256Digest data_fingerprint{};
   ConnectionId connection = 0;  ///< 0: away
 };
 
@@ -110,6 +140,9 @@ struct ServerAction {
   enum class Kind {
     send,       ///< `message` to `connection`
     close,      ///< flush, then close `connection`
+    store_generator,  ///< check and keep `upload` of `device`; answer on_generator_stored
+    prepare,          ///< plan and pre-train; answer on_prepared
+    impute,           ///< IMPUTE_PLAN and its generators to `device` at `connection`
     grant,      ///< `grant`, completed with the front, to `connection`
     train,      ///< `step`; answer on_trained
     store,      ///< take over and write `ack` with `barrier`; answer on_stored
@@ -120,7 +153,9 @@ struct ServerAction {
   };
   Kind kind{};
   ConnectionId connection = 0;
-  net::Message message;  ///< what is sent, or the content that `step` or `ack` look into
+  net::Message message;  ///< what is sent, or what `step`, `ack` or `upload` look into
+  std::uint32_t device = 0;
+  net::GenUpload upload;
   net::TurnGrant grant;
   net::Step step;
   net::BarrierAck ack;

@@ -2,7 +2,7 @@
 // A whole run in one process and one thread: the same machines and the same bytes as over TCP,
 // moved from link to link through memory.
 
-#include "iotsl/split/device_work.hpp"
+#include "iotsl/split/local_preparation.hpp"
 #include "iotsl/split/server_run.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -39,11 +39,11 @@ class InprocTransport : public ServerTransport {
   std::vector<std::unique_ptr<InprocDevice>> devices;
 };
 
-/// Moves what `from` has to send to `to`; the bytes moved.
+/// Moves what `from` has to send to `to`, as long as `to` has nothing to handle; the bytes moved.
 inline Result<std::size_t> move_bytes(net::Link& from, net::Link& to) {
   net::Bytes wire;
   std::size_t moved = 0;
-  while (from.wants_to_send()) {
+  while (from.wants_to_send() && !to.has_message()) {
     wire.clear();
     from.produce(wire, net::chunk_content_bytes, 0);
     moved += wire.size();
@@ -53,10 +53,20 @@ inline Result<std::size_t> move_bytes(net::Link& from, net::Link& to) {
   return moved;
 }
 
+/// After an iteration of a device's generator: tells the user, and false where the user has stopped.
+inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
+  GeneratorWork& generator = device.work.take_generator();
+  if (const std::string note = generator.take_note(); !note.empty() && hooks.on_note != nullptr)
+    hooks.on_note(hooks.context, note);
+  if (hooks.should_stop == nullptr || !hooks.should_stop(hooks.context)) return true;
+  [[maybe_unused]] const Result<void> saved = generator.save();  // else it is only done again
+  return false;
+}
+
 }  // namespace detail
 
-/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl or
-/// local.
+/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
+/// iotsl or local.
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const data::Dataset& test,
                                      const std::vector<std::vector<Index>>& samples) {
@@ -75,7 +85,8 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
     identity.label_counts = count_labels(train, samples[i]);
     identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
     transport.devices.push_back(std::unique_ptr<detail::InprocDevice>(new detail::InprocDevice{
-        .machine = DeviceMachine(std::move(identity)), .work = DeviceWork(train, samples[i])}));
+        .machine = DeviceMachine(identity),
+        .work = DeviceWork(train, samples[i], local_files(config, identity.data_fingerprint))}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
     run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();
@@ -95,9 +106,11 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       Failure problem;
       while (device.machine.pop(action)) {
         idle = 0;
+        const bool trains = action.kind == DeviceAction::Kind::train_generator;
         if (carry_out(action, device.machine, device.work, device.link, problem) ==
             DeviceStatus::failed)
           run.stop(problem);
+        if (trains && !detail::go_on_training(device, hooks)) break;
       }
       const Result<std::size_t> up = detail::move_bytes(device.link, device.server_link);
       if (!up) return up.failure();
@@ -111,8 +124,13 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (auto& device : transport.devices) {
-    const Result<std::size_t> last = detail::move_bytes(device->server_link, device->link);
-    if (!last) return last.failure();
+    net::Message left;
+    while (device->server_link.wants_to_send()) {
+      const Result<std::size_t> last = detail::move_bytes(device->server_link, device->link);
+      if (!last) return last.failure();
+      while (device->link.pop(left)) {
+      }
+    }
     all.up += device->server_link.traffic_in();
     all.down += device->server_link.traffic_out();
   }

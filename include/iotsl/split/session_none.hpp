@@ -3,54 +3,14 @@
 // exact order of devices and batches. Split runs must give the same weights, bit for bit. With
 // method `central` all samples together are one device's.
 
-#include "iotsl/split/device_work.hpp"
+#include "iotsl/split/joined_net.hpp"
+#include "iotsl/split/local_preparation.hpp"
 #include "iotsl/split/server_run.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-namespace detail {
-
-/// The joined net and the optimiser of all its parameters.
-class JoinedNet {
- public:
-  JoinedNet(const RunConfig& config, Sequential<float> net)
-      : net_(std::move(net)),
-        optimizer_(net_.parameters(), config.optimizer),
-        parameters_(tensors_of(optimizer_.parameters())),
-        seed_(config.seed) {}
-
-  /// One step of plain training on x [N,C,H,W].
-  Result<StepOutcome> train(const Tensor<float>& x, std::span<const std::int32_t> labels,
-                            std::uint64_t step) {
-    const Tensor<float> logits = net_.forward(x, training_mode(seed_, step));
-    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
-    StepOutcome out;
-    out.loss = static_cast<double>(loss.item());
-    out.correct = count_correct(logits, labels);
-    const std::vector<Tensor<float>> gradients = grad<float>({loss}, parameters_);
-    const Result<void> finite = check_gradients(gradients, optimizer_.parameters());
-    if (!finite)
-      return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
-    if (!std::isfinite(out.loss))
-      return failure(ErrorCode::other, "step ", step, ": the loss is NaN or Inf");
-    optimizer_.step(gradients);
-    return out;
-  }
-
-  Optimizer<float>& optimizer() { return optimizer_; }
-  Sequential<float>& layers() { return net_; }
-
- private:
-  Sequential<float> net_;
-  Optimizer<float> optimizer_;
-  std::vector<Tensor<float>> parameters_;
-  std::uint64_t seed_;
-};
-
-}  // namespace detail
-
-/// Runs `config` (method sl or central) on the lists of sample numbers in `samples`.
+/// Runs `config` (method sl, iotsl or central) on the lists of sample numbers in `samples`.
 inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
                                    const data::Dataset& train, const data::Dataset& test,
                                    std::vector<std::vector<Index>> samples) {
@@ -69,12 +29,14 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  detail::JoinedNet net(run, model->joined);
+  JoinedNet net(model->joined, run.optimizer, run.seed);
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
+  Result<ReplayMemory> replay = make_replay(run, model->front);
+  if (!replay) return replay.failure();
   RunRecorder recorder(run, hooks, test);
-  const TrainingState state{net.layers(), {&net.optimizer()}};
+  const TrainingState state{net.layers(), {&net.optimizer()}, replay->parts()};
   BarrierRecord at;  // the last one
   if (run.resume) {
     Result<CheckpointRecord> found = recorder.resume(state);
@@ -83,6 +45,29 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   } else {
     const Result<void> begun = recorder.begin(state, {.run = 1, .incarnation = 1});
     if (!begun) return begun.failure();
+  }
+  std::optional<Preparation> preparation;
+  std::vector<LocalDevice> devices;
+  if (run.method == "iotsl") {
+    preparation.emplace(run, hooks);
+    Result<void> ready = preparation->open();
+    if (!ready) return ready.failure();
+    const Result<bool> done =
+        prepare_locally(*preparation, run, hooks, train, test, samples, net.layers());
+    if (!done) return done.failure();
+    if (!*done) return recorder.stopped(at.step);
+    if (at.id == 0) {  // later barriers hold weights that are trained further
+      ready = preparation->load_pretrained(net.layers());
+      if (ready) ready = recorder.replace_start(state);
+      if (!ready) return ready.failure();
+    }
+  }
+  for (std::size_t d = 0; d < samples.size(); ++d) {
+    Result<LocalDevice> device =
+        preparation ? complete_locally(*preparation, d, train, samples[d])
+                    : Result<LocalDevice>(LocalDevice{nullptr, &train, samples[d]});
+    if (!device) return device.failure();
+    devices.push_back(std::move(device).value());
   }
   net::Microseconds barrier_at = net::steady_now();
   const auto commit = [&](std::uint64_t step, const TurnReport& report) {
@@ -95,7 +80,8 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   std::uint64_t step = at.step;
   for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
-    data::Loader loader(train, samples[device], run.batch);
+    const LocalDevice& own = devices[device];
+    data::Loader loader(*own.set, own.samples, run.batch);
     const auto batches = static_cast<std::uint64_t>(loader.batches());
     TurnReport report;
     if (at.id != 0 && turn == at.report.turn) {
@@ -103,12 +89,16 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     } else {
       report = begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), step);
       report.device_name = run.method == "central" ? "central" : concat("device-", device);
-      report.samples = samples[device].size();
+      report.samples = own.samples.size();
       report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
     }
     net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
                                                     static_cast<std::int64_t>(turn),
                                                     static_cast<std::int64_t>(run.turns())));
+    if (step == report.first_step) {
+      net.optimizer().consolidate();
+      replay->begin_turn(device);
+    }
     const net::Microseconds start = net::steady_now();
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
@@ -119,22 +109,27 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
         loader.start_epoch(run.seed, static_cast<Index>(device),
                            Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
       ordered = epoch;
-      const auto batch = static_cast<Index>(done % batches);
-      const Index n = loader.batch_size(batch);
-      std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
-      Tensor<float> x =
-          Tensor<float>::uninitialized(Shape{n, train.channels, train.height, train.width});
-      loader.fill(batch, x.raw(), labels.data());
-      const Result<StepOutcome> out = net.train(x, labels, ++step);
+      const LabelledBatch batch =
+          fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
+      const auto n = static_cast<std::uint64_t>(batch.labels.size());
+      ++step;
+      Tensor<float> smashed;
+      const Result<StepOutcome> out =
+          replay->keeps_samples()
+              ? net.train_with(model->front, model->back,
+                               replay->draw(device, static_cast<Index>(n), step), batch, step,
+                               smashed)
+              : net.train(batch.x, batch.labels, step);
       if (!out) return out.failure();
+      if (smashed.defined()) replay->keep(device, turn, smashed, batch.labels);
       EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
       tally.loss_sum += out->loss * static_cast<double>(n);
-      tally.samples += static_cast<std::uint64_t>(n);
+      tally.samples += n;
       tally.correct += static_cast<std::uint64_t>(out->correct);
       tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
       report.costs[static_cast<std::size_t>(epoch)].peak_memory_bytes =
           measure::peak_resident_bytes();
-      recorder.on_step(report, step - report.first_step - 1, labels.size(), out->loss);
+      recorder.on_step(report, step - report.first_step - 1, n, out->loss);
       const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
       const bool due =
           step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
@@ -149,7 +144,9 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
     if (!booked) return booked.failure();
   }
-  return recorder.finish(net.layers(), {}, {}, sizes);
+  Result<RunSummary> summary = recorder.finish(net.layers(), {}, {}, sizes);
+  if (summary && preparation) summary->preparation = preparation->record();
+  return summary;
 }
 
 }  // namespace split

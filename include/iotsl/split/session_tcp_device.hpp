@@ -14,6 +14,7 @@ struct DeviceOptions {
   net::ConnectOptions connect;
   /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
   net::Microseconds reconnect_limit = net::for_ever;
+  DeviceFiles files;                        ///< the fingerprint is taken from `identity`
   const std::atomic<bool>* stop = nullptr;  ///< set by a signal: finish the step and say BYE
   /// A line for the user when the connection is lost or back; may be null.
   void (*on_note)(const std::string& text) = nullptr;
@@ -31,12 +32,13 @@ namespace detail {
 class DeviceSession {
  public:
   DeviceSession(net::Channel channel, DeviceMachine& machine, DeviceWork& work,
-                const std::atomic<bool>* stop)
+                const DeviceOptions& options)
       : channel_(std::move(channel)),
         link_(net::LinkOptions{}, net::steady_now()),
         machine_(machine),
         work_(work),
-        stop_(stop) {}
+        stop_(options.stop),
+        on_note_(options.on_note) {}
 
   /// Until the run is over for this device, or the connection is lost.
   DeviceStatus run() {
@@ -80,22 +82,31 @@ class DeviceSession {
   DeviceStatus perform(DeviceAction& action) {
     using Kind = DeviceAction::Kind;
     const Kind kind = action.kind;
-    const bool computes = kind == Kind::forward || kind == Kind::backward;
+    const bool computes =
+        kind == Kind::forward || kind == Kind::backward || kind == Kind::train_generator;
+    const bool unknown_time = kind == Kind::finish_generator || kind == Kind::impute;
     if (kind == Kind::reconnect) {
       retry_after_ = Microseconds{action.retry_after_ms} * 1000;
       problem_ = failure(ErrorCode::network, "the server asks to come back later");
     }
-    if (computes && !lost_) announce();
+    if ((computes || unknown_time) && !lost_)
+      announce(unknown_time || longest_us_ == 0 ? link_.busy_cap() : 4 * longest_us_);
     const Microseconds start = net::steady_now();
     const DeviceStatus status = carry_out(action, machine_, work_, link_, problem_);
     if (computes) longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
+    if (kind == Kind::train_generator) tell_progress();
     return status;
   }
 
-  /// Tells the server of a silence that could look like death. Before the first batch the time is
-  /// not known, so much is asked for; the cap is the server's.
-  void announce() {
-    const Microseconds expected = longest_us_ == 0 ? link_.busy_cap() : 4 * longest_us_;
+  void tell_progress() {
+    if (on_note_ == nullptr || work_.generator() == nullptr) return;
+    const std::string note = work_.generator()->take_note();
+    if (!note.empty()) on_note_(note);
+  }
+
+  /// Tells the server of a silence that could look like death. Where the time is not known, as
+  /// before the first batch, much is asked for; the cap is the server's.
+  void announce(Microseconds expected) {
     const bool busy = expected >= 4 * net::second_us;
     if (!busy && !announced_) return;
     const Microseconds now = net::steady_now();
@@ -115,16 +126,21 @@ class DeviceSession {
         if (!got) return got.failure();
         if (*got == 0) break;
         state = link_.receive(ByteSpan(in_).first(*got), net::steady_now());
+        take_messages();
         if (!state) break;
       }
     }
-    net::Message message;
-    while (link_.pop(message)) machine_.on_message(std::move(message));
+    take_messages();
     if (!state) return state;
     if (machine_.state() == DeviceMachine::State::connecting) return {};  // told to come back
     if (channel_.closed())
       return failure(ErrorCode::network, "the server ", channel_.peer(), " closed the connection");
     return link_.tick(net::steady_now());
+  }
+
+  void take_messages() {
+    net::Message message;
+    while (link_.pop(message)) machine_.on_message(std::move(message));
   }
 
   Result<void> write(Microseconds now) {
@@ -165,6 +181,7 @@ class DeviceSession {
   DeviceMachine& machine_;
   DeviceWork& work_;
   const std::atomic<bool>* stop_;
+  void (*on_note_)(const std::string& text);
   bool told_stop_ = false;
   net::Bytes in_ = net::Bytes(2 * net::chunk_content_bytes);
   net::Bytes out_;
@@ -182,7 +199,9 @@ class DeviceSession {
 inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data::Dataset& set,
                                         std::vector<Index> samples) {
   asio::io_context context;
-  DeviceWork work(set, std::move(samples));
+  DeviceFiles files = options.files;
+  files.data_fingerprint = options.identity.data_fingerprint;
+  DeviceWork work(set, std::move(samples), std::move(files));
   DeviceMachine machine(options.identity);
   DeviceSummary summary;
   const auto note = [&](const auto&... parts) {
@@ -201,8 +220,13 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
       if (machine.has_joined() && stopped()) return summary;
       return channel.failure();
     }
-    detail::DeviceSession session(std::move(channel).value(), machine, work, options.stop);
+    detail::DeviceSession session(std::move(channel).value(), machine, work, options);
     const DeviceStatus status = session.run();
+    // Until the server is back, or this program starts again.
+    if (GeneratorWork* generator = work.generator()) {
+      const Result<void> saved = generator->save();
+      if (!saved) note(saved.failure().message);
+    }
     summary.steps = machine.last_step();
     summary.bytes_up += session.channel().bytes_out();
     summary.bytes_down += session.channel().bytes_in();

@@ -47,6 +47,18 @@ void adam_step(Index n, double lr, double beta1, double beta2, double eps, doubl
   }
 }
 
+/// The pull of elastic weight consolidation (Kirkpatrick et al. 2017, equation 3) on one gradient:
+/// pulled = grad + strength * fisher * (w - anchor); seen += grad^2 for the next `fisher`.
+template <class T>
+void elastic_gradient(Index n, double strength, const T* grad, const T* fisher, const T* anchor,
+                      const T* w, T* seen, T* pulled) {
+  const T lambda = static_cast<T>(strength);
+  for (Index i = 0; i < n; ++i) {
+    seen[i] += grad[i] * grad[i];
+    pulled[i] = grad[i] + lambda * fisher[i] * (w[i] - anchor[i]);
+  }
+}
+
 }  // namespace kernels::reference
 
 IOTSL_NAMESPACE_END

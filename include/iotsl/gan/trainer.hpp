@@ -1,0 +1,270 @@
+#pragma once
+// A device trains a conditional generator on its own samples (Algorithm 1, lines 1 to 4; settings
+// of GS-WGAN). Every random number is addressed by (seed, device, step), so a training that was
+// stopped goes on with the same bits.
+
+#include "iotsl/data/loader.hpp"
+#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/gan/wgan_gp.hpp"
+#include "iotsl/optim/ema.hpp"
+#include "iotsl/optim/optimizer.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace gan {
+
+/// One generator iteration; the numbers are those of its last critic step.
+struct GanProgress {
+  Index iteration = 0;     ///< done, from 1
+  double wasserstein = 0;  ///< mean score of real minus mean score of generated images
+  double penalty = 0;      ///< mean of (norm - 1)^2
+  double generator_loss = 0;
+  double quality = -1;  ///< accuracy of a check that was made now; -1: none
+};
+
+class GanTrainer {
+ public:
+  /// `samples` are numbers in `set`, which must outlive the trainer; 5 % of each class are held out
+  /// for the quality check. Raises an Error for wrong settings or no samples.
+  GanTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
+             std::uint64_t seed, std::uint32_t device)
+      : set_(&set),
+        samples_(std::move(samples)),
+        settings_(std::move(settings)),
+        seed_(seed),
+        device_(device),
+        held_(hold_out(set, samples_, mixed_seed())),
+        images_{set.channels, set.height, set.width, set.classes},
+        critic_(images_, settings_.width),
+        generator_(generator_spec(settings_, images_)),
+        averaged_(generator_.spec()) {
+    if (const Result<void> good = check_settings(settings_); !good) fail(good.failure().message);
+    if (held_.train.empty()) fail("GAN: no samples to train on");
+    critic_.initialize(mixed_seed());
+    generator_.initialize(mixed_seed());
+    averaged_.initialize(mixed_seed());
+    const OptimizerOptions adam{.kind = OptimizerKind::adam,
+                                .lr = settings_.lr,
+                                .beta1 = settings_.beta1,
+                                .beta2 = settings_.beta2};
+    critic_adam_ = Optimizer<float>(critic_.parameters(), adam);
+    generator_adam_ = Optimizer<float>(generator_.parameters(), adam);
+    average_ = averaged_.parameters();
+  }
+  GanTrainer(const GanTrainer&) = delete;
+  GanTrainer& operator=(const GanTrainer&) = delete;
+
+  bool done() const { return record_.iteration >= settings_.iterations || record_.settled; }
+  Index iteration() const { return record_.iteration; }
+  const GanSettings& settings() const { return settings_; }
+
+  /// critic_steps steps of the critic, then one of the generator.
+  GanProgress step() {
+    GanProgress out;
+    for (Index k = 0; k < settings_.critic_steps; ++k)
+      train_critic(record_.iteration * settings_.critic_steps + k, out);
+    out.generator_loss = train_generator();
+    out.iteration = ++record_.iteration;
+    if (settings_.check_every > 0 && record_.iteration % settings_.check_every == 0)
+      out.quality = watch_quality();
+    return out;
+  }
+
+  /// The generator's averaged weights, checked against the held-out samples.
+  GeneratorFile finish(double seconds) const {
+    GeneratorFile out{{}, GeneratorNet<float>(averaged_.spec())};
+    const std::vector<NamedTensor<float>> to = out.net.parameters();
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      Tensor<float> values = to[i].tensor;
+      std::copy_n(average_[i].tensor.data(), values.size(), values.mutable_data());
+    }
+    GeneratorCard& card = out.card;
+    card.model = out.net.spec();
+    card.settings = settings_;
+    card.dataset = set_->name;
+    card.class_names = set_->class_names;
+    card.label_counts.resize(static_cast<std::size_t>(set_->classes));
+    for (const Index i : samples_) ++card.label_counts[set_->labels[static_cast<std::size_t>(i)]];
+    card.seed = seed_;
+    card.device = device_;
+    card.iterations = static_cast<std::uint64_t>(record_.iteration);
+    card.seconds = seconds;
+    card.quality = check_quality(out.net, *set_, held_, out.source(seed_));
+    return out;
+  }
+
+  /// Writes the whole state atomically, so that load() goes on with the same bits.
+  Result<void> save(const std::string& path) const {
+    Record record = record_;
+    record.critic_updates = critic_adam_.steps();
+    record.generator_updates = generator_adam_.steps();
+    const std::string text = to_text(to_json_fields(record));
+    std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
+    for (const NamedTensor<float>& t : state())
+      sections.push_back(
+          {t.name, iotsl::bytes_of(t.tensor.data(), static_cast<std::size_t>(t.tensor.size()))});
+    return save_container(path, training_kind, sections);
+  }
+  /// Takes over a state of the same training; a refused file changes nothing.
+  Result<void> load(const std::string& path) {
+    const Result<Container> file = load_container(path, training_kind);
+    if (!file) return file.failure();
+    const auto wrong = [&](const auto&... parts) {
+      return failure(ErrorCode::data, path, ": ", parts...);
+    };
+    const Result<ByteSpan> text = file->section("record");
+    if (!text) return wrong(text.failure().message);
+    const Result<Json> json = parse_json(text_of(*text));
+    if (!json) return wrong(json.failure().message);
+    const Result<Record> record = parse_json_fields<Record>(*json);
+    if (!record) return wrong(record.failure().message);
+    if (record->training != record_.training)
+      return wrong("is the state of another training (settings, seed, device or samples differ)");
+    const std::vector<NamedTensor<float>> tensors = state();
+    if (file->sections.size() != tensors.size() + 1)
+      return wrong(file->sections.size() - 1, " tensors, expected ", tensors.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const Section& section = file->sections[i + 1];
+      const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(tensors[i].tensor.size());
+      if (section.name != tensors[i].name || section.bytes.size() != bytes)
+        return wrong("tensor '", section.name, "' of ", section.bytes.size(), " bytes, expected '",
+                     tensors[i].name, "' of ", bytes);
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      Tensor<float> values = tensors[i].tensor;
+      std::memcpy(values.mutable_data(), file->sections[i + 1].bytes.data(),
+                  file->sections[i + 1].bytes.size());
+    }
+    record_ = *record;
+    critic_adam_.set_steps(record_.critic_updates);
+    generator_adam_.set_steps(record_.generator_updates);
+    return {};
+  }
+
+ private:
+  static constexpr const char* training_kind = "gan-training";
+
+  /// What a stopped training remembers beside its tensors.
+  struct Record {
+    std::string training;  ///< fingerprint of everything that decides the numbers
+    Index iteration = 0;
+    Index critic_updates = 0, generator_updates = 0;
+    double best_quality = 0;
+    Index checks_without_rise = 0;
+    bool settled = false;
+
+    template <class Self, class Fields>
+    static void json_fields(Self& self, Fields& f) {
+      f("training", self.training);
+      f("iteration", self.iteration);
+      f("critic_updates", self.critic_updates);
+      f("generator_updates", self.generator_updates);
+      f("best_quality", self.best_quality);
+      f("checks_without_rise", self.checks_without_rise);
+      f("settled", self.settled);
+    }
+  };
+
+  std::uint64_t mixed_seed() const { return seed_ * 0x9E3779B97F4A7C15u + device_ + 1; }
+  Random numbers(Stream stream, Index step) const {
+    return Random(mixed_seed(), stream, static_cast<std::uint32_t>(step));
+  }
+  bool gaussian() const { return settings_.noise == "gaussian"; }
+
+  std::string fingerprint() const {
+    Sha256 hash;
+    hash.update(to_text(to_json_fields(settings_))).update(concat(seed_, "/", device_, "/"));
+    hash.update(set_->sha256).update(iotsl::bytes_of(samples_.data(), samples_.size()));
+    return to_hex(hash.digest());
+  }
+
+  /// Samples drawn with replacement, so that labels follow the device's own histogram.
+  detail::Batch draw_batch(Index step) const {
+    const Random random = numbers(Stream::gan_batch, step);
+    std::vector<Index> chosen(static_cast<std::size_t>(settings_.batch));
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      chosen[i] = held_.train[static_cast<std::size_t>(random.below(i, held_.train.size()))];
+    return detail::Batch(*set_, chosen);
+  }
+  Tensor<float> noise(Index step) const {
+    return draw_noise(settings_.batch, settings_.latent, gaussian(),
+                      numbers(Stream::gan_noise, step), 0);
+  }
+
+  void train_critic(Index step, GanProgress& out) {
+    const detail::Batch real = draw_batch(step);
+    Tensor<float> fake;
+    Tensor<float> alpha = Tensor<float>::uninitialized(Shape{settings_.batch});
+    {
+      const NoRecord values_only;
+      fake = generator_.forward(noise(2 * step), real.labels);
+    }
+    const Random between = numbers(Stream::gan_between, step);
+    for (Index i = 0; i < alpha.size(); ++i)
+      alpha.raw()[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
+    critic_.follow_spectrum();
+    const CriticLoss<float> loss =
+        critic_loss<float>(critic_, real.pixels, fake, real.labels, alpha,
+                           {.penalty = settings_.penalty, .drift = settings_.drift});
+    backward(loss.total);
+    critic_adam_.step();
+    out.wasserstein = loss.wasserstein;
+    out.penalty = loss.penalty;
+  }
+
+  double train_generator() {
+    const Index step = (record_.iteration + 1) * settings_.critic_steps - 1;
+    // The labels of the last critic step's batch, with other noise.
+    const detail::Batch real = draw_batch(step);
+    const Tensor<float> loss =
+        generator_loss<float>(critic_, generator_, noise(2 * step + 1), real.labels);
+    backward(loss);
+    generator_adam_.step();
+    update_average(average_, generator_.parameters(), settings_.average, record_.iteration);
+    return static_cast<double>(loss.item());
+  }
+
+  double watch_quality() {
+    const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
+    const Quality quality = check_quality(averaged_, *set_, held_, source, {.memorisation = false});
+    constexpr double rise = 0.005;
+    if (quality.accuracy > record_.best_quality + rise) {
+      record_.best_quality = quality.accuracy;
+      record_.checks_without_rise = 0;
+    } else {
+      record_.settled = ++record_.checks_without_rise >= settings_.patience;
+    }
+    return quality.accuracy;
+  }
+
+  /// Everything that changes during the training.
+  std::vector<NamedTensor<float>> state() const {
+    std::vector<NamedTensor<float>> out;
+    const auto add = [&](const std::string& prefix, const std::vector<NamedTensor<float>>& from) {
+      for (const NamedTensor<float>& t : from) out.push_back({prefix + t.name, t.tensor});
+    };
+    const auto critic = collect_state(critic_);
+    add("critic/", critic.parameters);
+    add("critic/", critic.buffers);
+    add("critic-adam/", critic_adam_.state());
+    add("generator/", generator_.parameters());
+    add("generator-adam/", generator_adam_.state());
+    add("average/", average_);
+    return out;
+  }
+
+  const data::Dataset* set_;
+  std::vector<Index> samples_;
+  GanSettings settings_;
+  std::uint64_t seed_;
+  std::uint32_t device_;
+  HeldOut held_;
+  ImageSpec images_;
+  CriticNet<float> critic_;
+  GeneratorNet<float> generator_, averaged_;
+  std::vector<NamedTensor<float>> average_;  // the parameters of averaged_
+  Optimizer<float> critic_adam_, generator_adam_;
+  Record record_{.training = fingerprint()};
+};
+
+}  // namespace gan
+IOTSL_NAMESPACE_END

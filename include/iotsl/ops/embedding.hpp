@@ -1,0 +1,88 @@
+#pragma once
+// Rows of a table, chosen by label, and its adjoint: a pair, each the other's gradient.
+
+#include <span>
+
+#include "iotsl/ops/elementwise.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+template <class T>
+Tensor<T> embedding(const Tensor<T>& weight, std::span<const std::int32_t> labels);
+template <class T>
+Tensor<T> scatter_add(const Tensor<T>& x, std::span<const std::int32_t> labels, Index rows);
+
+namespace detail {
+
+inline void check_labels(const char* op, std::span<const std::int32_t> labels, Index rows) {
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] < 0 || labels[i] >= rows)
+      fail(op, ": label ", labels[i], " at position ", i, "; expected 0 to ", rows - 1);
+}
+inline Buffer keep_labels(std::span<const std::int32_t> labels) {
+  Buffer kept(labels.size_bytes());
+  std::copy(labels.begin(), labels.end(), reinterpret_cast<std::int32_t*>(kept.data()));
+  return kept;
+}
+template <class T>
+std::span<const std::int32_t> kept_labels(const Node<T>& node) {
+  const Buffer& bytes = node.saved_bytes();
+  return {reinterpret_cast<const std::int32_t*>(bytes.data()),
+          node.template attributes<std::size_t>()};
+}
+
+template <class T>
+void embedding_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  gx[0] = scatter_add(gy, kept_labels(node), input_shape(node, 0)[0]);
+}
+template <class T>
+void scatter_add_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  gx[0] = embedding(gy, kept_labels(node));
+}
+template <class T>
+inline constexpr OpInfo<T> embedding_op{"embedding", &embedding_vjp<T>};
+template <class T>
+inline constexpr OpInfo<T> scatter_add_op{"scatter_add", &scatter_add_vjp<T>};
+
+}  // namespace detail
+
+/// y[i] = weight[labels[i]]: weight [M,D] and N labels in [0, M) give [N,D]. Gradient: scatter_add.
+/// Raises an Error that names the first label out of range.
+template <class T>
+Tensor<T> embedding(const Tensor<T>& weight, std::span<const std::int32_t> labels) {
+  if (weight.rank() != 2) fail("embedding: expects weight [M,D], given ", weight.shape());
+  const Index rows = weight.shape()[0], width = weight.shape()[1];
+  detail::check_labels("embedding", labels, rows);
+  Tensor<T> y = Tensor<T>::uninitialized(Shape{static_cast<Index>(labels.size()), width});
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    std::copy_n(weight.data() + labels[i] * width, width, y.raw() + static_cast<Index>(i) * width);
+  if (Node<T>* node = record(detail::embedding_op<T>, y, weight)) {
+    node->set_attributes(labels.size());
+    node->save_bytes(detail::keep_labels(labels));
+  }
+  return y;
+}
+
+/// y[m] = the sum of the rows of x whose label is m: x [N,D] gives [rows,D]. Gradient: embedding.
+template <class T>
+Tensor<T> scatter_add(const Tensor<T>& x, std::span<const std::int32_t> labels, Index rows) {
+  if (x.rank() != 2 || x.shape()[0] != static_cast<Index>(labels.size()))
+    fail("scatter_add: ", labels.size(), " labels expect x [", labels.size(), ",D], given ",
+         x.shape());
+  detail::check_labels("scatter_add", labels, rows);
+  const Index width = x.shape()[1];
+  Tensor<T> y = Tensor<T>::zeros(Shape{rows, width});
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    kernels::axpy(width, T(1), x.data() + static_cast<Index>(i) * width,
+                  y.raw() + labels[i] * width);
+  if (Node<T>* node = record(detail::scatter_add_op<T>, y, x)) {
+    node->set_attributes(labels.size());
+    node->save_bytes(detail::keep_labels(labels));
+  }
+  return y;
+}
+
+IOTSL_FLOAT(Tensor<float> embedding(const Tensor<float>&, std::span<const std::int32_t>))
+IOTSL_FLOAT(Tensor<float> scatter_add(const Tensor<float>&, std::span<const std::int32_t>, Index))
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,191 @@
+#pragma once
+// What the preparation of an IoTSL run has cost and what it has come to: preparation.json. Written
+// anew after each finished piece, so that a server that starts again knows what is done.
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/hash.hpp"
+#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json_parse.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+inline constexpr const char* preparation_name = "preparation.json";
+inline constexpr const char* generator_folder = "generators";
+inline constexpr const char* generation_log_name = "generation.json";
+inline constexpr const char* pretrained_name = "pretrained.safetensors";
+inline constexpr const char* impute_plan_name = "impute_plan.json";
+
+/// `device-007.iotsl`.
+inline std::string generator_name(std::size_t device) {
+  const std::string number = std::to_string(device);
+  return concat("device-", std::string(number.size() < 3 ? 3 - number.size() : 0, '0'), number,
+                ".iotsl");
+}
+
+/// The generator of one device.
+struct GeneratorRecord {
+  bool present = false;
+  std::string sha256;               ///< of its file
+  std::string data_fingerprint;     ///< of its device's data, in hex; empty: from --generators
+  std::vector<std::uint64_t> label_counts;  ///< what it was trained on
+  std::string origin;               ///< trained, brought (iotsl-device --generator) or given
+  double loss = 0;                  ///< of its quality check
+  double accuracy = 0;              ///< likewise; a fraction
+  bool flagged = false;             ///< below the threshold
+  double seconds_training = 0;      ///< on the device
+  std::uint64_t peak_memory_bytes = 0;
+  std::uint64_t values = 0;         ///< parameters
+  std::uint64_t bytes_up = 0;       ///< what its upload takes on the wire, with frames; 0: given
+
+  /// Zeros where it is not known.
+  Sha256Digest fingerprint() const {
+    Sha256Digest out{};
+    if (data_fingerprint.size() != 2 * out.size()) return out;
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<std::uint8_t>(16 * digit(data_fingerprint[2 * i]) +
+                                         digit(data_fingerprint[2 * i + 1]));
+    return out;
+  }
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("present", self.present);
+    f("sha256", self.sha256);
+    f("data_fingerprint", self.data_fingerprint);
+    f("label_counts", self.label_counts);
+    f("origin", self.origin);
+    f("loss", self.loss);
+    f("accuracy", self.accuracy);
+    f("flagged", self.flagged);
+    f("seconds_training", self.seconds_training);
+    f("peak_memory_bytes", self.peak_memory_bytes);
+    f("values", self.values);
+    f("bytes_up", self.bytes_up);
+  }
+};
+
+/// How pre-training went.
+struct PretrainReport {
+  std::uint64_t samples = 0, held_out = 0;  ///< of the generated set
+  std::uint64_t iterations = 0;
+  std::uint64_t best_iteration = 0;  ///< whose weights are kept
+  double held_out_loss = 0, held_out_accuracy = 0;
+  double seconds = 0;
+  bool stopped = false;  ///< by the user, before its end: the weights are those of the moment
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("samples", self.samples);
+    f("held_out", self.held_out);
+    f("iterations", self.iterations);
+    f("best_iteration", self.best_iteration);
+    f("held_out_loss", self.held_out_loss);
+    f("held_out_accuracy", self.held_out_accuracy);
+    f("seconds", self.seconds);
+  }
+};
+
+struct PretrainingRecord {
+  bool done = false;
+  double seconds_generation = 0;  ///< of the data set
+  PretrainReport training;
+  double test_loss = 0;
+  double test_accuracy = 0;  ///< on the real test data, a fraction: the paper's Fig. 13a
+  std::vector<double> test_class_accuracy;
+  std::string sha256;  ///< of pretrained.safetensors
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("done", self.done);
+    f("seconds_generation", self.seconds_generation);
+    f("training", self.training);
+    f("test_loss", self.test_loss);
+    f("test_accuracy", self.test_accuracy);
+    f("test_class_accuracy", self.test_class_accuracy);
+    f("sha256", self.sha256);
+  }
+};
+
+/// What one device is sent to complete its data.
+struct ImputationRecord {
+  std::uint64_t added = 0;  ///< samples
+  std::vector<std::uint64_t> generators;
+  std::uint64_t values = 0;      ///< parameters of these
+  std::uint64_t bytes_down = 0;  ///< what plan and generators take on the wire, with frames
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("added", self.added);
+    f("generators", self.generators);
+    f("values", self.values);
+    f("bytes_down", self.bytes_down);
+  }
+};
+
+/// The paper's sum of costs leaves all of this out; the full one adds it.
+struct PreparationRecord {
+  std::string format = "iotsl-preparation-1";
+  std::vector<GeneratorRecord> generators;  ///< of each device
+  PretrainingRecord pretraining;
+  bool planned = false;                   ///< impute_plan.json is written
+  std::vector<ImputationRecord> devices;  ///< likewise; empty without imputation
+
+  /// Values sent, by the paper's way of counting: parameters of generators up and down.
+  std::uint64_t values() const {
+    std::uint64_t sum = 0;
+    for (const GeneratorRecord& each : generators)
+      if (each.bytes_up != 0) sum += each.values;
+    for (const ImputationRecord& each : devices) sum += each.values;
+    return sum;
+  }
+  std::uint64_t bytes_up() const {
+    std::uint64_t sum = 0;
+    for (const GeneratorRecord& each : generators) sum += each.bytes_up;
+    return sum;
+  }
+  std::uint64_t bytes_down() const {
+    std::uint64_t sum = 0;
+    for (const ImputationRecord& each : devices) sum += each.bytes_down;
+    return sum;
+  }
+  double seconds_training() const {
+    double sum = 0;
+    for (const GeneratorRecord& each : generators) sum += each.seconds_training;
+    return sum;
+  }
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("format", self.format);
+    f("generators", self.generators);
+    f("pretraining", self.pretraining);
+    f("planned", self.planned);
+    f("imputation", self.devices);
+  }
+};
+
+/// With the sums, for those who read the file.
+inline Json to_json(const PreparationRecord& record) {
+  Json out = to_json_fields(record);
+  out["values_formula"] = record.values();
+  out["bytes_up"] = record.bytes_up();
+  out["bytes_down"] = record.bytes_down();
+  out["seconds_training"] = record.seconds_training();
+  return out;
+}
+
+inline Result<PreparationRecord> read_preparation(const std::string& folder) {
+  const std::string path = join_path(folder, preparation_name);
+  const Result<std::string> text = read_text_file(path);
+  if (!text) return text.failure();
+  const Result<Json> json = parse_json(*text);
+  if (!json) return failure(ErrorCode::data, path, ": ", json.failure().message);
+  Result<PreparationRecord> record = parse_json_fields<PreparationRecord>(*json);
+  if (!record) return failure(ErrorCode::data, path, ": ", record.failure().message);
+  return record;
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

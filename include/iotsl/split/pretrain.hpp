@@ -1,0 +1,130 @@
+#pragma once
+// Pre-training (Algorithm 1): front and back as one net, on generated samples, until the loss on a
+// held-out part of them no longer falls.
+
+#include "iotsl/data/loader.hpp"
+#include "iotsl/net/clock.hpp"
+#include "iotsl/split/checkpoint.hpp"
+#include "iotsl/split/evaluate.hpp"
+#include "iotsl/split/joined_net.hpp"
+#include "iotsl/split/run_config.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+struct PretrainOptions {
+  OptimizerOptions optimizer;
+  Index iterations = 5000;  ///< at most
+  Index batch = 128;
+  Index patience = 4;  ///< checks in a row without a lower loss, after which it stops
+  std::uint64_t seed = 1;
+};
+
+/// Sample numbers of a set in two parts, both ascending.
+struct HeldOutSplit {
+  std::vector<Index> train, held_out;
+};
+
+/// Holds a tenth of each class out, at least one sample where the class has two.
+inline HeldOutSplit hold_out(const data::Dataset& set, std::uint64_t seed) {
+  std::vector<std::vector<Index>> by_class(static_cast<std::size_t>(set.classes));
+  for (Index i = 0; i < set.size(); ++i)
+    by_class[set.labels[static_cast<std::size_t>(i)]].push_back(i);
+  HeldOutSplit out;
+  for (std::size_t c = 0; c < by_class.size(); ++c) {
+    std::vector<Index>& numbers = by_class[c];
+    data::shuffle_values(std::span(numbers),
+                         Random(seed, Stream::held_out, static_cast<std::uint32_t>(c)));
+    const std::size_t count =
+        numbers.size() < 2 ? 0 : std::max<std::size_t>(1, (numbers.size() + 5) / 10);
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      (i < count ? out.held_out : out.train).push_back(numbers[i]);
+  }
+  std::sort(out.train.begin(), out.train.end());
+  std::sort(out.held_out.begin(), out.held_out.end());
+  return out;
+}
+
+namespace detail {
+
+/// A copy of a net's state, to come back to.
+class Snapshot {
+ public:
+  explicit Snapshot(Sequential<float>& net) : net_(net) { take(); }
+  void take() {
+    values_.clear();
+    for (const StatePart& part : state_parts({net_, {}}))
+      values_.emplace_back(part.data, part.data + part.bytes);
+  }
+  void put_back() const {
+    const std::vector<StatePart> parts = state_parts({net_, {}});
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      std::copy(values_[i].begin(), values_[i].end(), parts[i].data);
+  }
+
+ private:
+  Sequential<float>& net_;
+  std::vector<std::vector<std::uint8_t>> values_;
+};
+
+}  // namespace detail
+
+/// Trains `joined` on `generated` and leaves it with the weights that had the lowest loss on the
+/// held-out part, looked at twice an epoch (once where an epoch is short). A function of net, set
+/// and options alone.
+inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Dataset& generated,
+                                       const PretrainOptions& options, const RunHooks& hooks) {
+  const net::Microseconds start = net::steady_now();
+  const HeldOutSplit parts = hold_out(generated, options.seed);
+  if (parts.train.size() < 2 || parts.held_out.empty())
+    return failure(ErrorCode::data, "pre-training: ", generated.size(),
+                   " generated samples are too few");
+  const data::Dataset held_out = data::select_samples(generated, parts.held_out);
+  // Another stream of dropout than that of the turns, whose steps have the same numbers.
+  JoinedNet net(joined, options.optimizer, ~options.seed);
+  data::Loader loader(generated, parts.train, options.batch);
+  const Index per_epoch = loader.batches();
+  const Index check_every = per_epoch <= 20 ? per_epoch : (per_epoch + 1) / 2;
+
+  PretrainReport report;
+  report.samples = static_cast<std::uint64_t>(generated.size());
+  report.held_out = static_cast<std::uint64_t>(held_out.size());
+  detail::Snapshot best(joined);
+  Index stale = 0;
+  net::Microseconds told = start;
+  for (Index done = 0; done < options.iterations && stale < options.patience;) {
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) {
+      report.stopped = true;
+      return report;
+    }
+    if (done % per_epoch == 0) loader.start_epoch(options.seed, 0, done / per_epoch);
+    const LabelledBatch batch = fetch_batch(generated, loader, done % per_epoch);
+    const auto step = static_cast<std::uint64_t>(++done);
+    const Result<StepOutcome> out = net.train(batch.x, batch.labels, step);
+    if (!out)
+      return failure(out.failure().code, "pre-training: ", out.failure().message);
+    report.iterations = step;
+    if (done % check_every != 0 && done != options.iterations) continue;
+    const Evaluation check = evaluate(joined, held_out);
+    const bool better = report.best_iteration == 0 || check.loss < report.held_out_loss;
+    if (better) {
+      report.best_iteration = step;
+      report.held_out_loss = check.loss;
+      report.held_out_accuracy = check.accuracy();
+      best.take();
+    }
+    stale = better ? 0 : stale + 1;
+    const net::Microseconds now = net::steady_now();
+    if (hooks.on_note == nullptr || now - told < 5 * net::second_us) continue;
+    told = now;
+    hooks.on_note(hooks.context, concat("pre-training: iteration ", done, " of at most ",
+                                        options.iterations, ", held-out loss ", check.loss,
+                                        ", accuracy ", 100 * check.accuracy(), " %"));
+  }
+  best.put_back();
+  report.seconds = static_cast<double>(net::steady_now() - start) * 1e-6;
+  return report;
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END
