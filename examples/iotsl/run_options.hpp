@@ -36,6 +36,13 @@ struct RunOptions {
   bool overwrite = false;
   Index barrier_steps = 50;
   double barrier_seconds = 60, offline_seconds = 300;
+  // Method iotsl.
+  std::string pretrain = "on", impute = "on";
+  Index pretrain_iterations = 5000, pretrain_batch = 128;
+  double scarce = 0.5;
+  std::string gan_preset = "fast";
+  Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
+  std::string generators;
 };
 
 /// Adds every option of a run to `command`.

@@ -10,22 +10,6 @@
 namespace iotsl::tool {
 namespace {
 
-/// Steps of the whole run, for the progress bar.
-Index total_steps(const split::RunConfig& config, const std::vector<std::vector<Index>>& samples) {
-  Index steps = 0, all = 0;
-  std::vector<Index> batches;
-  for (const std::vector<Index>& device : samples) {
-    all += static_cast<Index>(device.size());
-    batches.push_back(static_cast<Index>(
-        data::batch_ranges(static_cast<Index>(device.size()), config.batch).size()));
-  }
-  if (config.method == "central")
-    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
-  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
-    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
-  return steps;
-}
-
 /// The test set of --test-per-class: as many of each class that some device holds.
 data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountTable& counts,
                                    Index per_class, std::uint64_t seed) {
@@ -37,6 +21,29 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 }
 
 }  // namespace
+
+Index total_steps(const split::RunConfig& config, const data::Manifest& manifest) {
+  Index steps = 0, all = 0;
+  std::vector<Index> batches;
+  // How many samples a device adds does not depend on whose generator makes them. Where a class
+  // cannot be had, this is known before hours of training.
+  impute::Plan plan;
+  if (config.method == "iotsl" && config.impute)
+    plan = expect(impute::make_plan(manifest.counts,
+                                    std::vector<impute::GeneratorCheck>(manifest.counts.size()),
+                                    {.scarce = config.scarce, .seed = config.seed}));
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    const auto own = static_cast<Index>(manifest.devices[d].size());
+    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
+    all += own;
+    batches.push_back(static_cast<Index>(data::batch_ranges(own + added, config.batch).size()));
+  }
+  if (config.method == "central")
+    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
+  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
+    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
+  return steps;
+}
 
 Result<split::RunSummary> simulate(RunOptions& options) {
   if (options.method == "central") options.transport = "none";
@@ -55,7 +62,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
-  RunReport report(total_steps(config, manifest.devices),
+  RunReport report(total_steps(config, manifest),
                    options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",

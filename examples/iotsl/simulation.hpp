@@ -5,6 +5,10 @@
 
 namespace iotsl::tool {
 
+/// Steps of the turns of a run, with those on samples that imputation adds. Ends the command where
+/// a class cannot be had.
+Index total_steps(const split::RunConfig& config, const data::Manifest& manifest);
+
 /// Trains as `options` say: loads the data, draws the partition (or, with options.resume, takes
 /// that of the run), makes the run folder and runs the devices and the server over
 /// options.transport. Progress goes to standard error; the folder gets summary.json at the end.
