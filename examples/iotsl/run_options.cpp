@@ -287,6 +287,7 @@ Json to_json(const RunOptions& o) {
   out["lr-schedule"] = o.lr_schedule;
   out["threads"] = o.threads;
   out["eval-every"] = o.eval_every;
+  if (o.test_per_class != 0) out["test-per-class"] = o.test_per_class;
   out["transport"] = o.transport;
   out["barrier-steps"] = o.barrier_steps;
   out["barrier-seconds"] = o.barrier_seconds;
