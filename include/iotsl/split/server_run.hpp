@@ -34,12 +34,6 @@ class ServerTransport {
   virtual LinkTraffic total() = 0;
 };
 
-/// The memory of --replay, as large as the run's front makes it.
-inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
-  return ReplayMemory::create(config.replay, config.devices,
-                              front.output_shape(sample_shape(config.model)), config.seed);
-}
-
 class ServerRun {
  public:
   /// `fingerprints`: of each device's data, or empty. `test` and `transport` must outlive the run.
