@@ -80,11 +80,11 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
   if (!(c.optimizer.ewc >= 0 && c.optimizer.ewc <= 1e12))
     return wrong("--ewc ", c.optimizer.ewc, ": expected 0 to 1e12");
-  if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
+  if (c.optimizer.ewc > 0 && !c.splits())
     return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
                  c.method);
   if (c.replay < 0) return wrong("--replay ", c.replay, ": expected at least 0");
-  if (c.replay > 0 && (c.method == "local" || c.method == "central"))
+  if (c.replay > 0 && !c.splits())
     return wrong("--replay ", c.replay, ": for split learning only, not for --method ", c.method);
   if (c.replay > 0 && c.devices < 2)
     return wrong("--replay ", c.replay, ": replays other devices' samples, there is only one");
@@ -95,8 +95,7 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--pretrain-iterations ", c.pretrain_iterations, ": expected 1 to 10000000");
   if (c.pretrain_batch < 2 || c.pretrain_batch > 4096)
     return wrong("--pretrain-batch ", c.pretrain_batch, ": expected 2 to 4096");
-  if (!(c.scarce >= 0 && c.scarce <= 1))
-    return wrong("--scarce ", c.scarce, ": expected 0 to 1");
+  if (!(c.scarce >= 0 && c.scarce <= 1)) return wrong("--scarce ", c.scarce, ": expected 0 to 1");
   if (const Result<void> good = gan::check_settings(c.gan); !good) return good;
   const ImageSpec images{c.model.in_channels, c.model.height, c.model.width_px, c.model.classes};
   return check_generator(gan::generator_spec(c.gan, images));
