@@ -126,7 +126,7 @@ TEST_CASE("generator file: a card that lies is refused with the place") {
           "class_names has 1 classes, the model 3");
   refuses(with({"model", "images", "height"}, 5000), "5000");
   refuses(with({"model", "images", "classes"}, -1), "classes");
-  refuses(with({"model", "latent"}, 1e9), "latent");
+  refuses(with({"model", "latent"}, 1000000000), "1000000000 latent values");
   Parts no_card;
   no_card.card = Json("text");
   CHECK(error_of(no_card.bytes()) != "no error");
