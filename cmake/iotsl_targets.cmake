@@ -1,5 +1,5 @@
-# The two libraries, iotsl::iotsl and iotsl::net, both header-only (the plain name `iotsl` is the host
-# program). No warning flag here: a user's flags are the user's.
+# The libraries iotsl::iotsl, iotsl::net and iotsl::linalg, all header-only (the plain name `iotsl` is
+# the host program). No warning flag here: a user's flags are the user's.
 
 add_library(iotsl_engine INTERFACE)
 add_library(iotsl::iotsl ALIAS iotsl_engine)
@@ -28,6 +28,20 @@ if(IOTSL_WITH_ZLIB)
   find_package(ZLIB REQUIRED)
   target_link_libraries(iotsl_engine INTERFACE ZLIB::ZLIB)
   target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_ZLIB=1)
+endif()
+
+# Eigen's views of tensors and its exact SVD. A cross build leaves them out: no board needs them.
+if(NOT CMAKE_CROSSCOMPILING)
+  find_package(Eigen3 3.3 QUIET NO_MODULE)
+endif()
+if(TARGET Eigen3::Eigen)
+  add_library(iotsl_linalg INTERFACE)
+  add_library(iotsl::linalg ALIAS iotsl_linalg)
+  # By name if it exists, as above.
+  target_link_libraries(iotsl_linalg INTERFACE iotsl_engine $<TARGET_NAME_IF_EXISTS:Eigen3::Eigen>)
+  set_target_properties(iotsl_linalg PROPERTIES EXPORT_NAME linalg)
+else()
+  message(STATUS "iotsl: no Eigen (package libeigen3-dev), so no iotsl::linalg")
 endif()
 
 # Optional: the kernels and the operations on float compiled once, for programs of many translation

@@ -80,6 +80,8 @@ Result<split::DeviceSummary> run(const Options& options) {
   device.on_note = [](const std::string& text) {
     std::fprintf(stderr, "iotsl-device: %s\n", text.c_str());
   };
+  device.files.state = options.state;
+  device.files.generator = options.generator;
   split::DeviceIdentity& identity = device.identity;
   identity.name = options.name;
   if (options.index >= 0) identity.index = static_cast<std::uint32_t>(options.index);

@@ -9,7 +9,7 @@
 namespace iotsl::device {
 
 struct Options {
-  std::string server, name, dataset, data, manifest;
+  std::string server, name, dataset, data, manifest, state, generator;
   int index = -1;   ///< -1: the server chooses
   int threads = 0;  ///< 0: all cores
   int wait_seconds = 60;
@@ -22,8 +22,9 @@ struct Options {
 inline constexpr const char* usage =
     "Usage: iotsl-device run --server HOST:PORT --name NAME --dataset SET [options]\n"
     "\n"
-    "Trains the front of a split network on this device's own samples. Model, cut, batch,\n"
-    "optimizer and number of epochs come from the server.\n"
+    "Trains the front of a split network on this device's own samples, and before that, where\n"
+    "the run is one of method iotsl, a generator of them. Model, cut, batch, optimizer and number\n"
+    "of epochs come from the server.\n"
     "\n"
     "  --server HOST:PORT   the server to join\n"
     "  --name NAME          this device's name in the reports\n"
@@ -33,6 +34,9 @@ inline constexpr const char* usage =
     "./data\n"
     "  --manifest FILE      which samples belong to which device; without it: all samples\n"
     "  --index I            this device's place in the manifest and in the order of turns, from 0\n"
+    "  --state DIR          keep the training of this device's generator here (method iotsl), so that\n"
+    "                       it goes on after a stop\n"
+    "  --generator FILE     send this generator, from iotsl gan train, instead of training one\n"
     "  --threads T          threads to compute with; default: all cores\n"
     "  --wait SECONDS       how long to try while the server does not answer; default 60\n"
     "  --reconnect SECONDS  how long to try once the run has begun; default: for ever\n"
@@ -70,6 +74,8 @@ inline Result<Options> parse_options(int argc, char** argv) {
     if (option == "--dataset") return &out.dataset;
     if (option == "--data") return &out.data;
     if (option == "--manifest") return &out.manifest;
+    if (option == "--state") return &out.state;
+    if (option == "--generator") return &out.generator;
     return nullptr;
   };
   const auto number_of = [&out](std::string_view option) -> int* {

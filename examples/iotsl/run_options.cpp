@@ -6,6 +6,49 @@
 
 namespace iotsl::tool {
 
+namespace {
+
+/// The options of method iotsl.
+void add_preparation_options(CLI::App& command, RunOptions& o) {
+  const auto is_switch = CLI::IsMember({"on", "off"});
+  command.add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
+      ->check(is_switch)
+      ->capture_default_str();
+  command
+      .add_option("--pretrain-iterations", o.pretrain_iterations,
+                  "Steps of pre-training at most; it ends when a held-out part no longer improves")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--pretrain-batch", o.pretrain_batch, "Samples per step of pre-training")
+      ->check(CLI::Range(2, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--impute", o.impute,
+                  "iotsl: complete each device's classes with other devices' generators; on or off")
+      ->check(is_switch)
+      ->capture_default_str();
+  command
+      .add_option("--scarce", o.scarce,
+                  "A class with less than this part of the device's mean class size is filled up")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--gan-preset", o.gan_preset,
+                  "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto")
+      ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}))
+      ->capture_default_str();
+  command.add_option("--gan-width", o.gan_width, "Width of generator and critic; 0: the preset's")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--generators", o.generators,
+                     "Folder with trained generators, device-000.iotsl and so on, to use again");
+}
+
+}  // namespace
+
 void add_run_options(CLI::App& command, RunOptions& o) {
   add_dataset_options(command, o.data);
   add_partition_options(command, o.data);
@@ -17,9 +60,10 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   add_model_options(command, o.model);
   command
       .add_option("--method", o.method,
-                  "sl: split learning; central: one net, all data in one place; local: devices "
+                  "sl: split learning; iotsl: the same after pre-training on what the devices' "
+                  "generators make, which fill missing classes too; central: one net, all data in one place; local: devices "
                   "alone with random gradients, to compare energy")
-      ->check(CLI::IsMember({"sl", "central", "local"}))
+      ->check(CLI::IsMember({"sl", "iotsl", "central", "local"}))
       ->capture_default_str();
   auto* rounds = command.add_option("--rounds", o.rounds, "Rounds: every device in turn once each")
                      ->check(CLI::PositiveNumber);
@@ -80,6 +124,7 @@ void add_run_options(CLI::App& command, RunOptions& o) {
                   "Seconds a device may stay away before its turn is skipped; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  add_preparation_options(command, o);
   command.add_option("--resume", o.resume, "Go on with the run in this folder, where it stopped");
   command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
   command.add_flag("--overwrite", o.overwrite, "Replace an earlier run in the folder");
@@ -195,6 +240,15 @@ split::RunConfig to_config(const RunOptions& o) {
   config.barrier_steps = o.barrier_steps;
   config.barrier_seconds = o.barrier_seconds;
   config.offline_seconds = o.offline_seconds;
+  config.gan = expect(gan::gan_preset(o.gan_preset));
+  if (o.gan_width > 0) config.gan.width = o.gan_width;
+  if (o.gan_iterations > 0) config.gan.iterations = o.gan_iterations;
+  config.pretrain = o.pretrain == "on";
+  config.impute = o.impute == "on";
+  config.pretrain_iterations = o.pretrain_iterations;
+  config.pretrain_batch = o.pretrain_batch;
+  config.scarce = o.scarce;
+  config.generators = o.generators;
   expect(split::check_config(config));
   return config;
 }
@@ -233,10 +287,22 @@ Json to_json(const RunOptions& o) {
   out["lr-schedule"] = o.lr_schedule;
   out["threads"] = o.threads;
   out["eval-every"] = o.eval_every;
+  if (o.test_per_class != 0) out["test-per-class"] = o.test_per_class;
   out["transport"] = o.transport;
   out["barrier-steps"] = o.barrier_steps;
   out["barrier-seconds"] = o.barrier_seconds;
   out["offline-limit"] = o.offline_seconds;
+  if (o.method == "iotsl") {
+    out["pretrain"] = o.pretrain;
+    out["pretrain-iterations"] = o.pretrain_iterations;
+    out["pretrain-batch"] = o.pretrain_batch;
+    out["impute"] = o.impute;
+    out["scarce"] = o.scarce;
+    out["gan-preset"] = o.gan_preset;
+    out["gan-width"] = o.gan_width;
+    out["gan-iterations"] = o.gan_iterations;
+    if (!o.generators.empty()) out["generators"] = o.generators;
+  }
   return out;
 }
 

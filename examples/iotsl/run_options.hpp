@@ -27,6 +27,7 @@ struct RunOptions {
   std::string lr_schedule = "constant";
   int threads = 0;  // 0: all cores
   Index eval_every = 1;
+  Index test_per_class = 0;  // 0: the whole test set, or --limit-test of it
   std::string out;
   bool json = false;
   bool quiet = false;
@@ -35,6 +36,13 @@ struct RunOptions {
   bool overwrite = false;
   Index barrier_steps = 50;
   double barrier_seconds = 60, offline_seconds = 300;
+  // Method iotsl.
+  std::string pretrain = "on", impute = "on";
+  Index pretrain_iterations = 5000, pretrain_batch = 128;
+  double scarce = 0.5;
+  std::string gan_preset = "fast";
+  Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
+  std::string generators;
 };
 
 /// Adds every option of a run to `command`.

@@ -108,7 +108,8 @@ def two_units(place):
     single = write_single(place, "all")
     include = pathlib.Path(place.root) / "include"
     tree = place.folder / "all.hpp"
-    names = [p.relative_to(include).as_posix() for p in sorted(include.rglob("*.hpp"))]
+    names = [p.relative_to(include).as_posix() for p in sorted(include.rglob("*.hpp"))
+             if p.parent.name != "linalg"]
     tree.write_text("".join(f'#include "{name}"\n' for name in names if not name.endswith("-inl.hpp")))
     objects = []
     for source, header in (("main", tree), ("other", single)):

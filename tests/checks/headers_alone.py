@@ -1,11 +1,12 @@
 """Every header stands alone; then all together as a small device compiles them.
 
-usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--jobs N]
+usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--jobs N]
        headers_alone.py --self-test COMPILER
 Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
 one translation unit: being complete does not depend on those, and alone costs half a minute each.
 A header whose #include is the first line of code of another header is compiled with nothing before
-it where that one is compiled alone, so it needs no unit of its own.
+it where that one is compiled alone, so it needs no unit of its own. Without the folder of Eigen's
+headers those of linalg are left out.
 """
 
 import argparse
@@ -57,10 +58,13 @@ def proven_by_others(texts):
     return {name for name in first if ends(name)}
 
 
-def check(root, compiler, other, jobs):
+def check(root, compiler, other, jobs, eigen=None):
     include = pathlib.Path(root) / "include"
     # An -inl.hpp is no header: the one of its family includes it once per SIMD target.
     headers = [p for p in sorted(include.rglob("*.hpp")) if not p.stem.endswith("-inl")]
+    if not eigen:
+        print("no Eigen: the headers of linalg are left out")
+        headers = [p for p in headers if p.parent.name != "linalg"]
     texts = {p.relative_to(include).as_posix(): p.read_text() for p in headers}
     proven = proven_by_others(texts)
     lines = [f'#include "{name}"\n' for name in texts]
@@ -76,6 +80,8 @@ def check(root, compiler, other, jobs):
         program, mode, name, text = unit
         # The second compiler may come without an OpenMP library.
         flags = [f for f in MODES[mode] if program == compiler or f != "-fopenmp"]
+        if eigen:
+            flags = [*flags, f"-isystem{eigen}"]
         errors = compile_text(program, include, flags, text)
         return f"{name.strip()} {mode}, {program}:\n{errors}" if errors else ""
 
@@ -117,6 +123,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("arguments", nargs="+")
     parser.add_argument("--other")
+    parser.add_argument("--eigen")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
@@ -124,5 +131,6 @@ if __name__ == "__main__":
         ok = self_test(options.arguments[0])
     else:
         clang = options.other if options.other and shutil.which(options.other) else None
-        ok = check(options.arguments[0], options.arguments[1], clang, options.jobs)
+        ok = check(options.arguments[0], options.arguments[1], clang, options.jobs,
+                   options.eigen)
     sys.exit(0 if ok else 1)

@@ -1,6 +1,6 @@
 """Compiles programs the way a newcomer does, `g++ -std=c++20 -Iinclude file.cpp`, and runs them.
 
-usage: plain_compile.py ROOT COMPILER [--emulator COMMAND] [--readme] FILE...
+usage: plain_compile.py ROOT COMPILER [--emulator COMMAND] [--system FOLDER] [--readme] FILE...
 Without optimisation and emulated, a program gets the argument 64: how many images it may use.
 With --readme FILE is a markdown file; its first block of C++ is the program.
 """
@@ -20,9 +20,9 @@ def first_block(markdown):
     return match[1] if match else None
 
 
-def build_and_run(root, compiler, emulator, name, source, folder):
+def build_and_run(root, compiler, flags, emulator, name, source, folder):
     program = pathlib.Path(folder) / "a.out"
-    command = [compiler, "-std=c++20", f"-I{root}/include", str(source), "-o", str(program)]
+    command = [compiler, "-std=c++20", f"-I{root}/include", *flags, str(source), "-o", str(program)]
     begin = time.monotonic()
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     built = time.monotonic()
@@ -46,9 +46,11 @@ def main():
     parser.add_argument("compiler")
     parser.add_argument("files", nargs="+")
     parser.add_argument("--emulator", help="runs the program; 'none' compiles only", default="")
+    parser.add_argument("--system", help="folder with the headers of a library", default="")
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
     emulator = None if options.emulator == "none" else shlex.split(options.emulator)
+    flags = [f"-isystem{options.system}"] if options.system else []
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for name in options.files:
@@ -61,7 +63,7 @@ def main():
                 source = pathlib.Path(folder) / "readme.cpp"
                 source.write_text(text)
             results.append(
-                build_and_run(options.root, options.compiler, emulator, name, source, folder))
+                build_and_run(options.root, options.compiler, flags, emulator, name, source, folder))
     return 0 if all(results) else 1
 
 

@@ -153,3 +153,20 @@ TEST_CASE("memory: several threads allocate at once") {
   CHECK(wrong == 0);
   CHECK(memory_statistics().in_use_bytes == before);
 }
+
+TEST_CASE("memory: a borrowed block is neither copied, nor freed, nor given away") {
+  const auto before = memory_statistics();
+  std::vector<float> owner(1000, 1.0f);
+  {
+    const Buffer buffer = Buffer::borrowed(owner.data(), owner.size() * sizeof(float));
+    CHECK(static_cast<void*>(buffer.data()) == owner.data());
+    CHECK(buffer.bytes() == 4000);
+    CHECK_FALSE(buffer.unique());
+    CHECK(memory_statistics().in_use_bytes - before.in_use_bytes <= 64);
+    const Buffer other = buffer;
+    other.bump_version();
+    CHECK(buffer.version() == 1);
+  }
+  CHECK(memory_statistics().in_use_bytes == before.in_use_bytes);
+  CHECK(owner[999] == 1.0f);
+}

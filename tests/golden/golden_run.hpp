@@ -1,6 +1,7 @@
 #pragma once
 // Runs one golden file and says what differs.
 
+#include "golden/golden_gan.hpp"
 #include "golden/golden_ops.hpp"
 #include "golden/golden_train.hpp"
 
@@ -97,6 +98,8 @@ void run_as(Case& file, Names& problems) {
     run_schedule<T>(file, problems);
   } else if (op == "train") {
     TrainRun<T>(file, problems);
+  } else if (op == "wgan_gp") {
+    GanRun<T>(file, problems);
   } else if (const auto found = ops<T>().find(op); found != ops<T>().end()) {
     OpRun<T>(file, found->second, problems);
   } else {

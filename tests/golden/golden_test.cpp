@@ -113,6 +113,7 @@ bool contains(const std::string& text, const std::string& part) {
 TEST_CASE("golden: operations") { run_folder(here / "ops"); }
 TEST_CASE("golden: optimisers and learning rates") { run_folder(here / "optim"); }
 TEST_CASE("golden: training runs") { run_folder(here / "models"); }
+TEST_CASE("golden: losses of the generative network") { run_folder(here / "gan"); }
 
 TEST_CASE("golden: the folder of IOTSL_GOLDEN") {
   if (const char* folder = std::getenv("IOTSL_GOLDEN"); folder != nullptr && *folder != '\0')
@@ -144,6 +145,23 @@ TEST_CASE("golden runner: every expected value is compared") {
   Altered final_state("models/compact-w2-adam.safetensors");
   final_state.shift("final.features.41.running_var", 0.5);
   contains(final_state.run(), " in double: final.features.41.running_var[0]: ");
+}
+
+TEST_CASE("golden runner: every value and gradient of the two losses is compared") {
+  const char* name = "gan/wgan_gp-w2-batch1.safetensors";
+  const auto file = iotsl::load_safetensors((here / name).string());
+  REQUIRE(file.ok());
+  int expected = 0;
+  for (const iotsl::SafeTensor& tensor : file->tensors) {
+    if (tensor.name.starts_with("input.")) continue;
+    Altered altered(name);
+    altered.shift(tensor.name, 0.5);
+    const std::string text = altered.run();
+    contains(text, concat(" in double: ", tensor.name, "[0]: "));
+    contains(text, concat(" in float: ", tensor.name, "[0]: "));
+    ++expected;
+  }
+  CHECK(expected == 5 + 9 + 8);  // outputs; parameters of the critic; of the generator
 }
 
 TEST_CASE("golden runner: a file that cannot be run is an error") {
@@ -187,6 +205,17 @@ TEST_CASE("golden runner: a file that cannot be run is an error") {
     Altered file(name);
     file.set_shape("input.weight", {4, 1, 3, 3});
     contains(file.run(), "conv2d: weight [4,1,3,3] expects 1 input channels, x [2,2,6,7] has 2");
+  }
+  SUBCASE("a network of another width") {
+    Altered file("gan/wgan_gp-w2-batch1.safetensors");
+    file.set_metadata("attrs", R"({"width":4})");
+    contains(file.run(), "'input.critic.conv1.weight' has shape [2,1,5,5], the network's is [4,1");
+  }
+  SUBCASE("a network without what it is compared with") {
+    Altered file("gan/wgan_gp-w2-batch1.safetensors");
+    file.rename("input.critic.conv1.weight", "input.critic.conv1.wait");
+    file.rename("input.generator.linear.weight", "input.generator.linear.wait");
+    contains(file.run(), "no expected 'output.*' or 'grad.*' of a network");
   }
   SUBCASE("a tolerance that is no number") {
     Altered file(name);

@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 
 import torch
 
+import gan_cases
 import op_cases
 import train_cases
 
@@ -22,6 +23,7 @@ def main():
     torch.use_deterministic_algorithms(True)
     count = op_cases.make(folder / "ops")
     train_cases.make(folder)
+    count += gan_cases.make(folder)
     files = list(folder.rglob("*.safetensors"))
     size = sum(f.stat().st_size for f in files)
     print(f"{count} operation cases, {len(files)} files, {size} bytes")

@@ -70,7 +70,8 @@ class MemoryPool {
     return allocate(bytes, granted, 0);
   }
   /// The same for what may be large. A cached block of up to twice the size will do, so that a
-  /// last, smaller batch does not take memory beside that of the others; release() wants both numbers.
+  /// last, smaller batch does not take memory beside that of the others; release() wants both
+  /// numbers.
   void* allocate(std::size_t bytes, std::size_t& granted) {
     return allocate(bytes, granted, bytes < reuse_bytes ? 0 : 8);
   }
@@ -216,15 +217,22 @@ inline void fail_allocation_after(long allocations) {
   detail::MemoryPool::instance().fail_after(allocations);
 }
 
-/// A reference-counted block. `version` rises with every write in place, so that the graph can tell
-/// that a saved tensor has changed.
+/// A reference-counted block, or a counted handle to memory that somebody else owns. `version`
+/// rises with every write in place, so that the graph can tell that a saved tensor has changed.
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes) {
     std::size_t granted = 0;
     void* block = detail::MemoryPool::instance().allocate(bytes + header_bytes, granted);
-    block_ = new (block) Header{detail::Shared<std::uint32_t>(1), 0, bytes, granted};
+    block_ = new (block) Header{detail::Shared<std::uint32_t>(1), 0, bytes, granted, own(block)};
+  }
+  /// Memory of somebody else, which must outlive every handle to it and is never freed here.
+  static Buffer borrowed(void* data, std::size_t bytes) {
+    Buffer out(0);
+    out.block_->bytes = bytes;
+    out.block_->data = static_cast<std::byte*>(data);
+    return out;
   }
   Buffer(const Buffer& other) : block_(other.block_) {
     if (block_ != nullptr) block_->references.increase();
@@ -237,15 +245,17 @@ class Buffer {
   ~Buffer() {
     if (block_ == nullptr) return;
     if (block_->references.decrease() != 1) return;
-    detail::MemoryPool::instance().release(block_, block_->bytes + header_bytes, block_->granted);
+    const std::size_t owned = is_borrowed() ? 0 : block_->bytes;
+    detail::MemoryPool::instance().release(block_, owned + header_bytes, block_->granted);
   }
 
   explicit operator bool() const { return block_ != nullptr; }
-  std::byte* data() const { return reinterpret_cast<std::byte*>(block_) + header_bytes; }
+  std::byte* data() const { return block_->data; }
   std::size_t bytes() const { return block_->bytes; }
   std::uint32_t version() const { return block_->version; }
   void bump_version() const { ++block_->version; }
-  bool unique() const { return block_->references.load_acquire() == 1; }
+  /// True if nobody else can see the bytes; never so for borrowed ones, whose owner sees them.
+  bool unique() const { return block_->references.load_acquire() == 1 && !is_borrowed(); }
 
  private:
   struct Header {
@@ -253,7 +263,11 @@ class Buffer {
     std::uint32_t version;
     std::size_t bytes;
     std::size_t granted;  ///< of the pool
+    std::byte* data;
   };
+  static std::byte* own(void* block) { return static_cast<std::byte*>(block) + header_bytes; }
+  bool is_borrowed() const { return block_->data != own(block_); }
+
   static constexpr std::size_t header_bytes = detail::MemoryPool::alignment;
   static_assert(sizeof(Header) <= header_bytes);
 

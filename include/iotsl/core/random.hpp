@@ -40,10 +40,10 @@ enum class Stream : std::uint32_t {
   generated = 10,
   quality = 11,
   imputation = 12,
-  generation = 13,
-  held_out = 14,
-  replay_draw = 15,
-  replay_keep = 16,
+  replay_draw = 13,
+  replay_keep = 14,
+  generation = 15,
+  held_out = 16,
   user = 1000,
 };
 

@@ -79,6 +79,14 @@ class Tensor {
     return from(shape, std::span<const T>(values.begin(), values.size()));
   }
 
+  /// The `shape.elements()` values at `values` without a copy. Their owner keeps them alive as long
+  /// as any handle to them lives, graphs that saved one included; an op never writes over them, and
+  /// `mutable_data` writes where the owner sees it.
+  static Tensor borrow(const Shape& shape, T* values) {
+    const auto count = static_cast<std::size_t>(shape.elements());
+    return Tensor(shape, Buffer::borrowed(values, count * sizeof(T)), 0);
+  }
+
   bool defined() const { return body_ != nullptr; }
   const Shape& shape() const { return body().shape; }
   int rank() const { return shape().rank(); }

@@ -9,6 +9,7 @@
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/device_generators.hpp"
 #include "iotsl/split/generated_data.hpp"
+#include "iotsl/split/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -100,7 +101,7 @@ class GeneratorWork {
     const auto left = static_cast<double>(task_.settings.iterations - progress_.iteration);
     return concat("generator of device ", task_.device, ": iteration ", progress_.iteration, "/",
                   task_.settings.iterations, ", Wasserstein estimate ", progress_.wasserstein,
-                  ", penalty ", progress_.penalty, ", ", 1 / each, " iterations/s, ",
+                  ", penalty ", progress_.penalty, ", ", one_decimal(1 / each), " iterations/s, ",
                   static_cast<Index>(left * each), " s left");
   }
   /// Iterations of this object, without those of an earlier one whose state it has taken up.

@@ -25,12 +25,9 @@ inline LabelledBatch fetch_batch(const data::Dataset& set, const data::Loader& l
 /// The joined net and the optimiser of all its parameters.
 class JoinedNet {
  public:
-  /// `seed` of dropout; `cut`: layers of the front, for train_with().
-  JoinedNet(Sequential<float> net, const OptimizerOptions& options, std::uint64_t seed,
-            std::size_t cut = 0)
+  /// `seed` of dropout.
+  JoinedNet(Sequential<float> net, const OptimizerOptions& options, std::uint64_t seed)
       : net_(std::move(net)),
-        front_(net_.slice(0, cut)),
-        back_(net_.slice(cut, net_.size())),
         optimizer_(net_.parameters(), options),
         parameters_(detail::tensors_of(optimizer_.parameters())),
         seed_(seed) {}
@@ -46,18 +43,18 @@ class JoinedNet {
     return update(std::move(out), grad<float>({loss}, parameters_), step);
   }
 
-  /// The same on both sides of the cut, since what is replayed begins there. The smashed batch is
-  /// left in `smashed`.
-  Result<StepOutcome> train_with(const ReplayMemory::Samples& replayed, const Tensor<float>& x,
-                                 std::span<const std::int32_t> labels, std::uint64_t step,
-                                 Tensor<float>& smashed) {
+  /// The same on both sides of the cut (`front` and `back` share their parameters with the net),
+  /// since what is replayed begins there. The smashed batch is left in `smashed`.
+  Result<StepOutcome> train_with(Sequential<float>& front, Sequential<float>& back,
+                                 const ReplayMemory::Samples& replayed, const LabelledBatch& batch,
+                                 std::uint64_t step, Tensor<float>& smashed) {
     const ForwardMode mode = detail::training_mode(seed_, step);
-    const Tensor<float> sent = front_.forward(x, mode);
+    const Tensor<float> sent = front.forward(batch.x, mode);
     smashed = sent.detach();
     const auto first = parameters_.begin();
-    const auto cut = first + static_cast<std::ptrdiff_t>(front_.parameters().size());
+    const auto cut = first + static_cast<std::ptrdiff_t>(front.parameters().size());
     std::vector<Tensor<float>> of_back;
-    StepOutcome out = detail::train_back(back_, smashed, labels, replayed, mode,
+    StepOutcome out = detail::train_back(back, smashed, batch.labels, replayed, mode,
                                          {cut, parameters_.end()}, of_back);
     std::vector<Tensor<float>> gradients = grad<float>({sent}, {first, cut}, {out.gradient});
     gradients.insert(gradients.end(), of_back.begin(), of_back.end());
@@ -79,7 +76,7 @@ class JoinedNet {
     return out;
   }
 
-  Sequential<float> net_, front_, back_;
+  Sequential<float> net_;
   Optimizer<float> optimizer_;
   std::vector<Tensor<float>> parameters_;
   std::uint64_t seed_;

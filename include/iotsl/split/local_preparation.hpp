@@ -10,8 +10,7 @@ namespace split {
 /// Where the devices of a run in one process keep the state of their generators' training.
 inline DeviceFiles local_files(const RunConfig& config, const Sha256Digest& data_fingerprint) {
   DeviceFiles out;
-  if (!config.out.empty())
-    out.state = join_path(join_path(config.out, generator_folder), "training");
+  if (!config.out.empty()) out.state = training_folder(config.out);
   out.data_fingerprint = data_fingerprint;
   return out;
 }

@@ -26,7 +26,7 @@ class Preparation {
   /// Takes up what the run's folder holds, or else what --generators gives. A generator file that
   /// is damaged counts as missing: its device is asked for it once more.
   Result<void> open() {
-    if (config_.resume) return take_up();
+    if (config_.resume && file_exists(path_of(preparation_name))) return take_up();
     if (!config_.out.empty()) {
       const Result<void> made = create_folders(join_path(config_.out, generator_folder));
       if (!made) return made;
@@ -57,8 +57,8 @@ class Preparation {
     const Result<void> kept = keep(device, std::move(made).value(), upload.file);
     if (!kept) return kept.failure();
     note(concat("device ", device, ": generator of ", record_.generators[device].values,
-                " values, accuracy ", 100 * record_.generators[device].accuracy, " %, ",
-                record_.generators[device].seconds_training, " s",
+                " values, accuracy ", one_decimal(100 * record_.generators[device].accuracy),
+                " %, trained in ", one_decimal(record_.generators[device].seconds_training), " s",
                 record_.generators[device].flagged ? "; FLAGGED: below the threshold" : ""));
     return digests_[device];
   }
@@ -355,8 +355,8 @@ class Preparation {
       done.sha256 = sha256_hex(*bytes);
     }
     record_.pretraining = std::move(done);
-    note(concat("pre-training: ", report->iterations, " iterations, ", report->seconds,
-                " s; accuracy on the real test data ", 100 * real.accuracy(), " %"));
+    note(concat("pre-training: ", report->iterations, " iterations, ", one_decimal(report->seconds),
+                " s; accuracy on the real test data ", one_decimal(100 * real.accuracy()), " %"));
     const Result<void> written = write_record();
     if (!written) return written.failure();
     return true;

@@ -2,6 +2,8 @@
 // What the preparation of an IoTSL run has cost and what it has come to: preparation.json. Written
 // anew after each finished piece, so that a server that starts again knows what is done.
 
+#include <cstdio>
+
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/core/json_fields.hpp"
@@ -15,6 +17,18 @@ inline constexpr const char* generator_folder = "generators";
 inline constexpr const char* generation_log_name = "generation.json";
 inline constexpr const char* pretrained_name = "pretrained.safetensors";
 inline constexpr const char* impute_plan_name = "impute_plan.json";
+
+/// A number with one digit after the point, as notes to the user show seconds and per cent.
+inline std::string one_decimal(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  return text;
+}
+
+/// Where the devices of a run on one machine keep the state of their generators' training.
+inline std::string training_folder(const std::string& out) {
+  return join_path(join_path(out, generator_folder), "training");
+}
 
 /// `device-007.iotsl`.
 inline std::string generator_name(std::size_t device) {

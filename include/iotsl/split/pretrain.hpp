@@ -119,7 +119,7 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
     told = now;
     hooks.on_note(hooks.context, concat("pre-training: iteration ", done, " of at most ",
                                         options.iterations, ", held-out loss ", check.loss,
-                                        ", accuracy ", 100 * check.accuracy(), " %"));
+                                        ", accuracy ", one_decimal(100 * check.accuracy()), " %"));
   }
   best.put_back();
   report.seconds = static_cast<double>(net::steady_now() - start) * 1e-6;

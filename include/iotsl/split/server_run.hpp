@@ -213,6 +213,10 @@ class ServerRun {
                                   static_cast<std::uint32_t>(config_.devices));
     }
     told_ready_ = machine_->ready_devices();
+    if (machine_->state() == ServerState::collecting && !told_collecting_) {
+      told_collecting_ = true;
+      note("every device is here; the run waits for their generators");
+    }
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
         owners_[connection] = i;
@@ -386,6 +390,7 @@ class ServerRun {
   net::Microseconds barrier_at_ = 0;              // when the last one was written
   net::Microseconds away_since_ = 0;              // of the device whose turn it is; 0: it is here
   std::uint32_t told_ready_ = 0;
+  bool told_collecting_ = false;
   bool done_ = false, failed_ = false;
   Failure problem_;
 };

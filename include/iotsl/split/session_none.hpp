@@ -31,7 +31,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  JoinedNet net(model->joined, run.optimizer, run.seed, model->front.size());
+  JoinedNet net(model->joined, run.optimizer, run.seed);
   const FrontHalf front(model->front, run.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
                                      static_cast<std::uint64_t>(run.batch));
@@ -111,14 +111,16 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
         loader.start_epoch(run.seed, static_cast<Index>(device),
                            Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
       ordered = epoch;
-      const LabelledBatch batch = fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
+      const LabelledBatch batch =
+          fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
       const auto n = static_cast<std::uint64_t>(batch.labels.size());
       ++step;
       Tensor<float> smashed;
       const Result<StepOutcome> out =
           replay->keeps_samples()
-              ? net.train_with(replay->draw(device, static_cast<Index>(n), step), batch.x,
-                               batch.labels, step, smashed)
+              ? net.train_with(model->front, model->back,
+                               replay->draw(device, static_cast<Index>(n), step), batch, step,
+                               smashed)
               : net.train(batch.x, batch.labels, step);
       if (!out) return out.failure();
       if (smashed.defined()) replay->keep(device, turn, smashed, batch.labels);
