@@ -60,8 +60,9 @@ TEST_CASE("messages: control messages survive the wire, strictly") {
   CHECK(round_trip(ok).description.front[1].extents[0] == 64);
   CHECK(encode(ok).size() < max_payload_before_join);
 
-  CHECK(round_trip(Join{5}).run == 5);
-  CHECK(round_trip(JoinOk{6}).run == 6);
+  CHECK(round_trip(Join{5, {3}}).imputed[0] == 3);
+  CHECK(round_trip(JoinOk{6, true}).generator_wanted);
+  CHECK(round_trip(GenAck{{4}}).sha256[0] == 4);
   CHECK(round_trip(LabelHist{{3, 0, 8}}).counts == std::vector<std::uint64_t>{3, 0, 8});
   CHECK(round_trip(TurnAccept{key, 188}).steps == 188);
   CHECK(round_trip(Barrier{key, 1, 188}).step == 188);
@@ -101,6 +102,56 @@ TEST_CASE("messages: values out of range are refused by name") {
   code[2] = 2;  // a flag that is neither 0 nor 1
   CHECK_FALSE(decode<ErrorMessage>(code).ok());
   CHECK_THROWS_AS(encode(Leave{std::string(257, 'x')}), Error);
+}
+
+TEST_CASE("messages: generators and their plan survive the wire, strictly") {
+  ImputePlan plan;
+  plan.generators = {{2, {7}}, {4, {8}}};
+  plan.entries = {{0, 3, 1200, 99}, {1, 5, 800, 98}};
+  const ImputePlan back = round_trip(plan);
+  CHECK(back.generators[1].device == 4);
+  CHECK(back.generators[1].sha256[0] == 8);
+  CHECK(back.entries[0].count == 1200);
+  CHECK(back.entries[1].seed == 98);
+  const auto refused = [](const ImputePlan& good, const auto& change, const char* why) {
+    // The writer refuses as well, so the bytes are changed.
+    Bytes payload = encode(good);
+    change(payload);
+    const auto bad = decode<ImputePlan>(payload);
+    REQUIRE_FALSE(bad.ok());
+    CHECK_MESSAGE(bad.failure().message.find(why) != std::string::npos, bad.failure().message);
+  };
+  constexpr std::size_t entries = 4 + 2 * (4 + 32) + 4;
+  refused(plan, [](Bytes& b) { b[entries] = 2; }, "generator is not in the plan");
+  refused(plan, [](Bytes& b) { store_le(b.data() + entries + 8, std::uint64_t{0}); }, "adds no samples");
+  CHECK_FALSE(decode<ImputePlan>(Bytes(8)).ok());  // empty
+
+  const std::uint8_t file[3] = {1, 2, 3};
+  GenUpload upload{true, {5, 6}, file};
+  const Bytes up = encode(upload);
+  CHECK(up.size() == GenUpload::overhead_bytes + 3);
+  const auto got = decode<GenUpload>(up);
+  REQUIRE(got.ok());
+  CHECK(got->brought);
+  CHECK(got->cost.peak_memory_bytes == 6);
+  CHECK(std::equal(got->file.begin(), got->file.end(), file));
+  strict_before<GenUpload>(up, GenUpload::overhead_bytes);
+  const Bytes down = encode(GenDownload{9, file});
+  CHECK(down.size() == GenDownload::overhead_bytes + 3);
+  CHECK(decode<GenDownload>(down)->device == 9);
+  strict_before<GenDownload>(down, GenDownload::overhead_bytes);
+}
+
+TEST_CASE("messages: generator settings belong to method iotsl") {
+  HelloOk ok;
+  ok.heartbeat_ms = 10000;
+  ok.dead_ms = 25000;
+  ok.description.method = "iotsl";
+  CHECK_THROWS_AS(encode(ok), Error);
+  ok.description.generator = "{}";
+  CHECK(round_trip(ok).description.generator == "{}");
+  ok.description.method = "sl";
+  CHECK_THROWS_AS(encode(ok), Error);
 }
 
 TEST_CASE("messages: an announced count costs nothing") {
