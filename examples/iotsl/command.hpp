@@ -30,5 +30,7 @@ void add_simulate_command(CLI::App& app);
 void add_server_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_predict_command(CLI::App& app);
+void add_experiment_command(CLI::App& app);
+void add_gan_command(CLI::App& app);
 
 }  // namespace iotsl::tool

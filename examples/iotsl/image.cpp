@@ -147,8 +147,8 @@ Result<std::vector<std::uint8_t>> read_image(const std::string& path, const Imag
   return fit_image(*image, fit);
 }
 
-Result<void> write_png(const std::string& path, const std::uint8_t* planes, Index channels,
-                       Index height, Index width) {
+std::vector<std::uint8_t> encode_png(const std::uint8_t* planes, Index channels, Index height,
+                                     Index width) {
   std::vector<std::uint8_t> interleaved;
   for (Index i = 0; i < height * width; ++i)
     for (Index c = 0; c < channels; ++c) interleaved.push_back(planes[c * height * width + i]);
@@ -160,7 +160,12 @@ Result<void> write_png(const std::string& path, const std::uint8_t* planes, Inde
   };
   stbi_write_png_to_func(append, &png, static_cast<int>(width), static_cast<int>(height),
                          static_cast<int>(channels), interleaved.data(), 0);
-  return write_file_atomic(path, ByteSpan(png));
+  return png;
+}
+
+Result<void> write_png(const std::string& path, const std::uint8_t* planes, Index channels,
+                       Index height, Index width) {
+  return write_file_atomic(path, ByteSpan(encode_png(planes, channels, height, width)));
 }
 
 }  // namespace iotsl::tool

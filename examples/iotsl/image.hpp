@@ -42,6 +42,10 @@ std::vector<std::uint8_t> fit_image(const Image& image, const ImageFit& fit);
 /// decode_image, then fit_image.
 Result<std::vector<std::uint8_t>> read_image(const std::string& path, const ImageFit& fit);
 
+/// Planes of bytes [channels,height,width] (1 or 3 channels) as the bytes of a PNG file.
+std::vector<std::uint8_t> encode_png(const std::uint8_t* planes, Index channels, Index height,
+                                     Index width);
+
 /// Writes planes of bytes [channels,height,width] (1 or 3 channels) as a PNG file.
 Result<void> write_png(const std::string& path, const std::uint8_t* planes, Index channels,
                        Index height, Index width);

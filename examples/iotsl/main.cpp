@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   iotsl::tool::add_server_command(app);
   iotsl::tool::add_plan_command(app);
   iotsl::tool::add_predict_command(app);
+  iotsl::tool::add_experiment_command(app);
+  iotsl::tool::add_gan_command(app);
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
   try {

@@ -2,91 +2,17 @@
 // the options; memory and time from a few steps of the same run on this machine.
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/split/cut.hpp"
 #include "iotsl/split/plan.hpp"
-#include "local_run.hpp"
+#include "run_report.hpp"
+#include "step_cost.hpp"
 
 namespace iotsl::tool {
 namespace {
-
-/// A folder that is gone at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "iotsl-plan-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr)
-      fail_command(ErrorCode::other, pattern, ": cannot be made: ", std::strerror(errno));
-    path_ = pattern;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-/// What a few steps cost.
-struct Sampled {
-  double step_seconds = 0;      ///< of device, server and the wire
-  double device_seconds = 0;    ///< of these, on the device
-  double evaluate_seconds = 0;  ///< for one test sample
-  double barrier_seconds = 0;   ///< writing one
-  std::uint64_t device_bytes = 0;
-  std::uint64_t samples = 0;  ///< that the device held meanwhile
-};
-
-constexpr Index sampled_steps = 6, sampled_tests = 512;
-
-/// Two turns of one device with a few batches; the second one is warm, and counts.
-Sampled sample_run(RunOptions options, const split::RunConfig& planned, const data::Dataset& train,
-                   const data::Dataset& test, const data::Manifest& manifest) {
-  const ScratchFolder folder;
-  data::Manifest few = manifest;
-  few.devices.resize(1);
-  few.counts.resize(1);
-  std::vector<Index>& samples = few.devices[0];
-  const auto most = static_cast<std::size_t>(sampled_steps * planned.batch);
-  if (samples.size() > most) samples.resize(most);
-  few.unused = train.size() - static_cast<Index>(samples.size());
-  few.counts[0].assign(static_cast<std::size_t>(train.classes), 0);
-  for (const Index i : samples) ++few.counts[0][train.labels[static_cast<std::size_t>(i)]];
-  const std::string manifest_path = folder.path() + "/manifest.json";
-  expect(data::save_manifest(manifest_path, few));
-
-  split::RunConfig config = planned;
-  config.devices = 1;
-  config.epochs = 2;
-  config.local_epochs = 1;
-  config.eval_every = 1;
-  config.replay = 0;  // one device has nobody to replay
-  config.out = folder.path();
-  const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
-  RunReport silent(0, 0, true);
-  const split::RunSummary summary =
-      expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
-  const measure::EpochRecord& warm = summary.epochs.at(1);
-  Sampled out;
-  const auto steps = static_cast<double>(warm.steps);
-  out.device_seconds = warm.seconds_device / steps;
-  out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
-  // With replay the server works on twice the samples.
-  if (planned.replay > 0) out.step_seconds += warm.seconds_server / steps;
-  out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
-  out.barrier_seconds = warm.seconds_barrier;
-  out.device_bytes = warm.peak_memory_bytes;
-  out.samples = samples.size();
-  return out;
-}
 
 struct Plan {
   ModelSummary model;
@@ -145,8 +71,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
 
 void plan(CLI::App& command, RunOptions& options) {
   finish_run_options(command, options);
-  if (options.method == "central")
-    fail_command(ErrorCode::usage, "--method central: has no devices; a plan is for sl and local");
+  if (options.method == "central" || options.method == "fedavg")
+    fail_command(ErrorCode::usage, "--method ", options.method,
+                 ": a plan is for runs with a split: sl, iotsl and local");
   if (options.threads > 0) set_threads(options.threads);
   const auto [train, test] = load_run_data(options);
   const data::Manifest manifest = draw_manifest(options.data, train);
@@ -160,7 +87,7 @@ void plan(CLI::App& command, RunOptions& options) {
   const split::WireSizes sizes =
       split::wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
                         static_cast<std::uint64_t>(config.batch));
-  const Sampled sampled = sample_run(options, config, train, test, manifest);
+  const StepCost sampled = sample_steps(options, config, train, test, manifest);
 
   std::vector<std::uint64_t> samples;
   for (const auto& device : manifest.devices) samples.push_back(device.size());
@@ -193,11 +120,7 @@ void plan(CLI::App& command, RunOptions& options) {
   p.checkpoint_bytes += replay_bytes;
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
-  const auto evaluations = static_cast<double>(config.epochs / config.eval_every);
-  p.seconds =
-      static_cast<double>(p.wire.steps) * sampled.step_seconds +
-      static_cast<double>(p.wire.barriers) * sampled.barrier_seconds +
-      std::max(1.0, evaluations) * static_cast<double>(test.size()) * sampled.evaluate_seconds;
+  p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());
   print(p, options, config);
 }
 

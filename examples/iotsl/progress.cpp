@@ -29,23 +29,33 @@ std::string format_seconds(double seconds) {
 Progress::Progress(Index total_steps, bool quiet)
     : total_steps_(total_steps), quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
 
+bool Progress::due() const {
+  return !quiet_ && terminal_ && Clock::now() - drawn_ >= std::chrono::milliseconds(100);
+}
+
 void Progress::step(Index steps_done, Index samples, double loss, double bytes) {
   samples_ += samples;
-  const Clock::time_point now = Clock::now();
-  if (quiet_ || !terminal_ || now - drawn_ < std::chrono::milliseconds(100)) return;
-  drawn_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
+  if (!due()) return;
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   const double fraction =
       total_steps_ > 0 ? static_cast<double>(steps_done) / static_cast<double>(total_steps_) : 0;
+  const double remaining = fraction > 0 ? seconds * (1 - fraction) / fraction : 0;
+  char accuracy[32] = "", text[128];
+  if (accuracy_ >= 0) std::snprintf(accuracy, sizeof accuracy, "  test %.2f%%", 100 * accuracy_);
+  std::snprintf(text, sizeof text, "%.0f samples/s  loss %.3f%s  %s",
+                static_cast<double>(samples_) / seconds, loss, accuracy,
+                format_bytes(bytes).c_str());
+  draw(fraction, text, remaining);
+}
+
+void Progress::draw(double fraction, const std::string& text, double remaining_seconds) {
+  if (!due()) return;
+  drawn_ = Clock::now();
   constexpr int width = 24;
   std::string bar(static_cast<std::size_t>(fraction * width), '#');
   bar.resize(width, '.');
-  const double remaining = fraction > 0 ? seconds * (1 - fraction) / fraction : 0;
-  char accuracy[32] = "";
-  if (accuracy_ >= 0) std::snprintf(accuracy, sizeof accuracy, "  test %.2f%%", 100 * accuracy_);
-  std::fprintf(stderr, "\r\033[K%s [%s] %3.0f%%  %.0f samples/s  loss %.3f%s  %s  ETA %s",
-               phase_.c_str(), bar.c_str(), 100 * fraction, static_cast<double>(samples_) / seconds,
-               loss, accuracy, format_bytes(bytes).c_str(), format_seconds(remaining).c_str());
+  std::fprintf(stderr, "\r\033[K%s [%s] %3.0f%%  %s  ETA %s", phase_.c_str(), bar.c_str(),
+               100 * fraction, text.c_str(), format_seconds(remaining_seconds).c_str());
   std::fflush(stderr);
   dirty_ = true;
 }

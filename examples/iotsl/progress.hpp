@@ -21,6 +21,9 @@ class Progress {
 
   /// After a training step: redraws the line, at most ten times a second.
   void step(Index steps_done, Index samples, double loss, double bytes);
+  /// Redraws the line, at most ten times a second: a bar for `fraction`, `text`, the time that is
+  /// left.
+  void draw(double fraction, const std::string& text, double remaining_seconds);
   /// A line that stays.
   void line(const std::string& text);
   /// The last test accuracy, a fraction; shown from then on.
@@ -30,6 +33,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  bool due() const;  // whether the line is to be drawn again
   void clear();
 
   Index total_steps_;

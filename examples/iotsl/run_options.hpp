@@ -27,6 +27,7 @@ struct RunOptions {
   std::string lr_schedule = "constant";
   int threads = 0;  // 0: all cores
   Index eval_every = 1;
+  Index test_per_class = 0;  // 0: the whole test set, or --limit-test of it
   std::string out;
   bool json = false;
   bool quiet = false;

@@ -34,10 +34,11 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
     flagged += each.flagged;
     accuracy += each.accuracy / static_cast<double>(p.generators.size());
   }
-  std::printf("generators       %zu, %zu trained in this run in %s on the devices; mean accuracy %s%s\n",
-              p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
-              percent(accuracy).c_str(),
-              flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
+  std::printf(
+      "generators       %zu, %zu trained in this run in %s on the devices; mean accuracy %s%s\n",
+      p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
+      percent(accuracy).c_str(),
+      flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
   if (p.pretraining.done)
     std::printf("pre-training     %llu iterations in %s, test accuracy %s\n",
                 static_cast<unsigned long long>(p.pretraining.training.iterations),
@@ -127,11 +128,12 @@ void prepare_run_folder(RunOptions& options) {
                  ": holds a run already; choose another folder or give --overwrite");
   expect(create_folders(options.out));
   // What an earlier run has left must not pass for this one's.
-  for (const char* name : {"metrics.jsonl", "model.safetensors", "session.json"})
-    std::remove((options.out + "/" + name).c_str());
-  for (const char* name : {split::preparation_name, split::generation_log_name,
-                           split::pretrained_name, split::impute_plan_name})
-    std::remove((options.out + "/" + name).c_str());
+  for (const std::string_view name :
+       {std::string_view("metrics.jsonl"), std::string_view("model.safetensors"),
+        std::string_view("session.json"), summary_name, std::string_view(split::preparation_name),
+        std::string_view(split::generation_log_name), std::string_view(split::pretrained_name),
+        std::string_view(split::impute_plan_name)})
+    std::remove(join_path(options.out, name).c_str());
   for (const std::string folder : {"/checkpoints/", "/generators/", "/generators/training/"})
     for (const std::string& name : list_folder(options.out + folder))
       std::remove((options.out + folder + name).c_str());
@@ -140,23 +142,27 @@ void prepare_run_folder(RunOptions& options) {
                            to_text(to_json(card_of(options)), 2) + "\n"));
 }
 
+Json to_json(const RunOptions& options, const split::RunSummary& s) {
+  Json out = Json::object();
+  out["best_test_accuracy"] = s.best_test_accuracy;
+  out["final_test_accuracy"] = s.final_test_accuracy;
+  Json epochs = Json::array();
+  for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
+  out["epochs"] = epochs;
+  out["bytes_up"] = s.bytes_up;
+  out["bytes_down"] = s.bytes_down;
+  out["bytes"] = to_json(s.bill);
+  out["values_formula"] = s.values_formula;
+  if (s.preparation) out["preparation"] = to_json(*s.preparation);
+  out["weights_sha256"] = s.weights_sha256;
+  out["seconds"] = s.seconds;
+  out["run"] = options.out;
+  return out;
+}
+
 void print_summary(const RunOptions& options, const split::RunSummary& s) {
   if (options.json) {
-    Json out = Json::object();
-    out["best_test_accuracy"] = s.best_test_accuracy;
-    out["final_test_accuracy"] = s.final_test_accuracy;
-    Json epochs = Json::array();
-    for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
-    out["epochs"] = epochs;
-    out["bytes_up"] = s.bytes_up;
-    out["bytes_down"] = s.bytes_down;
-    out["bytes"] = to_json(s.bill);
-    out["values_formula"] = s.values_formula;
-    if (s.preparation) out["preparation"] = to_json(*s.preparation);
-    out["weights_sha256"] = s.weights_sha256;
-    out["seconds"] = s.seconds;
-    out["run"] = options.out;
-    std::printf("%s\n", to_text(out).c_str());
+    std::printf("%s\n", to_text(to_json(options, s)).c_str());
     return;
   }
   std::printf("test accuracy    best %s, final %s\n", percent(s.best_test_accuracy).c_str(),

@@ -40,6 +40,12 @@ class RunReport {
 /// folder holds another run and --overwrite is not given.
 void prepare_run_folder(RunOptions& options);
 
+/// File of a run folder that holds the summary of the finished run.
+inline constexpr std::string_view summary_name = "summary.json";
+
+/// What --json prints and summary.json holds.
+Json to_json(const RunOptions& options, const split::RunSummary& summary);
+
 /// Prints the summary: one JSON object with --json, else a few lines.
 void print_summary(const RunOptions& options, const split::RunSummary& summary);
 

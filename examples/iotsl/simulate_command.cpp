@@ -2,73 +2,10 @@
 
 #include <memory>
 
-#include "iotsl/core/parallel.hpp"
-#include "iotsl/split/session_inproc.hpp"
-#include "iotsl/split/session_none.hpp"
-#include "local_run.hpp"
 #include "run_report.hpp"
+#include "simulation.hpp"
 
 namespace iotsl::tool {
-namespace {
-
-/// Steps of the whole run, for the progress bar.
-Index total_steps(const split::RunConfig& config, const data::Manifest& manifest) {
-  Index steps = 0, all = 0;
-  std::vector<Index> batches;
-  // How many samples a device adds does not depend on whose generator makes them. Where a class
-  // cannot be had, this is known before hours of training.
-  impute::Plan plan;
-  if (config.method == "iotsl" && config.impute)
-    plan = expect(impute::make_plan(
-        manifest.counts, std::vector<impute::GeneratorCheck>(manifest.counts.size()),
-        {.scarce = config.scarce, .seed = config.seed}));
-  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
-    const auto own = static_cast<Index>(manifest.devices[d].size());
-    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
-    all += own;
-    batches.push_back(
-        static_cast<Index>(data::batch_ranges(own + added, config.batch).size()));
-  }
-  if (config.method == "central")
-    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
-  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
-    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
-  return steps;
-}
-
-void simulate(CLI::App& command, RunOptions& options) {
-  finish_run_options(command, options);
-  if (options.method == "central") options.transport = "none";
-  if (options.threads > 0) set_threads(options.threads);
-  const auto [train, test] = load_run_data(options);
-  const std::string old_manifest = options.resume + "/manifest.json";
-  const data::Manifest manifest = options.resume.empty()
-                                      ? draw_manifest(options.data, train)
-                                      : expect(data::load_manifest(old_manifest));
-  build(options.model);  // reports a wrong model or cut before anything is written
-  to_config(options);
-  prepare_run_folder(options);
-  const split::RunConfig config = to_config(options);
-  const std::string manifest_path = options.out + "/manifest.json";
-  if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
-
-  RunReport report(total_steps(config, manifest),
-                   options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);
-  report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
-                     " devices: samples per device and class\n",
-                     data::format_counts(manifest.counts, manifest.unused)));
-  catch_stop_signals();
-  Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
-    if (options.transport == "none")
-      return split::run_none(config, report.hooks(), train, test, manifest.devices);
-    if (options.transport == "inproc")
-      return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return run_with_device_processes(options, config, report, train, test, manifest_path);
-  }();
-  print_summary(options, expect(std::move(summary)));
-}
-
-}  // namespace
 
 void add_simulate_command(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
@@ -81,7 +18,20 @@ void add_simulate_command(CLI::App& app) {
                    "net in the same order, without any split")
       ->check(CLI::IsMember({"tcp", "inproc", "none"}))
       ->capture_default_str();
-  command->callback([command, options] { simulate(*command, *options); });
+  command
+      ->add_option("--test-per-class", options->test_per_class,
+                   "Test on so many samples of each class that some device holds; 0: on the set")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->callback([command, options] {
+    finish_run_options(*command, *options);
+    if (options->method == "fedavg" && options->transport == "tcp" &&
+        command->count("--transport") > 0)
+      fail_command(ErrorCode::usage,
+                   "--method fedavg --transport tcp: it runs in one process only, with --transport "
+                   "inproc or none");
+    print_summary(*options, expect(simulate(*options)));
+  });
 }
 
 }  // namespace iotsl::tool

@@ -139,3 +139,19 @@ TEST_CASE("dataset: --limit-test keeps a seeded part in the set's order") {
   CHECK(iotsl::data::limit_samples(set, 100, 1).pixels == set.pixels);
   CHECK(iotsl::data::limit_samples(set, 500, 1).pixels == set.pixels);
 }
+
+TEST_CASE("dataset: a limit per class keeps a seeded part of each class in the set's order") {
+  const Dataset set = ramp(100);
+  std::vector<Index> most(static_cast<std::size_t>(set.classes), 0);
+  most[1] = 3;
+  most[2] = 1000;
+  const Dataset part = iotsl::data::limit_per_class(set, most, 1);
+  const std::vector<Index> all = iotsl::data::class_counts(set.labels, set.classes);
+  const std::vector<Index> kept = iotsl::data::class_counts(part.labels, set.classes);
+  for (std::size_t c = 0; c < kept.size(); ++c) CHECK(kept[c] == std::min(all[c], most[c]));
+  for (std::size_t i = 1; i < part.labels.size(); ++i)
+    CHECK(part.pixels[2 * i] > part.pixels[2 * i - 2]);
+  CHECK(part.pixels != iotsl::data::limit_per_class(set, most, 2).pixels);
+  most.pop_back();
+  CHECK_THROWS_AS(iotsl::data::limit_per_class(set, most, 1), iotsl::Error);
+}

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/model_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;
@@ -201,6 +201,37 @@ TEST_CASE("messages: smashed batch, gradient and front keep every bit") {
   grant.front.counters = {{"features.1.num_batches_tracked", 12}};
   BarrierAck ack{key, 1, 2, {{1000, 2000}, {3, 4}}, grant.front};
   CHECK(round_trip(ack).front.counters[0].value == 12);
+}
+
+TEST_CASE("messages: the whole nets of federated averaging keep every bit") {
+  const float values[6] = {1.5f, -0.0f, 3e-42f, 1e38f, 5, 6};
+  FrontState net;
+  net.tensors = {{"features.0.weight", TensorRole::parameter, {2, 3}, bytes_of(values, 6)},
+                 {"features.1.running_mean", TensorRole::buffer, {1}, bytes_of(values, 1)}};
+  net.counters = {{"features.1.num_batches_tracked", 12}};
+  const Bytes global = encode(GlobalModel{key, 3, 99, 5, 0.125, net});
+  round_trip(GlobalModel{key, 3, 99, 5, 0.125, net});
+  const GlobalModel down = decode<GlobalModel>(global).value();
+  CHECK(down.key == key);
+  CHECK(down.round == 3);
+  CHECK(down.first_step == 99);
+  CHECK(down.order_seed == 5);
+  CHECK(down.learning_rate == 0.125);
+  REQUIRE(down.model.tensors.size() == 2);
+  CHECK(std::memcmp(down.model.tensors[0].values.data(), values, sizeof values) == 0);
+  CHECK(down.model.counters[0].value == 12);
+
+  const LocalModel answer{key, 25, 8, {{2.5, 25, 20}, {1.25, 25, 23}}, {{10, 20}, {30, 40}}, net};
+  round_trip(answer);
+  const Bytes local = encode(answer);
+  const LocalModel up = decode<LocalModel>(local).value();
+  CHECK(up.samples == 25);
+  CHECK(up.steps == 8);
+  REQUIRE(up.results.size() == 2);
+  CHECK(up.results[1].loss_sum == 1.25);
+  CHECK(up.results[1].correct == 23);
+  CHECK(up.costs[1].peak_memory_bytes == 40);
+  CHECK(std::memcmp(up.model.tensors[0].values.data(), values, sizeof values) == 0);
 }
 
 TEST_CASE("messages: a tensor whose shape does not match its bytes is refused") {

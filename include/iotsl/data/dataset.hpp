@@ -91,22 +91,36 @@ inline Dataset select_samples(const Dataset& set, std::span<const Index> samples
   return out;
 }
 
+namespace detail {
+/// The numbers of all samples in the random order from which limits take the first.
+inline std::vector<Index> limit_order(const Dataset& set, std::uint64_t seed) {
+  std::vector<Index> order(static_cast<std::size_t>(set.size()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  constexpr std::uint32_t limit_step = 0xFFFFFFFFu;  // away from the rounds that loaders use
+  shuffle_values(std::span(order), Random(seed, Stream::shuffle, limit_step));
+  return order;
+}
+}  // namespace detail
+
 /// At most `count` samples (--limit-test), drawn by `seed`, in the order of the set. Not simply the
 /// first ones: the first half of MNIST's test set is easier than the second.
 inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed) {
-  std::vector<Index> order(static_cast<std::size_t>(set.size()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
-  if (count < set.size()) {
-    constexpr std::uint32_t limit_step = 0xFFFFFFFFu;  // away from the rounds that loaders use
-    shuffle_values(std::span(order), Random(seed, Stream::shuffle, limit_step));
-    std::vector<std::uint8_t> chosen(order.size(), 0);
-    for (Index i = 0; i < count; ++i)
-      chosen[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = 1;
-    order.clear();
-    for (std::size_t i = 0; i < chosen.size(); ++i)
-      if (chosen[i] != 0) order.push_back(static_cast<Index>(i));
-  }
-  return select_samples(set, order);
+  if (count >= set.size()) return set;
+  std::vector<Index> chosen = detail::limit_order(set, seed);
+  chosen.resize(static_cast<std::size_t>(std::max<Index>(0, count)));
+  std::sort(chosen.begin(), chosen.end());
+  return select_samples(set, chosen);
+}
+
+/// At most `most[c]` samples of every class c, drawn by `seed`, in the order of the set.
+inline Dataset limit_per_class(const Dataset& set, std::vector<Index> most, std::uint64_t seed) {
+  if (static_cast<Index>(most.size()) != set.classes)
+    fail("limit_per_class: ", most.size(), " limits, the set has ", set.classes, " classes");
+  std::vector<Index> chosen;
+  for (const Index i : detail::limit_order(set, seed))
+    if (most[set.labels[static_cast<std::size_t>(i)]]-- > 0) chosen.push_back(i);
+  std::sort(chosen.begin(), chosen.end());
+  return select_samples(set, chosen);
 }
 
 namespace detail {

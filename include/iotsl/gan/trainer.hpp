@@ -69,7 +69,11 @@ class GanTrainer {
     return out;
   }
 
-  /// The generator's averaged weights, checked against the held-out samples.
+  /// Seconds of training that the state of load() had behind it.
+  double seconds_before() const { return record_.seconds; }
+
+  /// The generator's averaged weights, checked against the held-out samples. `seconds`: since
+  /// load().
   GeneratorFile finish(double seconds) const {
     GeneratorFile out{{}, GeneratorNet<float>(averaged_.spec())};
     const std::vector<NamedTensor<float>> to = out.net.parameters();
@@ -87,14 +91,16 @@ class GanTrainer {
     card.seed = seed_;
     card.device = device_;
     card.iterations = static_cast<std::uint64_t>(record_.iteration);
-    card.seconds = seconds;
+    card.seconds = record_.seconds + seconds;
     card.quality = check_quality(out.net, *set_, held_, out.source(seed_));
     return out;
   }
 
-  /// Writes the whole state atomically, so that load() goes on with the same bits.
-  Result<void> save(const std::string& path) const {
+  /// Writes the whole state atomically, so that load() goes on with the same bits. `seconds`: of
+  /// training since load().
+  Result<void> save(const std::string& path, double seconds = 0) const {
     Record record = record_;
+    record.seconds += seconds;
     record.critic_updates = critic_adam_.steps();
     record.generator_updates = generator_adam_.steps();
     const std::string text = to_text(to_json_fields(record));
@@ -151,6 +157,7 @@ class GanTrainer {
     double best_quality = 0;
     Index checks_without_rise = 0;
     bool settled = false;
+    double seconds = 0;
 
     template <class Self, class Fields>
     static void json_fields(Self& self, Fields& f) {
@@ -161,6 +168,7 @@ class GanTrainer {
       f("best_quality", self.best_quality);
       f("checks_without_rise", self.checks_without_rise);
       f("settled", self.settled);
+      f("seconds", self.seconds);
     }
   };
 

@@ -1,0 +1,31 @@
+#include "experiment_estimate.hpp"
+
+#include "simulation.hpp"
+#include "step_cost.hpp"
+
+namespace iotsl::tool {
+std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
+  // All runs of an experiment train the same net with the same batches: one measurement serves all.
+  RunOptions measured = runs.front().options;
+  measured.method = "sl";
+  measured.transport = "tcp";
+  const auto [train, test] = load_run_data(measured);
+  const StepCost cost =
+      sample_steps(measured, to_config(measured), train, test, draw_manifest(measured.data, train));
+  std::vector<double> out;
+  for (const PlannedRun& run : runs) {
+    RunOptions options = run.options;
+    options.model = measured.model;
+    const split::RunConfig config = to_config(options);
+    const data::Manifest manifest = draw_manifest(options.data, train);
+    const Index tests =
+        options.test_per_class > 0 ? options.test_per_class * test.classes : test.size();
+    const double seconds =
+        run_seconds(cost, config, static_cast<std::uint64_t>(total_steps(config, manifest)),
+                    config.turns(), tests);
+    out.push_back(has_ended(run) ? 0 : seconds);
+  }
+  return out;
+}
+
+}  // namespace iotsl::tool

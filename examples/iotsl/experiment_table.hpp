@@ -1,0 +1,78 @@
+#pragma once
+// The paper's figures as data: what each compares, which of its numbers stand beside ours, and the
+// sizes of a quick and of a full repetition.
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "iotsl/core/shape.hpp"
+
+namespace iotsl::tool {
+
+/// One line of a figure: a method on a partition.
+struct CurveSpec {
+  std::string_view key;    ///< names its runs: letters, digits, dashes
+  std::string_view label;  ///< in legends and tables
+  std::string_view panel;  ///< title of the chart that it is drawn in
+  std::string_view method, partition;
+  bool pretrain = false, impute = false;  ///< of method iotsl
+};
+
+/// What a row of the table "paper | ours" compares.
+enum class Measure {
+  best,           ///< highest test accuracy, %
+  late_best,      ///< the same over the second half of the device epochs
+  late_mean,      ///< mean test accuracy of the second half, %
+  pretrained,     ///< test accuracy after pre-training alone, %
+  epochs_until,   ///< device epochs until the threshold
+  values_until,   ///< values sent by the formula of Table I until the threshold
+  seconds_until,  ///< seconds of training until the threshold
+};
+
+/// A number of the paper, in the unit of its measure; below 0: the paper gives none.
+struct PaperNumber {
+  double value = -1;
+  std::string_view about = "";  ///< in front of it, such as "below"
+};
+
+struct RowSpec {
+  std::string_view curve;  ///< key
+  Measure measure;
+  PaperNumber mnist, fashion;
+};
+
+/// How large a repetition is. Limits of 0: everything.
+struct ExperimentSizes {
+  Index width = 0;
+  Index limit_train = 0, limit_test = 0;
+  Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
+  double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
+};
+
+/// Samples per device and class of a partition that has no name of its own.
+struct NamedTable {
+  std::string_view name;  ///< in CurveSpec::partition
+  std::string_view text;  ///< as --partition table:FILE reads it
+};
+
+struct ExperimentSpec {
+  std::string_view name;  ///< on the command line
+  std::string_view title_mnist, title_fashion;
+  std::string_view about;  ///< what the figure shows, and what of it is repeated here
+  std::string_view model;
+  Index devices = 5;
+  Index test_per_class = 0;  ///< as the option; 0: the whole test set
+  std::vector<CurveSpec> curves;
+  std::vector<RowSpec> rows;
+  std::vector<NamedTable> tables;
+  ExperimentSizes quick, paper;
+};
+
+/// Every experiment there is.
+std::span<const ExperimentSpec> all_experiments();
+
+/// The experiment of that name; null where there is none.
+const ExperimentSpec* find_experiment(std::string_view name);
+
+}  // namespace iotsl::tool

@@ -1,0 +1,87 @@
+#include "simulation.hpp"
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/split/session_inproc.hpp"
+#include "iotsl/split/session_none.hpp"
+#include "local_run.hpp"
+#include "run_report.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// The test set of --test-per-class: as many of each class that some device holds.
+data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountTable& counts,
+                                   Index per_class, std::uint64_t seed) {
+  std::vector<Index> most(static_cast<std::size_t>(test.classes), 0);
+  for (const std::vector<Index>& device : counts)
+    for (std::size_t c = 0; c < most.size(); ++c)
+      if (device[c] > 0) most[c] = per_class;
+  return data::limit_per_class(test, most, seed);
+}
+
+}  // namespace
+
+Index total_steps(const split::RunConfig& config, const data::Manifest& manifest) {
+  Index steps = 0, all = 0;
+  std::vector<Index> batches;
+  // How many samples a device adds does not depend on whose generator makes them. Where a class
+  // cannot be had, this is known before hours of training.
+  impute::Plan plan;
+  if (config.method == "iotsl" && config.impute)
+    plan = expect(impute::make_plan(manifest.counts,
+                                    std::vector<impute::GeneratorCheck>(manifest.counts.size()),
+                                    {.scarce = config.scarce, .seed = config.seed}));
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    const auto own = static_cast<Index>(manifest.devices[d].size());
+    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
+    all += own;
+    batches.push_back(static_cast<Index>(data::batch_ranges(own + added, config.batch).size()));
+  }
+  if (config.method == "central")
+    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
+  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
+    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
+  return steps;
+}
+
+Result<split::RunSummary> simulate(RunOptions& options) {
+  if (options.method == "central") options.transport = "none";
+  if (options.method == "fedavg" && options.transport == "tcp") options.transport = "inproc";
+  if (options.threads > 0) set_threads(options.threads);
+  auto [train, test] = load_run_data(options);
+  const std::string old_manifest = options.resume + "/manifest.json";
+  const data::Manifest manifest = options.resume.empty()
+                                      ? draw_manifest(options.data, train)
+                                      : expect(data::load_manifest(old_manifest));
+  if (options.test_per_class > 0)
+    test = test_of_held_classes(test, manifest.counts, options.test_per_class, options.data.seed);
+  build(options.model);  // reports a wrong model or cut before anything is written
+  to_config(options);
+  prepare_run_folder(options);
+  const split::RunConfig config = to_config(options);
+  const std::string manifest_path = options.out + "/manifest.json";
+  if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
+
+  const bool sends_samples = options.transport != "none" && options.method != "fedavg";
+  RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
+                   options.quiet);
+  report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
+                     " devices: samples per device and class\n",
+                     data::format_counts(manifest.counts, manifest.unused)));
+  catch_stop_signals();
+  Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
+    if (options.transport == "none")
+      return split::run_none(config, report.hooks(), train, test, manifest.devices);
+    if (options.transport == "inproc")
+      return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
+    return run_with_device_processes(options, config, report, train, test, manifest_path);
+  }();
+  if (!summary) return summary;
+  const Result<void> written = write_file_atomic(join_path(options.out, summary_name),
+                                                 to_text(to_json(options, *summary), 2) + "\n");
+  if (!written) return written.failure();
+  return summary;
+}
+
+}  // namespace iotsl::tool
