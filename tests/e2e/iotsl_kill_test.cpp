@@ -1,7 +1,7 @@
 // Method iotsl with real processes over sockets, killed with -9 in each phase: training of the
 // generators, upload, pre-training, imputation, turns. What is left must be what an undisturbed run
-// leaves, and what was finished must not have been done again. tests/split/iotsl_crash_test.cpp does
-// the same in memory at every message.
+// leaves, and what was finished must not have been done again. tests/split/iotsl_crash_test.cpp
+// does the same in memory at every message.
 
 #include "e2e/killed_run.hpp"
 #include "iotsl/net/frame.hpp"
@@ -118,8 +118,7 @@ TEST_CASE("iotsl: kill -9 in pre-training; no generator is sent twice") {
       return false;
     };
     const auto pretrains = [](const std::string& run) {
-      return file_exists(run + "/generation.json") &&
-             !file_exists(run + "/pretrained.safetensors");
+      return file_exists(run + "/generation.json") && !file_exists(run + "/pretrained.safetensors");
     };
     check(run_processes(expected().processes, {victim, listen, pretrains}));
     CHECK(acks == 2);
@@ -128,9 +127,10 @@ TEST_CASE("iotsl: kill -9 in pre-training; no generator is sent twice") {
 
 TEST_CASE("iotsl: kill -9 in imputation and in the turns; the preparation is not done again") {
   for (const Victim victim : {Victim::server, Victim::device})
-    for (const auto& [type, frame] :
-         {std::pair{MessageType::impute_plan, 0}, {MessageType::gen_download, 1},
-          {MessageType::turn_grant, 1}, {MessageType::step, 13}}) {
+    for (const auto& [type, frame] : {std::pair{MessageType::impute_plan, 0},
+                                      {MessageType::gen_download, 1},
+                                      {MessageType::turn_grant, 1},
+                                      {MessageType::step, 13}}) {
       const TemporaryFolder folder;
       Kill kill = at_frame(victim, type, frame);
       // The file as it was when all of it was done, long before the kill.
@@ -194,8 +194,8 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
   CHECK(missing.exit_code == 2);
   CHECK_MESSAGE(missing.err.find("device-000.iotsl") != std::string::npos, missing.err);
   // Both off is what sl is for.
-  const auto nothing = run_program("simulate " + run_options + "--pretrain off --impute off --out " +
-                                   (folder / "off"));
+  const auto nothing = run_program("simulate " + run_options +
+                                   "--pretrain off --impute off --out " + (folder / "off"));
   CHECK(nothing.exit_code == 2);
   CHECK(nothing.err.find("use --method sl") != std::string::npos);
 
@@ -210,9 +210,9 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
                       "/device-000.iotsl --wait 20",
                   "iotsl-device");
   CHECK(wrong.exit_code == 2);
-  CHECK_MESSAGE(wrong.err.find("device-000.iotsl: the generator was trained on") !=
-                    std::string::npos,
-                wrong.err);
+  CHECK_MESSAGE(
+      wrong.err.find("device-000.iotsl: the generator was trained on") != std::string::npos,
+      wrong.err);
 }
 
 }  // namespace iotsl_kill_test

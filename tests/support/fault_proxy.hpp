@@ -39,9 +39,9 @@ inline std::uint16_t free_port() {
 
 class FaultProxy {
  public:
-  /// `may_pass` is called in the proxy's thread for every frame, in both directions, with the number
-  /// of its message, which for the frames of a transfer is that of the transfer's kind; where it
-  /// says no, the frame is lost and the connection is closed on both sides.
+  /// `may_pass` is called in the proxy's thread for every frame, in both directions, with the
+  /// number of its message, which for the frames of a transfer is that of the transfer's kind;
+  /// where it says no, the frame is lost and the connection is closed on both sides.
   FaultProxy(std::uint16_t target, std::function<bool(std::uint8_t message)> may_pass)
       : target_(target), may_pass_(std::move(may_pass)), listener_(listen_on_loopback(port_)) {
     thread_ = std::thread([this] { run(); });

@@ -101,8 +101,7 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
     const LabelledBatch batch = fetch_batch(generated, loader, done % per_epoch);
     const auto step = static_cast<std::uint64_t>(++done);
     const Result<StepOutcome> out = net.train(batch.x, batch.labels, step);
-    if (!out)
-      return failure(out.failure().code, "pre-training: ", out.failure().message);
+    if (!out) return failure(out.failure().code, "pre-training: ", out.failure().message);
     report.iterations = step;
     if (done % check_every != 0 && done != options.iterations) continue;
     const Evaluation check = evaluate(joined, held_out);
