@@ -46,6 +46,10 @@ class ServerRun {
     if (config.method == "central")
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
+    if (config.method == "fedavg")
+      return failure(ErrorCode::usage,
+                     "--method fedavg runs in one process only: it needs "
+                     "--transport inproc or none");
     Result<ReplayMemory> replay = make_replay(config, model->front);
     if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(
