@@ -195,6 +195,7 @@ TEST_CASE("the rivals against forgetting are options of a run like all others") 
   CHECK(large.exit_code == 2);
   CHECK(large.err.find("--replay 99999999: a smashed sample takes 3140 bytes") !=
         std::string::npos);
+  CHECK_FALSE(file_exists(folder / "large"));
   const ProgramResult alone =
       run_program(small + "--method central --replay 10 --out " + (folder / "alone"));
   CHECK(alone.exit_code == 2);
