@@ -2,8 +2,11 @@
 // The runs of an experiment: their options, carrying them out one after the other, and taking up
 // what an earlier start of the same experiment has left.
 
+#include <optional>
+
 #include "experiment_table.hpp"
 #include "iotsl/measure/metrics.hpp"
+#include "iotsl/split/preparation_record.hpp"
 #include "run_options.hpp"
 
 namespace iotsl::tool {
@@ -50,6 +53,7 @@ struct FinishedRun {
   std::uint64_t bytes_up = 0, bytes_down = 0, values_formula = 0;
   std::string weights_sha256 = {};
   double seconds = 0;
+  std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl
 };
 
 /// Whether an earlier start has left the results of this run.

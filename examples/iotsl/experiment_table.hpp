@@ -48,6 +48,9 @@ struct ExperimentSizes {
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
+  std::string_view gan_preset = "paper";
+  Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
+  Index pretrain_iterations = 5000;         ///< at most
 };
 
 /// Samples per device and class of a partition that has no name of its own.
