@@ -71,8 +71,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
 
 void plan(CLI::App& command, RunOptions& options) {
   finish_run_options(command, options);
-  if (options.method == "central")
-    fail_command(ErrorCode::usage, "--method central: has no devices; a plan is for sl and local");
+  if (options.method == "central" || options.method == "fedavg")
+    fail_command(ErrorCode::usage, "--method ", options.method,
+                 ": a plan is for runs with a split: sl, iotsl and local");
   if (options.threads > 0) set_threads(options.threads);
   const auto [train, test] = load_run_data(options);
   const data::Manifest manifest = draw_manifest(options.data, train);

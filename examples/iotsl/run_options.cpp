@@ -61,9 +61,10 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command
       .add_option("--method", o.method,
                   "sl: split learning; iotsl: the same after pre-training on what the devices' "
-                  "generators make, which fill missing classes too; central: one net, all data in one place; local: devices "
-                  "alone with random gradients, to compare energy")
-      ->check(CLI::IsMember({"sl", "iotsl", "central", "local"}))
+                  "generators make, which fill missing classes too; fedavg: federated "
+                  "averaging, the whole net on each device; central: one net, all data in one "
+                  "place; local: devices alone with random gradients, to compare energy")
+      ->check(CLI::IsMember({"sl", "iotsl", "fedavg", "central", "local"}))
       ->capture_default_str();
   auto* rounds = command.add_option("--rounds", o.rounds, "Rounds: every device in turn once each")
                      ->check(CLI::PositiveNumber);

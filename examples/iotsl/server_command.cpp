@@ -21,6 +21,8 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   finish_run_options(command, run);
   if (run.method == "central")
     fail_command(ErrorCode::usage, "--method central: has no devices; use iotsl simulate");
+  if (run.method == "fedavg")
+    fail_command(ErrorCode::usage, "--method fedavg: runs in one process only; use iotsl simulate");
   if (run.threads > 0) set_threads(run.threads);
   split::ServerOptions server;
   server.address = expect(net::parse_address(options.listen));

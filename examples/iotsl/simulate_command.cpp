@@ -25,6 +25,11 @@ void add_simulate_command(CLI::App& app) {
       ->capture_default_str();
   command->callback([command, options] {
     finish_run_options(*command, *options);
+    if (options->method == "fedavg" && options->transport == "tcp" &&
+        command->count("--transport") > 0)
+      fail_command(ErrorCode::usage,
+                   "--method fedavg --transport tcp: it runs in one process only, with --transport "
+                   "inproc or none");
     print_summary(*options, expect(simulate(*options)));
   });
 }

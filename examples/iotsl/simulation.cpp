@@ -47,6 +47,7 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
 
 Result<split::RunSummary> simulate(RunOptions& options) {
   if (options.method == "central") options.transport = "none";
+  if (options.method == "fedavg" && options.transport == "tcp") options.transport = "inproc";
   if (options.threads > 0) set_threads(options.threads);
   auto [train, test] = load_run_data(options);
   const std::string old_manifest = options.resume + "/manifest.json";
@@ -62,8 +63,9 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
-  RunReport report(total_steps(config, manifest),
-                   options.transport == "none" ? 0 : sample_bytes(options.model), options.quiet);
+  const bool sends_samples = options.transport != "none" && options.method != "fedavg";
+  RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
+                   options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused)));

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/model_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;
@@ -60,8 +60,9 @@ TEST_CASE("messages: control messages survive the wire, strictly") {
   CHECK(round_trip(ok).description.front[1].extents[0] == 64);
   CHECK(encode(ok).size() < max_payload_before_join);
 
-  CHECK(round_trip(Join{5}).run == 5);
-  CHECK(round_trip(JoinOk{6}).run == 6);
+  CHECK(round_trip(Join{5, {3}}).imputed[0] == 3);
+  CHECK(round_trip(JoinOk{6, true}).generator_wanted);
+  CHECK(round_trip(GenAck{{4}}).sha256[0] == 4);
   CHECK(round_trip(LabelHist{{3, 0, 8}}).counts == std::vector<std::uint64_t>{3, 0, 8});
   CHECK(round_trip(TurnAccept{key, 188}).steps == 188);
   CHECK(round_trip(Barrier{key, 1, 188}).step == 188);
@@ -101,6 +102,56 @@ TEST_CASE("messages: values out of range are refused by name") {
   code[2] = 2;  // a flag that is neither 0 nor 1
   CHECK_FALSE(decode<ErrorMessage>(code).ok());
   CHECK_THROWS_AS(encode(Leave{std::string(257, 'x')}), Error);
+}
+
+TEST_CASE("messages: generators and their plan survive the wire, strictly") {
+  ImputePlan plan;
+  plan.generators = {{2, {7}}, {4, {8}}};
+  plan.entries = {{0, 3, 1200, 99}, {1, 5, 800, 98}};
+  const ImputePlan back = round_trip(plan);
+  CHECK(back.generators[1].device == 4);
+  CHECK(back.generators[1].sha256[0] == 8);
+  CHECK(back.entries[0].count == 1200);
+  CHECK(back.entries[1].seed == 98);
+  const auto refused = [](const ImputePlan& good, const auto& change, const char* why) {
+    // The writer refuses as well, so the bytes are changed.
+    Bytes payload = encode(good);
+    change(payload);
+    const auto bad = decode<ImputePlan>(payload);
+    REQUIRE_FALSE(bad.ok());
+    CHECK_MESSAGE(bad.failure().message.find(why) != std::string::npos, bad.failure().message);
+  };
+  constexpr std::size_t entries = 4 + 2 * (4 + 32) + 4;
+  refused(plan, [](Bytes& b) { b[entries] = 2; }, "generator is not in the plan");
+  refused(plan, [](Bytes& b) { store_le(b.data() + entries + 8, std::uint64_t{0}); }, "adds no samples");
+  CHECK_FALSE(decode<ImputePlan>(Bytes(8)).ok());  // empty
+
+  const std::uint8_t file[3] = {1, 2, 3};
+  GenUpload upload{true, {5, 6}, file};
+  const Bytes up = encode(upload);
+  CHECK(up.size() == GenUpload::overhead_bytes + 3);
+  const auto got = decode<GenUpload>(up);
+  REQUIRE(got.ok());
+  CHECK(got->brought);
+  CHECK(got->cost.peak_memory_bytes == 6);
+  CHECK(std::equal(got->file.begin(), got->file.end(), file));
+  strict_before<GenUpload>(up, GenUpload::overhead_bytes);
+  const Bytes down = encode(GenDownload{9, file});
+  CHECK(down.size() == GenDownload::overhead_bytes + 3);
+  CHECK(decode<GenDownload>(down)->device == 9);
+  strict_before<GenDownload>(down, GenDownload::overhead_bytes);
+}
+
+TEST_CASE("messages: generator settings belong to method iotsl") {
+  HelloOk ok;
+  ok.heartbeat_ms = 10000;
+  ok.dead_ms = 25000;
+  ok.description.method = "iotsl";
+  CHECK_THROWS_AS(encode(ok), Error);
+  ok.description.generator = "{}";
+  CHECK(round_trip(ok).description.generator == "{}");
+  ok.description.method = "sl";
+  CHECK_THROWS_AS(encode(ok), Error);
 }
 
 TEST_CASE("messages: an announced count costs nothing") {
@@ -150,6 +201,37 @@ TEST_CASE("messages: smashed batch, gradient and front keep every bit") {
   grant.front.counters = {{"features.1.num_batches_tracked", 12}};
   BarrierAck ack{key, 1, 2, {{1000, 2000}, {3, 4}}, grant.front};
   CHECK(round_trip(ack).front.counters[0].value == 12);
+}
+
+TEST_CASE("messages: the whole nets of federated averaging keep every bit") {
+  const float values[6] = {1.5f, -0.0f, 3e-42f, 1e38f, 5, 6};
+  FrontState net;
+  net.tensors = {{"features.0.weight", TensorRole::parameter, {2, 3}, bytes_of(values, 6)},
+                 {"features.1.running_mean", TensorRole::buffer, {1}, bytes_of(values, 1)}};
+  net.counters = {{"features.1.num_batches_tracked", 12}};
+  const Bytes global = encode(GlobalModel{key, 3, 99, 5, 0.125, net});
+  round_trip(GlobalModel{key, 3, 99, 5, 0.125, net});
+  const GlobalModel down = decode<GlobalModel>(global).value();
+  CHECK(down.key == key);
+  CHECK(down.round == 3);
+  CHECK(down.first_step == 99);
+  CHECK(down.order_seed == 5);
+  CHECK(down.learning_rate == 0.125);
+  REQUIRE(down.model.tensors.size() == 2);
+  CHECK(std::memcmp(down.model.tensors[0].values.data(), values, sizeof values) == 0);
+  CHECK(down.model.counters[0].value == 12);
+
+  const LocalModel answer{key, 25, 8, {{2.5, 25, 20}, {1.25, 25, 23}}, {{10, 20}, {30, 40}}, net};
+  round_trip(answer);
+  const Bytes local = encode(answer);
+  const LocalModel up = decode<LocalModel>(local).value();
+  CHECK(up.samples == 25);
+  CHECK(up.steps == 8);
+  REQUIRE(up.results.size() == 2);
+  CHECK(up.results[1].loss_sum == 1.25);
+  CHECK(up.results[1].correct == 23);
+  CHECK(up.costs[1].peak_memory_bytes == 40);
+  CHECK(std::memcmp(up.model.tensors[0].values.data(), values, sizeof values) == 0);
 }
 
 TEST_CASE("messages: a tensor whose shape does not match its bytes is refused") {

@@ -15,7 +15,7 @@ inline RunConfig iotsl_config() {
   out.gan.iterations = 2;
   out.gan.critic_steps = 2;
   out.gan.batch = 4;
-  out.pretrain_iterations = 8;
+  out.pretrain_iterations = 4;
   out.pretrain_batch = 16;
   return out;
 }

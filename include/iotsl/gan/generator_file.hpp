@@ -97,6 +97,8 @@ inline Result<GeneratorFile> read_generator(const Container& container) {
     return wrong("version ", *version, ", expected ", generator_version);
   Result<GeneratorCard> card = parse_json_fields<GeneratorCard>(*json);
   if (!card) return wrong("card: ", card.failure().message);
+  if (to_text(to_json_fields(*card)) != text_of(*text))
+    return wrong("card: has members or a form that version ", generator_version, " does not write");
   if (const Result<void> good = check_generator(card->model); !good)
     return wrong(good.failure().message);
   if (const Result<void> good = check_settings(card->settings); !good)

@@ -11,7 +11,7 @@ namespace impute {
 
 /// What is known of one device's generator.
 struct GeneratorCheck {
-  double loss = 0;       ///< of the generator's own quality check; the lower, the better
+  double loss = 0;       ///< of its own quality check, the lower the better; infinite: not checked
   bool flagged = false;  ///< failed that check: used only where nobody else has a class
   /// Samples of each class that it was trained on; empty: the device's whole histogram.
   std::vector<Index> trained = {};
@@ -44,9 +44,9 @@ class Offers {
       if (check.trained.size() != histograms[d].size())
         return failure(ErrorCode::data, "imputation: the generator of device ", d, " has ",
                        check.trained.size(), " classes, expected ", histograms[d].size());
-      if (!std::isfinite(check.loss))
+      if (std::isnan(check.loss))
         return failure(ErrorCode::data, "imputation: the loss of the generator of device ", d,
-                       " is ", check.loss, ", expected a finite number");
+                       " is ", check.loss, ", expected a number");
       const double mean = mean_class_size(check.trained);
       std::vector<Grade>& grades = out.grades_.emplace_back();
       for (const Index n : check.trained)

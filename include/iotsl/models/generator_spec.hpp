@@ -90,6 +90,8 @@ inline Result<void> check_generator(const GeneratorSpec& s) {
   if (s.width < 2 || s.width > 1024 || s.width % 2 != 0)
     return failure(ErrorCode::usage, "generator: width ", s.width,
                    "; expected an even number from 2 to 1024");
+  if (s.light && s.width < 4)  // of the half, one map, pixel norm leaves the sign only
+    return failure(ErrorCode::usage, "light generator: width ", s.width, "; expected at least 4");
   if (s.latent < 1 || s.latent > 4096)
     return failure(ErrorCode::usage, "generator: ", s.latent, " latent values; expected 1 to 4096");
   const Index parameters = lay_out(s).cost().parameters;

@@ -57,6 +57,8 @@ enum class MessageType : std::uint8_t {
   bye = 0x54,
   resume = 0x55,
   resume_ok = 0x56,
+  local_model = 0x70,
+  global_model = 0x71,
 };
 
 /// The name in capitals as PROTOCOL writes it; "unknown" for a number without a message.
@@ -124,6 +126,10 @@ inline const char* to_string(MessageType type) {
       return "RESUME";
     case MessageType::resume_ok:
       return "RESUME_OK";
+    case MessageType::local_model:
+      return "LOCAL_MODEL";
+    case MessageType::global_model:
+      return "GLOBAL_MODEL";
   }
   return "unknown";
 }

@@ -15,7 +15,8 @@ inline bool is_bulk(MessageType type) {
   return type == MessageType::front_init || type == MessageType::turn_grant ||
          type == MessageType::step || type == MessageType::grad ||
          type == MessageType::barrier_ack || type == MessageType::gen_upload ||
-         type == MessageType::gen_download;
+         type == MessageType::gen_download || type == MessageType::local_model ||
+         type == MessageType::global_model;
 }
 /// Kinds whose END carries a SHA-256: they are few, and other machines and files depend on them.
 inline bool has_digest(MessageType kind) {

@@ -115,7 +115,8 @@ class Optimizer {
       out = {"exp_avg", "exp_avg_sq"};
     else if (options_.momentum != 0)
       out = {"momentum_buffer"};
-    if (options_.ewc != 0) out.insert(out.end(), {"ewc_fisher", "ewc_anchor", "ewc_seen"});
+    if (options_.ewc != 0)
+      for (const char* name : {"ewc_fisher", "ewc_anchor", "ewc_seen"}) out.push_back(name);
     return out;
   }
   /// Slot number `k` of parameter `i`, counted as in slots().

@@ -38,6 +38,9 @@ inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& dow
   };
   add_state(up.of(MessageType::barrier_ack), bill.front);
   add_state(down.of(MessageType::turn_grant), bill.front_relay);
+  // With FedAvg the whole net is handed over.
+  add_state(up.of(MessageType::local_model), bill.front);
+  add_state(down.of(MessageType::global_model), bill.front_relay);
 
   const auto& upload = up.of(MessageType::gen_upload);
   const auto& download = down.of(MessageType::gen_download);

@@ -62,11 +62,10 @@ inline net::FrontState front_state(const Sequential<float>& front,
   return out;
 }
 
-/// Takes over a received state. Nothing changes unless every name, role and shape is the expected
-/// one and every value is finite.
-inline Result<void> load_front_state(const net::FrontState& state, const Sequential<float>& front,
-                                     Optimizer<float>& optimizer) {
-  const net::FrontState expected = front_state(front, optimizer);
+/// Whether every name, role and shape of a received state is the expected one and every value is
+/// finite.
+inline Result<void> check_front_state(const net::FrontState& state,
+                                      const net::FrontState& expected) {
   if (state.tensors.size() != expected.tensors.size() ||
       state.counters.size() != expected.counters.size())
     return failure(ErrorCode::network, "front state: ", state.tensors.size(), " tensors and ",
@@ -84,7 +83,14 @@ inline Result<void> load_front_state(const net::FrontState& state, const Sequent
     if (state.counters[i].name != expected.counters[i].name)
       return failure(ErrorCode::network, "front state: counter ", i, " is '",
                      state.counters[i].name, "', expected '", expected.counters[i].name, "'");
+  return {};
+}
 
+/// Takes over a received state. Nothing changes where check_front_state() refuses it.
+inline Result<void> load_front_state(const net::FrontState& state, const Sequential<float>& front,
+                                     Optimizer<float>& optimizer) {
+  const Result<void> good = check_front_state(state, front_state(front, optimizer));
+  if (!good) return good;
   std::size_t next = 0;
   const auto copy = [&](Tensor<float>& to) {
     const ByteSpan from = state.tensors[next++].values;

@@ -161,6 +161,7 @@ class Preparation {
     out.present = true;
     out.sha256 = sha256_hex(bytes);
     out.label_counts = file.card.label_counts;
+    out.checked = file.card.quality.checked;
     out.loss = file.card.quality.loss;
     out.accuracy = file.card.quality.accuracy;
     out.flagged = file.card.quality.flagged;
@@ -245,7 +246,8 @@ class Preparation {
     std::vector<impute::GeneratorCheck> checks;
     for (const GeneratorRecord& each : record_.generators) {
       impute::GeneratorCheck& check = checks.emplace_back();
-      check.loss = each.loss;
+      // Where nothing is known of its quality, it stands behind the others.
+      check.loss = each.checked ? each.loss : std::numeric_limits<double>::max();
       check.flagged = each.flagged;
       for (const std::uint64_t count : each.label_counts)
         check.trained.push_back(static_cast<Index>(count));
@@ -332,8 +334,10 @@ class Preparation {
     PretrainingRecord done;
     done.seconds_generation = static_cast<double>(net::steady_now() - start) * 1e-6;
     note(concat("pre-training on ", generated->size(), " generated samples"));
+    OptimizerOptions optimizer = config_.optimizer;
+    optimizer.ewc = 0;  // there is no earlier turn to remember
     const Result<PretrainReport> report = pretrain(joined, *generated,
-                                                   {.optimizer = config_.optimizer,
+                                                   {.optimizer = optimizer,
                                                     .iterations = config_.pretrain_iterations,
                                                     .batch = config_.pretrain_batch,
                                                     .seed = config_.seed},

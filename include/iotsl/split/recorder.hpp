@@ -153,6 +153,8 @@ class RunRecorder {
           last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
                : measure::values_formula(r.samples, sizes.smashed_values, 0);
       if (!config_.splits() || turn.skipped) r.values_formula = 0;
+      // FedAvg hands over nothing but the whole net.
+      if (config_.method == "fedavg" && last) r.values_formula = sizes.front_values;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
       if (last && !turn.skipped) {

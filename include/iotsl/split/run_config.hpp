@@ -17,7 +17,7 @@ namespace split {
 /// Everything that decides the numbers of a run.
 struct RunConfig {
   /// sl; iotsl: with generators, pre-training and imputation; local: random gradients; central: one
-  /// net, all data together
+  /// net, all data together; fedavg: the whole net on each device, the server averages
   std::string method = "sl";
   std::string dataset = "mnist";
   ModelSpec model;
@@ -55,8 +55,8 @@ struct RunConfig {
 /// Checks what a user can get wrong; the failure names the option.
 inline Result<void> check_config(const RunConfig& c) {
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
-  if (!c.splits() && c.method != "local" && c.method != "central")
-    return wrong("--method ", c.method, ": expected sl, iotsl, central or local");
+  if (!c.splits() && c.method != "local" && c.method != "central" && c.method != "fedavg")
+    return wrong("--method ", c.method, ": expected sl, iotsl, fedavg, central or local");
   if (c.devices < 1 || c.devices > 1024)
     return wrong("--devices ", c.devices, ": expected 1 to 1024");
   if (c.local_epochs < 1 || c.local_epochs > 1024)
@@ -64,6 +64,9 @@ inline Result<void> check_config(const RunConfig& c) {
   if (c.epochs < 1 || c.epochs > 1000000 || c.epochs % c.local_epochs != 0)
     return wrong("--epochs ", c.epochs, ": expected 1 to 1000000 and a multiple of --local-epochs ",
                  c.local_epochs);
+  if (c.method == "fedavg" && c.epochs % (c.devices * c.local_epochs) != 0)
+    return wrong("--epochs ", c.epochs, ": expected a multiple of ", c.devices * c.local_epochs,
+                 ", a round of --method fedavg, which all devices take part in");
   if (c.batch < 2 || c.batch > 4096) return wrong("--batch ", c.batch, ": expected 2 to 4096");
   if (c.barrier_steps < 1)
     return wrong("--barrier-steps ", c.barrier_steps, ": expected at least 1");
@@ -80,11 +83,11 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--weight-decay ", c.optimizer.weight_decay, ": expected at least 0");
   if (!(c.optimizer.ewc >= 0 && c.optimizer.ewc <= 1e12))
     return wrong("--ewc ", c.optimizer.ewc, ": expected 0 to 1e12");
-  if (c.optimizer.ewc > 0 && (c.method == "local" || c.method == "central"))
+  if (c.optimizer.ewc > 0 && !c.splits())
     return wrong("--ewc ", c.optimizer.ewc, ": for split learning only, not for --method ",
                  c.method);
   if (c.replay < 0) return wrong("--replay ", c.replay, ": expected at least 0");
-  if (c.replay > 0 && (c.method == "local" || c.method == "central"))
+  if (c.replay > 0 && !c.splits())
     return wrong("--replay ", c.replay, ": for split learning only, not for --method ", c.method);
   if (c.replay > 0 && c.devices < 2)
     return wrong("--replay ", c.replay, ": replays other devices' samples, there is only one");
@@ -95,8 +98,7 @@ inline Result<void> check_config(const RunConfig& c) {
     return wrong("--pretrain-iterations ", c.pretrain_iterations, ": expected 1 to 10000000");
   if (c.pretrain_batch < 2 || c.pretrain_batch > 4096)
     return wrong("--pretrain-batch ", c.pretrain_batch, ": expected 2 to 4096");
-  if (!(c.scarce >= 0 && c.scarce <= 1))
-    return wrong("--scarce ", c.scarce, ": expected 0 to 1");
+  if (!(c.scarce >= 0 && c.scarce <= 1)) return wrong("--scarce ", c.scarce, ": expected 0 to 1");
   if (const Result<void> good = gan::check_settings(c.gan); !good) return good;
   const ImageSpec images{c.model.in_channels, c.model.height, c.model.width_px, c.model.classes};
   return check_generator(gan::generator_spec(c.gan, images));

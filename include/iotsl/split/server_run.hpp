@@ -34,12 +34,6 @@ class ServerTransport {
   virtual LinkTraffic total() = 0;
 };
 
-/// The memory of --replay, as large as the run's front makes it.
-inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
-  return ReplayMemory::create(config.replay, config.devices,
-                              front.output_shape(sample_shape(config.model)), config.seed);
-}
-
 class ServerRun {
  public:
   /// `fingerprints`: of each device's data, or empty. `test` and `transport` must outlive the run.
@@ -52,6 +46,10 @@ class ServerRun {
     if (config.method == "central")
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
+    if (config.method == "fedavg")
+      return failure(ErrorCode::usage,
+                     "--method fedavg runs in one process only: it needs "
+                     "--transport inproc or none");
     Result<ReplayMemory> replay = make_replay(config, model->front);
     if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(

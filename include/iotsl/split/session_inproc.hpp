@@ -3,7 +3,9 @@
 // moved from link to link through memory.
 
 #include "iotsl/split/local_preparation.hpp"
+#include "iotsl/split/memory_wire.hpp"
 #include "iotsl/split/server_run.hpp"
+#include "iotsl/split/session_fedavg.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -39,21 +41,8 @@ class InprocTransport : public ServerTransport {
   std::vector<std::unique_ptr<InprocDevice>> devices;
 };
 
-/// Moves what `from` has to send to `to`, as long as `to` has nothing to handle; the bytes moved.
-inline Result<std::size_t> move_bytes(net::Link& from, net::Link& to) {
-  net::Bytes wire;
-  std::size_t moved = 0;
-  while (from.wants_to_send() && !to.has_message()) {
-    wire.clear();
-    from.produce(wire, net::chunk_content_bytes, 0);
-    moved += wire.size();
-    const Result<void> taken = to.receive(wire, 0);
-    if (!taken) return taken.failure();
-  }
-  return moved;
-}
-
-/// After an iteration of a device's generator: tells the user, and false where the user has stopped.
+/// After an iteration of a device's generator: tells the user, and false where the user has
+/// stopped.
 inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
   GeneratorWork& generator = device.work.take_generator();
   if (const std::string note = generator.take_note(); !note.empty() && hooks.on_note != nullptr)
@@ -66,10 +55,11 @@ inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
 }  // namespace detail
 
 /// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
-/// iotsl or local.
+/// iotsl, local or fedavg.
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const data::Dataset& test,
                                      const std::vector<std::vector<Index>>& samples) {
+  if (config.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, true);
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());

@@ -6,15 +6,17 @@
 #include "iotsl/split/joined_net.hpp"
 #include "iotsl/split/local_preparation.hpp"
 #include "iotsl/split/server_run.hpp"
+#include "iotsl/split/session_fedavg.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Runs `config` (method sl, iotsl or central) on the lists of sample numbers in `samples`.
+/// Runs `config` (method sl, iotsl, central or fedavg) on the lists of sample numbers in `samples`.
 inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
                                    const data::Dataset& train, const data::Dataset& test,
                                    std::vector<std::vector<Index>> samples) {
   RunConfig run = config;
+  if (run.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, false);
   if (run.method == "local")
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
   if (run.method == "central") {

@@ -5,6 +5,7 @@
 #include "iotsl/net/link.hpp"
 #include "iotsl/split/architecture.hpp"
 #include "iotsl/split/front_state.hpp"
+#include "iotsl/split/replay.hpp"
 #include "iotsl/split/run_config.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -26,6 +27,12 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
   out.front = out.joined.slice(0, *cut);
   out.back = out.joined.slice(*cut, out.joined.size());
   return out;
+}
+
+/// The memory of --replay, as large as the run's front makes it.
+inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
+  return ReplayMemory::create(config.replay, config.devices,
+                              front.output_shape(sample_shape(config.model)), config.seed);
 }
 
 /// HELLO_OK of a run, without its numbers.

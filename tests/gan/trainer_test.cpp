@@ -1,0 +1,276 @@
+#include "iotsl/gan/trainer.hpp"
+
+#include <doctest/doctest.h>
+
+#include "gan/small_training.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace trainer_test {
+
+using namespace small_training;
+using gan::GanProgress;
+using gan::GanSettings;
+using gan::GanTrainer;
+
+/// State of a training as one file: every tensor, and what is remembered beside them.
+std::vector<std::uint8_t> state_of(const GanTrainer& trainer) {
+  const TemporaryFolder folder;
+  REQUIRE(trainer.save(folder / "state").ok());
+  return *read_file(folder / "state");
+}
+
+std::string error_of(const auto& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_CASE("trainer: the Wasserstein estimate and the distance to real digits fall") {
+  const data::Dataset set = digits(400);
+  GanSettings s = settings(80);
+  s.batch = 16;
+  s.critic_steps = 5;
+  GanTrainer trainer(set, all_of(set), s, 1, 0);
+  const gan::Quality before = trainer.finish(0).card.quality;
+  std::vector<double> windows;  // means of ten iterations
+  double last_penalty = 0;
+  while (!trainer.done()) {
+    const GanProgress now = trainer.step();
+    if (now.iteration % 10 == 1) windows.push_back(0);
+    windows.back() += now.wasserstein / 10;
+    CHECK(now.iteration == trainer.iteration());
+    CHECK(now.quality == -1);
+    last_penalty = now.penalty;
+  }
+  const gan::Quality after = trainer.finish(0).card.quality;
+  // At first the critic learns to tell the images apart and the estimate rises; then the generator
+  // learns.
+  const double highest = *std::max_element(windows.begin(), windows.end());
+  INFO("highest ", highest, ", last ", windows.back());
+  CHECK(windows.back() < 0.75 * highest);
+  CHECK(windows.back() > 0);
+  CHECK(last_penalty < 0.5);  // the critic's slope is not far from 1
+  INFO("distance before ", before.nearest_generated, ", after ", after.nearest_generated);
+  CHECK(after.nearest_generated < 0.6 * before.nearest_generated);
+}
+
+TEST_CASE("trainer: the same bits at one and two threads, other ones by seed and device") {
+  const data::Dataset set = digits(100);
+  const int usual = threads();
+  const auto run = [&](int team, std::uint64_t seed, std::uint32_t device) {
+    set_threads(team);
+    GanTrainer trainer(set, all_of(set), settings(5), seed, device);
+    double last = 0;
+    while (!trainer.done()) last = trainer.step().generator_loss;
+    set_threads(usual);
+    return std::pair(state_of(trainer), last);
+  };
+  const auto one = run(1, 1, 0);
+  CHECK(run(2, 1, 0) == one);
+  CHECK(run(1, 2, 0).second != one.second);
+  CHECK(run(1, 1, 1).second != one.second);
+}
+
+TEST_CASE("trainer: stopped after any iteration it goes on with the same bits") {
+  const data::Dataset set = digits(100);
+  const TemporaryFolder folder;
+  GanSettings s = settings(6);
+  s.noise = "gaussian";
+  GanTrainer whole(set, all_of(set), s, 1, 3);
+  std::vector<GanProgress> progress;
+  while (!whole.done()) progress.push_back(whole.step());
+  const auto final_state = state_of(whole);
+
+  const int usual = threads();
+  for (Index stop = 0; stop <= 6; stop += 2) {
+    CAPTURE(stop);
+    const std::string path = folder / "state";
+    {
+      set_threads(1);
+      GanTrainer first(set, all_of(set), s, 1, 3);
+      while (first.iteration() < stop) first.step();
+      REQUIRE(first.save(path).ok());
+      set_threads(usual);
+    }
+    GanTrainer second(set, all_of(set), s, 1, 3);
+    REQUIRE(second.load(path).ok());
+    CHECK(second.iteration() == stop);
+    CHECK(second.done() == (stop == 6));
+    while (!second.done()) {
+      const GanProgress now = second.step();
+      const GanProgress& then = progress[static_cast<std::size_t>(now.iteration - 1)];
+      CHECK(now.wasserstein == then.wasserstein);
+      CHECK(now.penalty == then.penalty);
+      CHECK(now.generator_loss == then.generator_loss);
+    }
+    CHECK(state_of(second) == final_state);
+  }
+}
+
+TEST_CASE("trainer: seconds of a stopped training are not forgotten") {
+  const data::Dataset set = digits(40, 2);
+  const TemporaryFolder folder;
+  GanTrainer first(set, all_of(set), settings(2), 1, 0),
+      second(set, all_of(set), settings(2), 1, 0);
+  first.step();
+  REQUIRE(first.save(folder / "a", 10).ok());
+  REQUIRE(second.load(folder / "a").ok());
+  CHECK(second.seconds_before() == 10);
+  second.step();
+  REQUIRE(second.save(folder / "b", 5).ok());
+  REQUIRE(first.load(folder / "b").ok());
+  CHECK(first.finish(2).card.seconds == 17);
+}
+
+TEST_CASE("trainer: a state of another training or a damaged one changes nothing") {
+  const data::Dataset set = digits(60, 3);
+  const TemporaryFolder folder;
+  const std::string path = folder / "state";
+  GanTrainer trainer(set, all_of(set), settings(4), 1, 0);
+  trainer.step();
+  REQUIRE(trainer.save(path).ok());
+  trainer.step();
+  const auto before = state_of(trainer);
+  const auto refused = [&](const std::string& text) {
+    const Result<void> loaded = trainer.load(path);
+    REQUIRE_FALSE(loaded.ok());
+    INFO(loaded.failure().message);
+    CHECK(loaded.failure().code == ErrorCode::data);
+    CHECK(loaded.failure().message.find(path) != std::string::npos);
+    CHECK(loaded.failure().message.find(text) != std::string::npos);
+    CHECK(state_of(trainer) == before);
+  };
+
+  const std::vector<std::uint8_t> good = *read_file(path);
+  for (std::size_t at = 0; at < good.size(); at += 4999) {
+    auto bytes = good;
+    bytes[at] ^= 0x10;
+    REQUIRE(write_file_atomic(path, ByteSpan(bytes)).ok());
+    refused("");
+  }
+  REQUIRE(write_file_atomic(path, ByteSpan(good).first(good.size() / 2)).ok());
+  refused("truncated");
+  std::remove(path.c_str());
+  refused("cannot open");
+
+  const auto other = [&](const GanSettings& s, std::uint64_t seed, std::uint32_t device,
+                         std::vector<Index> samples) {
+    const GanTrainer stranger(set, std::move(samples), s, seed, device);
+    REQUIRE(stranger.save(path).ok());
+    refused("state of another training");
+  };
+  other(settings(5), 1, 0, all_of(set));
+  other(settings(4), 2, 0, all_of(set));
+  other(settings(4), 1, 1, all_of(set));
+  auto fewer = all_of(set);
+  fewer.pop_back();
+  other(settings(4), 1, 0, fewer);
+  GanSettings wide = settings(4);
+  wide.width = 6;
+  other(wide, 1, 0, all_of(set));
+
+  const std::string empty = "{}";
+  REQUIRE(
+      save_container(path, "gan-training", {{"record", iotsl::bytes_of(std::string_view(empty))}})
+          .ok());
+  refused("training");
+  REQUIRE(save_container(path, "checkpoint", {}).ok());
+  refused("kind is 'checkpoint'");
+}
+
+TEST_CASE("trainer: labels follow the device's histogram; the card says what it held") {
+  const data::Dataset set = digits(150, 4);
+  std::vector<Index> mine;  // no sample of class 1
+  std::vector<std::uint64_t> counts(10);
+  for (const Index i : all_of(set)) {
+    const auto label = set.labels[static_cast<std::size_t>(i)];
+    if (label == 1) continue;
+    mine.push_back(i);
+    ++counts[label];
+  }
+  GanTrainer trainer(set, mine, settings(1), 7, 2);
+  trainer.step();
+  const gan::GeneratorCard card = trainer.finish(1.5).card;
+  CHECK(card.label_counts == counts);
+  CHECK(card.seed == 7);
+  CHECK(card.device == 2);
+  CHECK(card.iterations == 1);
+  CHECK(card.seconds == 1.5);
+  CHECK(card.dataset == "glyphs");
+  CHECK(card.quality.classes == std::vector<std::uint32_t>{0, 2, 3});
+  CHECK(card.quality.checked);
+}
+
+TEST_CASE("trainer: hold_out takes 5 % of each class, at least 10, at most half") {
+  data::Dataset set;
+  set.name = "test";
+  set.classes = 4;
+  const Index sizes[] = {1000, 60, 7, 1};
+  for (Index label = 0; label < 4; ++label)
+    set.labels.insert(set.labels.end(), static_cast<std::size_t>(sizes[label]),
+                      static_cast<data::Label>(label));
+  std::vector<Index> samples(static_cast<std::size_t>(set.size()));
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<Index>(i);
+  const gan::HeldOut held = gan::hold_out(set, samples, 1);
+  std::vector<Index> in_test(4);
+  for (const Index i : held.test) ++in_test[set.labels[static_cast<std::size_t>(i)]];
+  CHECK(in_test == std::vector<Index>{50, 10, 3, 0});
+  std::vector<Index> together = held.train;
+  together.insert(together.end(), held.test.begin(), held.test.end());
+  std::sort(together.begin(), together.end());
+  CHECK(together == samples);
+  CHECK(gan::hold_out(set, samples, 1).test == held.test);
+  CHECK(gan::hold_out(set, samples, 2).test != held.test);
+}
+
+TEST_CASE(
+    "trainer: auto stops when the quality no longer rises, and a resumed one at the same place") {
+  const data::Dataset set = digits(100, 3);
+  const TemporaryFolder folder;
+  GanSettings s = settings(100);
+  s.lr = 0;  // nothing is learned, so nothing can rise
+  s.check_every = 2;
+  s.patience = 1;
+  GanTrainer trainer(set, all_of(set), s, 1, 0);
+  std::vector<double> checks;
+  while (!trainer.done()) {
+    const GanProgress now = trainer.step();
+    CHECK((now.quality >= 0) == (now.iteration % 2 == 0));
+    if (now.quality >= 0) checks.push_back(now.quality);
+    if (now.iteration == 2) REQUIRE(trainer.save(folder / "state").ok());
+  }
+  CHECK(checks.size() == 2);  // the first rises from nothing, the second does not
+  CHECK(trainer.iteration() == 4);
+  GanTrainer resumed(set, all_of(set), s, 1, 0);
+  REQUIRE(resumed.load(folder / "state").ok());
+  while (!resumed.done()) resumed.step();
+  CHECK(resumed.iteration() == 4);
+}
+
+TEST_CASE("trainer: one sample, one class, and what cannot be trained") {
+  const data::Dataset set = digits(60, 1);
+  GanTrainer one(set, {0}, settings(2), 1, 0);
+  while (!one.done()) CHECK(std::isfinite(one.step().wasserstein));
+  const gan::Quality quality = one.finish(0).card.quality;
+  CHECK_FALSE(quality.checked);
+  CHECK_FALSE(quality.flagged);
+
+  CHECK(error_of([&] { GanTrainer(set, {}, settings(2), 1, 0); }) == "GAN: no samples to train on");
+  GanSettings wrong = settings(2);
+  wrong.critic_steps = 0;
+  CHECK(error_of([&] { GanTrainer(set, all_of(set), wrong, 1, 0); }) ==
+        "GAN: 0 critic steps; expected 1 to 100");
+  CHECK(gan::gan_preset("slow").failure().message ==
+        "GAN preset 'slow'; expected one of tiny, fast, paper, auto");
+  for (const std::string_view name : gan::preset_names) {
+    const auto preset = gan::gan_preset(name);
+    REQUIRE(preset.ok());
+    CHECK(gan::check_settings(*preset).ok());
+    CHECK(preset->preset == name);
+  }
+}
+
+}  // namespace trainer_test

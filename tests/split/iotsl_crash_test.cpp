@@ -1,0 +1,53 @@
+// Method iotsl: one side dies, or the wire is cut, at every message of generators, imputation and
+// turns; the end must be that of a run that nothing happened to.
+
+#include "split/fragile_run.hpp"
+#include "split/iotsl_run.hpp"
+
+namespace iotsl_crash_test {
+
+using namespace fragile;
+
+namespace {
+
+RunConfig crash_config() {
+  RunConfig config = tiny::iotsl_config();
+  config.barrier_steps = 3;
+  config.barrier_seconds = 0;
+  config.offline_seconds = 0;
+  return config;
+}
+
+/// The devices keep their training in a folder, so that all runs together train once.
+void check_all(const RunConfig& config, Fault fault, std::size_t first, std::size_t stride) {
+  const data::Dataset train = tiny::dataset(52, 1), test = tiny::dataset(24, 2);
+  const TemporaryFolder folder;
+  DeviceFiles files;
+  files.state = folder / "devices";
+  check_faults(config, files, train, test, tiny::halves(train), fault, first, stride);
+}
+
+}  // namespace
+
+TEST_CASE("iotsl: a connection that is cut at any message changes nothing") {
+  check_all(crash_config(), Fault::cut, 0, 1);
+}
+
+TEST_CASE("iotsl: a device that loses its state at any message changes nothing") {
+  check_all(crash_config(), Fault::device_dies, 0, 1);
+}
+
+TEST_CASE("iotsl: a server that dies at any message changes nothing") {
+  check_all(crash_config(), Fault::server_dies, 0, 1);
+}
+
+TEST_CASE("iotsl: the same without pre-training, and without imputation") {
+  RunConfig config = crash_config();
+  config.pretrain = false;
+  check_all(config, Fault::device_dies, 0, 4);
+  config.pretrain = true;
+  config.impute = false;
+  check_all(config, Fault::server_dies, 1, 4);
+}
+
+}  // namespace iotsl_crash_test
