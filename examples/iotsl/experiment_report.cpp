@@ -11,13 +11,18 @@
 namespace iotsl::tool {
 namespace {
 
+/// 12.3 s, or 1:02:05 from a minute on.
+std::string duration(double seconds) {
+  return seconds < 60 ? format_number(seconds, 1) + " s" : format_seconds(seconds);
+}
+
 /// A number of a row in its unit, as HTML.
 std::string show(Measure measure, double value) {
   switch (measure) {
     case Measure::values_until:
       return format_large(value);
     case Measure::seconds_until:
-      return format_seconds(value);
+      return duration(value);
     case Measure::epochs_until:
       return format_tick(value);
     default:
@@ -89,6 +94,8 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
     page.paragraph(
         "The right column is of a small repetition (see the settings): a narrow net, few samples "
         "and few epochs. It is to show the same effect, not the same numbers.");
+  if (e.common.data.dataset == "glyphs")
+    page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
   const double paper_threshold =
       e.fashion() ? e.spec->paper.threshold_fashion : e.spec->paper.threshold_mnist;
   if (e.threshold() > 0 && e.threshold() != paper_threshold)
@@ -97,9 +104,7 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
 }
 
 std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.mean) : "&ndash;"; }
-std::string show_seconds(const Statistic& s) {
-  return s.mean > 0 ? format_seconds(s.mean) : "&ndash;";
-}
+std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
 
 /// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
 /// where the two are not counted alike.
@@ -190,7 +195,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       rows.push_back({escape(curve.spec->label), escape(curve.spec->method),
                       escape(curve.spec->partition), std::to_string(run.seed),
                       std::to_string(run.epochs.size()), std::to_string(samples),
-                      format_seconds(run.seconds),
+                      duration(run.seconds),
                       concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
     }
   page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
@@ -206,7 +211,7 @@ void write_report(const ExperimentResult& result) {
   page.paragraph(e.spec->about);
   page.paragraph(concat(
       "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
-      ". Seeds: ", e.seeds, ". All runs together took ", format_seconds(result.seconds), "."));
+      ". Seeds: ", e.seeds, ". All runs together took ", duration(result.seconds), "."));
   add_charts(page, result);
   add_comparison(page, result);
   add_costs(page, result);

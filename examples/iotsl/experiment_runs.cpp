@@ -73,6 +73,15 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
 
 }  // namespace
 
+std::string Experiment::title() const {
+  const std::string& set = common.data.dataset;
+  const std::string_view set_name = set == "mnist"    ? "MNIST"
+                                    : set == "glyphs" ? "built-in digits"
+                                                      : "Fashion-MNIST";
+  return concat(fashion() ? spec->figure_fashion : spec->figure_mnist, ": ", spec->title, " (",
+                set_name, ")");
+}
+
 std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
   const ExperimentSpec& spec = *experiment.spec;
   const std::string partitions = join_path(experiment.out, "partitions");

@@ -27,9 +27,7 @@ struct Experiment {
   std::string command;  ///< that repeats it
 
   bool fashion() const { return common.data.dataset == "fashion-mnist"; }
-  std::string title() const {
-    return std::string(fashion() ? spec->title_fashion : spec->title_mnist);
-  }
+  std::string title() const;
   /// Test accuracy to be reached, %; 0: none.
   double threshold() const { return fashion() ? sizes.threshold_fashion : sizes.threshold_mnist; }
 };

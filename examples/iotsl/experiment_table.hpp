@@ -60,8 +60,9 @@ struct NamedTable {
 };
 
 struct ExperimentSpec {
-  std::string_view name;  ///< on the command line
-  std::string_view title_mnist, title_fashion;
+  std::string_view name;                          ///< on the command line
+  std::string_view figure_mnist, figure_fashion;  ///< of the paper, by data set
+  std::string_view title;                         ///< what it shows, without the data set
   std::string_view about;  ///< what the figure shows, and what of it is repeated here
   std::string_view model;
   Index devices = 5;
