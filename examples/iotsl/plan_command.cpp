@@ -86,7 +86,8 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
               bytes(p.server_bytes).c_str());
   std::printf("disk       %s a barrier, three are kept\n", bytes(p.checkpoint_bytes).c_str());
   std::printf("time       %s%s on this machine: %.0f ms a step, %.0f of them on the device\n",
-              p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
+              p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
+              1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
 }
 
 void plan(CLI::App& command, RunOptions& options) {
@@ -142,6 +143,7 @@ void plan(CLI::App& command, RunOptions& options) {
   p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());
   if (config.method == "iotsl") {
     p.preparation = preparation_cost(config, manifest, sampled);
+    p.device_bytes += p.preparation->device_bytes;
     p.wire.bytes_up += p.preparation->bytes_up;
     p.wire.bytes_down += p.preparation->bytes_down;
     p.seconds += p.preparation->generator_seconds + p.preparation->pretrain_seconds;

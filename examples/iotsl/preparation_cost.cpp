@@ -20,15 +20,28 @@ data::Dataset stand_in(const ImageSpec& images, Index count) {
   return out;
 }
 
-double time_iteration(const gan::GanSettings& settings, const ImageSpec& images) {
+struct TrainingCost {
+  double iteration_seconds = 0, check_seconds = 0;
+  std::uint64_t bytes = 0;
+};
+
+TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& images) {
   const data::Dataset set = stand_in(images, 64);
   std::vector<Index> samples;
   for (Index i = 0; i < set.size(); ++i) samples.push_back(i);
+  const std::size_t before = memory_statistics().in_use_bytes;
+  reset_memory_peak();
   gan::GanTrainer trainer(set, samples, settings, 1, 0);
   trainer.step();  // warm
+  TrainingCost out;
   const net::Microseconds start = net::steady_now();
   trainer.step();
-  return static_cast<double>(net::steady_now() - start) * 1e-6;
+  const net::Microseconds stepped = net::steady_now();
+  trainer.finish(0);
+  out.iteration_seconds = static_cast<double>(stepped - start) * 1e-6;
+  out.check_seconds = static_cast<double>(net::steady_now() - stepped) * 1e-6;
+  out.bytes = memory_statistics().peak_bytes - before;
+  return out;
 }
 
 }  // namespace
@@ -39,9 +52,12 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   gan::GanSettings settings = config.gan;
   settings.check_every = 0;
   PreparationCost out;
-  out.iteration_seconds = time_iteration(settings, images);
-  out.generator_seconds = out.iteration_seconds * static_cast<double>(config.gan.iterations) *
-                          static_cast<double>(config.devices);
+  const TrainingCost tried = try_training(settings, images);
+  out.iteration_seconds = tried.iteration_seconds;
+  out.device_bytes = tried.bytes;
+  const double each =
+      out.iteration_seconds * static_cast<double>(config.gan.iterations) + tried.check_seconds;
+  out.generator_seconds = each * static_cast<double>(config.devices);
   if (config.pretrain)
     out.pretrain_seconds = step.step_seconds * static_cast<double>(config.pretrain_iterations) *
                            static_cast<double>(config.pretrain_batch) /

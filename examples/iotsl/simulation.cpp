@@ -45,8 +45,8 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
   std::vector<Index> batches;
   for (const std::uint64_t samples : turn_samples(config, manifest)) {
     all += static_cast<Index>(samples);
-    batches.push_back(static_cast<Index>(
-        data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
+    batches.push_back(
+        static_cast<Index>(data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
   }
   if (config.method == "central")
     batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};

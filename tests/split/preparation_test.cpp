@@ -71,8 +71,10 @@ void store_all(Preparation& preparation, const Setting& s) {
     net::GenUpload upload;
     upload.file = made.file;
     upload.cost.compute_us = 2000000;
-    const auto stored = preparation.store(d, data_fingerprint(s.train.sha256, s.samples[d]),
-                                          count_labels(s.train, s.samples[d]), upload);
+    const auto good = preparation.check(data_fingerprint(s.train.sha256, s.samples[d]),
+                                        count_labels(s.train, s.samples[d]), upload);
+    REQUIRE_MESSAGE(good.ok(), good.failure().message);
+    const auto stored = preparation.store(d, *good, upload.file);
     REQUIRE_MESSAGE(stored.ok(), stored.failure().message);
   }
 }
@@ -351,7 +353,9 @@ TEST_CASE("preparation: a class that nobody else can give ends the run and is na
   const Trained made = train_generator(half, 0);
   upload.file = made.file;
   upload.brought = true;
-  REQUIRE(preparation.store(0, {}, s.histograms()[0], upload).ok());
+  const auto good = preparation.check({}, s.histograms()[0], upload);
+  REQUIRE(good.ok());
+  REQUIRE(preparation.store(0, *good, upload.file).ok());
   CHECK(preparation.generator(0).origin == "brought");
   Sequential<float> net = new_net(s.config);
   const auto done = preparation.prepare(net, s.test, s.histograms());

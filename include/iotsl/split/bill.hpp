@@ -8,6 +8,14 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
+/// Bytes without what the preparation of an IoTSL run has sent, which has books of its own.
+inline std::uint64_t turn_bytes(const net::Traffic& traffic) {
+  using net::MessageType;
+  return traffic.total_bytes() - traffic.bytes_of(MessageType::gen_upload) -
+         traffic.bytes_of(MessageType::gen_ack) - traffic.bytes_of(MessageType::impute_plan) -
+         traffic.bytes_of(MessageType::gen_download);
+}
+
 /// Itemises what one side counted: `up` from the devices to the server, `down` the other way.
 inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& down,
                                  const WireSizes& sizes) {

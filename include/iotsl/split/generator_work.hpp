@@ -2,6 +2,8 @@
 // A device trains its generator: one iteration at a time, with its state in a file from time to
 // time, so that neither a lost connection nor a kill costs more than the last minute.
 
+#include <unistd.h>
+
 #include <optional>
 
 #include "iotsl/gan/trainer.hpp"
@@ -74,10 +76,8 @@ class GeneratorWork {
       cost_.peak_memory_bytes = measure::peak_resident_bytes();
       trainer_.reset();
       file_ = std::move(*bytes);
-      if (!files_.state.empty()) {
-        const Result<void> kept = write_file_atomic(file_path(), ByteSpan(file_));
-        if (!kept) return kept.failure();
-      }
+      const Result<void> kept = keep_file();
+      if (!kept) return kept.failure();
     }
     return TrainedGenerator{brought_, cost_, file_};
   }
@@ -87,8 +87,12 @@ class GeneratorWork {
     saved_ = net::steady_now();
     if (files_.state.empty() || !trainer_) return {};
     const Result<void> written = trainer_->save(training_path());
-    if (!written) return written;
-    return write_file_atomic(cost_path(), to_text(to_json_fields(cost_)) + "\n");
+    return written ? write_cost() : written;
+  }
+  /// Whether the next iteration ends with a look at the quality, which takes longer than the rest.
+  bool checks_next() const {
+    const Index every = task_.settings.check_every;
+    return !trainer_ || (every > 0 && (trainer_->iteration() + 1) % every == 0);
   }
 
   /// What to tell the user about the last iterations; empty where it is too early for another line.
@@ -108,6 +112,18 @@ class GeneratorWork {
   std::uint64_t steps_here() const { return steps_here_; }
 
  private:
+  Result<void> write_cost() const {
+    return write_file_atomic(cost_path(), to_text(to_json_fields(cost_)) + "\n");
+  }
+  /// The finished generator takes the place of the training's state.
+  Result<void> keep_file() const {
+    if (files_.state.empty()) return {};
+    Result<void> done = write_cost();
+    if (done) done = write_file_atomic(file_path(), ByteSpan(file_));
+    if (done) ::unlink(training_path().c_str());
+    return done;
+  }
+
   /// True where the whole generator is there already.
   Result<bool> begin() {
     saved_ = told_ = net::steady_now();

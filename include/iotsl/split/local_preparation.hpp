@@ -41,7 +41,10 @@ inline Result<bool> train_locally(Preparation& preparation, const RunConfig& con
   net::GenUpload upload;
   upload.cost = made->cost;
   upload.file = made->file;
-  const auto stored = preparation.store(device, fingerprint, count_labels(train, samples), upload);
+  Result<GeneratorRecord> good =
+      preparation.check(fingerprint, count_labels(train, samples), upload);
+  if (!good) return good.failure();
+  const auto stored = preparation.store(device, std::move(good).value(), upload.file);
   if (!stored) return stored.failure();
   return true;
 }

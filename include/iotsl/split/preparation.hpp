@@ -37,11 +37,11 @@ class Preparation {
   const PreparationRecord& record() const { return record_; }
   const GeneratorRecord& generator(std::size_t device) const { return record_.generators[device]; }
 
-  /// Checks a device's generator and keeps it; the SHA-256 of its file. `fingerprint` of the data
-  /// that the device holds, `label_counts` of these.
-  Result<Sha256Digest> store(std::size_t device, const Sha256Digest& fingerprint,
-                             const std::vector<std::uint64_t>& label_counts,
-                             const net::GenUpload& upload) {
+  /// Checks a device's generator; what is known of it. `fingerprint` of the data that the device
+  /// holds, `label_counts` of these.
+  Result<GeneratorRecord> check(const Sha256Digest& fingerprint,
+                                const std::vector<std::uint64_t>& label_counts,
+                                const net::GenUpload& upload) const {
     const Result<gan::GeneratorFile> file = gan::parse_generator(upload.file);
     if (!file) return file.failure();
     const Result<void> fits = check_generator_fits(*file, images_, label_counts);
@@ -54,7 +54,11 @@ class Preparation {
     made->peak_memory_bytes = upload.cost.peak_memory_bytes;
     made->bytes_up = transfer_bytes(net::MessageType::gen_upload,
                                     net::GenUpload::overhead_bytes + upload.file.size(), 0);
-    const Result<void> kept = keep(device, std::move(made).value(), upload.file);
+    return made;
+  }
+  /// Keeps a generator that check() has found good; the SHA-256 of its file.
+  Result<Sha256Digest> store(std::size_t device, GeneratorRecord made, ByteSpan file) {
+    const Result<void> kept = keep(device, std::move(made), file);
     if (!kept) return kept.failure();
     note(concat("device ", device, ": generator of ", record_.generators[device].values,
                 " values, accuracy ", one_decimal(100 * record_.generators[device].accuracy),

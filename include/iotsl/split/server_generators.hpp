@@ -67,8 +67,7 @@ class ServerGenerators : public ServerPeers {
   }
 
   void on_gen_upload(Peer& peer, net::Message message) {
-    if (peer.state != PeerState::ready || !wants_generator(peer.index))
-      return refuse(peer, message.type);
+    if (peer.state != PeerState::ready || !wants_generator(peer)) return refuse(peer, message.type);
     Result<net::GenUpload> upload = decoded<net::GenUpload>(peer, message);
     if (!upload) return;
     ServerAction& action = push(ServerAction::Kind::store_generator, peer.connection);
@@ -77,17 +76,18 @@ class ServerGenerators : public ServerPeers {
     action.message = std::move(message);
   }
 
-  bool wants_generator(std::uint32_t index) const override {
-    return !plan_.generators.empty() && !plan_.generators[index].present;
-  }
   /// A generator of other data than the device's is of no use.
-  void on_place_taken(std::uint32_t index, const Sha256Digest& data_fingerprint) override {
+  bool wants_generator(const Peer& peer) const override {
+    if (plan_.generators.empty()) return false;
+    const GeneratorOnHand& generator = plan_.generators[peer.index];
+    return !generator.present || (generator.data_fingerprint != Sha256Digest{} &&
+                                  generator.data_fingerprint != peer.record.data_fingerprint);
+  }
+  void on_place_taken(const Peer& peer) override {
     if (plan_.generators.empty()) return;
-    GeneratorOnHand& generator = plan_.generators[index];
-    if (generator.data_fingerprint != Sha256Digest{} &&
-        generator.data_fingerprint != data_fingerprint)
-      generator = {};
-    generator.data_fingerprint = data_fingerprint;
+    GeneratorOnHand& generator = plan_.generators[peer.index];
+    if (wants_generator(peer)) generator = {};
+    generator.data_fingerprint = peer.record.data_fingerprint;
   }
 
  private:

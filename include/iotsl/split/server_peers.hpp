@@ -47,12 +47,12 @@ class ServerPeers {
   ServerPeers& operator=(const ServerPeers&) = default;
   virtual ~ServerPeers() = default;
 
-  /// Whether the device at this place is to send its generator.
-  virtual bool wants_generator(std::uint32_t index) const = 0;
+  /// Whether the device is to send its generator.
+  virtual bool wants_generator(const Peer& peer) const = 0;
   /// The device is ready. `resume`: what it has in hand, or null.
   virtual void take_in(Peer& peer, const net::Resume* resume) = 0;
-  /// A device with this data has said HELLO.
-  virtual void on_place_taken(std::uint32_t index, const Sha256Digest& data_fingerprint) = 0;
+  /// A device has been taken in, up to its turn in hand.
+  virtual void on_place_taken(const Peer& peer) = 0;
   /// A connection has been forgotten.
   virtual void on_dropped() = 0;
 
@@ -86,7 +86,6 @@ class ServerPeers {
     joining.record.samples = hello->samples;
     joining.record.boot_nonce = hello->boot_nonce;
     joining.record.data_fingerprint = hello->data_fingerprint;
-    on_place_taken(joining.index, hello->data_fingerprint);
     joining.record.connection = connection;
     net::HelloOk ok = plan_.offer;
     ok.incarnation = incarnation_;
@@ -105,17 +104,18 @@ class ServerPeers {
                      failure(ErrorCode::network, "JOIN of another run"));
     peer.state = PeerState::label_hist;
     peer.imputed = join->imputed;
-    send(peer.connection, net::JoinOk{plan_.offer.run, wants_generator(peer.index)});
+    send(peer.connection, net::JoinOk{plan_.offer.run, wants_generator(peer)});
   }
 
   void on_label_hist(Peer& peer, const net::Message& message) {
     if (peer.state != PeerState::label_hist) return refuse(peer, message.type);
     Result<net::LabelHist> hist = decoded<net::LabelHist>(peer, message);
     if (!hist) return;
-    const Result<void> good = check_label_hist(plan_, *hist, peer.record.samples, peer.index,
-                                               !wants_generator(peer.index));
+    const Result<void> good =
+        check_label_hist(plan_, *hist, peer.record.samples, peer.index, !wants_generator(peer));
     if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
     peer.record.label_counts = std::move(hist->counts);
+    on_place_taken(peer);
     if (peer.has_turn)
       peer.state = PeerState::resume;
     else

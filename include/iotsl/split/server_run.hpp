@@ -231,12 +231,8 @@ class ServerRun {
         return transport_.send(action.connection, std::move(action.message));
       case Kind::close:
         return transport_.close(action.connection);
-      case Kind::store_generator: {
-        const DeviceRecord& device = machine_->devices()[action.device];
-        return machine_->on_generator_stored(
-            action.connection, preparation_->store(action.device, device.data_fingerprint,
-                                                   device.label_counts, action.upload));
-      }
+      case Kind::store_generator:
+        return store_generator(action);
       case Kind::prepare:
         return prepare();
       case Kind::impute: {
@@ -265,6 +261,17 @@ class ServerRun {
         done_ = failed_ = true;
         problem_ = std::move(action.problem);
     }
+  }
+
+  void store_generator(const ServerAction& action) {
+    const DeviceRecord& device = machine_->devices()[action.device];
+    Result<GeneratorRecord> good =
+        preparation_->check(device.data_fingerprint, device.label_counts, action.upload);
+    if (!good) return machine_->on_generator_stored(action.connection, good.failure());
+    const Result<Sha256Digest> stored =
+        preparation_->store(action.device, std::move(good).value(), action.upload.file);
+    if (!stored) return machine_->stop(stored.failure());  // the disk, not the device
+    machine_->on_generator_stored(action.connection, stored);
   }
 
   void prepare() {
@@ -361,13 +368,6 @@ class ServerRun {
     if (!written) machine_->stop(written.failure());
   }
 
-  /// Without what the preparation has sent, which has books of its own.
-  static std::uint64_t turn_bytes(const net::Traffic& traffic) {
-    using net::MessageType;
-    return traffic.total_bytes() - traffic.bytes_of(MessageType::gen_upload) -
-           traffic.bytes_of(MessageType::gen_ack) - traffic.bytes_of(MessageType::impute_plan) -
-           traffic.bytes_of(MessageType::gen_download);
-  }
   Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
 
   RunConfig config_;

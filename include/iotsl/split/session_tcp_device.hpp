@@ -84,7 +84,8 @@ class DeviceSession {
     const Kind kind = action.kind;
     const bool computes =
         kind == Kind::forward || kind == Kind::backward || kind == Kind::train_generator;
-    const bool unknown_time = kind == Kind::finish_generator || kind == Kind::impute;
+    const bool unknown_time = kind == Kind::finish_generator || kind == Kind::impute ||
+                              (kind == Kind::train_generator && takes_longer());
     if (kind == Kind::reconnect) {
       retry_after_ = Microseconds{action.retry_after_ms} * 1000;
       problem_ = failure(ErrorCode::network, "the server asks to come back later");
@@ -93,11 +94,15 @@ class DeviceSession {
       announce(unknown_time || longest_us_ == 0 ? link_.busy_cap() : 4 * longest_us_);
     const Microseconds start = net::steady_now();
     const DeviceStatus status = carry_out(action, machine_, work_, link_, problem_);
-    if (computes) longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
+    if (computes && !unknown_time)
+      longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
     if (kind == Kind::train_generator) tell_progress();
     return status;
   }
 
+  bool takes_longer() const {
+    return work_.generator() == nullptr || work_.generator()->checks_next();
+  }
   void tell_progress() {
     if (on_note_ == nullptr || work_.generator() == nullptr) return;
     const std::string note = work_.generator()->take_note();
