@@ -16,7 +16,8 @@ namespace {
 struct ExperimentCommandOptions {
   std::string name, scale = "quick", out;
   RunOptions run;
-  ExperimentSizes given;  ///< 0: that of the scale
+  std::string gan_preset;                           ///< empty: that of the scale
+  ExperimentSizes given{.pretrain_iterations = 0};  ///< 0: likewise
   std::uint64_t seeds = 1;
   bool yes = false;
 };
@@ -49,6 +50,10 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.limit_test, o.given.limit_test);
   take(e.sizes.epochs, o.given.epochs);
   take(e.sizes.iotsl_epochs, o.given.epochs);
+  take(e.sizes.gan_width, o.given.gan_width);
+  take(e.sizes.gan_iterations, o.given.gan_iterations);
+  take(e.sizes.pretrain_iterations, o.given.pretrain_iterations);
+  if (!o.gan_preset.empty()) e.sizes.gan_preset = o.gan_preset;
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
@@ -144,6 +149,13 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   size("--limit-test", o->given.limit_test, "Test images")->check(CLI::PositiveNumber);
   size("--epochs", o->given.epochs, "Device epochs of every run")->check(CLI::PositiveNumber);
+  size("--gan-preset", o->gan_preset, "Training of the generators: tiny, fast, paper or auto")
+      ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}));
+  size("--gan-width", o->given.gan_width, "Width of generator and critic")
+      ->check(CLI::Range(1, 1024));
+  size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(CLI::PositiveNumber);
+  size("--pretrain-iterations", o->given.pretrain_iterations, "Steps of pre-training at most")
+      ->check(CLI::PositiveNumber);
   size("--threshold", o->given.threshold_mnist, "Test accuracy to be reached, %")
       ->check(CLI::Range(1.0, 100.0));
   const auto training = [&](const char* option, auto& value, const char* help) {

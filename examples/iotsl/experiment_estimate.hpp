@@ -5,7 +5,8 @@
 
 namespace iotsl::tool {
 
-/// Seconds of each run that has not ended yet, from a few steps on this machine (0: it has ended).
+/// Seconds of each run (0: it has ended before), from a few steps and a few iterations of a
+/// generator on this machine. Pre-training and `auto` generators count with their most iterations.
 std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs);
 
 }  // namespace iotsl::tool

@@ -1,5 +1,8 @@
 #include "experiment_report.hpp"
 
+#include <cmath>
+
+#include "experiment_samples.hpp"
 #include "html_page.hpp"
 #include "iotsl/core/file.hpp"
 #include "progress.hpp"
@@ -8,13 +11,18 @@
 namespace iotsl::tool {
 namespace {
 
+/// 12.3 s, or 1:02:05 from a minute on.
+std::string duration(double seconds) {
+  return seconds < 60 ? format_number(seconds, 1) + " s" : format_seconds(seconds);
+}
+
 /// A number of a row in its unit, as HTML.
 std::string show(Measure measure, double value) {
   switch (measure) {
     case Measure::values_until:
       return format_large(value);
     case Measure::seconds_until:
-      return format_seconds(value);
+      return duration(value);
     case Measure::epochs_until:
       return format_tick(value);
     default:
@@ -86,6 +94,8 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
     page.paragraph(
         "The right column is of a small repetition (see the settings): a narrow net, few samples "
         "and few epochs. It is to show the same effect, not the same numbers.");
+  if (e.common.data.dataset == "glyphs")
+    page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
   const double paper_threshold =
       e.fashion() ? e.spec->paper.threshold_fashion : e.spec->paper.threshold_mnist;
   if (e.threshold() > 0 && e.threshold() != paper_threshold)
@@ -93,27 +103,68 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
                           " %; here it is ", format_tick(e.threshold()), " %."));
 }
 
-std::string show_bytes(const Statistic& s) { return s.count == 0 ? "" : format_bytes(s.mean); }
+std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.mean) : "&ndash;"; }
+std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
+
+/// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
+/// where the two are not counted alike.
+std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
+                       Statistic Costs::*sum) {
+  if (curve.spec->method == "sl") return "";
+  for (const CurveResult& other : result.curves) {
+    const bool alike = other.spec->method == "sl" &&
+                       other.spec->partition == curve.spec->partition &&
+                       other.costs.until_threshold == curve.costs.until_threshold;
+    const double before = (other.costs.*sum).mean;
+    if (!alike || !(before > 0)) continue;
+    const double change = 100 * ((curve.costs.*sum).mean / before - 1);
+    return concat(change < 0 ? "&minus;" : "+", format_number(std::abs(change), 1), " %");
+  }
+  return "";
+}
 
 void add_costs(HtmlPage& page, const ExperimentResult& result) {
-  page.heading("Costs");
-  std::vector<HtmlRow> rows;
+  page.heading("What it cost");
+  std::vector<HtmlRow> paper_rows, full_rows;
   for (const CurveResult& curve : result.curves) {
     const Costs& c = curve.costs;
-    rows.push_back({escape(curve.spec->label),
-                    c.until_threshold ? "until the threshold" : "all epochs",
-                    format_number(c.epochs.mean, c.epochs.deviation > 0 ? 1 : 0),
-                    format_large(c.values.mean), format_bytes(4 * c.values.mean),
-                    show_bytes(c.training_bytes), format_seconds(c.training_seconds.mean)});
+    const std::string label = escape(curve.spec->label);
+    paper_rows.push_back({label, c.until_threshold ? "until the threshold" : "all epochs",
+                          format_number(c.epochs.mean, c.epochs.deviation > 0 ? 1 : 0),
+                          format_large(c.values.mean), against_sl(result, curve, &Costs::values),
+                          format_bytes(4 * c.values.mean), show_seconds(c.training_seconds)});
+    full_rows.push_back({label, show_seconds(c.gan_seconds), show_seconds(c.longest_gan_seconds),
+                         show_bytes(c.upload_bytes), show_seconds(c.pretraining_seconds),
+                         show_bytes(c.imputation_bytes), show_bytes(c.training_bytes),
+                         show_bytes(c.full_bytes), against_sl(result, curve, &Costs::full_bytes),
+                         show_seconds(c.full_seconds),
+                         against_sl(result, curve, &Costs::full_seconds)});
   }
-  page.table({"", "counted", "device epochs", "values (Table I)", "the same in bytes",
-              "measured bytes", "training time"},
-             rows, 2);
   page.paragraph(
-      "Values: the paper's sum, smashed data, labels, gradients and the front handed over. "
-      "Measured "
-      "bytes: everything on the links, with optimiser state, batch-norm statistics and frames. "
-      "Times are of this machine, where devices and server share one processor.");
+      "The paper's sum counts the turns of split learning only: smashed data, labels, gradients "
+      "and the front that is handed over (Table I).");
+  page.table({"", "counted", "device epochs", "values", "against SL", "in bytes", "time of turns"},
+             paper_rows, 2);
+  page.paragraph(
+      "The full sum adds the training of the generators, their upload, pre-training and "
+      "imputation. Bytes are measured, with optimiser state, batch-norm statistics and frames; "
+      "seconds are of this machine, where devices and server share one processor and devices work "
+      "one after the other.");
+  page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
+              "turns", "all bytes", "against SL", "all seconds", "against SL"},
+             full_rows);
+}
+
+/// The pictures of each curve's first seed.
+void add_samples(HtmlPage& page, const ExperimentResult& result) {
+  bool first = true;
+  for (const CurveResult& curve : result.curves) {
+    const std::optional<SamplePicture> picture = picture_of_samples(curve.runs.front());
+    if (!picture) continue;
+    if (first) page.heading("What the generators make");
+    first = false;
+    page.image(picture->png, picture->width, 1, picture->caption);
+  }
 }
 
 /// The members that all runs share, and those in which they differ.
@@ -144,7 +195,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       rows.push_back({escape(curve.spec->label), escape(curve.spec->method),
                       escape(curve.spec->partition), std::to_string(run.seed),
                       std::to_string(run.epochs.size()), std::to_string(samples),
-                      format_seconds(run.seconds),
+                      duration(run.seconds),
                       concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
     }
   page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
@@ -160,10 +211,11 @@ void write_report(const ExperimentResult& result) {
   page.paragraph(e.spec->about);
   page.paragraph(concat(
       "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
-      ". Seeds: ", e.seeds, ". All runs together took ", format_seconds(result.seconds), "."));
+      ". Seeds: ", e.seeds, ". All runs together took ", duration(result.seconds), "."));
   add_charts(page, result);
   add_comparison(page, result);
   add_costs(page, result);
+  add_samples(page, result);
   add_settings(page, result);
   page.heading("To repeat it");
   page.code(e.command);

@@ -51,6 +51,24 @@ double seconds_of(const measure::EpochRecord& r) {
   return r.seconds_device + r.seconds_server + r.seconds_network;
 }
 
+double generator_values(const split::PreparationRecord& p) {
+  return static_cast<double>(p.values());
+}
+double upload_bytes(const split::PreparationRecord& p) { return static_cast<double>(p.bytes_up()); }
+double imputation_bytes(const split::PreparationRecord& p) {
+  return static_cast<double>(p.bytes_down());
+}
+double gan_seconds(const split::PreparationRecord& p) { return p.seconds_training(); }
+double longest_gan_seconds(const split::PreparationRecord& p) {
+  double longest = 0;
+  for (const split::GeneratorRecord& each : p.generators)
+    longest = std::max(longest, each.seconds_training);
+  return longest;
+}
+double pretraining_seconds(const split::PreparationRecord& p) {
+  return p.pretraining.seconds_generation + p.pretraining.training.seconds;
+}
+
 std::optional<double> measure_run(const FinishedRun& run, Measure measure, double threshold) {
   const std::size_t first = measure == Measure::best ? 0 : run.epochs.size() / 2;
   double highest = 0, sum = 0;
@@ -68,7 +86,8 @@ std::optional<double> measure_run(const FinishedRun& run, Measure measure, doubl
       if (count == 0) return std::nullopt;
       return measure == Measure::late_mean ? sum / static_cast<double>(count) : highest;
     case Measure::pretrained:
-      return std::nullopt;
+      if (!run.preparation || !run.preparation->pretraining.done) return std::nullopt;
+      return 100 * run.preparation->pretraining.test_accuracy;
     case Measure::epochs_until:
     case Measure::values_until:
     case Measure::seconds_until:
@@ -83,6 +102,12 @@ std::optional<double> measure_run(const FinishedRun& run, Measure measure, doubl
 
 std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
   std::vector<CurvePoint> out;
+  if (runs.front().curve->pretrain) {
+    CurvePoint start;
+    start.accuracy = over_seeds(
+        runs, [](const FinishedRun& run) { return measure_run(run, Measure::pretrained, 0); });
+    out.push_back(start);
+  }
   for (std::size_t i = 0; i < runs.front().epochs.size(); ++i) {
     CurvePoint point{.epoch = i + 1};
     point.accuracy = over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
@@ -111,6 +136,26 @@ Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   out.values = summed(values_of);
   out.training_bytes = summed(bytes_of_epoch);
   out.training_seconds = summed(seconds_of);
+  const auto prepared = [&](double (*of)(const split::PreparationRecord&)) {
+    return over_seeds(
+        runs, [&](const FinishedRun& run) { return run.preparation ? of(*run.preparation) : 0.0; });
+  };
+  out.generator_values = prepared(generator_values);
+  out.upload_bytes = prepared(upload_bytes);
+  out.imputation_bytes = prepared(imputation_bytes);
+  out.gan_seconds = prepared(gan_seconds);
+  out.longest_gan_seconds = prepared(longest_gan_seconds);
+  out.pretraining_seconds = prepared(pretraining_seconds);
+  const auto together = [&](double (*trained)(const measure::EpochRecord&), const auto&... before) {
+    return over_seeds(runs, [&](const FinishedRun& run) {
+      double sum = sum_of(run, counted(run), trained);
+      if (run.preparation) sum += (0.0 + ... + before(*run.preparation));
+      return sum;
+    });
+  };
+  out.full_values = together(values_of, generator_values);
+  out.full_bytes = together(bytes_of_epoch, upload_bytes, imputation_bytes);
+  out.full_seconds = together(seconds_of, gan_seconds, pretraining_seconds);
   return out;
 }
 
@@ -140,6 +185,7 @@ Json to_json(const CurveResult& curve) {
     entry["bytes_up"] = run.bytes_up;
     entry["bytes_down"] = run.bytes_down;
     entry["values_formula"] = run.values_formula;
+    if (run.preparation) entry["preparation"] = to_json(*run.preparation);
     runs.push_back(entry);
   }
   out["runs"] = runs;
@@ -156,6 +202,15 @@ Json to_json(const CurveResult& curve) {
   costs["values_formula"] = to_json(curve.costs.values);
   costs["training_bytes"] = to_json(curve.costs.training_bytes);
   costs["training_seconds"] = to_json(curve.costs.training_seconds);
+  costs["generator_values"] = to_json(curve.costs.generator_values);
+  costs["upload_bytes"] = to_json(curve.costs.upload_bytes);
+  costs["imputation_bytes"] = to_json(curve.costs.imputation_bytes);
+  costs["gan_seconds"] = to_json(curve.costs.gan_seconds);
+  costs["longest_gan_seconds"] = to_json(curve.costs.longest_gan_seconds);
+  costs["pretraining_seconds"] = to_json(curve.costs.pretraining_seconds);
+  costs["full_values"] = to_json(curve.costs.full_values);
+  costs["full_bytes"] = to_json(curve.costs.full_bytes);
+  costs["full_seconds"] = to_json(curve.costs.full_seconds);
   out["costs"] = costs;
   return out;
 }

@@ -28,7 +28,15 @@ struct Costs {
   Statistic values;          ///< the paper's sum: Table I, nothing else
   Statistic training_bytes;  ///< measured on the links, all extras included
   Statistic training_seconds;
-  bool until_threshold = false;  ///< every seed has reached it
+  // What the full sum adds; zeros without generators.
+  Statistic generator_values;                       ///< parameters of generators sent up and down
+  Statistic upload_bytes;                           ///< generators to the server
+  Statistic imputation_bytes;                       ///< plans and generators to the devices
+  Statistic gan_seconds;                            ///< on all devices together
+  Statistic longest_gan_seconds;                    ///< on one: devices train at the same time
+  Statistic pretraining_seconds;                    ///< with generating the data set
+  Statistic full_values, full_bytes, full_seconds;  ///< everything together
+  bool until_threshold = false;                     ///< every seed has reached it
 };
 
 struct CurveResult {

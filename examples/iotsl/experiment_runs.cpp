@@ -67,10 +67,20 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
       status = record.failure();
   }
   if (!status) fail_command(ErrorCode::data, path, ": ", status.failure().message);
+  if (run.options.method == "iotsl") out.preparation = expect(split::read_preparation(folder));
   return out;
 }
 
 }  // namespace
+
+std::string Experiment::title() const {
+  const std::string& set = common.data.dataset;
+  const std::string_view set_name = set == "mnist"    ? "MNIST"
+                                    : set == "glyphs" ? "built-in digits"
+                                                      : "Fashion-MNIST";
+  return concat(fashion() ? spec->figure_fashion : spec->figure_mnist, ": ", spec->title, " (",
+                set_name, ")");
+}
 
 std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
   const ExperimentSpec& spec = *experiment.spec;
@@ -100,6 +110,12 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
       o.model.spec.name = spec.model;
       o.model.spec.width = experiment.sizes.width;
       o.epochs = curve.method == "iotsl" ? experiment.sizes.iotsl_epochs : experiment.sizes.epochs;
+      o.pretrain = curve.pretrain ? "on" : "off";
+      o.impute = curve.impute ? "on" : "off";
+      o.gan_preset = experiment.sizes.gan_preset;
+      o.gan_width = experiment.sizes.gan_width;
+      o.gan_iterations = experiment.sizes.gan_iterations;
+      o.pretrain_iterations = experiment.sizes.pretrain_iterations;
       o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));
       out.push_back(std::move(run));
     }
@@ -127,7 +143,9 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
       say("has ended before, its results are taken");
       return read_finished(run, folder);
     }
-    if (list_folder(join_path(folder, "checkpoints")).empty()) {
+    const bool prepared =
+        options.method != "iotsl" || file_exists(join_path(folder, split::preparation_name));
+    if (list_folder(join_path(folder, "checkpoints")).empty() || !prepared) {
       say("had not begun, starts anew");
       options.overwrite = true;
     } else {

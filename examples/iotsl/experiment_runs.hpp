@@ -2,8 +2,11 @@
 // The runs of an experiment: their options, carrying them out one after the other, and taking up
 // what an earlier start of the same experiment has left.
 
+#include <optional>
+
 #include "experiment_table.hpp"
 #include "iotsl/measure/metrics.hpp"
+#include "iotsl/split/preparation_record.hpp"
 #include "run_options.hpp"
 
 namespace iotsl::tool {
@@ -24,9 +27,7 @@ struct Experiment {
   std::string command;  ///< that repeats it
 
   bool fashion() const { return common.data.dataset == "fashion-mnist"; }
-  std::string title() const {
-    return std::string(fashion() ? spec->title_fashion : spec->title_mnist);
-  }
+  std::string title() const;
   /// Test accuracy to be reached, %; 0: none.
   double threshold() const { return fashion() ? sizes.threshold_fashion : sizes.threshold_mnist; }
 };
@@ -50,6 +51,7 @@ struct FinishedRun {
   std::uint64_t bytes_up = 0, bytes_down = 0, values_formula = 0;
   std::string weights_sha256 = {};
   double seconds = 0;
+  std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl
 };
 
 /// Whether an earlier start has left the results of this run.

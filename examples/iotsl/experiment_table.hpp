@@ -48,6 +48,9 @@ struct ExperimentSizes {
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
+  std::string_view gan_preset = "paper";
+  Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
+  Index pretrain_iterations = 5000;         ///< at most
 };
 
 /// Samples per device and class of a partition that has no name of its own.
@@ -57,8 +60,9 @@ struct NamedTable {
 };
 
 struct ExperimentSpec {
-  std::string_view name;  ///< on the command line
-  std::string_view title_mnist, title_fashion;
+  std::string_view name;                          ///< on the command line
+  std::string_view figure_mnist, figure_fashion;  ///< of the paper, by data set
+  std::string_view title;                         ///< what it shows, without the data set
   std::string_view about;  ///< what the figure shows, and what of it is repeated here
   std::string_view model;
   Index devices = 5;

@@ -12,7 +12,8 @@ namespace {
 /// The options of method iotsl.
 void add_preparation_options(CLI::App& command, RunOptions& o) {
   const auto is_switch = CLI::IsMember({"on", "off"});
-  command.add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
+  command
+      .add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
       ->check(is_switch)
       ->capture_default_str();
   command

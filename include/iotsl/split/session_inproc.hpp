@@ -91,7 +91,10 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       const Result<std::size_t> down = detail::move_bytes(device.server_link, device.link);
       if (!down) return down.failure();
       net::Message message;
-      while (device.link.pop(message)) device.machine.on_message(std::move(message));
+      while (device.link.pop(message)) {
+        idle = 0;
+        device.machine.on_message(std::move(message));
+      }
       DeviceAction action;
       Failure problem;
       while (device.machine.pop(action)) {

@@ -1,0 +1,216 @@
+// iotsl experiment: tiny repetitions of the paper's figures, and what they leave.
+
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "e2e/background.hpp"
+#include "e2e/program.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/json.hpp"
+
+using namespace iotsl;
+using namespace iotsl::test;
+
+namespace experiment_test {
+
+namespace {
+
+const std::string tiny_fig5 =
+    "experiment fig5 --dataset glyphs --width 4 --limit-train 80 --epochs 4 --batch 8 --quiet ";
+const std::string tiny_fig9 =
+    "experiment fig9 --dataset glyphs --width 4 --limit-train 100 --limit-test 60 --epochs 3 "
+    "--batch 8 --gan-preset tiny --gan-width 8 --gan-iterations 2 --pretrain-iterations 4 "
+    "--threshold 1 --seeds 2 --quiet ";
+
+ProgramResult run_well(const std::string& arguments) {
+  ProgramResult result = run_program(arguments);
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  return result;
+}
+
+std::string read(const std::string& path) {
+  auto text = read_text_file(path);
+  REQUIRE_MESSAGE(text.ok(), path);
+  return std::move(text).value();
+}
+
+Json read_results(const std::string& folder) {
+  Result<Json> json = parse_json(read(folder + "/results.json"));
+  REQUIRE(json.ok());
+  return std::move(json).value();
+}
+
+std::size_t count(const std::string& text, std::string_view part) {
+  std::size_t out = 0;
+  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++out;
+  return out;
+}
+
+/// Needs nothing from elsewhere, runs nothing, and every number is one.
+void check_page(const std::string& page) {
+  CHECK(page.starts_with("<!doctype html>"));
+  for (const char* foreign : {"http:", "https:", "<script", "<link", "@import", "url("})
+    CHECK_MESSAGE(page.find(foreign) == page.npos, foreign);
+  for (const char* broken : {"nan", "inf", "not a number"})
+    CHECK_MESSAGE(page.find(std::string(">") + broken) == page.npos, broken);
+  for (const char* element : {"svg", "table", "h1", "text", "code", "figure"})
+    CHECK_MESSAGE(count(page, std::string("<") + element + ">") +
+                          count(page, std::string("<") + element + " ") ==
+                      count(page, std::string("</") + element + ">"),
+                  element);
+  CHECK(count(page, "src=\"") == count(page, "src=\"data:image/png;base64,"));
+}
+
+}  // namespace
+
+TEST_CASE("experiment: results, lines and page of two runs of split learning") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig5";
+  const ProgramResult run = run_well(tiny_fig5 + "--out " + out);
+  CHECK(run.out.find("below 50.00 %") != std::string::npos);
+  CHECK(run.out.find("about 99.00 %") != std::string::npos);
+
+  const Json results = read_results(out);
+  CHECK(results.find("experiment")->as_string() == "fig5");
+  CHECK(results.find("scale")->as_string() == "quick");
+  const std::string command = results.find("command")->as_string();
+  CHECK(command.starts_with("iotsl experiment fig5 --out " + out));
+  for (const char* given : {" --dataset glyphs", " --width 4", " --epochs 4", " --quiet"})
+    CHECK(command.find(given) != command.npos);
+  const JsonArray& table = results.find("table")->as_array();
+  REQUIRE(table.size() == 2);
+  CHECK(table[0].find("paper")->as_double() == 50);
+  const double ours = table[0].find("ours")->find("mean")->as_double();
+  CHECK(ours >= 0);
+  CHECK(ours <= 100);
+  CHECK(table[0].find("ours")->find("deviation")->is_null());  // of one seed
+  const JsonArray& curves = results.find("curves")->as_array();
+  REQUIRE(curves.size() == 2);
+  for (const Json& curve : curves) {
+    CHECK(curve.find("test_accuracy_percent")->size() == 4);
+    const JsonArray& runs = curve.find("runs")->as_array();
+    REQUIRE(runs.size() == 1);
+    // Four epochs of 40 samples: each sends 2 F + 1 values a sample, and the front.
+    const std::int64_t values = runs[0].find("values_formula")->as_int();
+    const double counted = curve.find("costs")->find("values_formula")->find("mean")->as_double();
+    CHECK(static_cast<double>(values) == counted);
+    CHECK(curve.find("costs")->find("training_bytes")->find("mean")->as_double() >
+          4.0 * static_cast<double>(values));
+  }
+
+  const std::string lines = read(out + "/epochs.csv");
+  CHECK(count(lines, "\n") == 1 + 2 * 4);
+  const std::string head = lines.substr(0, lines.find('\n'));
+  for (std::size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1)
+    CHECK(count(lines.substr(at, lines.find('\n', at) - at), ",") == count(head, ","));
+
+  const std::string page = read(out + "/report.html");
+  check_page(page);
+  CHECK(count(page, "<svg") == 1);
+  CHECK(page.find("vanilla5") != page.npos);
+  CHECK(page.find("iotsl experiment fig5") != page.npos);
+}
+
+TEST_CASE("experiment: what has ended is taken, what differs is refused, what is new is run") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig5";
+  run_well(tiny_fig5 + "--out " + out);
+  const Json first = read_results(out);
+  REQUIRE(std::remove((out + "/runs/four-classes-seed1/summary.json").c_str()) == 0);
+
+  const ProgramResult again = run_well(tiny_fig5 + "--out " + out);
+  CHECK(again.err.find("two-classes-seed1: has ended before") != std::string::npos);
+  CHECK(again.err.find("four-classes-seed1: was interrupted, goes on") != std::string::npos);
+  const Json second = read_results(out);
+  for (std::size_t curve = 0; curve < 2; ++curve) {
+    const auto weights = [&](const Json& results) {
+      const Json& each = results.find("curves")->as_array()[curve];
+      return each.find("runs")->as_array()[0].find("weights_sha256")->as_string();
+    };
+    CHECK(weights(first) == weights(second));
+  }
+
+  const ProgramResult other = run_program(tiny_fig5 + "--lr 0.01 --out " + out);
+  CHECK(other.exit_code == 2);
+  CHECK(other.err.find("lr is 0.001, not 0.01") != std::string::npos);
+
+  const ProgramResult more = run_well(tiny_fig5 + "--seeds 2 --out " + out);
+  CHECK(more.err.find("two-classes-seed1: has ended before") != std::string::npos);
+  CHECK(more.err.find("two-classes-seed2: starts") != std::string::npos);
+  CHECK(more.out.find("+-") != std::string::npos);
+}
+
+TEST_CASE("experiment: a run that was stopped goes on and ends with the same weights") {
+  const TemporaryFolder folder;
+  const std::string whole = folder / "whole", broken = folder / "broken";
+  run_well(tiny_fig5 + "--out " + whole);
+  {
+    Child child(words(std::string(IOTSL_PROGRAMS_DIR) + "/iotsl " + tiny_fig5 + "--out " + broken),
+                folder / "log");
+    const std::string metrics = broken + "/runs/two-classes-seed1/metrics.jsonl";
+    const auto begun = [&] {
+      const Result<std::uint64_t> size = file_size(metrics);
+      return size && *size > 0;
+    };
+    for (int i = 0; i < 3000 && !begun(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(begun());
+    child.kill();
+  }
+  run_well(tiny_fig5 + "--out " + broken);
+  for (const char* run : {"two-classes-seed1", "four-classes-seed1"}) {
+    const auto model = [&](const std::string& out) {
+      return read(out + "/runs/" + run + "/model.safetensors");
+    };
+    CHECK(model(whole) == model(broken));
+  }
+}
+
+TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig9";
+  run_well(tiny_fig9 + "--out " + out);
+  const Json results = read_results(out);
+  CHECK(results.find("threshold_percent")->as_double() == 1);
+  const Json& iotsl = results.find("curves")->as_array()[0];
+  const Json& sl = results.find("curves")->as_array()[1];
+  CHECK(iotsl.find("runs")->size() == 2);
+  // The point before the first epoch is the network that was only pre-trained.
+  CHECK(iotsl.find("test_accuracy_percent")->size() == 4);
+  CHECK(iotsl.find("test_accuracy_percent")->as_array()[0].find("epoch")->as_int() == 0);
+  CHECK(sl.find("test_accuracy_percent")->size() == 3);
+  const auto cost = [](const Json& curve, const char* key) {
+    return curve.find("costs")->find(key)->find("mean")->as_double();
+  };
+  CHECK(cost(iotsl, "upload_bytes") > 4 * cost(iotsl, "generator_values"));
+  CHECK(cost(iotsl, "full_bytes") == cost(iotsl, "training_bytes") + cost(iotsl, "upload_bytes") +
+                                         cost(iotsl, "imputation_bytes"));
+  CHECK(cost(iotsl, "gan_seconds") > cost(iotsl, "longest_gan_seconds"));
+  CHECK(cost(sl, "full_bytes") == cost(sl, "training_bytes"));
+  CHECK(cost(sl, "gan_seconds") == 0);
+
+  const std::string page = read(out + "/report.html");
+  check_page(page);
+  CHECK(count(page, "<img") == 1);
+  CHECK(count(page, "class=\"band") == 2);  // two seeds, two lines
+  CHECK(page.find("The paper's threshold is 99 %") != page.npos);
+}
+
+TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {
+  const TemporaryFolder folder;
+  const ProgramResult unasked = run_program(
+      "experiment fig5 --scale paper --dataset glyphs --width 4 --limit-train 80 --epochs 4 "
+      "--batch 8 --out " +
+      (folder / "paper") + " </dev/null");
+  CHECK(unasked.exit_code == 2);
+  CHECK(unasked.err.find("together about") != std::string::npos);
+  CHECK(unasked.err.find("--yes") != std::string::npos);
+  CHECK(!folder_exists(folder / "paper/runs"));
+  CHECK(run_program("experiment fig77").exit_code == 2);
+  CHECK(run_program("experiment fig5 --seeds 0").exit_code == 2);
+}
+
+}  // namespace experiment_test
