@@ -161,7 +161,7 @@ void train(const GanCommandOptions& o) {
   expect(gan::save_generator(o.out, file));
   std::remove(state.c_str());
   if (o.json)
-    std::printf("%s\n", to_text(describe(file.card), 2).c_str());
+    std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
   else
     print_generator(o.out, file.card);
 }
@@ -223,7 +223,7 @@ void sample(const GanCommandOptions& o) {
 void inspect(const GanCommandOptions& o) {
   const gan::GeneratorFile file = expect(gan::load_generator(o.files[0]));
   if (o.json)
-    std::printf("%s\n", to_text(describe(file.card), 2).c_str());
+    std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
   else
     print_generator(o.files[0], file.card);
 }

@@ -88,7 +88,7 @@ std::string class_name(const gan::GeneratorCard& card, Index label) {
                                          : data::class_name(card.dataset, label);
 }
 
-Json describe(const gan::GeneratorCard& card) {
+Json generator_json(const gan::GeneratorCard& card) {
   Json out = to_json_fields(card);
   const LayerCost cost = cost_of(card);
   out["parameters"] = cost.parameters;

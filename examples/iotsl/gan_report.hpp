@@ -12,7 +12,7 @@ std::vector<Index> trained_classes(const gan::GeneratorCard& card);
 std::string class_name(const gan::GeneratorCard& card, Index label);
 
 /// The card with parameters and operations of the model.
-Json describe(const gan::GeneratorCard& card);
+Json generator_json(const gan::GeneratorCard& card);
 
 /// The same as text: model, settings, label histogram with the quality of each class, memorisation,
 /// privacy.

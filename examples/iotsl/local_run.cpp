@@ -30,8 +30,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
       if (!device_data.folder.empty())
         arguments.insert(arguments.end(), {"--data", device_data.folder});
       if (config.method == "iotsl")
-        arguments.insert(arguments.end(),
-                         {"--state", split::training_folder(config.out)});
+        arguments.insert(arguments.end(), {"--state", split::training_folder(config.out)});
       if (options.threads > 0)
         arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
       const Result<void> started = devices.start(arguments, config.out + "/" + name + ".log");

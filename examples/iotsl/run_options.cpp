@@ -3,6 +3,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/optim/schedule.hpp"
+#include "iotsl/split/replay.hpp"
 
 namespace iotsl::tool {
 
@@ -11,7 +12,8 @@ namespace {
 /// The options of method iotsl.
 void add_preparation_options(CLI::App& command, RunOptions& o) {
   const auto is_switch = CLI::IsMember({"on", "off"});
-  command.add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
+  command
+      .add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
       ->check(is_switch)
       ->capture_default_str();
   command
@@ -251,6 +253,12 @@ split::RunConfig to_config(const RunOptions& o) {
   config.scarce = o.scarce;
   config.generators = o.generators;
   expect(split::check_config(config));
+  if (config.replay > 0) {
+    const CutModel model = build(o.model);
+    const Sequential<float> front = model.layers.slice(0, model.front_layers);
+    expect(split::ReplayMemory::check(config.replay, config.devices,
+                                      front.output_shape(sample_shape(config.model))));
+  }
   return config;
 }
 

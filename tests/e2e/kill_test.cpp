@@ -1,13 +1,7 @@
 // Real processes, killed with -9 at chosen frames and started again: what they leave must be what
 // an undisturbed run leaves. tests/split/crash_test.cpp does the same in memory at every message.
 
-#include <chrono>
-#include <memory>
-#include <mutex>
-
-#include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
-#include "support/fault_proxy.hpp"
+#include "e2e/killed_run.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;
@@ -21,77 +15,8 @@ const std::string run_options =
     "--threads 1 --quiet --json ";
 const std::string barrier_options = "--barrier-steps 2 --barrier-seconds 0 ";
 
-enum class Victim { none, server, device };
-
-struct Outcome {
-  std::string weights, history;
-  std::size_t frames = 0;
-  int kills = 0;
-};
-
-/// A server and two devices, each behind a wire of its own. `victim` is killed in place of frame
-/// `at`; a device victim is the one whose frame it is.
-Outcome run_processes(const std::string& manifest, Victim victim, std::size_t at) {
-  const TemporaryFolder folder;
-  const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
-  const std::uint16_t port = free_port();
-  std::atomic<std::size_t> frames{0};
-  std::atomic<int> kills{0};
-  std::unique_ptr<Child> server;
-  std::vector<std::unique_ptr<Child>> devices(2);
-  std::mutex starting;  // a victim must exist before it is killed
-  const auto may_pass = [&](std::size_t device) {
-    if (frames++ != at || victim == Victim::none) return true;
-    const std::lock_guard lock(starting);
-    (victim == Victim::server ? *server : *devices[device]).kill();
-    ++kills;
-    return false;
-  };
-  std::vector<std::unique_ptr<FaultProxy>> wires;
-  for (std::size_t i = 0; i < 2; ++i)
-    wires.push_back(std::make_unique<FaultProxy>(port, [&, i] { return may_pass(i); }));
-  const std::string listen = concat("--listen 127.0.0.1:", port);
-  {
-    const std::lock_guard lock(starting);
-    server = std::make_unique<Child>(words(bin + "iotsl server " + run_options + barrier_options +
-                                           "--out " + run + " " + listen),
-                                     folder / "server.log");
-    for (std::size_t i = 0; i < 2; ++i)
-      devices[i] = std::make_unique<Child>(
-          words(concat(bin, "iotsl-device run --server 127.0.0.1:", wires[i]->port(),
-                       " --name device-", i, " --dataset glyphs --threads 1 --manifest ", manifest,
-                       " --index ", i)),
-          folder / concat("device-", i, ".log"));
-  }
-  using Clock = std::chrono::steady_clock;
-  const auto give_up = Clock::now() + std::chrono::seconds(120);
-  for (;;) {
-    REQUIRE_MESSAGE(Clock::now() < give_up, "fault at frame "
-                                                << at << ": no end in sight, "
-                                                << *read_text_file(folder / "server.log"));
-    const Child::State state = server->state();
-    if (state == Child::State::done) break;
-    REQUIRE_MESSAGE(state != Child::State::failed,
-                    "fault at frame " << at << ": " << *read_text_file(folder / "server.log"));
-    if (state == Child::State::killed) {
-      const std::lock_guard lock(starting);
-      server->arguments_ =
-          words(bin + "iotsl server --resume " + run + " --threads 1 --quiet --json " + listen);
-      server->start();
-    }
-    for (auto& device : devices)
-      if (device->state() == Child::State::killed) {
-        const std::lock_guard lock(starting);
-        device->start();
-      }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  Outcome out;
-  out.weights = sha256_in(*read_text_file(folder / "server.log"));
-  out.history = history_of(run);
-  out.frames = frames;
-  out.kills = kills;
-  return out;
+Processes processes(const std::string& manifest) {
+  return {manifest, run_options + barrier_options, "--threads 1 --quiet --json", ""};
 }
 
 /// The undisturbed runs, made once for all cases.
@@ -99,6 +24,7 @@ struct Expected {
   TemporaryFolder folder;
   std::string manifest;
   Outcome none, quiet;
+  std::size_t quiet_frames = 0;
   Expected() {
     const std::string run = folder / "none";
     const auto result = run_program("simulate " + run_options + "--transport none --out " + run);
@@ -106,7 +32,12 @@ struct Expected {
     manifest = run + "/manifest.json";
     none.weights = sha256_in(result.out);
     none.history = history_of(run);
-    quiet = run_processes(manifest, Victim::none, 0);
+    std::atomic<std::size_t> count{0};
+    quiet = run_processes(processes(manifest), {Victim::none, [&](std::size_t, std::uint8_t) {
+                                                  ++count;
+                                                  return false;
+                                                }});
+    quiet_frames = count;
   }
 };
 const Expected& expected() {
@@ -121,9 +52,11 @@ void check_kills(Victim victim) {
   constexpr std::size_t points = 12;
   for (std::size_t i = 0; i < points; ++i) {
     // From the first HELLO to the last barrier.
-    const std::size_t at = (whole.quiet.frames - 6) * i / (points - 1);
-    const Outcome outcome = run_processes(whole.manifest, victim, at);
-    INFO("killed at frame " << at << " of " << whole.quiet.frames);
+    const std::size_t at = (whole.quiet_frames - 6) * i / (points - 1);
+    std::atomic<std::size_t> count{0};
+    const auto at_frame = [&](std::size_t, std::uint8_t) { return count++ == at; };
+    const Outcome outcome = run_processes(processes(whole.manifest), {victim, at_frame});
+    INFO("killed at frame " << at << " of " << whole.quiet_frames);
     CHECK(outcome.kills == 1);
     CHECK(outcome.weights == whole.none.weights);
     CHECK(outcome.history == whole.none.history);

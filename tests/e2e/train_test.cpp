@@ -130,6 +130,77 @@ TEST_CASE("central and local") {
   CHECK(local.find("epochs")->as_array()[0].find("loss")->is_null());
 }
 
+TEST_CASE("federated averaging reports what split learning reports, and is repeated") {
+  const TemporaryFolder folder;
+  const Json fedavg = run_small("--method fedavg --rounds 2 --out " + (folder / "fedavg"));
+  const Json split = run_small("--rounds 2 --transport none --out " + (folder / "split"));
+  const auto keys = [](const Json& summary) {
+    std::vector<std::string> out;
+    for (const JsonMember& member : summary.find("epochs")->as_array().back().as_object())
+      out.push_back(member.key);
+    return out;
+  };
+  CHECK(keys(fedavg) == keys(split));
+  const JsonArray& epochs = fedavg.find("epochs")->as_array();
+  REQUIRE(epochs.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(epochs[i].find("round")->as_int() == static_cast<std::int64_t>(i / 3));
+    CHECK(epochs[i].find("test_accuracy")->is_null() == (i % 3 != 2));
+    CHECK(epochs[i].find("samples")->as_int() ==
+          split.find("epochs")->as_array()[i].find("samples")->as_int());
+  }
+  const std::int64_t sent = fedavg.find("bytes_up")->as_int() + fedavg.find("bytes_down")->as_int();
+  CHECK(fedavg.find("bytes")->find("total")->as_int() == sent);
+  CHECK(fedavg.find("bytes")->find("front")->as_int() ==
+        4 * fedavg.find("values_formula")->as_int());
+  const ProgramResult again =
+      run_program("simulate --quiet --json --config " + (folder / "fedavg") +
+                  "/config.json --transport none " + "--out " + (folder / "again"));
+  INFO(again.err);
+  REQUIRE(again.exit_code == 0);
+  CHECK(weights(*parse_json(again.out)) == weights(fedavg));
+
+  const ProgramResult tcp =
+      run_program(small + "--method fedavg --transport tcp --rounds 1 --out " + (folder / "tcp"));
+  CHECK(tcp.exit_code == 2);
+  CHECK(tcp.err.find("--transport inproc or none") != std::string::npos);
+  const ProgramResult part =
+      run_program(small + "--method fedavg --epochs 4 --out " + (folder / "part"));
+  CHECK(part.exit_code == 2);
+  CHECK(part.err.find("--epochs 4: expected a multiple of 3") != std::string::npos);
+  CHECK(run_program("server --dataset glyphs --method fedavg --out " + (folder / "server"))
+            .exit_code == 2);
+}
+
+TEST_CASE("the rivals against forgetting are options of a run like all others") {
+  const TemporaryFolder folder;
+  const std::string rivals = "--rounds 2 --partition classes:4 --replay 60 --ewc 0.5 ";
+  const Json none = run_small(rivals + "--transport none --out " + (folder / "none"));
+  const Json tcp = run_small(rivals + "--transport tcp --out " + (folder / "tcp"));
+  CHECK(weights(tcp) == weights(none));
+  const Json plain =
+      run_small("--rounds 2 --partition classes:4 --transport none --out " + (folder / "plain"));
+  CHECK(weights(plain) != weights(none));
+  const auto config = parse_json(read_text_file((folder / "tcp") + "/config.json").value());
+  REQUIRE(config.ok());
+  CHECK(config->find("replay")->as_int() == 60);
+  CHECK(config->find("ewc")->as_double() == 0.5);
+  const ProgramResult again =
+      run_program("simulate --quiet --json --config " + (folder / "tcp") +
+                  "/config.json --transport inproc --out " + (folder / "again"));
+  INFO(again.err);
+  REQUIRE(again.exit_code == 0);
+  CHECK(weights(*parse_json(again.out)) == weights(none));
+  const ProgramResult large = run_program(small + "--replay 99999999 --out " + (folder / "large"));
+  CHECK(large.exit_code == 2);
+  CHECK(large.err.find("--replay 99999999: a smashed sample takes 3140 bytes") !=
+        std::string::npos);
+  CHECK_FALSE(file_exists(folder / "large"));
+  const ProgramResult alone =
+      run_program(small + "--method central --replay 10 --out " + (folder / "alone"));
+  CHECK(alone.exit_code == 2);
+}
+
 TEST_CASE("a server and devices that are started by hand") {
   const TemporaryFolder folder;
   // Shell job control in place of two terminals: the server, then two devices.

@@ -122,8 +122,11 @@ TEST_CASE("messages: generators and their plan survive the wire, strictly") {
     CHECK_MESSAGE(bad.failure().message.find(why) != std::string::npos, bad.failure().message);
   };
   constexpr std::size_t entries = 4 + 2 * (4 + 32) + 4;
-  refused(plan, [](Bytes& b) { b[entries] = 2; }, "generator is not in the plan");
-  refused(plan, [](Bytes& b) { store_le(b.data() + entries + 8, std::uint64_t{0}); }, "adds no samples");
+  refused(
+      plan, [](Bytes& b) { b[entries] = 2; }, "generator is not in the plan");
+  refused(
+      plan, [](Bytes& b) { store_le(b.data() + entries + 8, std::uint64_t{0}); },
+      "adds no samples");
   CHECK_FALSE(decode<ImputePlan>(Bytes(8)).ok());  // empty
 
   const std::uint8_t file[3] = {1, 2, 3};

@@ -188,8 +188,8 @@ inline std::string history(const RunSummary& summary) {
   return out;
 }
 
-/// The fault at every `stride`-th message from `first` on: each run must end as the one that nothing
-/// happened to.
+/// The fault at every `stride`-th message from `first` on: each run must end as the one that
+/// nothing happened to.
 inline void check_faults(const RunConfig& base, const DeviceFiles& files,
                          const data::Dataset& train, const data::Dataset& test,
                          const std::vector<std::vector<Index>>& samples, Fault fault,

@@ -5,7 +5,8 @@
 
 namespace tiny {
 
-/// Generators of width 4, two iterations each: what they make is noise, but the same noise anywhere.
+/// Generators of width 4, two iterations each: what they make is noise, but the same noise
+/// anywhere.
 inline RunConfig iotsl_config() {
   RunConfig out = config();
   out.method = "iotsl";

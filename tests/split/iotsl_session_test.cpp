@@ -18,9 +18,9 @@ namespace {
 std::string history(const RunSummary& summary) {
   std::string out = summary.weights_sha256;
   for (const measure::EpochRecord& r : summary.epochs)
-    out += concat("\n", r.epoch, " ", r.device, " ", r.steps, " ", r.samples, " ",
-                  r.values_formula, " ", to_text(Json(r.loss)), " ", to_text(Json(r.train_accuracy)),
-                  " ", to_text(Json(r.test_accuracy)));
+    out += concat("\n", r.epoch, " ", r.device, " ", r.steps, " ", r.samples, " ", r.values_formula,
+                  " ", to_text(Json(r.loss)), " ", to_text(Json(r.train_accuracy)), " ",
+                  to_text(Json(r.test_accuracy)));
   return out;
 }
 
@@ -169,8 +169,8 @@ TEST_CASE("iotsl: a device with a generator of other data is turned away") {
   config.generators = folder / "run/generators";
   config.out.clear();
   const std::vector<std::vector<Index>> swapped{samples[1], samples[0]};
-  for (const auto& outcome : {run_none(config, {}, train, test, swapped),
-                              run_inproc(config, {}, train, test, swapped)}) {
+  for (const auto& outcome :
+       {run_none(config, {}, train, test, swapped), run_inproc(config, {}, train, test, swapped)}) {
     REQUIRE_FALSE(outcome.ok());
     CHECK_MESSAGE(outcome.failure().message.find("class 0") != std::string::npos,
                   outcome.failure().message);
@@ -185,8 +185,8 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
   config.out = folder / "whole";
   const auto whole = run_none(config, {}, train, test, samples);
   REQUIRE(whole.ok());
-  // Every question whether to stop is a place to stop at: in the training of the first generator and
-  // of the second, in pre-training, and in the turns.
+  // Every question whether to stop is a place to stop at: in the training of the first generator
+  // and of the second, in pre-training, and in the turns.
   struct Stop {
     int calls = 0;
     static bool ask(void* self) { return --static_cast<Stop*>(self)->calls < 0; }

@@ -71,9 +71,8 @@ void store_all(Preparation& preparation, const Setting& s) {
     net::GenUpload upload;
     upload.file = made.file;
     upload.cost.compute_us = 2000000;
-    const auto stored =
-        preparation.store(d, data_fingerprint(s.train.sha256, s.samples[d]),
-                          count_labels(s.train, s.samples[d]), upload);
+    const auto stored = preparation.store(d, data_fingerprint(s.train.sha256, s.samples[d]),
+                                          count_labels(s.train, s.samples[d]), upload);
     REQUIRE_MESSAGE(stored.ok(), stored.failure().message);
   }
 }
@@ -202,11 +201,8 @@ TEST_CASE("pre-training: learns, keeps the best weights, and stops when nothing 
   const data::Dataset set = dataset(120, 1);
   const RunConfig config = tiny::config();
   Sequential<float> net = new_net(config);
-  const PretrainOptions options{.optimizer = config.optimizer,
-                                .iterations = 400,
-                                .batch = 16,
-                                .patience = 3,
-                                .seed = 3};
+  const PretrainOptions options{
+      .optimizer = config.optimizer, .iterations = 400, .batch = 16, .patience = 3, .seed = 3};
   const auto report = pretrain(net, set, options, {});
   REQUIRE_MESSAGE(report.ok(), report.failure().message);
   CHECK(report->samples == 120);
@@ -233,8 +229,8 @@ TEST_CASE("pre-training: no NaN goes unnoticed, and a stop is no failure") {
   REQUIRE_FALSE(wild.ok());
   CHECK(wild.failure().message.find("NaN or Inf") != std::string::npos);
   StopAfter stop{3};
-  const auto stopped =
-      pretrain(net = new_net(tiny::config()), set, {.optimizer = tiny::config().optimizer}, hooks_of(stop));
+  const auto stopped = pretrain(net = new_net(tiny::config()), set,
+                                {.optimizer = tiny::config().optimizer}, hooks_of(stop));
   REQUIRE(stopped.ok());
   CHECK(stopped->stopped);
   CHECK(stopped->iterations == 3);
@@ -301,8 +297,7 @@ TEST_CASE("preparation: a generator that was damaged on the disk is wanted again
   s.config.out = folder / "run";
   Preparation first(s.config, {});
   store_all(first, s);
-  const std::string path =
-      join_path(join_path(s.config.out, generator_folder), generator_name(1));
+  const std::string path = join_path(join_path(s.config.out, generator_folder), generator_name(1));
   auto bytes = read_file(path).value();
   bytes[bytes.size() / 2] ^= 1;
   REQUIRE(write_file_atomic(path, ByteSpan(bytes)).ok());
@@ -336,8 +331,7 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
   Preparation none(again.config, {});
   const auto empty = none.open();
   REQUIRE_FALSE(empty.ok());
-  CHECK(empty.failure().message.find("device-000.iotsl to device-001.iotsl") !=
-        std::string::npos);
+  CHECK(empty.failure().message.find("device-000.iotsl to device-001.iotsl") != std::string::npos);
   // Other images.
   again.config.generators = join_path(s.config.out, generator_folder);
   again.config.model.height = 20;
@@ -349,9 +343,8 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
 TEST_CASE("preparation: a class that nobody else can give ends the run and is named") {
   // The generator of device 0 was trained elsewhere, on class 0 only.
   Setting s, half;
-  std::erase_if(half.samples[0], [&](Index i) {
-    return half.train.labels[static_cast<std::size_t>(i)] != 0;
-  });
+  std::erase_if(half.samples[0],
+                [&](Index i) { return half.train.labels[static_cast<std::size_t>(i)] != 0; });
   Preparation preparation(s.config, {});
   store_all(preparation, s);
   net::GenUpload upload;

@@ -39,9 +39,10 @@ inline std::uint16_t free_port() {
 
 class FaultProxy {
  public:
-  /// `may_pass` is called in the proxy's thread for every frame, in both directions; where it says
-  /// no, the frame is lost and the connection is closed on both sides.
-  FaultProxy(std::uint16_t target, std::function<bool()> may_pass)
+  /// `may_pass` is called in the proxy's thread for every frame, in both directions, with the
+  /// number of its message, which for the frames of a transfer is that of the transfer's kind;
+  /// where it says no, the frame is lost and the connection is closed on both sides.
+  FaultProxy(std::uint16_t target, std::function<bool(std::uint8_t message)> may_pass)
       : target_(target), may_pass_(std::move(may_pass)), listener_(listen_on_loopback(port_)) {
     thread_ = std::thread([this] { run(); });
   }
@@ -55,11 +56,13 @@ class FaultProxy {
   std::uint16_t port() const { return port_; }
 
  private:
-  static constexpr std::size_t header = 32, length_at = 8;
+  static constexpr std::size_t header = 32, type_at = 5, length_at = 8;
+  static constexpr std::uint8_t begin = 5, end = 7;  // with CHUNK between them
 
   /// One direction: bytes that belong to no whole frame yet.
   struct Flow {
     std::vector<std::uint8_t> held;
+    std::uint8_t kind = 0;  ///< of the open transfer
   };
   struct Pair {
     int device = -1, server = -1;
@@ -123,7 +126,10 @@ class FaultProxy {
       std::memcpy(&length, flow.held.data() + length_at, sizeof length);
       const std::size_t frame = header + length;
       if (flow.held.size() < frame) return true;
-      if (!may_pass_()) return false;
+      std::uint8_t message = flow.held[type_at];
+      if (message == begin) flow.kind = flow.held[header];
+      if (message >= begin && message <= end) message = flow.kind;
+      if (!may_pass_(message)) return false;
       for (std::size_t sent = 0; sent < frame;) {
         const ssize_t put = ::send(to, flow.held.data() + sent, frame - sent, MSG_NOSIGNAL);
         if (put <= 0) return false;
@@ -134,7 +140,7 @@ class FaultProxy {
   }
 
   std::uint16_t target_, port_ = 0;
-  std::function<bool()> may_pass_;
+  std::function<bool(std::uint8_t message)> may_pass_;
   int listener_;
   std::list<Pair> pairs_;
   std::atomic<bool> stop_{false};

@@ -10,8 +10,8 @@ namespace net {
 /// Frames and bytes in one direction.
 struct Traffic {
   struct Count {
-    std::uint64_t messages = 0;  ///< frames; for a transfer kind: complete transfers
-    std::uint64_t bytes = 0;     ///< payload bytes; for a transfer kind: content bytes
+    std::uint64_t messages = 0;     ///< frames; for a transfer kind: complete transfers
+    std::uint64_t bytes = 0;        ///< payload bytes; for a transfer kind: content bytes
     std::uint64_t frame_bytes = 0;  ///< beside them: headers; BEGIN, END and offsets of a transfer
     friend bool operator==(const Count&, const Count&) = default;
   };

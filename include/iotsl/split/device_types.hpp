@@ -46,20 +46,20 @@ struct DeviceIdentity {
 
 struct DeviceAction {
   enum class Kind {
-    send,          ///< `message`
-    build,         ///< the front of `setup`; answer on_built
-    agree,         ///< the heartbeat of `setup` and the front's sizes hold for the link
+    send,              ///< `message`
+    build,             ///< the front of `setup`; answer on_built
+    agree,             ///< the heartbeat of `setup` and the front's sizes hold for the link
     train_generator,   ///< one iteration; answer on_generator_trained
     finish_generator,  ///< answer on_generator_finished
     impute,            ///< complete the data as `imputation` says, with `downloads`; on_imputed
-    load,          ///< the front of `grant`; answer on_loaded
-    forward,       ///< step `step` of the turn's batch `batch`; answer on_smashed
-    backward,      ///< with `grad`, or with random values where `local`; answer on_updated
-    repeat,        ///< the last smashed batch once more; answer on_smashed
-    export_front,  ///< answer on_exported
-    reconnect,     ///< close, wait `retry_after_ms`, connect again
-    finish,        ///< the run is over: flush, then close
-    fail,          ///< the session is over with `problem`: flush, then close
+    load,              ///< the front of `grant`; answer on_loaded
+    forward,           ///< step `step` of the turn's batch `batch`; answer on_smashed
+    backward,          ///< with `grad`, or with random values where `local`; answer on_updated
+    repeat,            ///< the last smashed batch once more; answer on_smashed
+    export_front,      ///< answer on_exported
+    reconnect,         ///< close, wait `retry_after_ms`, connect again
+    finish,            ///< the run is over: flush, then close
+    fail,              ///< the session is over with `problem`: flush, then close
   };
   Kind kind{};
   net::Message message;  ///< what is sent, or the content that `grant` or `grad` look into
@@ -68,8 +68,8 @@ struct DeviceAction {
   net::Grad grad;
   net::ImputePlan imputation;
   std::vector<net::Message> downloads;  ///< GEN_DOWNLOAD of each of its generators
-  std::uint64_t step = 0;   ///< of the run, from 1
-  std::uint64_t batch = 0;  ///< of the turn, from 0
+  std::uint64_t step = 0;               ///< of the run, from 1
+  std::uint64_t batch = 0;              ///< of the turn, from 0
   std::uint32_t retry_after_ms = 0;
   bool local = false;
   Failure problem;

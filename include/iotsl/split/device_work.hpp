@@ -106,8 +106,7 @@ class DeviceWork {
   Result<void> impute(const net::ImputePlan& plan, const std::vector<net::Message>& downloads) {
     std::vector<gan::GeneratorFile> generators;
     for (std::size_t i = 0; i < downloads.size(); ++i) {
-      const Result<net::GenDownload> download =
-          net::decode<net::GenDownload>(downloads[i].payload);
+      const Result<net::GenDownload> download = net::decode<net::GenDownload>(downloads[i].payload);
       if (!download) return download.failure();
       Result<gan::GeneratorFile> file = gan::parse_generator(download->file);
       if (!file) return file.failure();

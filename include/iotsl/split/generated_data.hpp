@@ -71,12 +71,11 @@ inline GenerationLog plan_generation(const std::vector<std::vector<std::uint64_t
   for (std::size_t d = 0; d < histograms.size(); ++d)
     for (std::size_t c = 0; c < histograms[d].size(); ++c) {
       if (histograms[d][c] == 0 || trained[d][c] == 0) continue;
-      const auto words =
-          Random(seed, Stream::generation, static_cast<std::uint32_t>(d)).block(c);
+      const auto words = Random(seed, Stream::generation, static_cast<std::uint32_t>(d)).block(c);
       // 53 bits, which every JSON reader keeps.
       const std::uint64_t own = ((std::uint64_t{words[0]} << 32) | words[1]) >> 11;
-      out.entries.push_back({static_cast<std::uint32_t>(d), static_cast<std::uint32_t>(c),
-                             histograms[d][c], own});
+      out.entries.push_back(
+          {static_cast<std::uint32_t>(d), static_cast<std::uint32_t>(c), histograms[d][c], own});
     }
   return out;
 }
@@ -94,8 +93,7 @@ Result<data::Dataset> generate_dataset(const GenerationLog& log, const ImageSpec
     for (; i < log.entries.size() && log.entries[i].device == device; ++i) {
       const GenerationEntry& entry = log.entries[i];
       gan::append_generated(out, generator->net, Index{entry.label},
-                            static_cast<Index>(entry.count),
-                            generator->source(entry.seed));
+                            static_cast<Index>(entry.count), generator->source(entry.seed));
     }
   }
   return out;

@@ -16,8 +16,8 @@ namespace split {
 
 /// Where a device keeps what it must not lose, and what it has from elsewhere.
 struct DeviceFiles {
-  std::string state;             ///< folder for a training that is stopped; empty: nothing is kept
-  std::string generator;         ///< a generator file to send instead of training one; or empty
+  std::string state;      ///< folder for a training that is stopped; empty: nothing is kept
+  std::string generator;  ///< a generator file to send instead of training one; or empty
   Sha256Digest data_fingerprint{};  ///< tells the state of other samples apart
   net::Microseconds save_every = 60 * net::second_us;
 };
@@ -67,8 +67,8 @@ class GeneratorWork {
   Result<TrainedGenerator> finish() {
     if (file_.empty()) {
       const net::Microseconds start = net::steady_now();
-      const auto bytes = gan::serialize_generator(
-          trainer_->finish(static_cast<double>(cost_.compute_us) * 1e-6));
+      const auto bytes =
+          gan::serialize_generator(trainer_->finish(static_cast<double>(cost_.compute_us) * 1e-6));
       if (!bytes) return bytes.failure();
       cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
       cost_.peak_memory_bytes = measure::peak_resident_bytes();
@@ -96,8 +96,8 @@ class GeneratorWork {
     const net::Microseconds now = net::steady_now();
     if (!trainer_ || progress_.iteration == 0 || now - told_ < 5 * net::second_us) return {};
     told_ = now;
-    const double each = static_cast<double>(cost_.compute_us) * 1e-6 /
-                        static_cast<double>(progress_.iteration);
+    const double each =
+        static_cast<double>(cost_.compute_us) * 1e-6 / static_cast<double>(progress_.iteration);
     const auto left = static_cast<double>(task_.settings.iterations - progress_.iteration);
     return concat("generator of device ", task_.device, ": iteration ", progress_.iteration, "/",
                   task_.settings.iterations, ", Wasserstein estimate ", progress_.wasserstein,
@@ -118,8 +118,8 @@ class GeneratorWork {
       if (file_exists(cost_path())) {
         const Result<std::string> text = read_text_file(cost_path());
         const Result<Json> json = text ? parse_json(*text) : Result<Json>(text.failure());
-        const auto cost =
-            json ? parse_json_fields<net::EpochCost>(*json) : Result<net::EpochCost>(json.failure());
+        const auto cost = json ? parse_json_fields<net::EpochCost>(*json)
+                               : Result<net::EpochCost>(json.failure());
         if (cost) cost_ = *cost;
       }
       if (file_exists(file_path())) {

@@ -41,8 +41,7 @@ inline Result<bool> train_locally(Preparation& preparation, const RunConfig& con
   net::GenUpload upload;
   upload.cost = made->cost;
   upload.file = made->file;
-  const auto stored =
-      preparation.store(device, fingerprint, count_labels(train, samples), upload);
+  const auto stored = preparation.store(device, fingerprint, count_labels(train, samples), upload);
   if (!stored) return stored.failure();
   return true;
 }

@@ -69,7 +69,8 @@ class Preparation {
     const Result<gan::GeneratorFile> file = load_generator(device);
     if (!file) return file.failure();
     const Result<void> fits = check_generator_fits(*file, images_, label_counts);
-    return fits ? fits : failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
+    return fits ? fits
+                : failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
   }
 
   /// Plans, generates D and pre-trains `joined`, as far as it is not done yet. `histograms` of the
@@ -199,9 +200,8 @@ class Preparation {
     Result<PreparationRecord> found = read_preparation(config_.out);
     if (!found) return found.failure();
     if (found->generators.size() != record_.generators.size())
-      return failure(ErrorCode::data, path_of(preparation_name), ": has ",
-                     found->generators.size(), " generators, the run has ",
-                     record_.generators.size(), " devices");
+      return failure(ErrorCode::data, path_of(preparation_name), ": has ", found->generators.size(),
+                     " generators, the run has ", record_.generators.size(), " devices");
     record_ = std::move(found).value();
     for (std::size_t d = 0; d < record_.generators.size(); ++d) {
       if (!record_.generators[d].present) continue;
@@ -324,8 +324,8 @@ class Preparation {
     for (const GeneratorRecord& each : record_.generators) trained.push_back(each.label_counts);
     const GenerationLog log = plan_generation(histograms, trained, config_.seed);
     if (!config_.out.empty()) {
-      const Result<void> written = write_file_atomic(
-          path_of(generation_log_name), to_text(to_json_fields(log), 1) + "\n");
+      const Result<void> written =
+          write_file_atomic(path_of(generation_log_name), to_text(to_json_fields(log), 1) + "\n");
       if (!written) return written.failure();
     }
     const Result<data::Dataset> generated = generate_dataset(

@@ -40,18 +40,18 @@ inline std::string generator_name(std::size_t device) {
 /// The generator of one device.
 struct GeneratorRecord {
   bool present = false;
-  std::string sha256;               ///< of its file
-  std::string data_fingerprint;     ///< of its device's data, in hex; empty: from --generators
+  std::string sha256;            ///< of its file
+  std::string data_fingerprint;  ///< of its device's data, in hex; empty: from --generators
   std::vector<std::uint64_t> label_counts;  ///< what it was trained on
-  std::string origin;               ///< trained, brought (iotsl-device --generator) or given
-  bool checked = false;             ///< its quality; without held-out samples it cannot be
-  double loss = 0;                  ///< of its quality check
-  double accuracy = 0;              ///< likewise; a fraction
-  bool flagged = false;             ///< below the threshold
-  double seconds_training = 0;      ///< on the device
+  std::string origin;           ///< trained, brought (iotsl-device --generator) or given
+  bool checked = false;         ///< its quality; without held-out samples it cannot be
+  double loss = 0;              ///< of its quality check
+  double accuracy = 0;          ///< likewise; a fraction
+  bool flagged = false;         ///< below the threshold
+  double seconds_training = 0;  ///< on the device
   std::uint64_t peak_memory_bytes = 0;
-  std::uint64_t values = 0;         ///< parameters
-  std::uint64_t bytes_up = 0;       ///< what its upload takes on the wire, with frames; 0: given
+  std::uint64_t values = 0;    ///< parameters
+  std::uint64_t bytes_up = 0;  ///< what its upload takes on the wire, with frames; 0: given
 
   /// Zeros where it is not known.
   Sha256Digest fingerprint() const {

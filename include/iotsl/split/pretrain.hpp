@@ -80,8 +80,10 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
     return failure(ErrorCode::data, "pre-training: ", generated.size(),
                    " generated samples are too few");
   const data::Dataset held_out = data::select_samples(generated, parts.held_out);
+  OptimizerOptions one_task = options.optimizer;
+  one_task.ewc = 0;  // there is nothing earlier to hold on to
   // Another stream of dropout than that of the turns, whose steps have the same numbers.
-  JoinedNet net(joined, options.optimizer, ~options.seed);
+  JoinedNet net(joined, one_task, ~options.seed);
   data::Loader loader(generated, parts.train, options.batch);
   const Index per_epoch = loader.batches();
   const Index check_every = per_epoch <= 20 ? per_epoch : (per_epoch + 1) / 2;
@@ -101,8 +103,7 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
     const LabelledBatch batch = fetch_batch(generated, loader, done % per_epoch);
     const auto step = static_cast<std::uint64_t>(++done);
     const Result<StepOutcome> out = net.train(batch.x, batch.labels, step);
-    if (!out)
-      return failure(out.failure().code, "pre-training: ", out.failure().message);
+    if (!out) return failure(out.failure().code, "pre-training: ", out.failure().message);
     report.iterations = step;
     if (done % check_every != 0 && done != options.iterations) continue;
     const Evaluation check = evaluate(joined, held_out);

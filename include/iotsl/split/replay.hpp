@@ -30,11 +30,10 @@ class ReplayMemory {
   /// A memory that keeps nothing.
   ReplayMemory() = default;
 
-  /// At most `capacity` samples, each of the shape of `sample` [1, ...]; 0: none. `seed` of the
-  /// run.
-  static Result<ReplayMemory> create(Index capacity, Index devices, const Shape& sample,
-                                     std::uint64_t seed) {
-    if (capacity == 0) return ReplayMemory();
+  /// Whether a memory of `capacity` samples of the shape of `sample` [1, ...] has a place for each
+  /// device and is not too large. 0: there is none.
+  static Result<void> check(Index capacity, Index devices, const Shape& sample) {
+    if (capacity == 0) return {};
     if (capacity < devices)
       return failure(ErrorCode::usage, "--replay ", capacity, ": expected at least one sample for ",
                      "each of ", devices, " devices");
@@ -43,6 +42,15 @@ class ReplayMemory {
       return failure(ErrorCode::usage, "--replay ", capacity, ": a smashed sample takes ", each,
                      " bytes; expected at most ", limit_bytes / each, " samples, ",
                      limit_bytes >> 20, " MiB");
+    return {};
+  }
+
+  /// At most `capacity` samples, which check() accepts. `seed` of the run.
+  static Result<ReplayMemory> create(Index capacity, Index devices, const Shape& sample,
+                                     std::uint64_t seed) {
+    const Result<void> good = check(capacity, devices, sample);
+    if (!good) return good.failure();
+    if (capacity == 0) return ReplayMemory();
     ReplayMemory out;
     out.share_ = capacity / devices;
     out.seed_ = seed;

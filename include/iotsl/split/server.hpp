@@ -4,8 +4,8 @@
 // brings the next event.
 //
 //   gathering (every device: HELLO, JOIN, LABEL_HIST) -> preparation, see server_generators.hpp ->
-//   for each turn: waiting for the holder and its TURN_ACCEPT -> stepping (STEP, train, GRAD) ... -> waiting for BARRIER_ACK -> storing ->
-//   stepping again, or waiting for TURN_DONE -> next turn
+//   for each turn: waiting for the holder and its TURN_ACCEPT -> stepping (STEP, train, GRAD) ...
+//   -> waiting for BARRIER_ACK -> storing -> stepping again, or waiting for TURN_DONE -> next turn
 //
 // A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
 // where it has lost it, or missed the server's restart, the run goes back to the last barrier.
@@ -34,8 +34,6 @@ class ServerMachine : public ServerGenerators {
   std::uint32_t incarnation() const { return incarnation_; }
   /// What a server that starts again would go back to.
   const BarrierRecord& committed() const { return committed_; }
-  /// Stopped by the user; the run can go on from committed().
-  bool paused() const { return paused_; }
   /// The device whose turn it is, if it is away.
   const DeviceRecord* missing_holder() const {
     const bool in_turn = !before_turns() && state_ != State::closed;
@@ -159,11 +157,6 @@ class ServerMachine : public ServerGenerators {
     if (!barrier_will_come) pause();
   }
 
-  /// Ends the run: devices did not come in time, or one cannot go on.
-  void stop(Failure why) {
-    if (state_ != State::closed) end_run(net::WireError::run_failed, std::move(why));
-  }
-
  private:
   void take_in(Peer& peer, const net::Resume* resume) override {
     peer.state = PeerState::ready;
@@ -249,15 +242,9 @@ class ServerMachine : public ServerGenerators {
     accept(peer, accepted->steps);
   }
   void accept(Peer& peer, std::uint64_t steps) {
-    const std::uint64_t most =
-        (peer.record.samples + added_samples(peer.index)) * report_.epochs.size();
-    if (steps == 0 || steps > most || steps % report_.epochs.size() != 0 ||
-        (report_.steps != 0 && steps != report_.steps))
-      return give_up(
-          peer, net::WireError::protocol,
-          failure(ErrorCode::network, "TURN_ACCEPT of turn ", key_.turn, " with ", steps,
-                  " steps, expected ", report_.steps == 0 ? "1" : std::to_string(report_.steps),
-                  " to ", report_.steps == 0 ? most : report_.steps));
+    const Result<void> good =
+        check_turn_steps(report_, steps, peer.record.samples + added_samples(peer.index));
+    if (!good) return give_up(peer, net::WireError::protocol, good.failure());
     report_.steps = steps;
     state_ = State::stepping;
     if (plan_.offer.description.method == "local") ask_barrier(report_.first_step + steps);
@@ -369,46 +356,9 @@ class ServerMachine : public ServerGenerators {
     else if (!is_holder(peer) || state_ != State::waiting_done)
       drop(peer, true);
   }
-  void on_bye(Peer& peer, const net::Message& message) {
-    const Result<net::Bye> bye = decoded<net::Bye>(peer, message);
-    if (bye) drop(peer, true);
-  }
-  /// A device that gives up by itself, for example because of NaN, would do so again.
-  void on_error(Peer& peer, const net::Message& message) {
-    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(peer, message);
-    if (!error) return;
-    const Failure why =
-        failure(ErrorCode::network, "device '", peer.record.name, "' has failed: ", error->text);
-    const bool ends = begun_ && peer.state == PeerState::ready;
-    drop(peer, true);
-    if (ends && state_ != State::closed) end_run(net::WireError::run_failed, why);
-  }
-
   void on_dropped() override {
     if (stopping_ && missing_holder() != nullptr) pause();
   }
-  void end_run(net::WireError code, Failure why) override {
-    for (const Peer& each : peers_) {
-      send(each.connection,
-           net::ErrorMessage{code, true, 0, shortened(concat("the run ended: ", why.message))});
-      close(each.connection);
-    }
-    end(ServerAction::Kind::fail, std::move(why));
-  }
-  /// Ends this server's part of a run that can go on later.
-  void pause() {
-    for (const Peer& each : peers_) {
-      send(each.connection, net::Bye{"the server was stopped", true});
-      close(each.connection);
-    }
-    paused_ = true;
-    end(ServerAction::Kind::fail, failure(ErrorCode::other, "stopped"));
-  }
-  void end(ServerAction::Kind kind, Failure why) {
-    peers_.clear();
-    ask(kind, 0, State::closed).problem = std::move(why);
-  }
-
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const Peer& peer) const {
     return begun_ && peer.state == PeerState::ready && peer.connection == holder();
@@ -422,13 +372,7 @@ class ServerMachine : public ServerGenerators {
     const std::uint64_t per_epoch = report_.steps / report_.epochs.size();
     return static_cast<std::size_t>(turn_step / per_epoch);
   }
-  /// Adds an action and goes to the next state.
-  ServerAction& ask(ServerAction::Kind kind, ConnectionId connection, State next) {
-    state_ = next;
-    return push(kind, connection);
-  }
-
-  bool stopping_ = false, skipping_ = false, paused_ = false;
+  bool stopping_ = false, skipping_ = false;
 
   BarrierRecord committed_;  ///< the last barrier that is on disk
   std::uint64_t turn_;

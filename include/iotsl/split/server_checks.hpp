@@ -91,6 +91,18 @@ inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHis
   return {};
 }
 
+/// The batches of a turn, as its device counts them; `samples` that it goes over in one epoch.
+inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps,
+                                     std::uint64_t samples) {
+  const std::uint64_t most = samples * turn.epochs.size();
+  if (steps != 0 && steps <= most && steps % turn.epochs.size() == 0 &&
+      (turn.steps == 0 || steps == turn.steps))
+    return {};
+  return failure(ErrorCode::network, "TURN_ACCEPT of turn ", turn.turn, " with ", steps,
+                 " steps, expected ", turn.steps == 0 ? "1" : std::to_string(turn.steps), " to ",
+                 turn.steps == 0 ? most : turn.steps);
+}
+
 /// Sizes, shape and labels of a batch; its values are looked at where they are used.
 inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
                                const std::vector<std::uint32_t>& shape) {

@@ -14,9 +14,6 @@ namespace split {
 
 class ServerGenerators : public ServerPeers {
  public:
-  using State = ServerState;
-
-  State state() const { return state_; }
   /// Samples that imputation adds to a device's own.
   std::uint64_t added_samples(std::uint32_t device) const {
     return orders_.empty() ? 0 : orders_[device].added;
@@ -50,7 +47,6 @@ class ServerGenerators : public ServerPeers {
   explicit ServerGenerators(ServerPlan plan) : ServerPeers(std::move(plan)) {}
 
   virtual void begin_turns() = 0;
-  virtual void end_run(net::WireError code, Failure why) = 0;
 
   /// Every device has been here.
   void on_all_here() {
@@ -60,8 +56,7 @@ class ServerGenerators : public ServerPeers {
     collect();
   }
   bool before_turns() const {
-    return state_ == State::gathering || state_ == State::collecting ||
-           state_ == State::preparing;
+    return state_ == State::gathering || state_ == State::collecting || state_ == State::preparing;
   }
   /// Has plan and generators sent to a device whose data is not yet completed.
   void impute(const Peer& peer) {
@@ -94,8 +89,6 @@ class ServerGenerators : public ServerPeers {
       generator = {};
     generator.data_fingerprint = data_fingerprint;
   }
-
-  State state_ = State::gathering;
 
  private:
   void collect() {

@@ -1,5 +1,6 @@
 #pragma once
-// The server's connections: who is at the other end, the handshake, and the queue of actions.
+// The server's connections: who is at the other end, the handshake, the queue of actions, and how
+// a run ends for all of them.
 
 #include <algorithm>
 #include <deque>
@@ -13,6 +14,14 @@ class ServerPeers {
  public:
   const std::vector<DeviceRecord>& devices() const { return devices_; }
   std::uint32_t ready_devices() const { return ready_; }
+  using State = ServerState;
+  State state() const { return state_; }
+  /// Stopped by the user; the run can go on from committed().
+  bool paused() const { return paused_; }
+  /// Ends the run: devices did not come in time, or one cannot go on.
+  void stop(Failure why) {
+    if (state_ != State::closed) end_run(net::WireError::run_failed, std::move(why));
+  }
   /// The next action to carry out; false when there is none.
   bool pop(ServerAction& action) {
     if (actions_.empty()) return false;
@@ -27,7 +36,7 @@ class ServerPeers {
     ConnectionId connection = 0;
     PeerState state = PeerState::hello;
     std::uint32_t index = net::any_index;
-    bool has_turn = false;  ///< it said so in HELLO: RESUME follows
+    bool has_turn = false;   ///< it said so in HELLO: RESUME follows
     Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
     DeviceRecord record = {};
   };
@@ -103,8 +112,8 @@ class ServerPeers {
     if (peer.state != PeerState::label_hist) return refuse(peer, message.type);
     Result<net::LabelHist> hist = decoded<net::LabelHist>(peer, message);
     if (!hist) return;
-    const Result<void> good =
-        check_label_hist(plan_, *hist, peer.record.samples, peer.index, !wants_generator(peer.index));
+    const Result<void> good = check_label_hist(plan_, *hist, peer.record.samples, peer.index,
+                                               !wants_generator(peer.index));
     if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
     peer.record.label_counts = std::move(hist->counts);
     if (peer.has_turn)
@@ -117,6 +126,21 @@ class ServerPeers {
     if (peer.state != PeerState::resume) return refuse(peer, message.type);
     const Result<net::Resume> resume = decoded<net::Resume>(peer, message);
     if (resume) take_in(peer, &*resume);
+  }
+
+  void on_bye(Peer& peer, const net::Message& message) {
+    const Result<net::Bye> bye = decoded<net::Bye>(peer, message);
+    if (bye) drop(peer, true);
+  }
+  /// A device that gives up by itself, for example because of NaN, would do so again.
+  void on_error(Peer& peer, const net::Message& message) {
+    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(peer, message);
+    if (!error) return;
+    const Failure why =
+        failure(ErrorCode::network, "device '", peer.record.name, "' has failed: ", error->text);
+    const bool ends = begun_ && peer.state == PeerState::ready;
+    drop(peer, true);
+    if (ends && state_ != State::closed) end_run(net::WireError::run_failed, why);
   }
 
   void refuse(Peer& peer, net::MessageType type) {
@@ -148,6 +172,28 @@ class ServerPeers {
     peers_.erase(peers_.begin() + (&peer - peers_.data()));
     on_dropped();
   }
+  void end_run(net::WireError code, Failure why) {
+    for (const Peer& each : peers_) {
+      send(each.connection,
+           net::ErrorMessage{code, true, 0, shortened(concat("the run ended: ", why.message))});
+      close(each.connection);
+    }
+    end(ServerAction::Kind::fail, std::move(why));
+  }
+  /// Ends this server's part of a run that can go on later.
+  void pause() {
+    for (const Peer& each : peers_) {
+      send(each.connection, net::Bye{"the server was stopped", true});
+      close(each.connection);
+    }
+    paused_ = true;
+    end(ServerAction::Kind::fail, failure(ErrorCode::other, "stopped"));
+  }
+  void end(ServerAction::Kind kind, Failure why) {
+    peers_.clear();
+    ask(kind, 0, State::closed).problem = std::move(why);
+  }
+
   Peer* find(ConnectionId connection) {
     for (Peer& peer : peers_)
       if (peer.connection == connection) return &peer;
@@ -174,11 +220,19 @@ class ServerPeers {
     return action;
   }
 
+  /// Adds an action and goes to the next state.
+  ServerAction& ask(ServerAction::Kind kind, ConnectionId connection, State next) {
+    state_ = next;
+    return push(kind, connection);
+  }
+
   ServerPlan plan_;
+  State state_ = State::gathering;
   std::vector<DeviceRecord> devices_;
   std::vector<Peer> peers_;
   std::uint32_t ready_ = 0;
   std::uint32_t incarnation_;
+  bool paused_ = false;
   bool begun_ = false;  ///< all devices were here once, since this server began
   std::deque<ServerAction> actions_;
 };

@@ -118,12 +118,12 @@ struct ServerPlan {
   double learning_rate = 1e-3;
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
-  std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty, or zeros: any
+  std::vector<Sha256Digest> fingerprints;   ///< of each device's data; empty, or zeros: any
   std::vector<GeneratorOnHand> generators;  ///< of each device, for method iotsl
-  std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
-  bool keeps_barriers = false;             ///< `roll_back` can be carried out
-  std::uint32_t last_fence = 0;            ///< of an earlier incarnation
-  BarrierRecord start;                     ///< where to begin; by default at the beginning
+  std::uint64_t barrier_steps = 50;         ///< least number of steps between barriers in a turn
+  bool keeps_barriers = false;              ///< `roll_back` can be carried out
+  std::uint32_t last_fence = 0;             ///< of an earlier incarnation
+  BarrierRecord start;                      ///< where to begin; by default at the beginning
 };
 
 /// A device that has joined, as the driver and the reports see it.
@@ -138,18 +138,18 @@ struct DeviceRecord {
 
 struct ServerAction {
   enum class Kind {
-    send,       ///< `message` to `connection`
-    close,      ///< flush, then close `connection`
+    send,             ///< `message` to `connection`
+    close,            ///< flush, then close `connection`
     store_generator,  ///< check and keep `upload` of `device`; answer on_generator_stored
     prepare,          ///< plan and pre-train; answer on_prepared
     impute,           ///< IMPUTE_PLAN and its generators to `device` at `connection`
-    grant,      ///< `grant`, completed with the front, to `connection`
-    train,      ///< `step`; answer on_trained
-    store,      ///< take over and write `ack` with `barrier`; answer on_stored
-    roll_back,  ///< load the last barrier; answer on_rolled_back
-    report,     ///< a turn is over
-    finish,     ///< the run is complete; every connection has been told
-    fail,       ///< the run is over with `problem`; every connection has been told
+    grant,            ///< `grant`, completed with the front, to `connection`
+    train,            ///< `step`; answer on_trained
+    store,            ///< take over and write `ack` with `barrier`; answer on_stored
+    roll_back,        ///< load the last barrier; answer on_rolled_back
+    report,           ///< a turn is over
+    finish,           ///< the run is complete; every connection has been told
+    fail,             ///< the run is over with `problem`; every connection has been told
   };
   Kind kind{};
   ConnectionId connection = 0;

@@ -111,8 +111,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
         loader.start_epoch(run.seed, static_cast<Index>(device),
                            Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
       ordered = epoch;
-      const LabelledBatch batch =
-          fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
+      const LabelledBatch batch = fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
       const auto n = static_cast<std::uint64_t>(batch.labels.size());
       ++step;
       Tensor<float> smashed;
