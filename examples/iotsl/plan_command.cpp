@@ -8,8 +8,9 @@
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/split/cut.hpp"
 #include "iotsl/split/plan.hpp"
+#include "preparation_cost.hpp"
 #include "run_report.hpp"
-#include "step_cost.hpp"
+#include "simulation.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 struct Plan {
   ModelSummary model;
   split::WirePlan wire;
+  std::optional<PreparationCost> preparation;  // of method iotsl
   std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
   double seconds = 0, device_step_seconds = 0, step_seconds = 0;
 };
@@ -42,6 +44,15 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["device_peak_memory_bytes"] = p.device_bytes;
     out["server_peak_memory_bytes"] = p.server_bytes;
     out["checkpoint_bytes"] = p.checkpoint_bytes;
+    if (p.preparation) {
+      out["generator_values"] = p.preparation->generator_values;
+      out["generator_iteration_seconds"] = p.preparation->iteration_seconds;
+      out["generator_seconds"] = p.preparation->generator_seconds;
+      out["pretrain_seconds"] = p.preparation->pretrain_seconds;
+      out["preparation_bytes_up"] = p.preparation->bytes_up;
+      out["preparation_bytes_down"] = p.preparation->bytes_down;
+      out["preparation_values"] = p.preparation->values;
+    }
     out["step_seconds"] = p.step_seconds;
     out["device_step_seconds"] = p.device_step_seconds;
     out["seconds"] = p.seconds;
@@ -62,11 +73,20 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
   std::printf("wire       %s up, %s down (%llu values by the formula of Table I)\n",
               bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
               static_cast<unsigned long long>(p.wire.values_formula));
+  if (p.preparation)
+    std::printf(
+        "generators %llu values each; %s up, %s down for all devices; %s in all, %.0f ms an "
+        "iteration\npretrain   at most %s\n",
+        static_cast<unsigned long long>(p.preparation->generator_values),
+        bytes(p.preparation->bytes_up).c_str(), bytes(p.preparation->bytes_down).c_str(),
+        format_seconds(p.preparation->generator_seconds).c_str(),
+        1e3 * p.preparation->iteration_seconds,
+        format_seconds(p.preparation->pretrain_seconds).c_str());
   std::printf("memory     a device %s, the server %s\n", bytes(p.device_bytes).c_str(),
               bytes(p.server_bytes).c_str());
   std::printf("disk       %s a barrier, three are kept\n", bytes(p.checkpoint_bytes).c_str());
-  std::printf("time       %s on this machine: %.0f ms a step, %.0f of them on the device\n",
-              format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
+  std::printf("time       %s%s on this machine: %.0f ms a step, %.0f of them on the device\n",
+              p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(), 1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
 }
 
 void plan(CLI::App& command, RunOptions& options) {
@@ -89,8 +109,7 @@ void plan(CLI::App& command, RunOptions& options) {
                         static_cast<std::uint64_t>(config.batch));
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
 
-  std::vector<std::uint64_t> samples;
-  for (const auto& device : manifest.devices) samples.push_back(device.size());
+  const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
   const auto rank =
       static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
@@ -100,7 +119,7 @@ void plan(CLI::App& command, RunOptions& options) {
   const double between = std::max(static_cast<double>(config.barrier_steps),
                                   config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
-  if (config.method == "sl" && inside > 0)
+  if (config.splits() && inside > 0)
     p.wire = split::plan_wire(config, sizes, samples, inside, rank);
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
@@ -121,6 +140,12 @@ void plan(CLI::App& command, RunOptions& options) {
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());
+  if (config.method == "iotsl") {
+    p.preparation = preparation_cost(config, manifest, sampled);
+    p.wire.bytes_up += p.preparation->bytes_up;
+    p.wire.bytes_down += p.preparation->bytes_down;
+    p.seconds += p.preparation->generator_seconds + p.preparation->pretrain_seconds;
+  }
   print(p, options, config);
 }
 

@@ -22,21 +22,31 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 
 }  // namespace
 
+impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
+  if (config.method != "iotsl" || !config.impute) return {};
+  return expect(impute::make_plan(manifest.counts,
+                                  std::vector<impute::GeneratorCheck>(manifest.counts.size()),
+                                  {.scarce = config.scarce, .seed = config.seed}));
+}
+
+std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
+                                        const data::Manifest& manifest) {
+  const impute::Plan plan = imputation_of(config, manifest);
+  std::vector<std::uint64_t> out;
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
+    out.push_back(manifest.devices[d].size() + static_cast<std::uint64_t>(added));
+  }
+  return out;
+}
+
 Index total_steps(const split::RunConfig& config, const data::Manifest& manifest) {
   Index steps = 0, all = 0;
   std::vector<Index> batches;
-  // How many samples a device adds does not depend on whose generator makes them. Where a class
-  // cannot be had, this is known before hours of training.
-  impute::Plan plan;
-  if (config.method == "iotsl" && config.impute)
-    plan = expect(impute::make_plan(manifest.counts,
-                                    std::vector<impute::GeneratorCheck>(manifest.counts.size()),
-                                    {.scarce = config.scarce, .seed = config.seed}));
-  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
-    const auto own = static_cast<Index>(manifest.devices[d].size());
-    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
-    all += own;
-    batches.push_back(static_cast<Index>(data::batch_ranges(own + added, config.batch).size()));
+  for (const std::uint64_t samples : turn_samples(config, manifest)) {
+    all += static_cast<Index>(samples);
+    batches.push_back(static_cast<Index>(
+        data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
   }
   if (config.method == "central")
     batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};

@@ -1,9 +1,19 @@
 #pragma once
 // A whole run on this machine: what `iotsl simulate` and the experiments carry out.
 
+#include "iotsl/data/manifest.hpp"
+#include "iotsl/impute/plan.hpp"
 #include "run_options.hpp"
 
 namespace iotsl::tool {
+
+/// What imputation will add, as far as it does not depend on the quality of the generators: the
+/// counts are right, the partners may be others. Empty where the run has none.
+impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest);
+
+/// Samples that each device goes over in one epoch.
+std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
+                                        const data::Manifest& manifest);
 
 /// Steps of the turns of a run, with those on samples that imputation adds. Ends the command where
 /// a class cannot be had.

@@ -58,6 +58,11 @@ TEST_CASE("plan: bytes and memory are those of the run") {
   check_plan(
       "--dataset glyphs --devices 3 --partition classes:4 --limit-train 900 --limit-test 50 "
       "--epochs 3 --model vanilla5 --width 8 --batch 16 --optimizer sgd --momentum 0.9");
+  // With generators, and samples that imputation adds.
+  check_plan(
+      "--method iotsl --dataset glyphs --devices 2 --partition classes:5 --limit-train 600 "
+      "--limit-test 50 --epochs 2 --width 16 --batch 32 --gan-preset tiny --gan-iterations 2 "
+      "--pretrain-iterations 4");
 }
 
 TEST_CASE("plan: parameters and operations of the published net") {
@@ -73,7 +78,7 @@ TEST_CASE("plan: parameters and operations of the published net") {
 TEST_CASE("plan: what has no plan is said") {
   const auto central = run_program("plan --method central --dataset glyphs");
   CHECK(central.exit_code == 2);
-  CHECK(central.err.find("has no devices") != std::string::npos);
+  CHECK(central.err.find("for runs with a split") != std::string::npos);
 }
 
 }  // namespace plan_test
