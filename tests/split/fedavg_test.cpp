@@ -219,6 +219,23 @@ TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
   }
 }
 
+TEST_CASE("fedavg: a net without running statistics") {
+  const Data data;
+  const TemporaryFolder folder;
+  RunConfig config = fedavg_config();
+  config.model.name = "vanilla5";
+  config.epochs = 2;
+  config.out = folder / "run";
+  const auto run = run_inproc(config, {}, data.train, data.test, data.samples);
+  REQUIRE_MESSAGE(run.ok(), run.failure().message);
+  CHECK(run->bill.batch_norm == 0);
+  config.resume = true;  // nothing is left to train
+  const auto again = run_inproc(config, {}, data.train, data.test, data.samples);
+  REQUIRE_MESSAGE(again.ok(), again.failure().message);
+  CHECK(again->weights_sha256 == run->weights_sha256);
+  CHECK(again->epochs.size() == 2);
+}
+
 TEST_CASE("fedavg: what does not fit is refused") {
   const Data data;
   RunConfig config = fedavg_config();

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <map>
 
-#include "iotsl/split/cut.hpp"
-#include "split/tiny_run.hpp"
+#include "iotsl/split/session_inproc.hpp"
+#include "split/iotsl_run.hpp"
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -194,6 +194,23 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
                                                       0.6F * other_gradients[p].data()[i])
                                           .epsilon(1e-3)
                                           .scale(1e-3));
+}
+
+TEST_CASE("replay: goes with generators, imputation and elastic weight consolidation") {
+  const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
+  const auto samples = tiny::halves(train);
+  RunConfig config = tiny::iotsl_config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(plain.ok(), plain.failure().message);
+  config.replay = 10;
+  config.optimizer.ewc = 0.5;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  CHECK(none->weights_sha256 != plain->weights_sha256);
+  CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // pre-training knows neither of them
 }
 
 }  // namespace replay_test

@@ -103,10 +103,9 @@ struct StepOutcome {
 
 namespace detail {
 
-/// Forward and loss of the back on `smashed` [N,...], together with what is replayed; gradients of
-/// `parameters`, which are added to `gradients`, and of the smashed batch. The back learns from the
-/// mean over all rows; loss, hits and the smashed batch's gradient are those of its own rows, as if
-/// their mean were all of the loss.
+/// Forward and loss of the back on `smashed` [N,...], together with what is replayed. `gradients`
+/// receives those of `parameters`, of the mean over all rows. Loss, hits and the gradient of the
+/// smashed batch are those of its own rows, as if their mean were all of the loss.
 inline StepOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
                               std::span<const std::int32_t> labels,
                               const ReplayMemory::Samples& replayed, const ForwardMode& mode,

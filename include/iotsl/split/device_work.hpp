@@ -75,7 +75,8 @@ class DeviceWork {
     options.eps = run.eps;
     const bool good = run.momentum >= 0 && run.momentum < 1 && run.weight_decay >= 0 &&
                       run.beta1 >= 0 && run.beta1 < 1 && run.beta2 >= 0 && run.beta2 < 1 &&
-                      run.eps >= 0 && run.ewc >= 0 && (!run.nesterov || run.momentum > 0);
+                      run.eps >= 0 && run.ewc >= 0 && run.ewc <= 1e12 &&
+                      (!run.nesterov || run.momentum > 0);
     if (!good)
       return failure(ErrorCode::network, "the server's optimizer options are out of range");
     const Shape sample{1, set_->channels, set_->height, set_->width};

@@ -25,8 +25,9 @@ class ModelMean {
  public:
   explicit ModelMean(const Sequential<float>& net) {
     const net::FrontState state = model_state(net);
-    for (const net::WireTensor& t : state.tensors) values_ += t.values.size() / sizeof(float);
-    sums_.resize(values_);
+    std::size_t values = 0;
+    for (const net::WireTensor& t : state.tensors) values += t.values.size() / sizeof(float);
+    sums_.resize(values);
     counters_.resize(state.counters.size());
   }
 
@@ -76,7 +77,6 @@ class ModelMean {
   }
 
  private:
-  std::size_t values_ = 0;
   std::vector<double> sums_;
   std::vector<std::int64_t> counters_;
   std::vector<std::uint64_t> samples_ = {0};  // one number, with a place that stays
