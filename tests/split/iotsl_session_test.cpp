@@ -153,6 +153,17 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
   // With both switched on and the same generators: the first run's weights.
   config.pretrain = config.impute = true;
   CHECK(run_inproc(config, {}, train, test, samples)->weights_sha256 == first->weights_sha256);
+  // The rivals against forgetting go with it, and pre-training is none of the turns that they
+  // remember.
+  config.replay = 8;
+  config.optimizer.ewc = 10;
+  const auto rivals = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(rivals.ok(), rivals.failure().message);
+  const auto rivals_inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(rivals_inproc.ok(), rivals_inproc.failure().message);
+  CHECK(history(*rivals_inproc) == history(*rivals));
+  CHECK(rivals->weights_sha256 != first->weights_sha256);
+  CHECK(rivals->preparation->pretraining.test_loss == first->preparation->pretraining.test_loss);
   config.pretrain = config.impute = false;
   const auto nothing = run_none(config, {}, train, test, samples);
   REQUIRE_FALSE(nothing.ok());
