@@ -159,7 +159,7 @@ std::string draw_chart(const Chart& chart) {
   out += draw_axes(chart, frame);
   for (const ChartMark& mark : chart.marks) {
     out += straight(left, frame.y(mark.y), chart_width - right, frame.y(mark.y), "mark");
-    out += text(chart_width - right - 4, frame.y(mark.y) - 5, "tick end", mark.label);
+    out += text(left + 6, frame.y(mark.y) - 5, "tick", mark.label);  // lines begin low
   }
   for (std::size_t i = 0; i < chart.lines.size(); ++i) out += draw_line(chart.lines[i], i, frame);
   return out + draw_legend(chart, legend) + "</svg>\n";
