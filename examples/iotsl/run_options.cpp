@@ -192,8 +192,6 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
       }
     }
   }
-  if (o.optimizer == "adam" && o.momentum != 0)
-    fail_command(ErrorCode::usage, "--momentum ", o.momentum, ": only for --optimizer sgd");
 }
 
 RunData load_run_data(RunOptions& o) {
@@ -219,6 +217,8 @@ ModelCard card_of(const RunOptions& o) {
 }
 
 split::RunConfig to_config(const RunOptions& o) {
+  if (o.optimizer == "adam" && o.momentum != 0)
+    fail_command(ErrorCode::usage, "--momentum ", o.momentum, ": only for --optimizer sgd");
   split::RunConfig config;
   config.method = o.method;
   config.dataset = o.set_name.empty() ? o.data.dataset : o.set_name;
