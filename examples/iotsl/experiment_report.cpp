@@ -63,7 +63,7 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
     const std::string panel(curve.spec->panel);
     if (charts.empty() || charts.back().title != panel) {
       charts.push_back({.title = panel,
-                        .x_label = "device epochs (one device's pass over its own images)",
+                        .x_label = "device epochs (one device's pass over its images)",
                         .y_label = "test accuracy, %"});
       if (threshold > 0)
         charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
@@ -107,14 +107,14 @@ std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.
 std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
 
 /// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
-/// where the two are not counted alike.
+/// where one of the two has not reached the threshold: then the sums say nothing of each other.
 std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
                        Statistic Costs::*sum) {
   if (curve.spec->method == "sl") return "";
   for (const CurveResult& other : result.curves) {
     const bool alike = other.spec->method == "sl" &&
                        other.spec->partition == curve.spec->partition &&
-                       other.costs.until_threshold == curve.costs.until_threshold;
+                       other.costs.until_threshold && curve.costs.until_threshold;
     const double before = (other.costs.*sum).mean;
     if (!alike || !(before > 0)) continue;
     const double change = 100 * ((curve.costs.*sum).mean / before - 1);
@@ -148,8 +148,8 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph(
       "The full sum adds the training of the generators, their upload, pre-training and "
       "imputation. Bytes are measured, with optimiser state, batch-norm statistics and frames; "
-      "seconds are of this machine, where devices and server share one processor and devices work "
-      "one after the other.");
+      "seconds are of this machine, where devices and server share one processor; GAN training is "
+      "the sum over the devices, and the longest of them.");
   page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
               "turns", "all bytes", "against SL", "all seconds", "against SL"},
              full_rows);

@@ -69,7 +69,8 @@ ExperimentSpec fig9() {
                 .iotsl_epochs = 15,
                 .threshold_mnist = 96,
                 .threshold_fashion = 82,
-                .gan_preset = "tiny"},
+                .gan_preset = "tiny",
+                .gan_iterations = 400},
       .paper = {.width = 64,
                 .epochs = 100,
                 .iotsl_epochs = 40,
@@ -141,7 +142,8 @@ ExperimentSpec fig13() {
                 .limit_train = 6000,
                 .limit_test = 2000,
                 .iotsl_epochs = 10,
-                .gan_preset = "tiny"},
+                .gan_preset = "tiny",
+                .gan_iterations = 400},
       .paper = {.width = 64, .iotsl_epochs = 40},
   };
 }
@@ -161,8 +163,8 @@ ExperimentSpec quickstart() {
           "missing classes up with it. The paper's numbers are those of Fig. 12: all images, full "
           "width, no pre-training.",
       .model = "vgg16bn-compact",
-      .curves = {{"sl", "SL", "Test accuracy", "sl", "classes:2"},
-                 {"iotsl", "IoTSL", "Test accuracy", "iotsl", "classes:2", true, true}},
+      .curves = {{"iotsl", "IoTSL", "Test accuracy", "iotsl", "classes:2", true, true},
+                 {"sl", "SL", "Test accuracy", "sl", "classes:2"}},
       .rows = {{"sl", Measure::best, {15.92}, {14.97}},
                {"iotsl", Measure::best, {97.27}, {78.42}},
                {"iotsl", Measure::pretrained, {}, {}}},
@@ -170,9 +172,10 @@ ExperimentSpec quickstart() {
       .quick = {.width = 16,
                 .limit_train = 3000,
                 .limit_test = 1000,
-                .epochs = 5,
-                .iotsl_epochs = 5,
-                .gan_preset = "tiny"},
+                .epochs = 10,
+                .iotsl_epochs = 10,
+                .gan_preset = "tiny",
+                .gan_iterations = 300},
       .paper = {.width = 64, .epochs = 50, .iotsl_epochs = 50},
   };
 }
