@@ -54,7 +54,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   config.local_epochs = 1;
   config.eval_every = 1;
   if (config.method == "iotsl") config.method = "sl";  // the turns are the same
-  config.replay = 0;  // one device has nobody to replay
+  config.replay = 0;                                   // one device has nobody to replay
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, 0, true);
