@@ -37,9 +37,10 @@ inline void check_conv_options(const char* op, const Conv2dOptions& o) {
   if (o.stride_h < 1 || o.stride_w < 1 || o.dilation_h < 1 || o.dilation_w < 1)
     fail(op, ": stride ", o.stride_h, "x", o.stride_w, ", dilation ", o.dilation_h, "x",
          o.dilation_w, "; expected at least 1");
-  if (o.pad_h < 0 || o.pad_w < 0 || o.crop_h < 0 || o.crop_w < 0)
-    fail(op, ": padding ", o.pad_h, "x", o.pad_w, ", crop ", o.crop_h, "x", o.crop_w,
-         "; expected at least 0");
+  if (o.pad_h < 0 || o.pad_w < 0)
+    fail(op, ": padding ", o.pad_h, "x", o.pad_w, "; expected at least 0");
+  if (o.crop_h < 0 || o.crop_w < 0)
+    fail(op, ": crop ", o.crop_h, "x", o.crop_w, "; expected at least 0");
 }
 
 /// Output extent for one dimension; raises an Error where the kernel does not fit.
