@@ -2,7 +2,8 @@
 # Installs what is missing, builds, runs all tests, closes with a line `N passed, N failed`.
 # usage: tests/run.sh [STAGE...]
 # A stage is a preset: release asan aarch64 armhf tsan noexcept minsize static; armhf-smoke is the short
-# form of armhf. Without arguments: release asan aarch64 armhf-smoke tsan.
+# form of armhf, aarch64-bench cross-builds the benches. Without arguments: release asan aarch64
+# armhf-smoke tsan.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 . cmake/packages.sh
@@ -21,8 +22,9 @@ options_of() {
     release) echo -DIOTSL_WERROR=ON ;;
     asan) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core;autograd;ops;nn;data;net' ;;
-    aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
-      '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' \
+    aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow -DIOTSL_BUILD_BENCHES=OFF \
+      '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' ;;
+    aarch64-bench) echo -DIOTSL_TEST_LAYERS=none -DIOTSL_BUILD_BENCHES=ON \
       "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
     armhf) echo -DIOTSL_BUILD_EXAMPLES=ON '-DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow;-tce=*of?threads' \
       '-DIOTSL_TEST_LAYERS=core;kernels;golden' ;;
@@ -38,7 +40,7 @@ packages_of() {
     asan | tsan) echo doctest-dev ;;
     noexcept | minsize | static) echo python3 ;;
     armhf | armhf-smoke) echo doctest-dev g++-arm-linux-gnueabihf qemu-user python3 ;;
-    aarch64) echo doctest-dev g++-aarch64-linux-gnu qemu-user python3 ;;
+    aarch64 | aarch64-bench) echo doctest-dev g++-aarch64-linux-gnu qemu-user python3 ;;
   esac
 }
 
@@ -57,8 +59,8 @@ timed() {
 }
 
 run_stage() {
-  local stage=$1 preset=${1%-smoke} log=$logs/$1-test.log begin counts p f s
-  if [ "$stage" = aarch64 ]; then
+  local stage=$1 preset=${1%%-*} log=$logs/$1-test.log begin counts p f s
+  if [ "$stage" = aarch64-bench ]; then
     timed "aarch64 benchmark library" fetch_for arm64 build/aarch64-packages libbenchmark-dev libbenchmark1debian ||
       { echo "  benches for aarch64 left out"; skipped=$((skipped + 1)); }
   fi
@@ -85,7 +87,7 @@ install_missing "${build_packages[@]}" || { echo "0 passed, 1 failed"; exit 1; }
 ready=()
 for stage in "${stages[@]}"; do
   if [ -z "$(packages_of "$stage")" ]; then
-    echo "no stage '$stage'; expected some of: release asan aarch64 armhf armhf-smoke tsan noexcept minsize static"
+    echo "no stage '$stage'; expected some of: release asan aarch64 aarch64-bench armhf armhf-smoke tsan noexcept minsize static"
     failed=$((failed + 1))
     continue
   fi
