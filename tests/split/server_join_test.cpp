@@ -188,7 +188,9 @@ TEST_CASE("server: LEAVE puts the turn into a barrier, the rest of it waits for 
 }
 
 TEST_CASE("server: the turn of a device that stays away is skipped") {
-  ServerMachine m = reach(State::stepping);
+  ServerPlan four = plan();
+  four.turns = 4;
+  ServerMachine m = reach(State::stepping, four);
   m.skip_turn();  // it is here
   CHECK(drain(m).empty());
   m.on_lost(1);
@@ -200,6 +202,14 @@ TEST_CASE("server: the turn of a device that stays away is skipped") {
   CHECK(actions[1].kind == Kind::grant);
   CHECK(actions[1].connection == 2);
   CHECK(actions[1].grant.key.turn == 1);
+  m.on_lost(2);
+  m.skip_turn();
+  drain(m);
+  m.skip_turn();  // turn 2, which nobody could be granted
+  const auto again = drain(m);
+  REQUIRE(!again.empty());
+  CHECK(again[0].report.turn == 2);
+  CHECK(again[0].report.device_name == "pi");
 }
 
 TEST_CASE("server: a regular barrier waits for the clock and for the steps") {

@@ -343,6 +343,7 @@ class ServerMachine : public ServerGenerators {
   void skip() {
     skipping_ = false;
     report_.skipped = true;
+    report_.device_name = devices_[report_.device].name;
     complete_turn();
   }
 
