@@ -33,18 +33,12 @@ struct LocalData {
   std::vector<Index> numbers;
 };
 
-std::vector<Index> count_up(Index count) {
-  std::vector<Index> out;
-  for (Index i = 0; i < count; ++i) out.push_back(i);
-  return out;
-}
-
 Result<LocalData> load_data(const Options& options) {
   LocalData out;
   if (options.manifest.empty()) {
     auto set = data::load_dataset(options.dataset, options.data, data::Split::train);
     if (!set) return set.failure();
-    out.numbers = count_up(set->size());
+    out.numbers = data::count_up(set->size());
     out.set = std::move(*set);
     return out;
   }
@@ -69,7 +63,7 @@ Result<split::DeviceSummary> run(const Options& options) {
   if (options.threads > 0) set_threads(options.threads);
   auto local = load_data(options);
   if (!local) return local.failure();
-  const std::vector<Index> samples = count_up(local->set.size());
+  const std::vector<Index> samples = data::count_up(local->set.size());
   split::DeviceOptions device;
   device.server = *server;
   device.stop = device.connect.stop = &stop;

@@ -130,7 +130,7 @@ void train(const GanCommandOptions& o) {
   expect(check_generator(
       gan::generator_spec(settings, {set.channels, set.height, set.width, set.classes})));
 
-  gan::GanTrainer trainer(set, gan::detail::count_up(set.size()), settings, o.data.seed,
+  gan::GanTrainer trainer(set, data::count_up(set.size()), settings, o.data.seed,
                           static_cast<std::uint32_t>(std::max<Index>(0, o.device)));
   if (!o.resume.empty()) expect(trainer.load(o.resume));
   TrainingReport report(trainer, o.quiet);

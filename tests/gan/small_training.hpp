@@ -30,7 +30,7 @@ inline gan::GanSettings settings(Index iterations) {
 }
 
 inline std::vector<Index> all_of(const data::Dataset& set) {
-  return gan::detail::count_up(set.size());
+  return data::count_up(set.size());
 }
 
 }  // namespace small_training

@@ -68,6 +68,13 @@ inline void copy_batch(const Dataset& set, std::span<const Index> samples, float
   }
 }
 
+/// 0, 1, ... count-1: the numbers of all samples.
+inline std::vector<Index> count_up(Index count) {
+  std::vector<Index> out(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Index>(i);
+  return out;
+}
+
 /// Random order of `values` (Fisher and Yates, from the end). Uses the numbers
 /// `first` to `first` + values.size() of `random`.
 template <class V>
@@ -94,8 +101,7 @@ inline Dataset select_samples(const Dataset& set, std::span<const Index> samples
 namespace detail {
 /// The numbers of all samples in the random order from which limits take the first.
 inline std::vector<Index> limit_order(const Dataset& set, std::uint64_t seed) {
-  std::vector<Index> order(static_cast<std::size_t>(set.size()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  std::vector<Index> order = count_up(set.size());
   constexpr std::uint32_t limit_step = 0xFFFFFFFFu;  // away from the rounds that loaders use
   shuffle_values(std::span(order), Random(seed, Stream::shuffle, limit_step));
   return order;

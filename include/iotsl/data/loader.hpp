@@ -13,8 +13,7 @@ namespace data {
 inline std::vector<Index> epoch_order(Index count, std::uint64_t seed, Index device, Index round) {
   if (device < 0 || device >> 24 != 0 || round < 0 || round >> 31 != 0 || count >> 32 != 0)
     fail("epoch_order: device ", device, ", round ", round, ", ", count, " samples");
-  std::vector<Index> order(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  std::vector<Index> order = count_up(count);
   const Random random(seed, Stream::shuffle, static_cast<std::uint32_t>(round));
   shuffle_values(std::span(order), random, static_cast<std::uint64_t>(device) << 32);
   return order;
@@ -52,7 +51,7 @@ class Loader {
     order_ = samples_;
   }
   /// All samples of the set.
-  Loader(const Dataset& set, Index batch) : Loader(set, all_samples(set), batch) {}
+  Loader(const Dataset& set, Index batch) : Loader(set, count_up(set.size()), batch) {}
 
   /// Draws the order of a device's epoch. Before the first call the samples are in their own order.
   void start_epoch(std::uint64_t seed, Index device, Index round) {
@@ -81,11 +80,6 @@ class Loader {
   }
 
  private:
-  static std::vector<Index> all_samples(const Dataset& set) {
-    std::vector<Index> out(static_cast<std::size_t>(set.size()));
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Index>(i);
-    return out;
-  }
   const BatchRange& range(Index b) const {
     if (b < 0 || b >= batches()) fail("loader: batch ", b, " of ", batches());
     return ranges_[static_cast<std::size_t>(b)];

@@ -99,12 +99,6 @@ struct Batch {
   }
 };
 
-inline std::vector<Index> count_up(Index count) {
-  std::vector<Index> out(static_cast<std::size_t>(count));
-  for (Index i = 0; i < count; ++i) out[static_cast<std::size_t>(i)] = i;
-  return out;
-}
-
 inline Sequential<float> train_judge(const data::Dataset& generated, std::uint64_t seed,
                                      Index steps) {
   Sequential<float> net = judge_net(generated);
@@ -219,7 +213,7 @@ inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset
   out.distinct = static_cast<double>(different) / static_cast<double>(generated.size());
 
   if (options.memorisation) {
-    const std::vector<Index> all = detail::count_up(generated.size());
+    const std::vector<Index> all = data::count_up(generated.size());
     out.nearest_generated = detail::mean_nearest(generated, detail::spread(all, options.neighbours),
                                                  set, samples.train);
     out.nearest_held_out = detail::mean_nearest(
