@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "iotsl/core/file.hpp"
+#include "iotsl/split/checkpoint.hpp"
 #include "run_report.hpp"
 #include "simulation.hpp"
 
@@ -143,14 +144,12 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
       say("has ended before, its results are taken");
       return read_finished(run, folder);
     }
-    const bool prepared =
-        options.method != "iotsl" || file_exists(join_path(folder, split::preparation_name));
-    if (list_folder(join_path(folder, "checkpoints")).empty() || !prepared) {
-      say("had not begun, starts anew");
-      options.overwrite = true;
-    } else {
+    if (split::has_begun(folder)) {
       say("was interrupted, goes on");
       options.resume = folder;
+    } else {
+      say("had not begun, starts anew");
+      options.overwrite = true;
     }
   } else {
     say("starts");

@@ -3,6 +3,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/optim/schedule.hpp"
+#include "iotsl/split/checkpoint.hpp"
 #include "iotsl/split/replay.hpp"
 
 namespace iotsl::tool {
@@ -164,6 +165,11 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     if (!file_exists(o.config))
       fail_command(ErrorCode::data, "--resume ", o.resume,
                    ": is no run folder, config.json is missing");
+    if (!split::has_begun(o.resume)) {
+      // Stopped before anything was begun: from the start, with the same options.
+      o.resume.clear();
+      o.overwrite = true;
+    }
   }
   if (!o.config.empty()) {
     const std::string text = expect(read_text_file(o.config));

@@ -119,6 +119,28 @@ TEST_CASE("simulate starts a device again that was killed") {
   CHECK(history_of(run) == expected().none.history);
 }
 
+TEST_CASE("a run that was stopped before it began is begun by --resume") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", config = run + "/config.json";
+  const auto first = run_program("simulate " + run_options + "--transport none --out " + run);
+  REQUIRE_MESSAGE(first.exit_code == 0, first.err);
+  const std::string options = *read_text_file(config);
+  for (const bool with_manifest : {false, true}) {
+    INFO("with manifest.json: " << with_manifest);
+    const std::string other = folder / (with_manifest ? "b" : "a");
+    REQUIRE(create_folders(other + "/checkpoints").ok());
+    REQUIRE(write_file_atomic(other + "/config.json", options).ok());
+    if (with_manifest)
+      REQUIRE(write_file_atomic(other + "/manifest.json", *read_text_file(run + "/manifest.json"))
+                  .ok());
+    const auto resumed = run_program("simulate --quiet --json --resume " + other);
+    REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
+    CHECK(sha256_in(resumed.out) == sha256_in(first.out));
+    CHECK(history_of(other) == history_of(run));
+    CHECK(*read_text_file(other + "/config.json") == options);
+  }
+}
+
 TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   const TemporaryFolder folder;
   const auto nothing = run_program("simulate --resume " + (folder / "nothing"));

@@ -43,6 +43,8 @@ class FragileRun {
   }
   std::size_t messages() const { return count_; }
   bool fault_happened() const { return count_ > fault_at_; }
+  /// What the server has said to its user.
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   struct Device {
@@ -84,7 +86,12 @@ class FragileRun {
     wire_.devices = &devices_;
     RunConfig config = config_;
     config.resume = resume;
-    auto created = ServerRun::create(config, {}, test_, {}, wire_);
+    RunHooks hooks;
+    hooks.context = this;
+    hooks.on_note = [](void* self, const std::string& text) {
+      static_cast<FragileRun*>(self)->notes_.push_back(text);
+    };
+    auto created = ServerRun::create(config, hooks, test_, {}, wire_);
     REQUIRE_MESSAGE(created.ok(), created.failure().message);
     server_ = std::move(created).value();
   }
@@ -176,6 +183,7 @@ class FragileRun {
   std::size_t fault_at_ = 0, count_ = 0;
   std::uint64_t boots_ = 0;
   ConnectionId connections_ = 0;
+  std::vector<std::string> notes_;
 };
 
 /// What must not depend on faults.

@@ -41,6 +41,22 @@ TEST_CASE("iotsl: a server that dies at any message changes nothing") {
   check_all(crash_config(), Fault::server_dies, 0, 1);
 }
 
+TEST_CASE("iotsl: a device that is away while generators are collected is named, once") {
+  const data::Dataset train = tiny::dataset(52, 1), test = tiny::dataset(24, 2);
+  const auto samples = tiny::halves(train);
+  std::size_t runs_with_note = 0;
+  for (std::size_t at = 12; at < 20; ++at) {
+    FragileRun broken(crash_config(), train, test, samples);
+    REQUIRE(broken.run(Fault::cut, at).ok());
+    std::size_t notes = 0;
+    for (const std::string& text : broken.notes())
+      notes += text.find(" is away; the run waits for its generator") != text.npos;
+    CHECK_MESSAGE(notes <= 1, "cut at message " << at);
+    runs_with_note += notes;
+  }
+  CHECK(runs_with_note > 0);
+}
+
 TEST_CASE("iotsl: the same without pre-training, and without imputation") {
   RunConfig config = crash_config();
   config.pretrain = false;

@@ -27,38 +27,17 @@ class RunRecorder {
   /// True where the run can go back to its last barrier.
   bool keeps_barriers() const { return !config_.out.empty(); }
 
-  /// Begins the files of a run that starts, with its first state as barrier 0.
-  Result<void> begin(const TrainingState& state, const SessionRecord& session) {
-    session_ = session;
-    if (!keeps_barriers()) return {};
-    Result<void> done = create_folders(config_.out);
-    if (done) done = write_file_atomic(metrics_path(), std::string_view());
-    if (done) done = write_session(config_.out, session_);
-    if (done) done = write_checkpoint(config_.out, state, {});
-    return done;
+  /// Begins the run with number `run` and `state` as barrier 0, or where the config says so takes
+  /// it up again: loads `state` from the newest barrier. Gives the barrier that it stands at.
+  Result<BarrierRecord> open(const TrainingState& state, std::uint64_t run = 1) {
+    if (config_.resume) return resume(state);
+    const Result<void> begun = begin(state, {.run = run, .incarnation = 1});
+    return begun ? Result<BarrierRecord>(BarrierRecord{}) : begun.failure();
   }
 
   /// Puts another state into barrier 0: the turns begin with pre-trained weights.
   Result<void> replace_start(const TrainingState& state) {
     return keeps_barriers() ? write_checkpoint(config_.out, state, {}) : Result<void>{};
-  }
-
-  /// Takes up a run where its newest barrier stands: loads `state`, cuts the metrics back, and
-  /// begins a new incarnation.
-  Result<CheckpointRecord> resume(const TrainingState& state) {
-    if (!keeps_barriers()) return failure(ErrorCode::usage, "a run is resumed from its folder");
-    Result<SessionRecord> session = read_session(config_.out);
-    if (!session) return session.failure();
-    session_ = *session;
-    ++session_.incarnation;
-    Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
-    if (!found) return found;
-    Result<void> done = take_back(*found);
-    if (done) done = write_session(config_.out, session_);
-    if (!done) return done.failure();
-    resumed_ = *found;
-    start_ -= static_cast<net::Microseconds>(found->seconds * 1e6);
-    return found;
   }
 
   /// Loads barrier `id` again. The books stay: they are written after a turn's last barrier, and a
@@ -199,6 +178,34 @@ class RunRecorder {
   const RunHooks& hooks() const { return hooks_; }
 
  private:
+  /// The session is written last: where it is, everything is.
+  Result<void> begin(const TrainingState& state, const SessionRecord& session) {
+    session_ = session;
+    if (!keeps_barriers()) return {};
+    Result<void> done = create_folders(config_.out);
+    if (done) done = write_file_atomic(metrics_path(), std::string_view());
+    if (done) done = write_checkpoint(config_.out, state, {});
+    if (done) done = write_session(config_.out, session_);
+    return done;
+  }
+
+  /// Loads `state` from the newest barrier, cuts the metrics back, and begins a new incarnation.
+  Result<BarrierRecord> resume(const TrainingState& state) {
+    if (!keeps_barriers()) return failure(ErrorCode::usage, "a run is resumed from its folder");
+    Result<SessionRecord> session = read_session(config_.out);
+    if (!session) return session.failure();
+    session_ = *session;
+    ++session_.incarnation;
+    Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
+    if (!found) return found.failure();
+    Result<void> done = take_back(*found);
+    if (done) done = write_session(config_.out, session_);
+    if (!done) return done.failure();
+    resumed_ = std::move(found).value();
+    start_ -= static_cast<net::Microseconds>(resumed_.seconds * 1e6);
+    return resumed_.barrier;
+  }
+
   template <class V>
   static double seconds_of(V microseconds) {
     return static_cast<double>(microseconds) * 1e-6;

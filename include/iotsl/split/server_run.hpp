@@ -82,6 +82,7 @@ class ServerRun {
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
     if (seconds_between(barrier_at_, now) >= config_.barrier_seconds) machine_->on_barrier_due();
+    if (machine_->state() == ServerState::collecting) tell_absent();
     const DeviceRecord* missing = machine_->missing_holder();
     if (missing == nullptr) {
       away_since_ = 0;
@@ -138,22 +139,16 @@ class ServerRun {
         test_(test) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
+    // Another number for every run, so that a message of an older one is told apart.
+    const std::uint64_t number = (static_cast<std::uint64_t>(net::steady_now()) ^
+                                  (static_cast<std::uint64_t>(::getpid()) << 44)) >>
+                                 1;
+    Result<BarrierRecord> start = recorder_.open(state(), number);
+    if (!start) return start.failure();
     ServerPlan plan;
-    if (config_.resume) {
-      Result<CheckpointRecord> found = recorder_.resume(state());
-      if (!found) return found.failure();
-      plan.start = std::move(found->barrier);
+    plan.start = std::move(start).value();
+    if (config_.resume)
       note(concat("going on after step ", plan.start.step, ", barrier ", plan.start.id));
-    } else {
-      // Another number for every run, so that a message of an older one is told apart.
-      SessionRecord session;
-      session.run = (static_cast<std::uint64_t>(net::steady_now()) ^
-                     (static_cast<std::uint64_t>(::getpid()) << 44)) >>
-                    1;
-      session.incarnation = 1;
-      const Result<void> begun = recorder_.begin(state(), session);
-      if (!begun) return begun;
-    }
     if (config_.method == "iotsl") {
       const Result<void> opened = open_preparation(plan, fingerprints);
       if (!opened) return opened;
@@ -174,9 +169,22 @@ class ServerRun {
     machine_.emplace(std::move(plan));
     earlier_.resize(static_cast<std::size_t>(config_.devices));
     booked_.resize(earlier_.size());
+    told_absent_.resize(earlier_.size());
     barrier_at_ = net::steady_now();
     carry_out_all();
     return {};
+  }
+
+  /// Who is away before the turns: a run without its generator would be another one, so that it
+  /// waits.
+  void tell_absent() {
+    for (std::size_t d = 0; d < told_absent_.size(); ++d) {
+      const bool away =
+          machine_->devices()[d].connection == 0 && !preparation_->generator(d).present;
+      if (away && !told_absent_[d])
+        note(concat("device ", d, " is away; the run waits for its generator"));
+      told_absent_[d] = away;
+    }
   }
 
   /// What is there of generators, for the machine.
@@ -391,6 +399,7 @@ class ServerRun {
   net::Microseconds away_since_ = 0;              // of the device whose turn it is; 0: it is here
   std::uint32_t told_ready_ = 0;
   bool told_collecting_ = false;
+  std::vector<bool> told_absent_;  // devices whose generator is waited for
   bool done_ = false, failed_ = false;
   Failure problem_;
 };

@@ -70,15 +70,9 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
   ModelMean mean(net);
   RunRecorder recorder(run, hooks, test);
   const TrainingState state{global->joined, {&none}, mean.parts()};
-  BarrierRecord at;  // the last one
-  if (run.resume) {
-    Result<CheckpointRecord> found = recorder.resume(state);
-    if (!found) return found.failure();
-    at = std::move(found->barrier);
-  } else {
-    const Result<void> begun = recorder.begin(state, {.run = 1, .incarnation = 1});
-    if (!begun) return begun.failure();
-  }
+  Result<BarrierRecord> opened = recorder.open(state);
+  if (!opened) return opened.failure();
+  BarrierRecord at = std::move(opened).value();  // the last one
   const std::uint64_t number = recorder.session().run;
   constexpr std::uint64_t fields = 128 + 40 * 1024;  // beside the net: an epoch takes 40 bytes
   std::vector<detail::FedavgLink> links;

@@ -39,15 +39,9 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   if (!replay) return replay.failure();
   RunRecorder recorder(run, hooks, test);
   const TrainingState state{net.layers(), {&net.optimizer()}, replay->parts()};
-  BarrierRecord at;  // the last one
-  if (run.resume) {
-    Result<CheckpointRecord> found = recorder.resume(state);
-    if (!found) return found.failure();
-    at = std::move(found->barrier);
-  } else {
-    const Result<void> begun = recorder.begin(state, {.run = 1, .incarnation = 1});
-    if (!begun) return begun.failure();
-  }
+  Result<BarrierRecord> opened = recorder.open(state);
+  if (!opened) return opened.failure();
+  BarrierRecord at = std::move(opened).value();  // the last one
   std::optional<Preparation> preparation;
   std::vector<LocalDevice> devices;
   if (run.method == "iotsl") {
