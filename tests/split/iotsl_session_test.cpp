@@ -2,10 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include <thread>
-
-#include "iotsl/split/session.hpp"
 #include "split/iotsl_run.hpp"
+#include "split/tcp_run.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace iotsl_session_test {
@@ -23,40 +21,6 @@ std::string history(const RunSummary& summary) {
                   to_text(Json(r.test_accuracy)));
   return out;
 }
-
-/// The server in this thread and every device in one of its own, all with generators kept in
-/// `state`.
-struct TcpRun {
-  const RunConfig& config;
-  const data::Dataset& train;
-  const std::vector<std::vector<Index>>& samples;
-  std::string state = {};
-  std::vector<std::thread> threads = {};
-  std::vector<Result<DeviceSummary>> outcomes = {};
-
-  static void listening(void* self, std::uint16_t port) {
-    static_cast<TcpRun*>(self)->start_devices(port);
-  }
-  void start_devices(std::uint16_t port) {
-    outcomes.resize(samples.size(), Failure{});
-    for (std::size_t i = 0; i < samples.size(); ++i)
-      threads.emplace_back([this, i, port] {
-        DeviceOptions options;
-        options.server = {"127.0.0.1", port};
-        options.identity = tiny::identity(config, train, samples[i], i);
-        options.files.state = state;
-        outcomes[i] = run_device(options, train, samples[i]);
-      });
-  }
-  Result<RunSummary> run(const data::Dataset& test) {
-    RunHooks hooks;
-    hooks.context = this;
-    hooks.on_listening = &listening;
-    auto summary = run_server(config, hooks, {}, test);
-    for (std::thread& thread : threads) thread.join();
-    return summary;
-  }
-};
 
 }  // namespace
 

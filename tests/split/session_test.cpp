@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/split/session.hpp"
-#include "split/tiny_run.hpp"
+#include "split/tcp_run.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace iotsl;
@@ -10,37 +9,6 @@ using namespace iotsl::split;
 namespace session_test {
 
 namespace {
-
-/// Runs the server in this thread and every device in a thread of its own.
-struct TcpRun {
-  const RunConfig& config;
-  const data::Dataset& train;
-  const std::vector<std::vector<Index>>& samples;
-  std::vector<std::thread> threads = {};
-  std::vector<Result<DeviceSummary>> outcomes = {};
-
-  static void listening(void* self, std::uint16_t port) {
-    static_cast<TcpRun*>(self)->start_devices(port);
-  }
-  void start_devices(std::uint16_t port) {
-    outcomes.resize(samples.size(), Failure{});
-    for (std::size_t i = 0; i < samples.size(); ++i)
-      threads.emplace_back([this, i, port] {
-        DeviceOptions options;
-        options.server = {"127.0.0.1", port};
-        options.identity = tiny::identity(config, train, samples[i], i);
-        outcomes[i] = run_device(options, train, samples[i]);
-      });
-  }
-  Result<RunSummary> run(const data::Dataset& test, ServerOptions options = {}) {
-    RunHooks hooks;
-    hooks.context = this;
-    hooks.on_listening = &listening;
-    auto summary = run_server(config, hooks, options, test);
-    for (std::thread& thread : threads) thread.join();
-    return summary;
-  }
-};
 
 std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
                                        const std::vector<std::vector<Index>>& samples) {
@@ -93,7 +61,7 @@ TEST_CASE("session: elastic weight consolidation gives the same weights over eve
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
   CHECK(inproc->weights_sha256 == none->weights_sha256);
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   const auto sockets = tcp.run(test);
   REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
   CHECK(sockets->weights_sha256 == none->weights_sha256);
@@ -124,7 +92,7 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
   REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
   CHECK(inproc->weights_sha256 == none->weights_sha256);
   for (std::size_t i = 0; i < 4; ++i) CHECK(inproc->epochs[i].loss == none->epochs[i].loss);
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   const auto sockets = tcp.run(test);
   REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
   CHECK(sockets->weights_sha256 == none->weights_sha256);
@@ -181,7 +149,7 @@ TEST_CASE("session: tcp gives the same weights, and every byte is accounted for"
   const RunConfig config = tiny::config();
   const auto none = run_none(config, {}, train, test, samples);
   REQUIRE(none.ok());
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   ServerOptions options;
   options.fingerprints = fingerprints(train, samples);
   const auto summary = tcp.run(test, options);
@@ -226,7 +194,7 @@ TEST_CASE("session: the same bytes in memory as over sockets") {
   const RunConfig config = tiny::config();
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE(inproc.ok());
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   const auto sockets = tcp.run(test);
   REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
   // Only heartbeats depend on time; this run is over before the first regular one.
@@ -240,7 +208,7 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
   config.method = "local";
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   const auto summary = tcp.run(test);
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   CHECK(summary->bill.smashed + summary->bill.labels + summary->bill.gradient == 0);
@@ -272,7 +240,7 @@ TEST_CASE("session: a device with other data than the manifest's is refused") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
-  TcpRun tcp{config, train, samples};
+  tiny::TcpRun tcp{config, train, samples};
   ServerOptions options;
   options.fingerprints = fingerprints(train, {tiny::range(1, 26), tiny::range(25, 41)});
   options.gather_limit = net::second_us;
