@@ -214,16 +214,16 @@ TEST_CASE("trainer: hold_out takes 5 % of each class, at least 10, at most half"
                       static_cast<data::Label>(label));
   std::vector<Index> samples(static_cast<std::size_t>(set.size()));
   for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<Index>(i);
-  const gan::HeldOut held = gan::hold_out(set, samples, 1);
+  const data::HeldOutSplit held = gan::hold_out(set, samples, 1);
   std::vector<Index> in_test(4);
-  for (const Index i : held.test) ++in_test[set.labels[static_cast<std::size_t>(i)]];
+  for (const Index i : held.held_out) ++in_test[set.labels[static_cast<std::size_t>(i)]];
   CHECK(in_test == std::vector<Index>{50, 10, 3, 0});
   std::vector<Index> together = held.train;
-  together.insert(together.end(), held.test.begin(), held.test.end());
+  together.insert(together.end(), held.held_out.begin(), held.held_out.end());
   std::sort(together.begin(), together.end());
   CHECK(together == samples);
-  CHECK(gan::hold_out(set, samples, 1).test == held.test);
-  CHECK(gan::hold_out(set, samples, 2).test != held.test);
+  CHECK(gan::hold_out(set, samples, 1).held_out == held.held_out);
+  CHECK(gan::hold_out(set, samples, 2).held_out != held.held_out);
 }
 
 TEST_CASE(

@@ -186,7 +186,7 @@ TEST_CASE("generated data: classes and counts of every histogram, from each devi
 
 TEST_CASE("pre-training: a tenth of each class is held out") {
   const data::Dataset set = dataset(61, 3);  // 16, 15, 15, 15
-  const HeldOutSplit parts = hold_out(set, 5);
+  const data::HeldOutSplit parts = hold_out(set, 5);
   CHECK(parts.train.size() + parts.held_out.size() == 61);
   std::vector<int> held(4);
   for (const Index i : parts.held_out) {

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "iotsl/data/held_out.hpp"
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/nn/sequential.hpp"
 #include "iotsl/optim/optimizer.hpp"
@@ -41,31 +42,12 @@ struct Quality {
   }
 };
 
-/// A device's samples in two parts.
-struct HeldOut {
-  std::vector<Index> train, test;  ///< numbers in the set
-};
-
 /// Holds out 5 % of each class, at least 10, but never more than half of it; drawn by `seed`.
-inline HeldOut hold_out(const data::Dataset& set, std::span<const Index> samples,
-                        std::uint64_t seed) {
-  std::vector<std::vector<Index>> classes(static_cast<std::size_t>(set.classes));
-  for (const Index i : samples) classes[set.labels[static_cast<std::size_t>(i)]].push_back(i);
-  HeldOut out;
-  for (std::size_t label = 0; label < classes.size(); ++label) {
-    std::vector<Index>& members = classes[label];
-    const std::size_t wanted = std::max<std::size_t>(10, (members.size() + 19) / 20);
-    const std::size_t held = std::min(wanted, members.size() / 2);
-    data::shuffle_values(std::span(members), Random(seed, Stream::quality),
-                         static_cast<std::uint64_t>(label) << 32);
-    out.test.insert(out.test.end(), members.begin(),
-                    members.begin() + static_cast<std::ptrdiff_t>(held));
-    out.train.insert(out.train.end(), members.begin() + static_cast<std::ptrdiff_t>(held),
-                     members.end());
-  }
-  std::sort(out.train.begin(), out.train.end());
-  std::sort(out.test.begin(), out.test.end());
-  return out;
+inline data::HeldOutSplit hold_out(const data::Dataset& set, std::span<const Index> samples,
+                                   std::uint64_t seed) {
+  return data::hold_out(set, samples, Random(seed, Stream::quality), [](Index members) {
+    return std::min(std::max<Index>(10, (members + 19) / 20), members / 2);
+  });
 }
 
 namespace detail {
@@ -192,7 +174,7 @@ struct QualityOptions {
 /// Without any, `checked` stays false. With one class only, the accuracy says nothing: the
 /// distances still do.
 inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset& set,
-                             const HeldOut& samples, const SampleSource& source,
+                             const data::HeldOutSplit& samples, const SampleSource& source,
                              const QualityOptions& options = {}) {
   Quality out;
   out.threshold = options.threshold;
@@ -217,11 +199,11 @@ inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset
     out.nearest_generated = detail::mean_nearest(generated, detail::spread(all, options.neighbours),
                                                  set, samples.train);
     out.nearest_held_out = detail::mean_nearest(
-        set, detail::spread(samples.test, options.neighbours), set, samples.train);
+        set, detail::spread(samples.held_out, options.neighbours), set, samples.train);
   }
-  if (samples.test.empty()) return out;
+  if (samples.held_out.empty()) return out;
   Sequential<float> judge = detail::train_judge(generated, source.seed, options.steps);
-  detail::test_judge(judge, set, samples.test, out);
+  detail::test_judge(judge, set, samples.held_out, out);
   out.checked = true;
   out.flagged = out.accuracy < options.threshold;
   return out;

@@ -265,7 +265,7 @@ class GanTrainer {
   GanSettings settings_;
   std::uint64_t seed_;
   std::uint32_t device_;
-  HeldOut held_;
+  data::HeldOutSplit held_;
   ImageSpec images_;
   CriticNet<float> critic_;
   GeneratorNet<float> generator_, averaged_;

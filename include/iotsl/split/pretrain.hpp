@@ -2,6 +2,7 @@
 // Pre-training (Algorithm 1): front and back as one net, on generated samples, until the loss on a
 // held-out part of them no longer falls.
 
+#include "iotsl/data/held_out.hpp"
 #include "iotsl/data/loader.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/checkpoint.hpp"
@@ -20,29 +21,11 @@ struct PretrainOptions {
   std::uint64_t seed = 1;
 };
 
-/// Sample numbers of a set in two parts, both ascending.
-struct HeldOutSplit {
-  std::vector<Index> train, held_out;
-};
-
 /// Holds a tenth of each class out, at least one sample where the class has two.
-inline HeldOutSplit hold_out(const data::Dataset& set, std::uint64_t seed) {
-  std::vector<std::vector<Index>> by_class(static_cast<std::size_t>(set.classes));
-  for (Index i = 0; i < set.size(); ++i)
-    by_class[set.labels[static_cast<std::size_t>(i)]].push_back(i);
-  HeldOutSplit out;
-  for (std::size_t c = 0; c < by_class.size(); ++c) {
-    std::vector<Index>& numbers = by_class[c];
-    data::shuffle_values(std::span(numbers),
-                         Random(seed, Stream::held_out, static_cast<std::uint32_t>(c)));
-    const std::size_t count =
-        numbers.size() < 2 ? 0 : std::max<std::size_t>(1, (numbers.size() + 5) / 10);
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-      (i < count ? out.held_out : out.train).push_back(numbers[i]);
-  }
-  std::sort(out.train.begin(), out.train.end());
-  std::sort(out.held_out.begin(), out.held_out.end());
-  return out;
+inline data::HeldOutSplit hold_out(const data::Dataset& set, std::uint64_t seed) {
+  return data::hold_out(
+      set, data::count_up(set.size()), Random(seed, Stream::held_out),
+      [](Index members) { return members < 2 ? 0 : std::max<Index>(1, (members + 5) / 10); });
 }
 
 namespace detail {
@@ -75,7 +58,7 @@ class Snapshot {
 inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Dataset& generated,
                                        const PretrainOptions& options, const RunHooks& hooks) {
   const net::Microseconds start = net::steady_now();
-  const HeldOutSplit parts = hold_out(generated, options.seed);
+  const data::HeldOutSplit parts = hold_out(generated, options.seed);
   if (parts.train.size() < 2 || parts.held_out.empty())
     return failure(ErrorCode::data, "pre-training: ", generated.size(),
                    " generated samples are too few");
