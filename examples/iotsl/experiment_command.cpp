@@ -57,8 +57,9 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
+  if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;
   e.seeds = o.seeds;
-  e.out = o.out.empty() ? concat("runs/", o.name, "-", o.run.data.dataset, "-", o.scale) : o.out;
+  e.out = o.out.empty() ? concat("runs/", o.name, "-", e.common.data.dataset, "-", o.scale) : o.out;
   e.overwrite = o.run.overwrite;
   e.command = command_text(command);
   return e;
@@ -117,6 +118,7 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
 void add_experiment_command(CLI::App& app) {
   auto o = std::make_shared<ExperimentCommandOptions>();
   o->run.transport = "inproc";
+  o->run.data.dataset.clear();
   CLI::App* command =
       app.add_subcommand("experiment", "Repeat a figure of the paper; writes a page to read");
   std::vector<std::string> names;
@@ -129,9 +131,9 @@ void add_experiment_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--out", o->out,
                       "Folder; default: runs/NAME-DATASET-SCALE. Runs that it holds are taken up");
-  command->add_option("--dataset", o->run.data.dataset, "Data set")
-      ->check(CLI::IsMember({"mnist", "fashion-mnist", "glyphs"}))
-      ->capture_default_str();
+  command
+      ->add_option("--dataset", o->run.data.dataset, "Default: mnist, and of fig10 fashion-mnist")
+      ->check(CLI::IsMember({"mnist", "fashion-mnist", "glyphs"}));
   command->add_option("--data", o->run.data.folder,
                       "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
   command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
@@ -165,6 +167,8 @@ void add_experiment_command(CLI::App& app) {
   training("--optimizer", o->run.optimizer, "adam or sgd")->check(CLI::IsMember({"adam", "sgd"}));
   training("--lr", o->run.lr, "Learning rate")->check(CLI::PositiveNumber);
   training("--momentum", o->run.momentum, "Momentum of sgd")->check(CLI::Range(0.0, 0.9999));
+  training("--lr-schedule", o->run.lr_schedule, "constant, linear or cosine, per turn")
+      ->check(CLI::IsMember({"constant", "linear", "cosine"}));
   training("--threads", o->run.threads, "Threads of each process; 0: all cores")
       ->check(CLI::Range(0, 256));
   training("--transport", o->run.transport,

@@ -65,6 +65,7 @@ struct ExperimentSpec {
   std::string_view title;                         ///< what it shows, without the data set
   std::string_view about;  ///< what the figure shows, and what of it is repeated here
   std::string_view model;
+  std::string_view dataset = "mnist";  ///< where no other is asked for
   Index devices = 5;
   Index test_per_class = 0;  ///< as the option; 0: the whole test set
   std::vector<CurveSpec> curves;
