@@ -29,8 +29,6 @@ inline gan::GanSettings settings(Index iterations) {
   return s;
 }
 
-inline std::vector<Index> all_of(const data::Dataset& set) {
-  return data::count_up(set.size());
-}
+inline std::vector<Index> all_of(const data::Dataset& set) { return data::count_up(set.size()); }
 
 }  // namespace small_training

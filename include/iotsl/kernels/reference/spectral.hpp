@@ -38,8 +38,7 @@ void matvec_transposed(Index rows, Index cols, const T* w, const T* u, T* y) {
 template <class T>
 void rank_one(Index rows, Index cols, T alpha, const T* w, T beta, const T* u, const T* v, T* y) {
   for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < cols; ++j)
-      y[i * cols + j] = alpha * w[i * cols + j] + beta * u[i] * v[j];
+    for (Index j = 0; j < cols; ++j) y[i * cols + j] = alpha * w[i * cols + j] + beta * u[i] * v[j];
 }
 
 }  // namespace kernels::reference
