@@ -210,6 +210,10 @@ TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is name
   CHECK(unasked.err.find("--yes") != std::string::npos);
   CHECK(!folder_exists(folder / "paper/runs"));
   CHECK(run_program("experiment fig77").exit_code == 2);
+  const ProgramResult no_data =
+      run_program("experiment fig10 --data " + (folder / "empty") + " --out " + (folder / "fig10"));
+  CHECK(no_data.exit_code == 4);
+  CHECK_MESSAGE(no_data.err.find("fashion-mnist") != std::string::npos, no_data.err);
   CHECK(run_program("experiment fig5 --seeds 0").exit_code == 2);
 }
 
