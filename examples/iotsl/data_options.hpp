@@ -62,8 +62,9 @@ inline void add_partition_options(CLI::App& app, DataOptions& options) {
   app.add_option("--seed", options.seed, "Seed of everything random")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
       ->capture_default_str();
-  app.add_option("--limit-train", options.limit_train,
-                 "Training samples over all devices at most; 0: no limit")
+  app.add_option(
+         "--limit-train", options.limit_train,
+         "Training samples over all devices at most (but one of each class that a device holds); 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }

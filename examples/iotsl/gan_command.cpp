@@ -11,6 +11,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/gan/trainer.hpp"
+#include "output_file.hpp"
 #include "run_report.hpp"
 
 namespace iotsl::tool {
@@ -112,6 +113,7 @@ constexpr double save_seconds = 120;
 
 /// Refuses to destroy the result or the state of hours.
 void check_places(const GanCommandOptions& o, const std::string& state) {
+  prepare_output(o.out);
   if (file_exists(o.out) && !o.overwrite)
     fail_command(ErrorCode::usage, "--out ", o.out,
                  ": exists already; choose another file or give --overwrite");
@@ -156,7 +158,9 @@ void train(const GanCommandOptions& o) {
       fail_command(ErrorCode::other, "stopped after iteration ", trainer.iteration(), " of ",
                    settings.iterations, "; to go on, give the same options and --resume ", state);
   }
-  report.note("checking the quality");
+  // The check may take long, and a second Ctrl-C ends the program.
+  expect(trainer.save(state, seconds_since(begin)));
+  report.note(concat("checking the quality; until that is done the training is kept in ", state));
   const gan::GeneratorFile file = trainer.finish(seconds_since(begin));
   expect(gan::save_generator(o.out, file));
   std::remove(state.c_str());
@@ -183,11 +187,25 @@ std::vector<gan::GeneratorFile> load_generators(const std::vector<std::string>& 
   return out;
 }
 
+/// A picture may replace a picture, but nothing else: not the generator whose name slipped in.
+void check_picture_place(const std::string& path) {
+  if (!file_exists(path)) return;
+  constexpr std::string_view signature = "\x89PNG";
+  std::string begin(signature.size(), '\0');
+  std::FILE* const file = std::fopen(path.c_str(), "rb");
+  const std::size_t read = file == nullptr ? 0 : std::fread(begin.data(), 1, begin.size(), file);
+  if (file != nullptr) std::fclose(file);
+  if (read != 0 && begin.substr(0, read) != signature)
+    fail_command(ErrorCode::usage, "--out ", path, ": exists and is no PNG file");
+}
+
 /// The paper's Table II: a group of rows for each generator, a column for each class that any of
 /// them knows. A class that a generator was not trained on stays white.
 void sample(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
   const std::vector<gan::GeneratorFile> generators = load_generators(o.files);
+  prepare_output(o.out);
+  check_picture_place(o.out);
   const ImageSpec& images = generators[0].card.model.images;
   std::vector<Index> columns;
   for (Index label = 0; label < images.classes; ++label)
@@ -271,7 +289,9 @@ void add_gan_command(CLI::App& app) {
   grid->add_option("--zoom", options->zoom, "Pixels of the picture for one of an image, each way")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
-  grid->add_option("--seed", options->data.seed, "Seed of the noise")->capture_default_str();
+  grid->add_option("--seed", options->data.seed, "Seed of the noise")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
+      ->capture_default_str();
   grid->add_option("--threads", options->threads, "Threads; 0: all cores")
       ->check(CLI::Range(0, 256));
   grid->callback([options] { sample(*options); });

@@ -139,6 +139,17 @@ void add_run_options(CLI::App& command, RunOptions& o) {
 
 namespace {
 
+/// What only means something to method iotsl. A config of such a run may lend its other options.
+void check_method(const CLI::App& command, const RunOptions& o) {
+  if (o.method == "iotsl" || !o.config.empty()) return;
+  for (const char* option :
+       {"--pretrain", "--pretrain-iterations", "--pretrain-batch", "--impute", "--scarce",
+        "--gan-preset", "--gan-width", "--gan-iterations", "--generators"})
+    if (command.count(option) > 0)
+      fail_command(ErrorCode::usage, option, ": only for --method iotsl, not for --method ",
+                   o.method);
+}
+
 /// What may differ when a run goes on: nothing that decides its numbers.
 bool may_change(const std::string& option) {
   for (const char* free :
@@ -198,6 +209,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
       }
     }
   }
+  check_method(command, o);
 }
 
 RunData load_run_data(RunOptions& o) {

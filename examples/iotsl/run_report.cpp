@@ -28,17 +28,19 @@ std::string default_folder(const RunOptions& options) {
 /// What came before the turns, and both sums: the paper's, which leaves it out, and the full one.
 void print_preparation(const split::PreparationRecord& p, const split::RunSummary& s) {
   std::size_t trained = 0, flagged = 0;
-  double accuracy = 0;
+  double accuracy = 0, checked = 0;
   for (const split::GeneratorRecord& each : p.generators) {
     trained += each.origin == "trained";
     flagged += each.flagged;
-    accuracy += each.accuracy / static_cast<double>(p.generators.size());
+    if (each.checked) accuracy += each.accuracy, ++checked;
   }
-  std::printf(
-      "generators       %zu, %zu trained in this run in %s on the devices; mean accuracy %s%s\n",
-      p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
-      percent(accuracy).c_str(),
-      flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
+  std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s%s\n",
+              p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
+              checked > 0 ? concat("mean accuracy ", percent(accuracy / checked), " of the ",
+                                   checked, " that could be checked")
+                                .c_str()
+                          : "none could be checked",
+              flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
   if (p.pretraining.done)
     std::printf("pre-training     %llu iterations in %s, test accuracy %s\n",
                 static_cast<unsigned long long>(p.pretraining.training.iterations),
@@ -160,6 +162,22 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   return out;
 }
 
+bool is_complete(const RunOptions& options) {
+  const std::string path = join_path(options.resume, summary_name);
+  if (options.resume.empty() || !file_exists(path)) return false;
+  if (options.json)
+    std::printf("%s\n", to_text(expect(parse_json(expect(read_text_file(path))))).c_str());
+  else
+    std::printf("%s: the run is complete, nothing is left to do; %s has its results\n",
+                options.resume.c_str(), path.c_str());
+  return true;
+}
+
+Result<void> write_summary(const RunOptions& options, const split::RunSummary& summary) {
+  return write_file_atomic(join_path(options.out, summary_name),
+                           to_text(to_json(options, summary), 2) + "\n");
+}
+
 void print_summary(const RunOptions& options, const split::RunSummary& s) {
   if (options.json) {
     std::printf("%s\n", to_text(to_json(options, s)).c_str());
@@ -168,14 +186,14 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
   std::printf("test accuracy    best %s, final %s\n", percent(s.best_test_accuracy).c_str(),
               percent(s.final_test_accuracy).c_str());
   if (s.bytes_up + s.bytes_down > 0)
-    std::printf(
-        "sent             %s up, %s down\n"
-        "                 %s by the formula of Table I (4 x %llu values), %s extras\n",
-        format_bytes(static_cast<double>(s.bytes_up)).c_str(),
-        format_bytes(static_cast<double>(s.bytes_down)).c_str(),
-        format_bytes(static_cast<double>(s.bill.formula())).c_str(),
-        static_cast<unsigned long long>(s.values_formula),
-        format_bytes(static_cast<double>(s.bill.extras())).c_str());
+    std::printf("sent             %s up, %s down\n",
+                format_bytes(static_cast<double>(s.bytes_up)).c_str(),
+                format_bytes(static_cast<double>(s.bytes_down)).c_str());
+  if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
+    std::printf("                 %s by the formula of Table I (4 x %llu values), %s extras\n",
+                format_bytes(static_cast<double>(s.bill.formula())).c_str(),
+                static_cast<unsigned long long>(s.values_formula),
+                format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
   std::printf("time             %s\n", format_seconds(s.seconds).c_str());

@@ -43,6 +43,13 @@ void prepare_run_folder(RunOptions& options);
 /// File of a run folder that holds the summary of the finished run.
 inline constexpr std::string_view summary_name = "summary.json";
 
+/// Where --resume names a run that is complete, says so, prints the summary it has left, and is
+/// true: nothing must be touched.
+bool is_complete(const RunOptions& options);
+
+/// Writes the summary into the run's folder.
+Result<void> write_summary(const RunOptions& options, const split::RunSummary& summary);
+
 /// What --json prints and summary.json holds.
 Json to_json(const RunOptions& options, const split::RunSummary& summary);
 

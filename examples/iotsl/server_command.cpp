@@ -19,6 +19,7 @@ struct ServerCommandOptions {
 void serve(CLI::App& command, ServerCommandOptions& options) {
   RunOptions& run = options.run;
   finish_run_options(command, run);
+  if (is_complete(run)) return;
   if (run.method == "central")
     fail_command(ErrorCode::usage, "--method central: has no devices; use iotsl simulate");
   if (run.method == "fedavg")
@@ -41,7 +42,10 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
                        is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset));
   };
   catch_stop_signals();
-  print_summary(run, expect(split::run_server(config, report.hooks(), server, data.test)));
+  const split::RunSummary summary =
+      expect(split::run_server(config, report.hooks(), server, data.test));
+  expect(write_summary(run, summary));
+  print_summary(run, summary);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ void add_simulate_command(CLI::App& app) {
       fail_command(ErrorCode::usage,
                    "--method fedavg --transport tcp: it runs in one process only, with --transport "
                    "inproc or none");
-    print_summary(*options, expect(simulate(*options)));
+    if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
   });
 }
 

@@ -20,6 +20,27 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
   return data::limit_per_class(test, most, seed);
 }
 
+/// Looks at the files of --generators before anything is written: what is wrong with them, a device
+/// would only find hours later.
+void check_generators(const split::RunConfig& config, const data::Manifest& manifest) {
+  if (config.method != "iotsl" || config.generators.empty() || config.resume) return;
+  bool any = false;
+  for (std::size_t d = 0; d < manifest.counts.size(); ++d) {
+    const std::string path = join_path(config.generators, split::generator_name(d));
+    if (!file_exists(path)) continue;
+    any = true;
+    const gan::GeneratorFile file = expect(gan::load_generator(path));
+    const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
+    const Result<void> fits =
+        split::check_generator_fits(file, split::image_spec(config.model), counts);
+    if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
+  }
+  if (!any)
+    fail_command(ErrorCode::usage, "--generators ", config.generators, ": has none of ",
+                 split::generator_name(0), " to ",
+                 split::generator_name(manifest.counts.size() - 1));
+}
+
 }  // namespace
 
 impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
@@ -67,7 +88,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   if (options.test_per_class > 0)
     test = test_of_held_classes(test, manifest.counts, options.test_per_class, options.data.seed);
   build(options.model);  // reports a wrong model or cut before anything is written
-  to_config(options);
+  check_generators(to_config(options), manifest);
   prepare_run_folder(options);
   const split::RunConfig config = to_config(options);
   const std::string manifest_path = options.out + "/manifest.json";
@@ -88,8 +109,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
     return run_with_device_processes(options, config, report, train, test, manifest_path);
   }();
   if (!summary) return summary;
-  const Result<void> written = write_file_atomic(join_path(options.out, summary_name),
-                                                 to_text(to_json(options, *summary), 2) + "\n");
+  const Result<void> written = write_summary(options, *summary);
   if (!written) return written.failure();
   return summary;
 }

@@ -81,6 +81,8 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
   TrainedModel out;
   if (run) out = describe_run(path);
   const std::string weights = run ? path + "/model.safetensors" : path;
+  if (run && !file_exists(weights))
+    fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
   const SafeTensors file = expect(load_safetensors(weights));
   if (!run) out = describe_file(path, file, choice);
   out.model = build({out.card.spec, out.card.cut});

@@ -221,6 +221,16 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   fails("gan train --dataset glyphs --device 0 --manifest " + (folder / "none") + " " + out, 4,
         "none");
   fails("gan train --dataset mnist --data /nonexistent " + out, 4, "/nonexistent");
+  // Where the result cannot go is said before hours of training, not after.
+  fails(small + "--out " + (folder / ""), 2, "is a folder");
+  fails(small + "--out ''", 2, "name of a file");
+  fails(small + "--out /dev/null", 2, "not a regular file");
+  const std::string deep = folder / "new/folders/a.gen";
+  succeed(small + "--out " + deep);
+  const auto trained = bytes_of_file(deep);
+  fails("gan sample " + deep + " --out " + deep, 2, "no PNG file");
+  CHECK(bytes_of_file(deep) == trained);
+  fails("gan sample " + deep + " --seed -1 --out " + (folder / "x.png"), 2, "--seed");
   fails("gan sample " + (folder / "none") + " --out " + (folder / "x.png"), 4, "none");
   fails("gan inspect " + (folder / "none"), 4, "none");
   REQUIRE(write_file_atomic(folder / "text", "not a generator").ok());

@@ -193,6 +193,13 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
                                    (folder / "nothing") + " --out " + (folder / "none"));
   CHECK(missing.exit_code == 2);
   CHECK_MESSAGE(missing.err.find("device-000.iotsl") != std::string::npos, missing.err);
+  // No folder is left behind.
+  CHECK_FALSE(folder_exists(folder / "none"));
+  const auto for_others =
+      run_program("simulate --dataset glyphs --pretrain off --out " + (folder / "sl"));
+  CHECK(for_others.exit_code == 2);
+  CHECK(for_others.err.find("--pretrain: only for --method iotsl") != std::string::npos);
+  CHECK_FALSE(folder_exists(folder / "sl"));
   // Both off is what sl is for.
   const auto nothing = run_program("simulate " + run_options +
                                    "--pretrain off --impute off --out " + (folder / "off"));

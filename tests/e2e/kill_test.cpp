@@ -141,6 +141,27 @@ TEST_CASE("a run that was stopped before it began is begun by --resume") {
   }
 }
 
+TEST_CASE("a run that is complete is left as it is") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const auto first = run_program("simulate " + run_options + "--out " + run);
+  REQUIRE_MESSAGE(first.exit_code == 0, first.err);
+  const auto content = [&] {
+    std::string out;
+    for (const char* name :
+         {"metrics.jsonl", "summary.json", "session.json", "model.safetensors", "device-0.log"})
+      out += sha256_hex(*read_file(run + "/" + name));
+    return out;
+  };
+  const std::string before = content();
+  const auto again = run_program("simulate --resume " + run);
+  CHECK(again.exit_code == 0);
+  CHECK_MESSAGE(again.out.find("complete") != std::string::npos, again.out);
+  CHECK(sha256_in(run_program("simulate --json --resume " + run).out) == sha256_in(first.out));
+  CHECK(run_program("server --resume " + run).exit_code == 0);
+  CHECK(content() == before);
+}
+
 TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   const TemporaryFolder folder;
   const auto nothing = run_program("simulate --resume " + (folder / "nothing"));
@@ -151,6 +172,8 @@ TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   const auto other = run_program("simulate --lr 0.5 --resume " + run);
   CHECK(other.exit_code == 2);
   CHECK(other.err.find("--lr: cannot be changed") != std::string::npos);
+  // Not complete, as far as one can see.
+  REQUIRE(std::remove((run + "/summary.json").c_str()) == 0);
   // Damaged barriers: each is refused, and the weights of the first run stay.
   for (const std::string& name : list_folder(run + "/checkpoints")) {
     const std::string path = run + "/checkpoints/" + name;
