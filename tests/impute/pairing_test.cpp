@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 namespace {
 
 namespace pairing_cases {
@@ -130,6 +132,18 @@ TEST_CASE("pairing: what nobody else can give is named") {
   CHECK(find_partners(offers.value(), 1, {1}).failure().message ==
         "imputation: device 1 lacks classes that no other device's generator can give: 1");
   CHECK(find_partners(offers.value(), 0, {1}).ok());
+}
+
+TEST_CASE("pairing: impossible counts on a generator's card are refused") {
+  auto checks = equal_checks(2);
+  checks[1].trained = {5, std::numeric_limits<Index>::max()};
+  CHECK(Offers::create({{1, 0}, {0, 1}}, checks).failure().message ==
+        "imputation: the generator of device 1 was trained on 9223372036854775807 samples of class "
+        "1, expected 0 to 1000000000");
+  checks[1].trained = {-1, 5};
+  CHECK(
+      Offers::create({{1, 0}, {0, 1}}, checks).failure().message.find("on -1 samples of class 0") !=
+      std::string::npos);
 }
 
 TEST_CASE("pairing: checks must belong to the devices") {

@@ -12,11 +12,12 @@ namespace channel_hub_test {
 namespace {
 
 /// A hub on a free port that takes STEPs of up to 1 MiB.
-std::unique_ptr<Hub> start_hub(std::size_t unjoined = 64) {
+std::unique_ptr<Hub> start_hub(std::size_t unjoined = 64, const LinkOptions& limits = {}) {
   HubOptions options;
   options.address = {"127.0.0.1", 0};
   options.max_unjoined = unjoined;
   options.close_limit = second_us;
+  options.link = limits;
   auto hub =
       Hub::start(options, [](Link& link) { link.set_transfer_limit(MessageType::step, 1 << 20); });
   REQUIRE(hub.ok());
@@ -29,10 +30,11 @@ HubEvent next(Hub& hub) { return hub.wait(10 * second_us); }
 struct Client {
   asio::io_context context;
   Channel channel;
-  Link link{LinkOptions{}};
+  Link link;
 
-  explicit Client(const Hub& hub)
-      : channel(Channel::connect(context, {"127.0.0.1", hub.port()}, false, second_us).value()) {}
+  explicit Client(const Hub& hub, const LinkOptions& options = {})
+      : channel(Channel::connect(context, {"127.0.0.1", hub.port()}, false, second_us).value()),
+        link(options, steady_now()) {}
   void write_all(ByteSpan bytes) {
     while (!bytes.empty()) {
       const auto put = channel.write_some(bytes);
@@ -58,6 +60,23 @@ struct Client {
     }
     return message;
   }
+  /// Waits for a message like a device does, with its time limits; what went wrong, or "".
+  std::string await(MessageType wanted) {
+    Message message;
+    Bytes buffer(1 << 16);
+    while (!link.pop(message)) {
+      flush();
+      channel.wait(false, second_us / 50);
+      const auto got = channel.read_some(buffer);
+      if (!got) return got.failure().message;
+      const auto taken = link.receive(ByteSpan(buffer).first(*got), steady_now());
+      if (!taken) return taken.failure().message;
+      if (channel.closed()) return "closed";
+      const auto patient = link.tick(steady_now());
+      if (!patient) return patient.failure().message;
+    }
+    return message.type == wanted ? "" : concat("got ", to_string(message.type));
+  }
   std::uint64_t join(Hub& hub) {
     const HubEvent opened = next(hub);
     REQUIRE(opened.kind == HubEvent::Kind::opened);
@@ -70,7 +89,86 @@ struct Client {
   }
 };
 
+/// Limits that a compute thread can be busy beyond in a moment.
+LinkOptions short_limits() {
+  LinkOptions out;
+  out.hello_limit = out.handshake_limit = second_us;
+  out.dead_limit = 13 * second_us / 10;
+  out.ping_interval = 3 * second_us / 10;
+  out.busy_notice = second_us / 10;
+  return out;
+}
+/// Stands for an evaluation or a pre-training.
+void compute() { std::this_thread::sleep_for(std::chrono::milliseconds(1600)); }
+
+HelloOk hello_ok() {
+  HelloOk out;
+  out.heartbeat_ms = 300;
+  out.dead_ms = 1300;
+  return out;
+}
+
 }  // namespace
+
+TEST_CASE("hub: a device joins while the compute thread is busy") {
+  auto hub = start_hub(64, short_limits());
+  Client client(*hub, short_limits());
+  std::string hello, join;
+  std::thread device([&] {
+    client.link.send_fields(Hello{});
+    hello = client.await(MessageType::hello_ok);
+    if (!hello.empty()) return;
+    client.link.send_fields(Join{});
+    join = client.await(MessageType::join_ok);
+  });
+  compute();
+  const std::uint64_t id = next(*hub).connection;
+  CHECK(next(*hub).message.type == MessageType::hello);
+  hub->send(id, make_message(hello_ok()));
+  compute();
+  CHECK(next(*hub).message.type == MessageType::join);
+  hub->send(id, make_message(JoinOk{}));
+  device.join();
+  CHECK(hello == "");
+  CHECK(join == "");
+  CHECK(client.link.joined());
+  CHECK(hub->wait(0).kind == HubEvent::Kind::none);
+}
+
+TEST_CASE("hub: a device comes back while the compute thread is busy") {
+  auto hub = start_hub(64, short_limits());
+  Client before(*hub, short_limits());
+  const std::uint64_t old = before.join(*hub);
+  Client client(*hub, short_limits());
+  std::string problem;
+  std::thread device([&] {
+    client.link.send_fields(Hello{});
+    problem = client.await(MessageType::hello_ok);
+    client.link.send_fields(Join{});
+    if (problem.empty()) problem = client.await(MessageType::join_ok);
+    // Two at once: as many as the hub keeps before it reads no further.
+    client.link.send_fields(LabelHist{{1, 2}});
+    client.link.send_fields(Resume{});
+    if (problem.empty()) problem = client.await(MessageType::resume_ok);
+  });
+  compute();  // the silent old connection is given up meanwhile
+  const HubEvent lost = next(*hub);
+  CHECK(lost.kind == HubEvent::Kind::lost);
+  CHECK(lost.connection == old);
+  CHECK(next(*hub).kind == HubEvent::Kind::opened);
+  const HubEvent hello = next(*hub);
+  CHECK(hello.message.type == MessageType::hello);
+  const std::uint64_t id = hello.connection;
+  hub->send(id, make_message(hello_ok()));
+  CHECK(next(*hub).message.type == MessageType::join);
+  hub->send(id, make_message(JoinOk{}));
+  compute();
+  CHECK(next(*hub).message.type == MessageType::label_hist);
+  CHECK(next(*hub).message.type == MessageType::resume);
+  hub->send(id, make_message(ResumeOk{}));
+  device.join();
+  CHECK(problem == "");
+}
 
 TEST_CASE("hub: messages pass both ways, and counted bytes equal socket bytes") {
   auto hub = start_hub();

@@ -248,6 +248,52 @@ TEST_CASE("link: handshake and slow transfers have time limits") {
         std::string::npos);
 }
 
+TEST_CASE("link: a handshake stands still while its messages wait for a busy server") {
+  Pair pair;
+  pair.device.send_fields(Hello{});
+  REQUIRE(Pair::move(pair.device, pair.server) == "");
+  // Half an hour of pre-training, in ticks; what the server says arrives at once.
+  Microseconds now = 0;
+  for (; now < 1800 * second_us; now += tick_interval) {
+    pair.server.set_waiting(true, now);
+    REQUIRE(pair.server.tick(now).ok());
+    REQUIRE(Pair::move(pair.server, pair.device, now) == "");
+    const Result<void> patient = pair.device.tick(now);
+    REQUIRE_MESSAGE(patient.ok(), patient.failure().message);
+    REQUIRE(Pair::move(pair.device, pair.server, now) == "");
+  }
+  // One PING after a second, then one every ten.
+  CHECK(pair.server.traffic_out().of(MessageType::ping).messages == 180);
+  CHECK(pair.device.traffic_out().of(MessageType::pong).messages == 180);
+  // Its time begins when the server is free again.
+  pair.server.set_waiting(false, now);
+  CHECK(pair.server.tick(now + 5 * second_us).ok());
+  CHECK(pair.server.tick(now + 5 * second_us + 1).failure().message ==
+        "handshake not complete within 5 s");
+  CHECK(pair.device.tick(now + 13 * second_us).ok());
+  CHECK_FALSE(pair.device.tick(now + 23 * second_us).ok());
+
+  Pair alone;  // nobody says anything to it
+  alone.device.send_fields(Hello{});
+  CHECK_FALSE(alone.device.tick(3 * second_us + 1).ok());
+}
+
+TEST_CASE("link: a peer that is not read is neither dead nor slow") {
+  Pair pair;
+  pair.join();
+  pair.server.set_transfer_limit(MessageType::step, 1 << 20);
+  pair.device.send(step_message(10, 5000));
+  Bytes out;
+  pair.device.produce(out, all, 0);
+  REQUIRE(pair.server.receive(ByteSpan(out).first(1000), 0).ok());
+  for (Microseconds now = 0; now <= 60 * second_us; now += tick_interval) {
+    pair.server.pause_reading(now);
+    REQUIRE(pair.server.tick(now).ok());
+  }
+  CHECK(pair.server.tick(69 * second_us).ok());
+  CHECK_FALSE(pair.server.tick(70 * second_us).ok());
+}
+
 TEST_CASE("link: unknown types end the session unless they are optional") {
   for (const bool optional : {true, false}) {
     Pair pair;

@@ -104,6 +104,60 @@ TEST_CASE("messages: values out of range are refused by name") {
   CHECK_THROWS_AS(encode(Leave{std::string(257, 'x')}), Error);
 }
 
+TEST_CASE("messages: a count that no record could hold is refused") {
+  const auto refused = [](const auto& good, std::size_t at, const char* why) {
+    using M = std::decay_t<decltype(good)>;
+    Bytes payload = encode(good);
+    REQUIRE(decode<M>(payload).ok());
+    store_le(payload.data() + at, max_count);
+    CHECK(decode<M>(payload).ok());
+    // 2^53 + 1, 2^63, 2^64 - 1
+    for (const std::uint64_t value : {max_count + 1, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+      store_le(payload.data() + at, value);
+      const auto bad = decode<M>(payload);
+      REQUIRE_FALSE(bad.ok());
+      CHECK_MESSAGE(bad.failure().message.find(concat("count ", value, ", expected at most ",
+                                                      max_count)) != std::string::npos,
+                    why, ": ", bad.failure().message);
+    }
+  };
+  constexpr std::size_t turn_key = 16;
+  refused(Hello{}, 2 + 4 + 2 + 4 + 8 + 2, "HELLO.samples");
+  refused(TurnAccept{key, 1}, turn_key, "TURN_ACCEPT.steps");
+  refused(Resume{}, turn_key + 4, "RESUME.step");
+  refused(Resume{}, turn_key + 4 + 8, "RESUME.turn_steps");
+  refused(GenUpload{}, 1, "GEN_UPLOAD.compute_us");
+  refused(GenUpload{}, 1 + 8, "GEN_UPLOAD.peak_memory_bytes");
+  const BarrierAck ack{key, 1, 2, {{1, 2}}, {}};
+  constexpr std::size_t costs = turn_key + 8 + 8 + 4;
+  refused(ack, costs, "BARRIER_ACK.compute_us");
+  refused(ack, costs + 8, "BARRIER_ACK.peak_memory_bytes");
+  refused(ack, costs + 16, "BARRIER_ACK.optimizer_steps");
+  const LocalModel local{key, 1, 1, {{}}, {{}}, {}};
+  constexpr std::size_t results = turn_key + 8 + 8 + 4;
+  refused(local, turn_key, "LOCAL_MODEL.samples");
+  refused(local, results + 8, "LOCAL_MODEL.results.samples");
+  refused(local, results + 24 + 4, "LOCAL_MODEL.costs.compute_us");
+  refused(local, results + 24 + 4 + 8, "LOCAL_MODEL.costs.peak_memory_bytes");
+  CHECK_THROWS_AS(encode(TurnAccept{key, max_count + 1}), Error);
+
+  BarrierAck counted = ack;
+  counted.front.counters = {{"n", 3}};
+  Bytes payload = encode(counted);
+  REQUIRE(decode<BarrierAck>(payload).ok());
+  store_le(payload.data() + payload.size() - 8, std::uint64_t{1} << 63);
+  CHECK(decode<BarrierAck>(payload).failure().message.find("counter is not in 0..2^53") !=
+        std::string::npos);
+}
+
+TEST_CASE("messages: costs add up to no more than a message may hold") {
+  const EpochCost most{max_count, max_count};
+  CHECK(add_costs({1, 7}, {2, 5}).compute_us == 3);
+  CHECK(add_costs({1, 7}, {2, 5}).peak_memory_bytes == 7);
+  CHECK(add_costs(most, most).compute_us == max_count);
+  CHECK(add_costs(most, most).peak_memory_bytes == max_count);
+}
+
 TEST_CASE("messages: generators and their plan survive the wire, strictly") {
   ImputePlan plan;
   plan.generators = {{2, {7}}, {4, {8}}};

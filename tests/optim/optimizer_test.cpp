@@ -168,6 +168,8 @@ TEST_CASE("optimisers: errors") {
   CHECK(error_of([&] {
           optimizer.step({normal({5}, 1), normal({3, 2}, 1)});
         }) == "optimizer: gradient [3,2] for b [2,3]");
+  CHECK(optimizer.set_state(optimizer.state(), -1).failure().message ==
+        "optimizer state: -1 steps, expected at least 0");
   const auto short_state = optimizer.set_state({}, 1);
   CHECK(short_state.failure().message == "optimizer state: 0 tensors, expected 2");
   const auto bad_state = optimizer.set_state(

@@ -105,7 +105,7 @@ TEST_CASE("front state: it travels with every bit, and nothing else is accepted"
   CHECK(state.optimizer_steps == 3);
   CHECK(state.counters.size() == 2);
   CHECK(state.counters[0].value == 3);
-  REQUIRE(to.load(state).ok());
+  REQUIRE(to.load(state, 3).ok());
   CHECK(net::encode(to.state()) == wire);
   const auto sizes = wire_sizes(to.layers(), to.optimizer(), sample_shape(spec), 8);
   CHECK(sizes.state_bytes() == wire.size());
@@ -116,7 +116,7 @@ TEST_CASE("front state: it travels with every bit, and nothing else is accepted"
   const auto refused = [&](auto change) {
     net::FrontState bad = state;
     change(bad);
-    const auto loaded = other.load(bad);
+    const auto loaded = other.load(bad, 3);
     REQUIRE_FALSE(loaded.ok());
     CHECK(net::encode(other.state()) == before);
     return loaded.failure().message;
@@ -129,6 +129,41 @@ TEST_CASE("front state: it travels with every bit, and nothing else is accepted"
   const float nan[4] = {0, 0, std::numeric_limits<float>::quiet_NaN(), 0};
   CHECK(refused([&](net::FrontState& s) { s.tensors[1].values = iotsl::bytes_of(nan, 4); }) ==
         "front state: 'features.0.bias' has NaN or Inf");
+  // Adam would divide by 1 - beta^0 after -1 steps.
+  for (const std::uint64_t steps : {std::uint64_t{4}, ~std::uint64_t{0}})
+    CHECK(refused([&](net::FrontState& s) { s.optimizer_steps = steps; }) ==
+          concat("front state: its optimiser has taken ", steps, " steps, expected 0 to 3"));
+  CHECK(other.load(state, 2).failure().message ==
+        "front state: its optimiser has taken 3 steps, expected 0 to 2");
+}
+
+TEST_CASE("front state: squares are not negative") {
+  const ModelSpec spec = small("vgg16bn-compact");
+  auto model = build_model<float>(spec);
+  model.initialize(1);
+  const OptimizerOptions adam{.kind = OptimizerKind::adam, .lr = 1e-3, .ewc = 0.5};
+  FrontHalf front(model.slice(0, 7), adam, 1);
+  const net::Bytes wire = net::encode(front.state());
+  const net::FrontState state = net::decode<net::FrontState>(wire).value();
+  std::size_t squares = 0;
+  for (std::size_t i = 0; i < state.tensors.size(); ++i) {
+    const std::string& name = state.tensors[i].name;
+    std::vector<float> values(state.tensors[i].values.size() / sizeof(float), 0.25f);
+    net::FrontState bad = state;
+    bad.tensors[i].values = iotsl::bytes_of(values.data(), values.size());
+    values.back() = -0.0f;
+    CHECK(check_front_state(bad, state, 0).ok());
+    values.back() = -0.5f;
+    const auto checked = check_front_state(bad, state, 0);
+    const bool square = name.ends_with("exp_avg_sq") || name.ends_with("fisher") ||
+                        name.ends_with("seen") || name.ends_with("running_var");
+    squares += square;
+    CHECK_MESSAGE(checked.ok() == !square, name);
+    if (!checked)
+      CHECK(checked.failure().message ==
+            concat("front state: '", name, "' has -0.5, expected at least 0"));
+  }
+  CHECK(squares == 3 * front.layers().parameters().size() + 2);
 }
 
 }  // namespace architecture_test

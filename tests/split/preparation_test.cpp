@@ -74,6 +74,18 @@ TEST_CASE("generated data: classes and counts of every histogram, from each devi
   CHECK(plan_generation(histograms, trained, 7).samples() == 29);
 }
 
+TEST_CASE("generated data: a card with impossible counts is refused") {
+  const Setting s;
+  gan::GeneratorFile file = gan::parse_generator(train_generator(s, 0).file).value();
+  CHECK(check_generator_fits(file, image_spec(s.train), s.histograms()[0]).ok());
+  for (const std::uint64_t count : {std::uint64_t{1000000001}, (std::uint64_t{1} << 63) - 1}) {
+    file.card.label_counts[1] = count;
+    CHECK(check_generator_fits(file, image_spec(s.train), s.histograms()[0]).failure().message ==
+          concat("the generator's card counts ", count,
+                 " samples of class 1, expected 0 to 1000000000"));
+  }
+}
+
 TEST_CASE("pre-training: a tenth of each class is held out") {
   const data::Dataset set = dataset(61, 3);  // 16, 15, 15, 15
   const data::HeldOutSplit parts = hold_out(set, 5);

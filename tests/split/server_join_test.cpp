@@ -303,4 +303,26 @@ TEST_CASE("server: who may join") {
   CHECK(give(checked, 2, right)[0].message.type == MessageType::hello_ok);
 }
 
+TEST_CASE("server: samples per class are bounded, and their sum cannot wrap") {
+  const auto answer = [](const std::vector<std::uint64_t>& counts, std::uint64_t samples) {
+    ServerMachine m(plan());
+    m.on_open(1);
+    net::Hello fields = hello(0);
+    fields.samples = samples;
+    give(m, 1, fields);
+    give(m, 1, net::Join{77});
+    const auto actions = give(m, 1, net::LabelHist{counts});
+    if (actions.empty()) return std::string();
+    check_refused(actions, WireError::data_mismatch);
+    return sent<net::ErrorMessage>(actions[0]).text;
+  };
+  constexpr std::uint64_t half = std::uint64_t{1} << 63;
+  CHECK(answer({half + 8, half + 8}, 16) ==
+        "LABEL_HIST has 9223372036854775816 samples of class 0, expected 0 to 1000000000");
+  CHECK(answer({1, 1000000001}, 1000000002) ==
+        "LABEL_HIST has 1000000001 samples of class 1, expected 0 to 1000000000");
+  CHECK(answer({1000000000, 1000000000}, 2000000000) == "");
+  CHECK(answer({3, 2}, 4) == "LABEL_HIST has 2 classes and 5 samples, expected 2 and 4");
+}
+
 }  // namespace server_join_test

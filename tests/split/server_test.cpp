@@ -1,3 +1,4 @@
+#include "iotsl/core/json_value.hpp"
 #include "split/server_fixture.hpp"
 
 namespace server_test {
@@ -246,6 +247,53 @@ TEST_CASE("server: NaN, a failed write and a device that gives up end the run") 
   actions = give(given_up, 1, net::ErrorMessage{WireError::not_finite, true, 0, "NaN"});
   CHECK(actions.back().kind == Kind::fail);
   CHECK(actions.back().problem.message == "device 'pi' has failed: NaN");
+}
+
+TEST_CASE(
+    "server: costs beyond any record end their connection, and sums of large ones do not wrap") {
+  ServerMachine m = reach(State::waiting_ack);
+  net::Message bad = ack_message(first, 1, 2);
+  // The writer refuses such a cost as well, so the bytes are changed.
+  constexpr std::size_t costs = 16 + 8 + 8 + 4;
+  store_le(bad.payload.data() + costs + 8, ~std::uint64_t{0});
+  const auto actions = give(m, 1, bad);
+  check_refused(actions, WireError::protocol);
+  CHECK(sent<net::ErrorMessage>(actions[0]).text.find("count 18446744073709551615, expected") !=
+        std::string::npos);
+  CHECK(m.state() != State::closed);
+
+  // The same turn, granted again and again, with the largest costs each time.
+  ServerPlan plan = server_fixture::plan();
+  plan.keeps_barriers = true;
+  ServerMachine often(plan);
+  join(often, 1, 0);
+  join(often, 2, 1);
+  ConnectionId holder = 1;
+  for (std::uint32_t fence = 1; fence <= 3; ++fence) {
+    net::TurnKey key = first;
+    key.fence = fence;
+    give(often, holder, net::TurnAccept{key, 4});
+    give(often, holder, step_message(key, fence));
+    give(often, holder, net::Leave{"stopped"});
+    often.on_trained({});
+    drain(often);
+    REQUIRE(often.state() == State::waiting_ack);
+    net::BarrierAck ack;
+    ack.key = key;
+    ack.id = fence;
+    ack.step = fence;
+    ack.costs = {{net::max_count, net::max_count}};
+    give(often, holder, ack);
+    REQUIRE(often.state() == State::storing);
+    CHECK(often.turn().costs[0].compute_us == net::max_count);
+    CHECK(Json(often.turn().costs[0].peak_memory_bytes).is_int());
+    often.on_stored({});
+    give(often, holder, net::Bye{"stopped"});
+    holder = 2 + fence;
+    join(often, holder, 0, 5 + fence);
+    drain(often);
+    REQUIRE(often.state() == State::waiting_accept);
+  }
 }
 
 }  // namespace server_test

@@ -47,6 +47,11 @@ class Offers {
       if (std::isnan(check.loss))
         return failure(ErrorCode::data, "imputation: the loss of the generator of device ", d,
                        " is ", check.loss, ", expected a number");
+      for (std::size_t c = 0; c < check.trained.size(); ++c)
+        if (check.trained[c] < 0 || check.trained[c] > max_class_count)
+          return failure(ErrorCode::data, "imputation: the generator of device ", d,
+                         " was trained on ", check.trained[c], " samples of class ", c,
+                         ", expected 0 to ", max_class_count);
       const double mean = mean_class_size(check.trained);
       std::vector<Grade>& grades = out.grades_.emplace_back();
       for (const Index n : check.trained)

@@ -2,6 +2,8 @@
 // The contents of the transfers: messages that may be larger than a frame. Their float values are
 // views, into the sender's tensors or into the received content.
 
+#include <algorithm>
+
 #include "iotsl/net/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -44,6 +46,8 @@ struct WireCounter {
   static void fields(Self& self, Codec& c) {
     c.string(self.name, 160);
     c.number(self.value);
+    c.require(self.value >= 0 && static_cast<std::uint64_t>(self.value) <= max_count,
+              "counter is not in 0..2^53");
   }
 };
 
@@ -56,7 +60,7 @@ struct FrontState {
   std::vector<WireCounter> counters;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
-    c.number(self.optimizer_steps);
+    c.count(self.optimizer_steps);
     c.list(self.tensors, 4096);
     c.list(self.counters, 1024);
   }
@@ -68,8 +72,8 @@ struct EpochCost {
   std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
-    c.number(self.compute_us);
-    c.number(self.peak_memory_bytes);
+    c.count(self.compute_us);
+    c.count(self.peak_memory_bytes);
   }
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -77,6 +81,12 @@ struct EpochCost {
     f("peak_memory_bytes", self.peak_memory_bytes);
   }
 };
+
+/// Both together. However often a device says its most, the sum stays one that can be written.
+inline EpochCost add_costs(const EpochCost& a, const EpochCost& b) {
+  return {std::min(max_count, a.compute_us + b.compute_us),
+          std::max(a.peak_memory_bytes, b.peak_memory_bytes)};
+}
 
 /// A device's generator.
 struct GenUpload {
@@ -123,8 +133,8 @@ struct TurnGrant {
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.round);
-    c.number(self.first_step);
-    c.number(self.done_steps);
+    c.count(self.first_step);
+    c.count(self.done_steps);
     c.number(self.order_seed);
     c.number(self.learning_rate);
     FrontState::fields(self.front, c);
@@ -143,7 +153,7 @@ struct Step {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.step);
+    c.count(self.step);
     c.array(self.labels, 8192);
     c.rest(self.smashed);
   }
@@ -161,7 +171,7 @@ struct Grad {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.step);
+    c.count(self.step);
     c.number(self.loss);
     c.number(self.correct);
     c.rest(self.gradient);
@@ -179,8 +189,8 @@ struct BarrierAck {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.id);
-    c.number(self.step);
+    c.count(self.id);
+    c.count(self.step);
     c.list(self.costs, 1024);
     FrontState::fields(self.front, c);
   }

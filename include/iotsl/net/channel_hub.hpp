@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@ struct HubOptions {
   std::size_t max_queued = 8 << 20;          ///< bytes that wait to be sent on one connection
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
+  LinkOptions link = {};                     ///< time limits of the connections
 };
 
 /// What happened on a connection.
@@ -47,7 +49,9 @@ class Hub {
     if (::pipe(wake) != 0) return failure(ErrorCode::network, "cannot make a pipe: errno ", errno);
     std::unique_ptr<Hub> hub(
         new Hub(options, std::move(context), std::move(listener).value(), wake[0], wake[1]));
-    Link prototype(LinkOptions{.server = true});
+    LinkOptions limits = options.link;
+    limits.server = true;
+    Link prototype(limits);
     prepare(prototype);
     hub->prototype_ = std::make_unique<Link>(std::move(prototype));
     hub->thread_ = std::thread([raw = hub.get()] { raw->run(); });
@@ -239,7 +243,13 @@ class Hub {
     Result<void> state;
     if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
     if (state) state = write(id, c, now);
-    if (state && !c.closing) state = c.link.tick(now);
+    if (state && !c.closing) {
+      // What waits for the compute thread is not held against the peer.
+      const std::size_t waiting = pending_messages(id);
+      c.link.set_waiting(waiting > 0, now);
+      if (waiting >= options_.max_pending_messages) c.link.pause_reading(now);
+      state = c.link.tick(now);
+    }
     if (!state) return drop(id, c, state.failure());
     if (c.closing) {
       const bool flushed = c.sent == c.out.size() && !c.link.wants_to_send();
@@ -309,9 +319,18 @@ class Hub {
     queued_.erase(id);
     pending_.erase(id);
     queue_drained_.notify_all();
-    post(std::move(event));
+    // Behind its own last message, but ahead of other connections: where the compute thread was
+    // busy, a device that comes back must find its old connection gone.
+    const auto own = [&](const HubEvent& e) { return e.connection == id; };
+    const auto last = std::find_if(events_.rbegin(), events_.rend(), own).base();
+    events_.insert(last, std::move(event));
+    event_ready_.notify_one();
   }
 
+  std::size_t pending_messages(std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    return pending_[id];
+  }
   /// Call with the mutex held.
   void post(HubEvent event) {
     events_.push_back(std::move(event));

@@ -17,6 +17,10 @@ namespace net {
 
 using Bytes = std::vector<std::uint8_t>;
 
+/// Largest count, cost or position in a message: what every JSON reader keeps, and far from any
+/// overflow of a sum.
+inline constexpr std::uint64_t max_count = std::uint64_t{1} << 53;
+
 template <class V>
 concept WireNumber = (std::is_arithmetic_v<V> || std::is_enum_v<V>)&&!std::is_same_v<V, bool>;
 
@@ -28,6 +32,11 @@ class ByteWriter {
   template <WireNumber V>
   void number(const V& value) {
     raw(&value, sizeof value);
+  }
+  /// A number up to max_count.
+  void count(std::uint64_t value) {
+    if (value > max_count) fail("codec: count ", value, ", expected at most ", max_count);
+    number(value);
   }
   void boolean(const bool& value) { number(static_cast<std::uint8_t>(value ? 1 : 0)); }
   /// Length as u16, then the bytes.
@@ -83,6 +92,12 @@ class ByteReader {
   void number(V& value) {
     if (const std::uint8_t* p = take(sizeof value)) std::memcpy(&value, p, sizeof value);
   }
+  void count(std::uint64_t& value) {
+    std::uint64_t read = value;
+    number(read);
+    if (read > max_count) return set_failure("count ", read, ", expected at most ", max_count);
+    value = read;
+  }
   void boolean(bool& value) {
     std::uint8_t byte = 0;
     number(byte);
@@ -130,7 +145,7 @@ class ByteReader {
     at_ = data_.size();
   }
 
-  bool ok() const { return why_ == nullptr; }
+  bool ok() const { return why_.empty(); }
   std::size_t left() const { return data_.size() - at_; }
   std::size_t offset() const { return at_; }
 
@@ -139,13 +154,14 @@ class ByteReader {
     if (!good) set_failure(why);
   }
   /// Marks the payload as wrong at the current offset; the first mark counts.
-  void set_failure(const char* why) {
-    if (why_ == nullptr) why_ = why;
+  template <class... Parts>
+  void set_failure(const Parts&... why) {
+    if (why_.empty()) why_ = concat(why...);
   }
 
   /// Failure where a field was wrong or bytes are left over.
   Result<void> finish(std::string_view what) const {
-    if (why_ != nullptr)
+    if (!ok())
       return failure(ErrorCode::network, what, ": offset ", at_, " of ", data_.size(), ": ", why_);
     if (at_ != data_.size())
       return failure(ErrorCode::network, what, ": ", data_.size() - at_,
@@ -174,7 +190,7 @@ class ByteReader {
 
   ByteSpan data_;
   std::size_t at_ = 0;
-  const char* why_ = nullptr;
+  std::string why_;
 };
 
 /// The payload of a message.

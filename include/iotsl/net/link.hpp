@@ -22,6 +22,8 @@ struct LinkOptions {
   Microseconds ping_interval = 10 * second_us;
   Microseconds dead_limit = 25 * second_us;
   Microseconds busy_cap = 120 * second_us;  ///< longest announced silence that is believed
+  /// How long a message waits in the handshake before its sender is told that the server is busy.
+  Microseconds busy_notice = second_us;
   Microseconds slow_window = 10 * second_us;
   std::uint64_t slow_bytes_per_second = 16 << 10;
 };
@@ -115,16 +117,32 @@ class Link {
 
   // Time.
 
+  /// Messages of the peer wait for this side's computation (`waits`), or no longer. The handshake
+  /// stands still meanwhile, and a peer that has not joined is told by PING.
+  void set_waiting(bool waits, Microseconds now) {
+    if (waits || waiting_) opened_ = now;
+    told_busy_ = told_busy_ && waits;
+    waiting_ = waits;
+  }
+  /// Nothing is read from the peer for now: neither its silence nor its speed says anything.
+  void pause_reading(Microseconds now) {
+    heard_ = window_start_ = now;
+    window_bytes_ = 0;
+  }
+
   /// Sends what is due and checks the limits. Call it after reading what has arrived.
   Result<void> tick(Microseconds now) {
     if (!options_.timers) return {};
-    if (!heard_hello_ && now - opened_ > options_.hello_limit)
+    // A server that is busy with others says so before it answers.
+    const Microseconds in_handshake = now - std::max(opened_, peer_busy_until_);
+    if (!heard_hello_ && in_handshake > options_.hello_limit)
       return too_late("no HELLO", options_.hello_limit);
-    if (!joined_ && now - opened_ > options_.handshake_limit + busy_allowance())
+    if (!joined_ && in_handshake > options_.handshake_limit + busy_allowance())
       return too_late("handshake not complete", options_.handshake_limit);
     if (now - std::max(heard_, peer_busy_until_) > options_.dead_limit)
       return too_late("nothing heard from the peer", options_.dead_limit);
     if (joined_ && now - sent_ >= options_.ping_interval && urgent_.empty()) ping(now);
+    if (!joined_ && waiting_) tell_busy(now);
     return check_speed(now);
   }
   /// The heartbeat that HELLO_OK asks for.
@@ -218,7 +236,8 @@ class Link {
     Result<Heartbeat> beat = decode<Heartbeat>(frame.payload);
     if (!beat) return beat.failure();
     if (frame.header.type == MessageType::pong) return {};
-    if (!joined_) return failure(ErrorCode::network, "PING before JOIN_OK");
+    // Only a server may be busy with others; a stranger cannot ask for more time.
+    if (!joined_ && options_.server) return failure(ErrorCode::network, "PING before JOIN_OK");
     const Microseconds busy = Microseconds{beat->busy_ms} * 1000;
     peer_busy_until_ = now + std::min(busy, options_.busy_cap);
     beat->busy_ms = 0;
@@ -231,6 +250,13 @@ class Link {
   void join() {
     joined_ = true;
     reader_.set_max_payload(max_payload_bytes);
+  }
+  /// PING to a peer in the handshake. The time goes beyond the next PING, so that one may be late.
+  void tell_busy(Microseconds now) {
+    const Microseconds due = told_busy_ ? options_.ping_interval : options_.busy_notice;
+    if (now - sent_ < due || !urgent_.empty()) return;
+    ping(now, 2 * options_.ping_interval);
+    told_busy_ = true;
   }
   /// A device builds its model between HELLO_OK and JOIN.
   Microseconds busy_allowance() const { return options_.server ? 0 : options_.dead_limit; }
@@ -268,6 +294,8 @@ class Link {
   std::uint64_t last_step_ = 0;
   bool heard_hello_ = false;
   bool joined_ = false;
+  bool waiting_ = false;    ///< messages of the peer wait for this side's computation
+  bool told_busy_ = false;  ///< and it knows
 
   FrameWriter frames_;
   FrameReader reader_;

@@ -33,7 +33,7 @@ struct Position {
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.incarnation);
-    c.number(self.step);
+    c.count(self.step);
   }
 };
 
@@ -60,7 +60,7 @@ struct Hello {
     c.number(self.index);
     c.number(self.boot_nonce);
     c.string(self.dataset, max_name_bytes);
-    c.number(self.samples);
+    c.count(self.samples);
     c.digest(self.data_fingerprint);
     Position::fields(self.position, c);
   }
@@ -163,7 +163,7 @@ struct ImputePlan {
     static void fields(Self& self, Codec& c) {
       c.number(self.generator);
       c.number(self.label);
-      c.number(self.count);
+      c.count(self.count);
       c.number(self.seed);
       c.require(self.count > 0, "an entry adds no samples");
     }
@@ -190,7 +190,7 @@ struct TurnAccept {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.steps);
+    c.count(self.steps);
   }
 };
 
@@ -203,8 +203,8 @@ struct Barrier {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.id);
-    c.number(self.step);
+    c.count(self.id);
+    c.count(self.step);
   }
 };
 
@@ -231,7 +231,7 @@ struct TurnDone {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.last_step);
+    c.count(self.last_step);
     c.digest(self.hash);
   }
 };
@@ -244,7 +244,7 @@ struct TurnCommitted {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.last_step);
+    c.count(self.last_step);
   }
 };
 
@@ -257,7 +257,7 @@ struct Resume {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     Position::fields(self.position, c);
-    c.number(self.turn_steps);
+    c.count(self.turn_steps);
   }
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 // The contents of the transfers of federated averaging: whole nets, both ways.
 
+#include <cmath>
+
 #include "iotsl/net/bulk_messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -14,8 +16,9 @@ struct EpochResult {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.loss_sum);
-    c.number(self.samples);
-    c.number(self.correct);
+    c.require(std::isfinite(self.loss_sum), "loss is NaN or Inf");
+    c.count(self.samples);
+    c.count(self.correct);
   }
 };
 
@@ -33,7 +36,7 @@ struct GlobalModel {
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
     c.number(self.round);
-    c.number(self.first_step);
+    c.count(self.first_step);
     c.number(self.order_seed);
     c.number(self.learning_rate);
     FrontState::fields(self.model, c);
@@ -53,8 +56,8 @@ struct LocalModel {
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
-    c.number(self.samples);
-    c.number(self.steps);
+    c.count(self.samples);
+    c.count(self.steps);
     c.list(self.results, 1024);
     c.list(self.costs, 1024);
     FrontState::fields(self.model, c);

@@ -94,6 +94,8 @@ class Optimizer {
 
   /// Takes over a state; names and shapes must be those of state().
   Result<void> set_state(const std::vector<NamedTensor<T>>& state, std::int64_t steps) {
+    if (steps < 0)
+      return failure(ErrorCode::data, "optimizer state: ", steps, " steps, expected at least 0");
     if (state.size() != state_.size())
       return failure(ErrorCode::data, "optimizer state: ", state.size(), " tensors, expected ",
                      state_.size());

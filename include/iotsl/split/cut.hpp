@@ -82,8 +82,9 @@ class FrontHalf {
   Optimizer<float>& optimizer() { return optimizer_; }
   const Optimizer<float>& optimizer() const { return optimizer_; }
   net::FrontState state() const { return front_state(front_, optimizer_); }
-  Result<void> load(const net::FrontState& state) {
-    return load_front_state(state, front_, optimizer_);
+  /// `steps` of the run so far: the state's optimiser cannot have taken more.
+  Result<void> load(const net::FrontState& state, std::uint64_t steps) {
+    return load_front_state(state, front_, optimizer_, steps);
   }
 
  private:

@@ -131,7 +131,7 @@ class DeviceWork {
   Result<std::uint64_t> load(const net::TurnGrant& grant) {
     if (!(grant.learning_rate >= 0 && std::isfinite(grant.learning_rate)))
       return failure(ErrorCode::network, "TURN_GRANT: learning rate ", grant.learning_rate);
-    const Result<void> loaded = front_->load(grant.front);
+    const Result<void> loaded = front_->load(grant.front, grant.first_step + grant.done_steps);
     if (!loaded) return loaded.failure();
     front_->optimizer().set_learning_rate(grant.learning_rate);
     seed_ = grant.order_seed;

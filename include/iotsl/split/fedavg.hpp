@@ -107,7 +107,7 @@ class LocalTraining {
     if (!(global.learning_rate >= 0 && std::isfinite(global.learning_rate)))
       return failure(ErrorCode::network, "GLOBAL_MODEL: learning rate ", global.learning_rate);
     Optimizer<float> none;
-    const Result<void> loaded = load_front_state(global.model, net_.layers(), none);
+    const Result<void> loaded = load_front_state(global.model, net_.layers(), none, 0);
     if (!loaded) return loaded;
     net_.optimizer().set_learning_rate(global.learning_rate);
     out_.key = global.key;
@@ -169,7 +169,7 @@ inline Result<void> check_local_model(const net::LocalModel& answer, const net::
                    answer.samples, " samples, ", answer.steps, " steps, ", answer.results.size(),
                    " epochs; expected turn ", sent.key.turn, ": ", samples, " samples, ", steps,
                    " steps, ", epochs, " epochs");
-  return check_front_state(answer.model, sent.model);
+  return check_front_state(answer.model, sent.model, 0);  // no optimiser travels
 }
 
 }  // namespace split

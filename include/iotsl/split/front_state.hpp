@@ -37,6 +37,23 @@ inline bool all_finite(ByteSpan values) {
   return bad == 0;
 }
 
+/// Whether a tensor holds means or sums of squares, by its name: a root is taken of them, or they
+/// weigh a pull towards earlier weights, so that a value below zero would end in NaN or run away.
+inline bool holds_squares(std::string_view name) {
+  for (const char* slot : {".exp_avg_sq", ".ewc_fisher", ".ewc_seen", ".running_var"})
+    if (name.ends_with(slot)) return true;
+  return false;
+}
+/// The first of the float32 values on the wire that is below zero, or 0.
+inline float first_negative(ByteSpan values) {
+  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
+    float value;
+    std::memcpy(&value, values.data() + i, sizeof value);
+    if (value < 0) return value;
+  }
+  return 0;
+}
+
 inline ByteSpan bytes_of(const Tensor<float>& t) {
   return iotsl::bytes_of(t.data(), static_cast<std::size_t>(t.size()));
 }
@@ -63,9 +80,13 @@ inline net::FrontState front_state(const Sequential<float>& front,
 }
 
 /// Whether every name, role and shape of a received state is the expected one and every value is
-/// finite.
-inline Result<void> check_front_state(const net::FrontState& state,
-                                      const net::FrontState& expected) {
+/// finite, and of squares not negative. `most_steps`: the run has not given its optimiser more.
+inline Result<void> check_front_state(const net::FrontState& state, const net::FrontState& expected,
+                                      std::uint64_t most_steps) {
+  // Adam divides by 1 - beta^steps: after -1 steps the next would divide by zero.
+  if (state.optimizer_steps > most_steps)
+    return failure(ErrorCode::network, "front state: its optimiser has taken ",
+                   state.optimizer_steps, " steps, expected 0 to ", most_steps);
   if (state.tensors.size() != expected.tensors.size() ||
       state.counters.size() != expected.counters.size())
     return failure(ErrorCode::network, "front state: ", state.tensors.size(), " tensors and ",
@@ -78,6 +99,10 @@ inline Result<void> check_front_state(const net::FrontState& state,
                      "', expected '", want.name, "' of another shape or role");
     if (!all_finite(got.values))
       return failure(ErrorCode::network, "front state: '", got.name, "' has NaN or Inf");
+    if (!holds_squares(got.name)) continue;
+    if (const float below = first_negative(got.values); below < 0)
+      return failure(ErrorCode::network, "front state: '", got.name, "' has ", below,
+                     ", expected at least 0");
   }
   for (std::size_t i = 0; i < state.counters.size(); ++i)
     if (state.counters[i].name != expected.counters[i].name)
@@ -88,8 +113,8 @@ inline Result<void> check_front_state(const net::FrontState& state,
 
 /// Takes over a received state. Nothing changes where check_front_state() refuses it.
 inline Result<void> load_front_state(const net::FrontState& state, const Sequential<float>& front,
-                                     Optimizer<float>& optimizer) {
-  const Result<void> good = check_front_state(state, front_state(front, optimizer));
+                                     Optimizer<float>& optimizer, std::uint64_t most_steps) {
+  const Result<void> good = check_front_state(state, front_state(front, optimizer), most_steps);
   if (!good) return good;
   std::size_t next = 0;
   const auto copy = [&](Tensor<float>& to) {

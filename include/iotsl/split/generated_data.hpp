@@ -5,6 +5,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/gan/generator_file.hpp"
 #include "iotsl/gan/sample.hpp"
+#include "iotsl/impute/histogram.hpp"
 #include "iotsl/models/model_spec.hpp"
 #include "iotsl/net/messages.hpp"
 
@@ -80,12 +81,42 @@ inline GenerationLog plan_generation(const std::vector<std::vector<std::uint64_t
   return out;
 }
 
+/// Most memory that the images for pre-training may take. They are a data set like the devices' own
+/// together: twenty million of MNIST's size.
+inline constexpr std::uint64_t max_generated_bytes = std::uint64_t{16} << 30;
+
+/// Whether the log's images fit into max_generated_bytes. The counts come from the devices.
+inline Result<void> check_generation(const GenerationLog& log, const ImageSpec& images) {
+  const auto each = static_cast<std::uint64_t>(images.channels * images.height * images.width_px) +
+                    sizeof(data::Label);
+  const std::uint64_t most = max_generated_bytes / each;
+  std::uint64_t sum = 0;
+  for (const GenerationEntry& entry : log.entries) {
+    const std::uint64_t room = ~std::uint64_t{0} - sum;
+    sum += std::min(entry.count, room);
+  }
+  if (sum <= most) return {};
+  return failure(ErrorCode::data, "pre-training: the devices' classes ask for ", sum,
+                 " generated images of ", each, " bytes, at most ", most, " fit into the limit of ",
+                 max_generated_bytes >> 30, " GiB");
+}
+
+/// Makes room for `count` more samples, so that the set grows to its size in one step.
+inline void reserve_samples(data::Dataset& set, std::uint64_t count) {
+  const auto more = static_cast<std::size_t>(count);
+  set.pixels.reserve(set.pixels.size() + more * static_cast<std::size_t>(set.sample_elems()));
+  set.labels.reserve(set.labels.size() + more);
+}
+
 /// Carries out the log. `load(device)` gives the Result of a device's generator; each is asked for
 /// once. `images` of every generator and of the set.
 template <class Load>
 Result<data::Dataset> generate_dataset(const GenerationLog& log, const ImageSpec& images,
                                        const Load& load) {
+  const Result<void> fits = check_generation(log, images);
+  if (!fits) return fits.failure();
   data::Dataset out = gan::empty_set("generated", images);
+  reserve_samples(out, log.samples());
   for (std::size_t i = 0; i < log.entries.size();) {
     const std::uint32_t device = log.entries[i].device;
     Result<gan::GeneratorFile> generator = load(device);
@@ -105,6 +136,9 @@ inline data::Dataset complete_dataset(const data::Dataset& own, std::span<const 
                                       const net::ImputePlan& plan,
                                       const std::vector<gan::GeneratorFile>& generators) {
   data::Dataset out = data::select_samples(own, samples);
+  std::uint64_t added = 0;
+  for (const net::ImputePlan::Entry& entry : plan.entries) added += entry.count;
+  reserve_samples(out, added);
   for (const net::ImputePlan::Entry& entry : plan.entries) {
     const gan::GeneratorFile& generator = generators[entry.generator];
     gan::append_generated(out, generator.net, Index{entry.label}, static_cast<Index>(entry.count),
@@ -129,6 +163,9 @@ inline Result<void> check_generator_fits(const gan::GeneratorFile& file, const I
                    " classes, the run has ", label_counts.size());
   bool any = false;
   for (std::size_t c = 0; c < trained.size(); ++c) {
+    if (trained[c] > static_cast<std::uint64_t>(impute::max_class_count))
+      return failure(ErrorCode::usage, "the generator's card counts ", trained[c],
+                     " samples of class ", c, ", expected 0 to ", impute::max_class_count);
     any = any || trained[c] != 0;
     if (trained[c] != 0 && label_counts[c] == 0)
       return failure(ErrorCode::usage, "the generator was trained on ", trained[c],

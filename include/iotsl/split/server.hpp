@@ -303,11 +303,8 @@ class ServerMachine : public ServerGenerators {
                              ack->step, ", expected ", barrier_.id, " at ", barrier_.step));
     barrier_hash_ = message.digest;
     step_ = barrier_.step;
-    for (std::size_t i = 0; i < report_.costs.size(); ++i) {
-      report_.costs[i].compute_us = costs_before_[i].compute_us + ack->costs[i].compute_us;
-      report_.costs[i].peak_memory_bytes =
-          std::max(costs_before_[i].peak_memory_bytes, ack->costs[i].peak_memory_bytes);
-    }
+    for (std::size_t i = 0; i < report_.costs.size(); ++i)
+      report_.costs[i] = net::add_costs(costs_before_[i], ack->costs[i]);
     pending_ = {barrier_.id, step_, report_};
     ServerAction& action = ask(ServerAction::Kind::store, peer.connection, State::storing);
     action.ack = std::move(ack).value();

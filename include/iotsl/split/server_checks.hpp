@@ -1,6 +1,7 @@
 #pragma once
 // What the server demands of a device before it changes anything.
 
+#include "iotsl/impute/histogram.hpp"
 #include "iotsl/split/server_types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -77,8 +78,13 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
 inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,
                                      std::uint64_t samples, std::uint32_t index,
                                      bool has_generator) {
-  std::uint64_t sum = 0;
-  for (std::uint64_t count : hist.counts) sum += count;
+  std::uint64_t sum = 0;  // of at most 4096 counts below 2^30
+  for (std::size_t c = 0; c < hist.counts.size(); ++c) {
+    if (hist.counts[c] > static_cast<std::uint64_t>(impute::max_class_count))
+      return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts[c], " samples of class ", c,
+                     ", expected 0 to ", impute::max_class_count);
+    sum += hist.counts[c];
+  }
   if (hist.counts.size() != plan.offer.description.classes || sum != samples)
     return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
                    " samples, expected ", plan.offer.description.classes, " and ", samples);

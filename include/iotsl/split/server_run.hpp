@@ -344,7 +344,7 @@ class ServerRun {
   }
 
   void store(ServerAction& action) {
-    Result<void> done = front_.load(action.ack.front);
+    Result<void> done = front_.load(action.ack.front, action.barrier.step);
     if (done) {
       const net::Microseconds start = net::steady_now();
       const LinkTraffic all = transport_.total();
