@@ -57,6 +57,31 @@ Result<LocalData> load_data(const Options& options) {
   return out;
 }
 
+/// Looks at the files that a run will need, before anybody waits for this device.
+Result<void> check_files(const Options& options, const LocalData& local,
+                         const std::vector<std::uint64_t>& label_counts) {
+  if (!options.state.empty()) {
+    const Result<void> made = create_folders(options.state);
+    if (!made) return failure(ErrorCode::usage, "--state: ", made.failure().message);
+    if (::access(options.state.c_str(), W_OK | X_OK) != 0)
+      return failure(ErrorCode::usage, "--state ", options.state, ": no permission to write to it");
+  }
+  if (options.generator.empty()) return {};
+  const auto file = gan::load_generator(options.generator);
+  if (!file) return failure(file.failure().code, "--generator: ", file.failure().message);
+  const Result<void> fits =
+      split::check_generator_fits(*file, split::image_spec(local.set), label_counts);
+  if (!fits)
+    return failure(fits.failure().code, "--generator ", options.generator, ": ",
+                   fits.failure().message);
+  const std::string differs =
+      split::generator_differences(file->card, local.set.name, label_counts);
+  if (!differs.empty())
+    std::fprintf(stderr, "iotsl-device: --generator %s: it %s\n", options.generator.c_str(),
+                 differs.c_str());
+  return {};
+}
+
 Result<split::DeviceSummary> run(const Options& options) {
   const auto server = net::parse_address(options.server);
   if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
@@ -64,6 +89,9 @@ Result<split::DeviceSummary> run(const Options& options) {
   auto local = load_data(options);
   if (!local) return local.failure();
   const std::vector<Index> samples = data::count_up(local->set.size());
+  const std::vector<std::uint64_t> label_counts = split::count_labels(local->set, samples);
+  const Result<void> usable = check_files(options, *local, label_counts);
+  if (!usable) return usable.failure();
   split::DeviceOptions device;
   device.server = *server;
   device.stop = device.connect.stop = &stop;
@@ -84,7 +112,7 @@ Result<split::DeviceSummary> run(const Options& options) {
                         static_cast<std::uint64_t>(::getpid());
   device.connect.jitter_seed = identity.boot_nonce;
   identity.dataset = local->set.name;
-  identity.label_counts = split::count_labels(local->set, samples);
+  identity.label_counts = label_counts;
   identity.data_fingerprint = split::data_fingerprint(local->set.sha256, local->numbers);
   if (options.insecure)
     std::fprintf(stderr,

@@ -154,7 +154,10 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
   } else {
     say("starts");
   }
-  expect(simulate(options));
+  const Result<split::RunSummary> done = simulate(options);
+  if (!done && stop_requested())
+    fail_command(done.failure().code, folder, ": stopped; the same command goes on from there");
+  if (!done) throw CommandFailure{done.failure()};
   return read_finished(run, folder);
 }
 

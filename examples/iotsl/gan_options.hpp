@@ -24,8 +24,10 @@ inline void add_gan_options(CLI::App& app, GanOptions& o) {
          "tiny: seconds; fast: minutes; paper: 20000 iterations of full width, hours; auto: until "
          "the quality on held-out samples no longer rises")
       ->capture_default_str();
-  option("--gan-width", o.width, "Base width of generator and critic; 64 is the published size");
-  option("--gan-iterations", o.iterations, "Generator steps; with auto at most so many");
+  option("--gan-width", o.width,
+         "Base width of generator and critic; 64 is the published size; 0: the preset's");
+  option("--gan-iterations", o.iterations,
+         "Generator steps; with auto at most so many; 0: the preset's");
   option("--generator", o.generator, "full, or light: about a sixth of the operations");
   option("--latent", o.latent, "Values of noise for one image");
   option("--noise", o.noise, "bernoulli: bits, at most 2^latent images of a class; or gaussian");
@@ -47,11 +49,14 @@ inline gan::GanSettings gan_settings(const GanOptions& o) {
   const auto take = [](const auto& given, auto& setting) {
     if (given) setting = *given;
   };
+  const auto take_size = [](const std::optional<Index>& given, Index& setting) {
+    if (given && *given != 0) setting = *given;  // 0 is the preset's, as in a run
+  };
   take(o.generator, s.generator);
   take(o.noise, s.noise);
-  take(o.width, s.width);
+  take_size(o.width, s.width);
   take(o.latent, s.latent);
-  take(o.iterations, s.iterations);
+  take_size(o.iterations, s.iterations);
   take(o.critic_steps, s.critic_steps);
   take(o.batch, s.batch);
   take(o.lr, s.lr);

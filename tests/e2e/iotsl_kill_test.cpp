@@ -206,16 +206,11 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
   CHECK(nothing.exit_code == 2);
   CHECK(nothing.err.find("use --method sl") != std::string::npos);
 
-  // A device that brings another one's generator is told so.
-  const std::string address = "127.0.0.1:" + std::to_string(free_port());
-  Child server(words(std::string(IOTSL_PROGRAMS_DIR) + "/iotsl server " + run_options + "--out " +
-                     (folder / "brought") + " --listen " + address),
-               folder / "server.log");
-  const auto wrong =
-      run_program("run --server " + address + " --name a --dataset glyphs --manifest " +
-                      whole.processes.manifest + " --index 1 --generator " + first +
-                      "/device-000.iotsl --wait 20",
-                  "iotsl-device");
+  // A device that brings another one's generator is told so before it looks for a server.
+  const auto wrong = run_program("run --server 127.0.0.1:9 --name a --dataset glyphs --manifest " +
+                                     whole.processes.manifest + " --index 1 --generator " + first +
+                                     "/device-000.iotsl --wait 20",
+                                 "iotsl-device");
   CHECK(wrong.exit_code == 2);
   CHECK_MESSAGE(
       wrong.err.find("device-000.iotsl: the generator was trained on") != std::string::npos,

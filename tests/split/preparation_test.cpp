@@ -232,6 +232,12 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
     CHECK(second.check_given(d, s.histograms()[d]).ok());
     CHECK_FALSE(second.check_given(d, s.histograms()[1 - d]).ok());
   }
+  const gan::GeneratorFile file =
+      gan::load_generator(join_path(again.config.generators, generator_name(1))).value();
+  CHECK(generator_differences(file.card, "tiny", s.histograms()[1]) == "");
+  CHECK(generator_differences(file.card, "other", {0, 0, 8, 9}) ==
+        "was trained on tiny, its device holds other; was trained on other samples: per class "
+        "0 0 8 8, its device holds 0 0 8 9");
   CHECK(second.record().bytes_up() == 0);
   CHECK(first.record().bytes_up() > 2 * 4 * first.generator(0).values);
   again.config.generators = folder / "nothing";

@@ -6,6 +6,7 @@
 #include "iotsl/core/container.hpp"
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/measure/bytes.hpp"
+#include "iotsl/net/clock.hpp"
 #include "iotsl/nn/state.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/server_types.hpp"
@@ -34,6 +35,21 @@ struct SessionRecord {
   }
 };
 
+/// Costs of a turn that the machine does not know.
+struct TurnCosts {
+  net::Microseconds wall_us = 0;     ///< from TURN_GRANT to TURN_DONE, without writing barriers
+  net::Microseconds barrier_us = 0;  ///< writing barriers
+  std::uint64_t bytes_up = 0, bytes_down = 0;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("wall_us", self.wall_us);
+    f("barrier_us", self.barrier_us);
+    f("bytes_up", self.bytes_up);
+    f("bytes_down", self.bytes_down);
+  }
+};
+
 /// A barrier with what the books stand at.
 struct CheckpointRecord {
   BarrierRecord barrier;
@@ -41,6 +57,7 @@ struct CheckpointRecord {
   std::uint64_t metrics_bytes = 0;                ///< length of metrics.jsonl
   measure::ByteBill bill;                         ///< all that was sent so far
   std::uint64_t bytes_up = 0, bytes_down = 0;
+  TurnCosts turn;  ///< of the turn that the barrier lies in
   double seconds = 0;
 
   template <class Self, class Fields>
@@ -52,6 +69,7 @@ struct CheckpointRecord {
     f("bill", self.bill);
     f("bytes_up", self.bytes_up);
     f("bytes_down", self.bytes_down);
+    f("turn", self.turn);
     f("seconds", self.seconds);
   }
 };

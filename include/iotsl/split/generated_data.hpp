@@ -147,6 +147,23 @@ inline data::Dataset complete_dataset(const data::Dataset& own, std::span<const 
   return out;
 }
 
+/// What is worth knowing of a generator that was not trained in this run: its data set or its
+/// samples per class are others than those of the device. Empty where there is nothing.
+inline std::string generator_differences(const gan::GeneratorCard& card, const std::string& dataset,
+                                         const std::vector<std::uint64_t>& label_counts) {
+  std::string out;
+  if (card.dataset != dataset)
+    out = concat("was trained on ", card.dataset, ", its device holds ", dataset);
+  if (card.label_counts == label_counts) return out;
+  const auto list = [](const std::vector<std::uint64_t>& counts) {
+    std::string text;
+    for (const std::uint64_t count : counts) text += concat(text.empty() ? "" : " ", count);
+    return text;
+  };
+  return concat(out.empty() ? "" : out + "; ", "was trained on other samples: per class ",
+                list(card.label_counts), ", its device holds ", list(label_counts));
+}
+
 /// Whether a generator is one for these images, and for these samples per class: it must not have
 /// seen a class that its device does not hold.
 inline Result<void> check_generator_fits(const gan::GeneratorFile& file, const ImageSpec& images,

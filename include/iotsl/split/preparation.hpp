@@ -47,6 +47,7 @@ class Preparation {
     if (!file) return file.failure();
     const Result<void> fits = check_generator_fits(*file, images_, label_counts);
     if (!fits) return fits.failure();
+    if (upload.brought) note_differences("a generator that was brought", *file, label_counts);
     Result<GeneratorRecord> made = record_of(*file, upload.file);
     if (!made) return made.failure();
     made->data_fingerprint = to_hex(fingerprint);
@@ -74,8 +75,10 @@ class Preparation {
     const Result<gan::GeneratorFile> file = load_generator(device);
     if (!file) return file.failure();
     const Result<void> fits = check_generator_fits(*file, images_, label_counts);
-    return fits ? fits
-                : failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
+    if (!fits) return failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
+    note_differences(concat("device ", device, ": the generator that was given"), *file,
+                     label_counts);
+    return {};
   }
 
   /// Plans, generates D and pre-trains `joined`, as far as it is not done yet. `histograms` of the
@@ -149,6 +152,11 @@ class Preparation {
  private:
   void note(const std::string& text) const {
     if (hooks_.on_note != nullptr) hooks_.on_note(hooks_.context, text);
+  }
+  void note_differences(const std::string& which, const gan::GeneratorFile& file,
+                        const std::vector<std::uint64_t>& label_counts) const {
+    const std::string text = generator_differences(file.card, config_.dataset, label_counts);
+    if (!text.empty()) note(concat(which, " ", text));
   }
   std::string path_of(const char* name) const { return join_path(config_.out, name); }
   std::string generator_path(std::size_t device) const {

@@ -11,13 +11,6 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Costs of a turn that the machine does not know.
-struct TurnCosts {
-  net::Microseconds wall_us = 0;     ///< from TURN_GRANT to TURN_DONE, without writing barriers
-  net::Microseconds barrier_us = 0;  ///< writing barriers
-  std::uint64_t bytes_up = 0, bytes_down = 0;
-};
-
 class RunRecorder {
  public:
   /// `test` must outlive the recorder.
@@ -43,6 +36,8 @@ class RunRecorder {
   }
 
   const SessionRecord& session() const { return session_; }
+  /// Costs that the turn in hand had where the run was taken up.
+  const TurnCosts& resumed_turn() const { return resumed_.turn; }
   /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
   /// twice.
   Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence) {
@@ -69,10 +64,10 @@ class RunRecorder {
   }
 
   /// Commits a barrier; 0 again where the turns begin with pre-trained weights. `up`, `down`: what
-  /// this incarnation has sent so far.
+  /// this incarnation has sent so far; `turn`: costs of the turn so far.
   Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,
                              const net::Traffic& up, const net::Traffic& down,
-                             const WireSizes& sizes) {
+                             const WireSizes& sizes, const TurnCosts& turn = {}) {
     newest_barrier_ = barrier.id;
     if (!keeps_barriers()) return {};
     CheckpointRecord record;
@@ -88,6 +83,7 @@ class RunRecorder {
     record.bill += itemise(up, down, sizes);
     record.bytes_up = resumed_.bytes_up + up.total_bytes();
     record.bytes_down = resumed_.bytes_down + down.total_bytes();
+    record.turn = turn;
     record.seconds = seconds();
     return write_checkpoint(config_.out, state, record);
   }

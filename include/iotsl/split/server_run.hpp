@@ -4,7 +4,6 @@
 
 #include <unistd.h>
 
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -12,14 +11,10 @@
 #include "iotsl/split/preparation.hpp"
 #include "iotsl/split/recorder.hpp"
 #include "iotsl/split/split_model.hpp"
+#include "iotsl/split/turn_books.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// Both directions of one connection.
-struct LinkTraffic {
-  net::Traffic up, down;
-};
 
 /// Moves messages to devices.
 class ServerTransport {
@@ -69,13 +64,7 @@ class ServerRun {
     carry_out_all();
   }
   void on_lost(ConnectionId connection) {
-    const auto owner = owners_.find(connection);
-    if (owner != owners_.end()) {
-      const LinkTraffic last = transport_.traffic(connection);
-      earlier_[owner->second].up += last.up;
-      earlier_[owner->second].down += last.down;
-      owners_.erase(owner);
-    }
+    books_.on_lost(connection, transport_.traffic(connection));
     machine_->on_lost(connection);
     carry_out_all();
   }
@@ -136,7 +125,8 @@ class ServerRun {
                           static_cast<std::uint64_t>(config.batch))),
         offer_(make_offer(config_, model_.front)),
         recorder_(config, hooks, test),
-        test_(test) {}
+        test_(test),
+        books_(static_cast<std::size_t>(config.devices)) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
     // Another number for every run, so that a message of an older one is told apart.
@@ -147,6 +137,7 @@ class ServerRun {
     if (!start) return start.failure();
     ServerPlan plan;
     plan.start = std::move(start).value();
+    if (plan.start.id != 0) books_.take_up(plan.start.report.turn, recorder_.resumed_turn());
     if (config_.resume)
       note(concat("going on after step ", plan.start.step, ", barrier ", plan.start.id));
     if (config_.method == "iotsl") {
@@ -167,9 +158,7 @@ class ServerRun {
     plan.keeps_barriers = recorder_.keeps_barriers();
     plan.last_fence = recorder_.session().fence;
     machine_.emplace(std::move(plan));
-    earlier_.resize(static_cast<std::size_t>(config_.devices));
-    booked_.resize(earlier_.size());
-    told_absent_.resize(earlier_.size());
+    told_absent_.resize(static_cast<std::size_t>(config_.devices));
     barrier_at_ = net::steady_now();
     carry_out_all();
     return {};
@@ -227,7 +216,7 @@ class ServerRun {
     }
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
-        owners_[connection] = i;
+        books_.on_connected(connection, i);
     ServerAction action;
     while (!done_ && machine_->pop(action)) carry_out(action);
   }
@@ -309,13 +298,7 @@ class ServerRun {
       back_.optimizer().consolidate();
       replay_.begin_turn(machine_->turn().device);
     }
-    // A turn that is granted again goes on with what it has cost so far.
-    const std::uint64_t turn = action.grant.key.turn + std::uint64_t{1};
-    if (turn != costed_turn_) {
-      turn_ = {};
-      turn_.wall_us = -net::steady_now();
-      costed_turn_ = turn;
-    }
+    books_.on_grant(action.grant.key.turn, net::steady_now());
     action.grant.front = front_.state();
     transport_.send(action.connection, net::make_message(action.grant));
   }
@@ -348,35 +331,26 @@ class ServerRun {
     if (done) {
       const net::Microseconds start = net::steady_now();
       const LinkTraffic all = transport_.total();
-      done = recorder_.write_barrier(state(), action.barrier, all.up, all.down, sizes_);
+      const std::uint32_t device = action.barrier.report.device;
+      done = recorder_.write_barrier(state(), action.barrier, all.up, all.down, sizes_,
+                                     books_.so_far(device, traffic_of(device), start));
       barrier_at_ = net::steady_now();
-      turn_.wall_us -= barrier_at_ - start;
-      turn_.barrier_us += barrier_at_ - start;
+      books_.on_barrier(barrier_at_ - start);
     }
     machine_->on_stored(done);
   }
 
   void report(const TurnReport& turn) {
-    // A turn that an earlier server has finished was not timed here.
-    if (costed_turn_ == turn.turn + std::uint64_t{1})
-      turn_.wall_us += net::steady_now();
-    else
-      turn_ = {};
-    LinkTraffic now = earlier_[turn.device];
-    if (const ConnectionId connection = machine_->devices()[turn.device].connection;
-        connection != 0) {
-      const LinkTraffic last = transport_.traffic(connection);
-      now.up += last.up;
-      now.down += last.down;
-    }
-    LinkTraffic& before = booked_[turn.device];
-    turn_.bytes_up = turn_bytes(now.up) - turn_bytes(before.up);
-    turn_.bytes_down = turn_bytes(now.down) - turn_bytes(before.down);
-    before = now;
-    const Result<void> written = recorder_.on_turn(turn, turn_, sizes_, model_.joined);
+    const TurnCosts costs = books_.close(turn, traffic_of(turn.device), net::steady_now());
+    const Result<void> written = recorder_.on_turn(turn, costs, sizes_, model_.joined);
     if (!written) machine_->stop(written.failure());
   }
 
+  /// What has passed over the device's connection; nothing where it has none.
+  LinkTraffic traffic_of(std::uint32_t device) {
+    const ConnectionId connection = machine_->devices()[device].connection;
+    return connection == 0 ? LinkTraffic{} : transport_.traffic(connection);
+  }
   Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
 
   RunConfig config_;
@@ -391,13 +365,9 @@ class ServerRun {
   const data::Dataset& test_;
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
-  TurnCosts turn_;
-  std::uint64_t costed_turn_ = 0;                 // whose costs these are, plus 1
-  std::map<ConnectionId, std::uint32_t> owners_;  // the device at the other end
-  std::vector<LinkTraffic> earlier_;              // of each device's lost connections
-  std::vector<LinkTraffic> booked_;               // of each device, up to its last report
-  net::Microseconds barrier_at_ = 0;              // when the last one was written
-  net::Microseconds away_since_ = 0;              // of the device whose turn it is; 0: it is here
+  TurnBooks books_;
+  net::Microseconds barrier_at_ = 0;  // when the last one was written
+  net::Microseconds away_since_ = 0;  // of the device whose turn it is; 0: it is here
   std::uint32_t told_ready_ = 0;
   bool told_collecting_ = false;
   std::vector<bool> told_absent_;  // devices whose generator is waited for

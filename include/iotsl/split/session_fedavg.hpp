@@ -90,9 +90,10 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
   for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
     const net::Microseconds start = net::steady_now();
-    net::Microseconds writing = 0;
     const LinkTraffic before = total();
-    TurnReport report = at.report;  // of a turn whose books are still to be closed
+    // Of a turn whose books are still to be closed.
+    TurnReport report = at.report;
+    TurnCosts costs = recorder.resumed_turn();
     if (at.id == 0 || turn != at.report.turn) {
       report =
           begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), at.step);
@@ -140,15 +141,14 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
       at = {at.id + 1, report.first_step + report.steps, report};
       const LinkTraffic all = total();
       const net::Microseconds done = net::steady_now();
-      const Result<void> written = recorder.write_barrier(state, at, all.up, all.down, sizes);
+      costs = {.wall_us = done - start,
+               .bytes_up = all.up.total_bytes() - before.up.total_bytes(),
+               .bytes_down = all.down.total_bytes() - before.down.total_bytes()};
+      const Result<void> written =
+          recorder.write_barrier(state, at, all.up, all.down, sizes, costs);
       if (!written) return written.failure();
-      writing = net::steady_now() - done;
+      costs.barrier_us = net::steady_now() - done;
     }
-    const LinkTraffic after = total();
-    const TurnCosts costs{.wall_us = net::steady_now() - start - writing,
-                          .barrier_us = writing,
-                          .bytes_up = after.up.total_bytes() - before.up.total_bytes(),
-                          .bytes_down = after.down.total_bytes() - before.down.total_bytes()};
     const Result<void> booked = recorder.on_turn(report, costs, sizes, global->joined);
     if (!booked) return booked.failure();
   }

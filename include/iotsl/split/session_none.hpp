@@ -65,11 +65,17 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     if (!device) return device.failure();
     devices.push_back(std::move(device).value());
   }
-  net::Microseconds barrier_at = net::steady_now(), writing = 0;  // the latter of the turn
+  net::Microseconds barrier_at = net::steady_now();
+  // Of the turn: when it began here, what it had cost before, and writing its barriers.
+  net::Microseconds turn_began = 0, writing = 0;
+  TurnCosts carried = at.id == 0 ? TurnCosts{} : recorder.resumed_turn();
   const auto commit = [&](std::uint64_t step, const TurnReport& report) {
     at = {at.id + 1, step, report};
     const net::Microseconds start = net::steady_now();
-    const Result<void> done = recorder.write_barrier(state, at, {}, {}, sizes);
+    TurnCosts costs = carried;
+    costs.wall_us += start - turn_began - writing;
+    costs.barrier_us += writing;
+    const Result<void> done = recorder.write_barrier(state, at, {}, {}, sizes, costs);
     barrier_at = net::steady_now();
     writing += barrier_at - start;
     return done;
@@ -97,7 +103,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       net.optimizer().consolidate();
       replay->begin_turn(device);
     }
-    const net::Microseconds start = net::steady_now();
+    turn_began = net::steady_now();
     writing = 0;
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
@@ -138,7 +144,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       }
       if (stop) return recorder.stopped(step);
     }
-    const TurnCosts costs{.wall_us = net::steady_now() - start - writing, .barrier_us = writing};
+    TurnCosts costs = carried;
+    costs.wall_us += net::steady_now() - turn_began - writing;
+    costs.barrier_us += writing;
+    carried = {};
     const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
     if (!booked) return booked.failure();
   }
