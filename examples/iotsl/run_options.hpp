@@ -24,7 +24,7 @@ struct RunOptions {
   Index replay = 0;
   std::string optimizer = "adam";
   double lr = 1e-3, momentum = 0, weight_decay = 0, ewc = 0;
-  std::string lr_schedule = "constant";
+  std::string lr_schedule = "cosine";
   int threads = 0;  // 0: all cores
   Index eval_every = 1;
   Index test_per_class = 0;  // 0: the whole test set, or --limit-test of it

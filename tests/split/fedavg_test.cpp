@@ -192,6 +192,11 @@ TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
   config.schedule = Schedule::cosine;
   const auto whole = run_none(config, {}, data.train, data.test, data.samples);
   REQUIRE(whole.ok());
+  // The devices of a round have one rate, whoever is first.
+  for (const auto& r : whole->epochs)
+    CHECK(r.learning_rate ==
+          config.turn_rate(r.round * static_cast<std::uint64_t>(config.devices)));
+  CHECK(whole->epochs.back().learning_rate < whole->epochs.front().learning_rate);
   for (const int after : {1, 2, 4, 5, 7}) {
     config.out = folder / std::to_string(after);
     config.resume = false;

@@ -106,8 +106,7 @@ class RunRecorder {
       r.device_name = turn.device_name;
       r.samples = turn.samples;
       r.steps = turn.steps / count;
-      r.learning_rate = learning_rate(config_.schedule, config_.optimizer.lr, turn.turn,
-                                      static_cast<std::int64_t>(config_.turns()));
+      r.learning_rate = config_.turn_rate(turn.turn);
       r.has_training = tally.samples != 0;
       if (r.has_training) {
         r.loss = tally.loss_sum / static_cast<double>(tally.samples);

@@ -50,6 +50,12 @@ struct RunConfig {
   /// Whether smashed batches and gradients travel.
   bool splits() const { return method == "sl" || method == "iotsl"; }
   std::uint64_t turns() const { return static_cast<std::uint64_t>(epochs / local_epochs); }
+  /// Learning rate of turn `turn`. The devices of a round of federated averaging share one.
+  double turn_rate(std::uint64_t turn) const {
+    const std::uint64_t shared = method == "fedavg" ? static_cast<std::uint64_t>(devices) : 1;
+    return learning_rate(schedule, optimizer.lr, static_cast<std::int64_t>(turn / shared),
+                         static_cast<std::int64_t>(turns() / shared));
+  }
 };
 
 /// Checks what a user can get wrong; the failure names the option.

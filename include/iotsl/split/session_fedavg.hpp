@@ -107,9 +107,7 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
       sent.round = report.round;
       sent.first_step = at.step;
       sent.order_seed = run.seed;
-      sent.learning_rate =
-          learning_rate(run.schedule, run.optimizer.lr, static_cast<std::int64_t>(turn),
-                        static_cast<std::int64_t>(run.turns()));
+      sent.learning_rate = run.turn_rate(turn);
       sent.model = model_state(net);
       const Result<net::GlobalModel> arrived =
           with_messages ? links[device].pass(sent, false) : Result<net::GlobalModel>(sent);

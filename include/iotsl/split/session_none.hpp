@@ -96,9 +96,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       report.samples = own.samples.size();
       report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
     }
-    net.optimizer().set_learning_rate(learning_rate(run.schedule, run.optimizer.lr,
-                                                    static_cast<std::int64_t>(turn),
-                                                    static_cast<std::int64_t>(run.turns())));
+    net.optimizer().set_learning_rate(run.turn_rate(turn));
     if (step == report.first_step) {
       net.optimizer().consolidate();
       replay->begin_turn(device);
