@@ -59,10 +59,10 @@ void print_quality(const gan::GeneratorCard& card) {
   if (q.checked)
     std::printf(
         "quality     %.1f %% of real held-out samples are known to a classifier trained on "
-        "generated ones%s\n",
-        100 * q.accuracy, q.classes.size() == 1 ? " (one class: says nothing)" : "");
+        "generated ones\n",
+        100 * q.accuracy);
   else
-    std::printf("quality     not checked: no samples were held out\n");
+    std::printf("quality     not checked: needs held-out samples of two classes or more\n");
   if (q.flagged)
     std::printf("            BELOW THE THRESHOLD of %.0f %%: better not used\n", 100 * q.threshold);
   std::printf("distinct    %.1f %% of the generated images are different from each other\n",
