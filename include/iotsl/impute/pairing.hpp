@@ -3,7 +3,6 @@
 // device lacks.
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "iotsl/impute/histogram.hpp"
@@ -25,7 +24,7 @@ inline double relative_loss(const GeneratorCheck& check) {
   const auto known =
       std::count_if(check.trained.begin(), check.trained.end(), [](Index n) { return n > 0; });
   return known < 2 ? std::numeric_limits<double>::infinity()
-                   : check.loss / std::log(static_cast<double>(known));
+                   : check.loss / scalar_math::log(static_cast<double>(known));
 }
 
 /// One generator and the classes it is to fill, ascending.
