@@ -1,6 +1,5 @@
 // iotsl gan train | sample | inspect
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -138,15 +137,15 @@ void train(const GanCommandOptions& o) {
                      o.resume.empty()
                          ? std::string("training begins")
                          : concat("training goes on after iteration ", trainer.iteration())));
+  if (settings.check_every > 0 && trainer.check_every() == 0)
+    report.note(
+        concat("the quality cannot be checked without held-out samples of two classes: all ",
+               settings.iterations, " iterations are trained"));
   catch_stop_signals();
   const Clock::time_point begin = Clock::now();
   Clock::time_point saved = begin;
   while (!trainer.done()) {
-    const gan::GanProgress now = trainer.step();
-    report.step(now);
-    if (!std::isfinite(now.wasserstein) || !std::isfinite(now.generator_loss))
-      fail_command(ErrorCode::other, "gan train: iteration ", now.iteration,
-                   ": the loss is not a number; try a smaller --gan-lr");
+    report.step(expect(trainer.step()));
     if (trainer.done()) break;
     const bool stop = stop_requested();
     if (!stop && seconds_since(saved) < save_seconds) continue;

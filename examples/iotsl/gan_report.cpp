@@ -36,8 +36,9 @@ void print_training(const gan::GeneratorCard& card) {
       s.preset.c_str(), static_cast<long>(s.batch), static_cast<long>(s.critic_steps), s.lr,
       s.beta1, s.beta2, s.penalty, s.drift, s.average);
   if (s.check_every > 0)
-    std::printf("            a check every %ld iterations, patience %ld\n",
-                static_cast<long>(s.check_every), static_cast<long>(s.patience));
+    std::printf("            a check every %ld iterations, patience %ld%s\n",
+                static_cast<long>(s.check_every), static_cast<long>(s.patience),
+                card.quality.checked ? "" : "; nothing could be checked, so no early stop");
 }
 
 void print_classes(const gan::GeneratorCard& card) {

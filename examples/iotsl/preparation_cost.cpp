@@ -32,10 +32,10 @@ TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& ima
   const std::size_t before = memory_statistics().in_use_bytes;
   reset_memory_peak();
   gan::GanTrainer trainer(set, samples, settings, 1, 0);
-  trainer.step();  // warm
+  expect(trainer.step());  // warm
   TrainingCost out;
   const net::Microseconds start = net::steady_now();
-  trainer.step();
+  expect(trainer.step());
   const net::Microseconds stepped = net::steady_now();
   trainer.finish(0);
   out.iteration_seconds = static_cast<double>(stepped - start) * 1e-6;
