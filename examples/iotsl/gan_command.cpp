@@ -1,6 +1,5 @@
 // iotsl gan train | sample | inspect
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -140,15 +139,15 @@ void train(const GanCommandOptions& o) {
                      o.resume.empty()
                          ? std::string("training begins")
                          : concat("training goes on after iteration ", trainer.iteration())));
+  if (settings.check_every > 0 && trainer.check_every() == 0)
+    report.note(
+        concat("the quality cannot be checked without held-out samples of two classes: all ",
+               settings.iterations, " iterations are trained"));
   catch_stop_signals();
   const Clock::time_point begin = Clock::now();
   Clock::time_point saved = begin;
   while (!trainer.done()) {
-    const gan::GanProgress now = trainer.step();
-    report.step(now);
-    if (!std::isfinite(now.wasserstein) || !std::isfinite(now.generator_loss))
-      fail_command(ErrorCode::other, "gan train: iteration ", now.iteration,
-                   ": the loss is not a number; try a smaller --gan-lr");
+    report.step(expect(trainer.step()));
     if (trainer.done()) break;
     const bool stop = stop_requested();
     if (!stop && seconds_since(saved) < save_seconds) continue;
@@ -161,13 +160,18 @@ void train(const GanCommandOptions& o) {
   // The check may take long, and a second Ctrl-C ends the program.
   expect(trainer.save(state, seconds_since(begin)));
   report.note(concat("checking the quality; until that is done the training is kept in ", state));
-  const gan::GeneratorFile file = trainer.finish(seconds_since(begin));
+  const gan::GeneratorFile file = trainer.finish();
   expect(gan::save_generator(o.out, file));
   std::remove(state.c_str());
-  if (o.json)
-    std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
-  else
+  const double seconds = trainer.seconds_before() + seconds_since(begin);
+  if (o.json) {
+    Json json = generator_json(file.card);
+    json["seconds"] = seconds;  // of this machine, not of the generator
+    std::printf("%s\n", to_text(json, 2).c_str());
+  } else {
     print_generator(o.out, file.card);
+    std::printf("time        %s with the check\n", format_seconds(seconds).c_str());
+  }
 }
 
 std::vector<gan::GeneratorFile> load_generators(const std::vector<std::string>& paths) {

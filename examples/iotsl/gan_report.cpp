@@ -26,18 +26,18 @@ void print_model(const gan::GeneratorCard& card) {
 
 void print_training(const gan::GeneratorCard& card) {
   const gan::GanSettings& s = card.settings;
-  std::printf("trained     %s, device %u, seed %llu: %ld of %ld iterations in %s\n",
-              card.dataset.c_str(), card.device, static_cast<unsigned long long>(card.seed),
-              as_long(card.iterations), static_cast<long>(s.iterations),
-              format_seconds(card.seconds).c_str());
+  std::printf("trained     %s, device %u, seed %llu: %ld of %ld iterations\n", card.dataset.c_str(),
+              card.device, static_cast<unsigned long long>(card.seed), as_long(card.iterations),
+              static_cast<long>(s.iterations));
   std::printf(
       "settings    %s: batch %ld, %ld critic steps, Adam %g (%g, %g), penalty %g, drift %g, "
       "average %g\n",
       s.preset.c_str(), static_cast<long>(s.batch), static_cast<long>(s.critic_steps), s.lr,
       s.beta1, s.beta2, s.penalty, s.drift, s.average);
   if (s.check_every > 0)
-    std::printf("            a check every %ld iterations, patience %ld\n",
-                static_cast<long>(s.check_every), static_cast<long>(s.patience));
+    std::printf("            a check every %ld iterations, patience %ld%s\n",
+                static_cast<long>(s.check_every), static_cast<long>(s.patience),
+                card.quality.checked ? "" : "; nothing could be checked, so no early stop");
 }
 
 void print_classes(const gan::GeneratorCard& card) {
@@ -59,10 +59,10 @@ void print_quality(const gan::GeneratorCard& card) {
   if (q.checked)
     std::printf(
         "quality     %.1f %% of real held-out samples are known to a classifier trained on "
-        "generated ones%s\n",
-        100 * q.accuracy, q.classes.size() == 1 ? " (one class: says nothing)" : "");
+        "generated ones\n",
+        100 * q.accuracy);
   else
-    std::printf("quality     not checked: no samples were held out\n");
+    std::printf("quality     not checked: needs held-out samples of two classes or more\n");
   if (q.flagged)
     std::printf("            BELOW THE THRESHOLD of %.0f %%: better not used\n", 100 * q.threshold);
   std::printf("distinct    %.1f %% of the generated images are different from each other\n",

@@ -32,12 +32,12 @@ TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& ima
   const std::size_t before = memory_statistics().in_use_bytes;
   reset_memory_peak();
   gan::GanTrainer trainer(set, samples, settings, 1, 0);
-  trainer.step();  // warm
+  expect(trainer.step());  // warm
   TrainingCost out;
   const net::Microseconds start = net::steady_now();
-  trainer.step();
+  expect(trainer.step());
   const net::Microseconds stepped = net::steady_now();
-  trainer.finish(0);
+  trainer.finish();
   out.iteration_seconds = static_cast<double>(stepped - start) * 1e-6;
   out.check_seconds = static_cast<double>(net::steady_now() - stepped) * 1e-6;
   out.bytes = memory_statistics().peak_bytes - before;

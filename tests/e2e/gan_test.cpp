@@ -59,7 +59,12 @@ TEST_CASE("gan train: the generator of one device, and what inspect says of it")
   const std::string partition = "--devices 3 --partition classes:2 --device 1 ";
   const Json trained = json_of(small + partition + "--json --threads 1 --out " + file);
   const Json inspected = json_of("gan inspect --json " + file);
-  CHECK(to_text(trained) == to_text(inspected));
+  // The same, but for the time that it took, which is none of the file's business.
+  const std::string card = to_text(inspected);
+  CHECK(to_text(trained).starts_with(card.substr(0, card.size() - 1) + ",\"seconds\":"));
+  const std::string twin = folder / "twin.gen";
+  succeed(small + partition + "--threads 2 --out " + twin);
+  CHECK(bytes_of_file(twin) == bytes_of_file(file));
   CHECK(inspected.find("iterations")->as_int() == 20);
   CHECK(inspected.find("device")->as_int() == 1);
   CHECK(inspected.find("dataset")->as_string() == "glyphs");
@@ -176,10 +181,7 @@ TEST_CASE("gan train: stopped by Ctrl-C and gone on with, it ends with the same 
   const ProgramResult again = succeed(options + "--resume " + state + " --out " + file);
   CHECK(again.err.find("goes on after iteration") != std::string::npos);
   CHECK_FALSE(file_exists(state));
-  const auto a = gan::load_generator(whole), b = gan::load_generator(file);
-  REQUIRE((a.ok() && b.ok()));
-  CHECK(state_sha256(a->net) == state_sha256(b->net));
-  CHECK(a->card.quality.accuracy == b->card.quality.accuracy);
+  CHECK(bytes_of_file(whole) == bytes_of_file(file));
   fails(options + "--out " + file, 2, "exists already");
 }
 

@@ -29,6 +29,22 @@ inline gan::GanSettings settings(Index iterations) {
   return s;
 }
 
+/// Overwrites the first number of the first tensor of a stopped training whose name begins so.
+inline void poison_state(const std::string& path, const std::string& prefix, float value) {
+  const Container file = load_container(path, "gan-training").value();
+  std::vector<Section> sections = file.sections;
+  std::vector<std::uint8_t> altered;
+  for (Section& each : sections) {
+    if (!altered.empty() || !each.name.starts_with(prefix)) continue;
+    altered.assign(each.bytes.begin(), each.bytes.end());
+    std::memcpy(altered.data(), &value, sizeof value);
+    each.bytes = ByteSpan(altered);
+  }
+  if (altered.empty()) fail("poison_state: ", path, " has no tensor ", prefix);
+  if (const auto saved = save_container(path, file.kind, sections); !saved)
+    fail(saved.failure().message);
+}
+
 inline std::vector<Index> all_of(const data::Dataset& set) { return data::count_up(set.size()); }
 
 }  // namespace small_training

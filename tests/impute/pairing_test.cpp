@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 
 namespace {
@@ -49,12 +50,12 @@ TEST_CASE("pairing: one generator with a superset of what is missing") {
   const CountTable table{holding(5, {0}), holding(5, {0, 1, 2, 3}), holding(5, {1, 2, 3, 4})};
   CHECK(search(table, equal_checks(3), 0) == "2: 1 2 3 4");
   CHECK(search(table, equal_checks(3), 1) == "2: 4");
-  CHECK(search(table, equal_checks(3), 2) == "0: 0");
+  CHECK(search(table, equal_checks(3), 2) == "1: 0");
 }
 
 TEST_CASE("pairing: ties go to the lower loss, then to the lower id") {
   const CountTable table{holding(3, {0}), holding(3, {1, 2}), holding(3, {1, 2}),
-                         holding(3, {0, 1, 2})};
+                         holding(3, {1, 2})};
   std::vector<GeneratorCheck> checks = equal_checks(4);
   CHECK(search(table, checks, 0) == "1: 1 2");
   checks[1].loss = 0.5;
@@ -67,6 +68,47 @@ TEST_CASE("pairing: ties go to the lower loss, then to the lower id") {
   checks[3].loss = 100;
   CHECK(search({holding(3, {0}), holding(3, {1}), holding(3, {2}), holding(3, {1, 2})}, checks,
                0) == "3: 1 2");
+}
+
+TEST_CASE("pairing: losses are compared as a share of what guessing costs") {
+  const double guess_two = std::log(2.0), guess_eight = std::log(8.0);
+  const CountTable table{holding(8, {0}), holding(8, {1, 2}), holding(8, {0, 1, 2, 3, 4, 5, 6, 7})};
+  std::vector<GeneratorCheck> checks = equal_checks(3);
+  const auto filled = [&] {
+    const auto offers = Offers::create(table, checks);
+    REQUIRE(offers.ok());
+    return text_of(find_partners(offers.value(), 0, {1, 2}).value());
+  };
+  // The lower loss, but two classes are easier.
+  checks[1].loss = 0.4 * guess_two;
+  checks[2].loss = 0.3 * guess_eight;
+  CHECK(filled() == "2: 1 2");
+  checks[2].loss = 0.5 * guess_eight;
+  CHECK(filled() == "1: 1 2");
+  // Classes that a generator was not trained on do not count.
+  checks[2].loss = 0.3 * guess_eight;
+  checks[2].trained = holding(8, {1, 2, 3});
+  CHECK(filled() == "1: 1 2");
+  checks[2].loss = 0.3 * std::log(3.0);
+  CHECK(filled() == "2: 1 2");
+}
+
+TEST_CASE("pairing: one class, or no check, stands behind whatever was checked") {
+  // A judge of one class is always right: its loss says nothing.
+  const CountTable table{holding(3, {0}), holding(3, {1}), holding(3, {0, 1, 2}),
+                         holding(3, {0, 1})};
+  std::vector<GeneratorCheck> checks = equal_checks(4);
+  checks[1].loss = 1e-8;
+  checks[2].loss = 3;
+  checks[3].loss = std::numeric_limits<double>::infinity();
+  const auto giver_of_1 = [&] {
+    const auto offers = Offers::create(table, checks);
+    REQUIRE(offers.ok());
+    return text_of(find_partners(offers.value(), 0, {1}).value());
+  };
+  CHECK(giver_of_1() == "2: 1");
+  checks[2].loss = std::numeric_limits<double>::infinity();
+  CHECK(giver_of_1() == "1: 1");  // nothing is known of any: the lowest id
 }
 
 TEST_CASE("pairing: where no generator has all, the greedy cover with the fewest") {
@@ -125,7 +167,7 @@ TEST_CASE("pairing: what nobody else can give is named") {
   checks[1].trained = {0, 100, 0, 0, 100};
   CHECK(search(table, checks, 0) ==
         "imputation: device 0 lacks classes that no other device's generator can give: 2, 3");
-  CHECK(search(table, checks, 1) == "0: 0");
+  CHECK(search(table, checks, 1) == "2: 0");
   // Its own generator does not help a device.
   const auto offers = Offers::create({{1, 0}, {0, 1}}, equal_checks(2));
   REQUIRE(offers.ok());

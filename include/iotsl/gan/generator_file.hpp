@@ -26,6 +26,7 @@ struct PrivacyCard {
   }
 };
 
+/// Says nothing of clocks or machines: the same training gives the same bytes.
 struct GeneratorCard {
   std::uint32_t version = generator_version;
   GeneratorSpec model;
@@ -36,7 +37,6 @@ struct GeneratorCard {
   std::uint64_t seed = 1;
   std::uint32_t device = 0;
   std::uint64_t iterations = 0;  ///< generator steps done
-  double seconds = 0;            ///< of training
   Quality quality;
   PrivacyCard privacy;
 
@@ -51,7 +51,6 @@ struct GeneratorCard {
     f("seed", self.seed);
     f("device", self.device);
     f("iterations", self.iterations);
-    f("seconds", self.seconds);
     f("quality", self.quality);
     f("privacy", self.privacy);
   }
@@ -70,7 +69,28 @@ struct GeneratorFile {
 /// More bytes than any generator file has.
 inline constexpr std::uint64_t max_generator_bytes = max_generator_parameters * 4 + (1u << 20);
 
+namespace detail {
+
+/// True if no value is NaN or Inf.
+inline bool all_finite(const Tensor<float>& t) {
+  bool finite = true;
+  for (Index i = 0; i < t.size(); ++i)
+    finite &= scalar_math::abs(t.data()[i]) <= std::numeric_limits<float>::max();
+  return finite;
+}
+
+inline Result<void> check_finite(const GeneratorNet<float>& net) {
+  for (const NamedTensor<float>& p : net.parameters())
+    if (!all_finite(p.tensor))
+      return failure(ErrorCode::data, "generator file: tensor '", p.name, "' has NaN or Inf");
+  return {};
+}
+
+}  // namespace detail
+
+/// Fails where the weights have NaN or Inf, as a file that nobody would take.
 inline Result<std::vector<std::uint8_t>> serialize_generator(const GeneratorFile& file) {
+  if (const Result<void> good = detail::check_finite(file.net); !good) return good.failure();
   const std::string card = to_text(to_json_fields(file.card));
   const auto weights = serialize_safetensors(state_views(file.net));
   if (!weights) return weights.failure();
@@ -116,10 +136,7 @@ inline Result<GeneratorFile> read_generator(const Container& container) {
   GeneratorFile out{std::move(*card), GeneratorNet<float>(card->model)};
   if (const Result<void> loaded = load_state(out.net, *tensors); !loaded)
     return wrong(loaded.failure().message);
-  for (const NamedTensor<float>& p : out.net.parameters())
-    for (const float value : p.tensor.values())
-      if (!(scalar_math::abs(value) <= std::numeric_limits<float>::max()))
-        return wrong("tensor '", p.name, "' has NaN or Inf");
+  if (const Result<void> good = check_finite(out.net); !good) return good.failure();
   return out;
 }
 

@@ -14,11 +14,11 @@ namespace gan {
 
 /// What the check found. Fractions are in [0,1]; distances are Euclidean over pixels in [0,1].
 struct Quality {
-  bool checked = false;
-  double accuracy = 0;                 ///< on the held-out samples, each class with the same weight
-  double loss = 0;                     ///< cross-entropy on them
-  std::vector<std::uint32_t> classes;  ///< those that were checked
-  std::vector<double> class_accuracy;  ///< in their order
+  bool checked = false;  ///< else nothing is known of accuracy and loss, and no class is listed
+  double accuracy = 0;   ///< on the held-out samples, each class with the same weight
+  double loss = 0;       ///< cross-entropy on them; of guessing: log(classes the judge knows)
+  std::vector<std::uint32_t> classes;         ///< those that were checked
+  std::vector<double> class_accuracy;         ///< in their order
   std::vector<std::uint64_t> class_held_out;  ///< samples behind it
   double distinct = 0;           ///< share of different images among those generated for the check
   double nearest_generated = 0;  ///< mean distance of generated images to the nearest training one
@@ -48,6 +48,16 @@ inline data::HeldOutSplit hold_out(const data::Dataset& set, std::span<const Ind
   return data::hold_out(set, samples, Random(seed, Stream::quality), [](Index members) {
     return std::min(std::max<Index>(10, (members + 19) / 20), members / 2);
   });
+}
+
+/// Whether a judge's accuracy on the held-out samples means anything: one that knows a single class
+/// is always right, whatever the generator makes.
+inline bool can_be_checked(const data::Dataset& set, const data::HeldOutSplit& samples) {
+  for (const Index i : samples.held_out)
+    if (set.labels[static_cast<std::size_t>(i)] !=
+        set.labels[static_cast<std::size_t>(samples.held_out[0])])
+      return true;
+  return false;
 }
 
 namespace detail {
@@ -170,20 +180,14 @@ struct QualityOptions {
   bool memorisation = true;     ///< look for nearest neighbours at all
 };
 
-/// Checks a generator of `set`'s classes against the samples that were held out of its training.
-/// Without any, `checked` stays false. With one class only, the accuracy says nothing: the
-/// distances still do.
-inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset& set,
-                             const data::HeldOutSplit& samples, const SampleSource& source,
-                             const QualityOptions& options = {}) {
+/// Checks images that stand for the training samples of `set` against those that were held out.
+/// Where samples of fewer than two classes were, there is nothing to tell apart: `checked` stays
+/// false. What is said of distinct images and of distances holds in any case. `seed`: of the judge.
+inline Quality check_images(const data::Dataset& generated, const data::Dataset& set,
+                            const data::HeldOutSplit& samples, std::uint64_t seed,
+                            const QualityOptions& options = {}) {
   Quality out;
   out.threshold = options.threshold;
-  data::Dataset generated = empty_set(set.name, net.spec().images);
-  std::vector<bool> trained(static_cast<std::size_t>(set.classes));
-  for (const Index i : samples.train) trained[set.labels[static_cast<std::size_t>(i)]] = true;
-  for (std::size_t label = 0; label < trained.size(); ++label)
-    if (trained[label])
-      append_generated(generated, net, static_cast<Index>(label), options.per_class, source);
   if (generated.size() == 0) return out;
 
   std::vector<std::string_view> images;
@@ -201,12 +205,25 @@ inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset
     out.nearest_held_out = detail::mean_nearest(
         set, detail::spread(samples.held_out, options.neighbours), set, samples.train);
   }
-  if (samples.held_out.empty()) return out;
-  Sequential<float> judge = detail::train_judge(generated, source.seed, options.steps);
+  if (!can_be_checked(set, samples)) return out;
+  Sequential<float> judge = detail::train_judge(generated, seed, options.steps);
   detail::test_judge(judge, set, samples.held_out, out);
   out.checked = true;
   out.flagged = out.accuracy < options.threshold;
   return out;
+}
+
+/// check_images() for a generator of `set`'s classes.
+inline Quality check_quality(const GeneratorNet<float>& net, const data::Dataset& set,
+                             const data::HeldOutSplit& samples, const SampleSource& source,
+                             const QualityOptions& options = {}) {
+  data::Dataset generated = empty_set(set.name, net.spec().images);
+  std::vector<bool> trained(static_cast<std::size_t>(set.classes));
+  for (const Index i : samples.train) trained[set.labels[static_cast<std::size_t>(i)]] = true;
+  for (std::size_t label = 0; label < trained.size(); ++label)
+    if (trained[label])
+      append_generated(generated, net, static_cast<Index>(label), options.per_class, source);
+  return check_images(generated, set, samples, source.seed, options);
 }
 
 }  // namespace gan

@@ -56,25 +56,32 @@ class GanTrainer {
   bool done() const { return record_.iteration >= settings_.iterations || record_.settled; }
   Index iteration() const { return record_.iteration; }
   const GanSettings& settings() const { return settings_; }
+  /// Iterations between two checks of the quality; 0: there are none. Where they could say nothing
+  /// (can_be_checked), they are left out and nothing stops the training before its last iteration.
+  Index check_every() const { return can_be_checked(*set_, held_) ? settings_.check_every : 0; }
 
-  /// critic_steps steps of the critic, then one of the generator.
-  GanProgress step() {
+  /// critic_steps steps of the critic, then one of the generator. Fails where a loss or a gradient
+  /// is NaN or Inf; the weights stay without, but the iteration is broken off: not to be saved.
+  Result<GanProgress> step() {
     GanProgress out;
-    for (Index k = 0; k < settings_.critic_steps; ++k)
-      train_critic(record_.iteration * settings_.critic_steps + k, out);
-    out.generator_loss = train_generator();
+    Result<void> good;
+    for (Index k = 0; k < settings_.critic_steps && good; ++k)
+      good = train_critic(record_.iteration * settings_.critic_steps + k, out);
+    if (good) good = train_generator(out);
+    if (!good)
+      return failure(good.failure().code, "GAN training: iteration ", record_.iteration + 1, ": ",
+                     good.failure().message, "; a smaller learning rate may help");
     out.iteration = ++record_.iteration;
-    if (settings_.check_every > 0 && record_.iteration % settings_.check_every == 0)
+    if (const Index every = check_every(); every > 0 && record_.iteration % every == 0)
       out.quality = watch_quality();
     return out;
   }
 
-  /// Seconds of training that the state of load() had behind it.
+  /// Seconds of training before load(), as save() was told.
   double seconds_before() const { return record_.seconds; }
 
-  /// The generator's averaged weights, checked against the held-out samples. `seconds`: since
-  /// load().
-  GeneratorFile finish(double seconds) const {
+  /// The generator's averaged weights, checked against the held-out samples.
+  GeneratorFile finish() const {
     GeneratorFile out{{}, GeneratorNet<float>(averaged_.spec())};
     const std::vector<NamedTensor<float>> to = out.net.parameters();
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -91,7 +98,6 @@ class GanTrainer {
     card.seed = seed_;
     card.device = device_;
     card.iterations = static_cast<std::uint64_t>(record_.iteration);
-    card.seconds = record_.seconds + seconds;
     card.quality = check_quality(out.net, *set_, held_, out.source(seed_));
     return out;
   }
@@ -198,7 +204,21 @@ class GanTrainer {
                       numbers(Stream::gan_noise, step), 0);
   }
 
-  void train_critic(Index step, GanProgress& out) {
+  /// One update of a net, with gradients that have no NaN or Inf.
+  static Result<void> update(const char* net, const Tensor<float>& loss, Optimizer<float>& adam) {
+    if (!detail::all_finite(loss))
+      return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
+    backward(loss);
+    for (const NamedTensor<float>& p : adam.parameters())
+      if (const Tensor<float> gradient = p.tensor.grad();
+          gradient.defined() && !detail::all_finite(gradient))
+        return failure(ErrorCode::other, "the gradient of the ", net, "'s ", p.name,
+                       " has NaN or Inf");
+    adam.step();
+    return {};
+  }
+
+  Result<void> train_critic(Index step, GanProgress& out) {
     const detail::Batch real = draw_batch(step);
     Tensor<float> fake;
     Tensor<float> alpha = Tensor<float>::uninitialized(Shape{settings_.batch});
@@ -213,22 +233,22 @@ class GanTrainer {
     const CriticLoss<float> loss =
         critic_loss<float>(critic_, real.pixels, fake, real.labels, alpha,
                            {.penalty = settings_.penalty, .drift = settings_.drift});
-    backward(loss.total);
-    critic_adam_.step();
     out.wasserstein = loss.wasserstein;
     out.penalty = loss.penalty;
+    return update("critic", loss.total, critic_adam_);
   }
 
-  double train_generator() {
+  Result<void> train_generator(GanProgress& out) {
     const Index step = (record_.iteration + 1) * settings_.critic_steps - 1;
     // The labels of the last critic step's batch, with other noise.
     const detail::Batch real = draw_batch(step);
     const Tensor<float> loss =
         generator_loss<float>(critic_, generator_, noise(2 * step + 1), real.labels);
-    backward(loss);
-    generator_adam_.step();
+    const Result<void> good = update("generator", loss, generator_adam_);
+    if (!good) return good;
     update_average(average_, generator_.parameters(), settings_.average, record_.iteration);
-    return static_cast<double>(loss.item());
+    out.generator_loss = static_cast<double>(loss.item());
+    return {};
   }
 
   double watch_quality() {

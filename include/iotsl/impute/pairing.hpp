@@ -3,6 +3,7 @@
 // device lacks.
 
 #include <algorithm>
+#include <limits>
 
 #include "iotsl/impute/histogram.hpp"
 
@@ -16,6 +17,15 @@ struct GeneratorCheck {
   /// Samples of each class that it was trained on; empty: the device's whole histogram.
   std::vector<Index> trained = {};
 };
+
+/// The loss of the check as a share of what guessing costs, log(classes): few classes are easily
+/// told apart. Infinite for one class, with which every judge is right. `trained` must be set.
+inline double relative_loss(const GeneratorCheck& check) {
+  const auto known =
+      std::count_if(check.trained.begin(), check.trained.end(), [](Index n) { return n > 0; });
+  return known < 2 ? std::numeric_limits<double>::infinity()
+                   : check.loss / scalar_math::log(static_cast<double>(known));
+}
 
 /// One generator and the classes it is to fill, ascending.
 struct Partner {
@@ -59,8 +69,8 @@ class Offers {
                          : check.flagged                          ? Grade::flagged
                          : static_cast<double>(n) < scarce * mean ? Grade::scarce
                                                                   : Grade::good);
+      out.losses_.push_back(relative_loss(check));
     }
-    out.checks_ = std::move(checks);
     return out;
   }
 
@@ -77,21 +87,26 @@ class Offers {
   }
   /// Whether `a` is to be preferred to `b` where both give as many classes.
   bool before(Index a, Index b) const {
-    const double left = checks_[static_cast<std::size_t>(a)].loss;
-    const double right = checks_[static_cast<std::size_t>(b)].loss;
+    const double left = losses_[static_cast<std::size_t>(a)];
+    const double right = losses_[static_cast<std::size_t>(b)];
     return left != right ? left < right : a < b;
   }
 
  private:
-  std::vector<GeneratorCheck> checks_;
+  std::vector<double> losses_;              // relative
   std::vector<std::vector<Grade>> grades_;  // [device][class]
 };
 
 /// The generators that fill the classes `wanted` (ascending) of device `receiver`, in the order of
-/// the search: one whose classes are a superset of `wanted`; where there is none, a greedy set
-/// cover, which takes the generator with most of what is still open and so few of them. Ties go to
-/// the lower loss, then to the lower id. Never the receiver's own. A failure names every class that
-/// no other generator can give.
+/// the search. Each class comes from a generator that gives it in the best grade that any has. Of
+/// these: one that has all of `wanted`; where there is none, a greedy set cover, which takes the
+/// generator with most of what is still open and so few of them. Ties go to the lower
+/// relative_loss(), then to the lower id. Never the receiver's own. A failure names every class
+/// that no other generator can give.
+///
+/// The grades are ours: the paper takes a superset, however poor. A generator that failed its check
+/// or has hardly seen a class makes poor images of it, and a poor superset would win over good
+/// generators of a few classes each. The price is that a second generator may have to be sent.
 inline Result<std::vector<Partner>> find_partners(const Offers& offers, Index receiver,
                                                   const std::vector<Index>& wanted) {
   std::string nobody;

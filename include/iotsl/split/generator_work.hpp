@@ -51,8 +51,12 @@ class GeneratorWork {
       if (!complete || *complete) return complete;
     }
     if (!trainer_->done()) {
-      progress_ = trainer_->step();
-      ++steps_here_;
+      const Result<gan::GanProgress> now = trainer_->step();
+      if (!now) {
+        trainer_.reset();  // so that save() leaves the last good state
+        return failure(now.failure().code, "device ", task_.device, ": ", now.failure().message);
+      }
+      progress_ = *now;
     }
     const net::Microseconds now = net::steady_now();
     cost_.compute_us += static_cast<std::uint64_t>(now - start);
@@ -69,8 +73,7 @@ class GeneratorWork {
   Result<TrainedGenerator> finish() {
     if (file_.empty()) {
       const net::Microseconds start = net::steady_now();
-      const auto bytes =
-          gan::serialize_generator(trainer_->finish(static_cast<double>(cost_.compute_us) * 1e-6));
+      const auto bytes = gan::serialize_generator(trainer_->finish());
       if (!bytes) return bytes.failure();
       cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
       cost_.peak_memory_bytes = measure::peak_resident_bytes();
@@ -91,8 +94,9 @@ class GeneratorWork {
   }
   /// Whether the next iteration ends with a look at the quality, which takes longer than the rest.
   bool checks_next() const {
-    const Index every = task_.settings.check_every;
-    return !trainer_ || (every > 0 && (trainer_->iteration() + 1) % every == 0);
+    if (!trainer_) return true;
+    const Index every = trainer_->check_every();
+    return every > 0 && (trainer_->iteration() + 1) % every == 0;
   }
 
   /// What to tell the user about the last iterations; empty where it is too early for another line.
@@ -108,8 +112,6 @@ class GeneratorWork {
                   ", penalty ", progress_.penalty, ", ", one_decimal(1 / each), " iterations/s, ",
                   static_cast<Index>(left * each), " s left");
   }
-  /// Iterations of this object, without those of an earlier one whose state it has taken up.
-  std::uint64_t steps_here() const { return steps_here_; }
 
  private:
   Result<void> write_cost() const {
@@ -201,7 +203,6 @@ class GeneratorWork {
   std::optional<gan::GanTrainer> trainer_;
   gan::GanProgress progress_;
   net::EpochCost cost_;
-  std::uint64_t steps_here_ = 0;
   net::Microseconds saved_ = 0, told_ = 0;
   std::vector<std::uint8_t> file_;  ///< the finished generator
   bool brought_ = false;

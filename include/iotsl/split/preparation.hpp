@@ -268,7 +268,7 @@ class Preparation {
     for (const GeneratorRecord& each : record_.generators) {
       impute::GeneratorCheck& check = checks.emplace_back();
       // Where nothing is known of its quality, it stands behind the others.
-      check.loss = each.checked ? each.loss : std::numeric_limits<double>::max();
+      check.loss = each.checked ? each.loss : std::numeric_limits<double>::infinity();
       check.flagged = each.flagged;
       for (const std::uint64_t count : each.label_counts)
         check.trained.push_back(static_cast<Index>(count));

@@ -44,7 +44,7 @@ struct GeneratorRecord {
   std::string data_fingerprint;  ///< of its device's data, in hex; empty: from --generators
   std::vector<std::uint64_t> label_counts;  ///< what it was trained on
   std::string origin;           ///< trained, brought (iotsl-device --generator) or given
-  bool checked = false;         ///< its quality; without held-out samples it cannot be
+  bool checked = false;         ///< its quality; with one class it cannot be
   double loss = 0;              ///< of its quality check
   double accuracy = 0;          ///< likewise; a fraction
   bool flagged = false;         ///< below the threshold
