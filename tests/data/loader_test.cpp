@@ -125,6 +125,7 @@ TEST_CASE("dataset: batches and selections check their numbers") {
   const Dataset some = iotsl::data::select_samples(set, std::vector<Index>{7, 2});
   CHECK(some.labels == std::vector<iotsl::data::Label>{7, 2});
   CHECK(some.pixels == std::vector<std::uint8_t>{7, 248, 2, 253});
+  CHECK(some.pixels.capacity() < set.pixels.size());  // the rest is not kept in memory
 }
 
 TEST_CASE("dataset: --limit-test keeps a seeded part in the set's order") {

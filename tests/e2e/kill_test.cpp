@@ -163,6 +163,12 @@ TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   CHECK(damaged.exit_code == 4);
   CHECK_MESSAGE(damaged.err.find("checksum does not match") != std::string::npos, damaged.err);
   CHECK(*read_file(run + "/model.safetensors") == before);
+  REQUIRE(std::remove((run + "/session.json").c_str()) == 0);
+  const std::size_t barriers = list_folder(run + "/checkpoints").size();
+  const auto no_session = run_program("simulate --transport none --resume " + run);
+  CHECK(no_session.exit_code == 4);
+  CHECK_MESSAGE(no_session.err.find("session.json") != std::string::npos, no_session.err);
+  CHECK(list_folder(run + "/checkpoints").size() == barriers);
 }
 
 }  // namespace kill_test

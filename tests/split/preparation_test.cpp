@@ -1,11 +1,9 @@
 // What happens between the generators and the turns: generated data, pre-training, the plan, and
 // how all of it goes on after a stop.
 
-#include <doctest/doctest.h>
-
 #include "iotsl/split/local_preparation.hpp"
 #include "iotsl/split/split_model.hpp"
-#include "split/iotsl_run.hpp"
+#include "split/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace preparation_test {
@@ -13,43 +11,6 @@ namespace preparation_test {
 using namespace tiny;
 
 namespace {
-
-struct Setting {
-  data::Dataset train = dataset(52, 1), test = dataset(24, 2);
-  std::vector<std::vector<Index>> samples = halves(train);
-  RunConfig config = iotsl_config();
-
-  std::vector<std::vector<std::uint64_t>> histograms() const {
-    return {count_labels(train, samples[0]), count_labels(train, samples[1])};
-  }
-  GeneratorTask task(std::uint32_t device) const { return {config.gan, config.seed, device}; }
-};
-
-/// Trains a generator from where the files stand; its file, and how many calls of step() it took:
-/// one for each iteration, or one that finds the finished file.
-struct Trained {
-  std::vector<std::uint8_t> file;
-  std::uint64_t steps = 0;
-};
-Trained train_generator(const Setting& s, std::uint32_t device, const DeviceFiles& files = {}) {
-  GeneratorWork work(s.train, s.samples[device], s.task(device), files);
-  std::uint64_t steps = 0;
-  for (;;) {
-    const Result<bool> last = work.step();
-    REQUIRE_MESSAGE(last.ok(), last.failure().message);
-    ++steps;
-    if (*last) break;
-  }
-  const Result<TrainedGenerator> made = work.finish();
-  REQUIRE(made.ok());
-  return {{made->file.begin(), made->file.end()}, steps};
-}
-/// Weights and card without the time that the training took.
-std::string content(ByteSpan file) {
-  gan::GeneratorFile parsed = gan::parse_generator(file).value();
-  parsed.card.seconds = 0;
-  return sha256_hex(gan::serialize_generator(parsed).value());
-}
 
 Sequential<float> new_net(const RunConfig& config) {
   return build_split_model(config).value().joined;
@@ -83,80 +44,6 @@ void store_all(Preparation& preparation, const Setting& s) {
 }
 
 }  // namespace
-
-TEST_CASE("generator work: a training that was stopped ends with the same weights") {
-  const Setting s;
-  const std::string whole = content(train_generator(s, 0).file);
-  const TemporaryFolder folder;
-  DeviceFiles files;
-  files.state = folder / "state";
-  files.save_every = 0;
-  {
-    GeneratorWork first(s.train, s.samples[0], s.task(0), files);
-    REQUIRE(first.step().value() == false);
-  }  // killed
-  const Trained second = train_generator(s, 0, files);
-  CHECK(second.steps == 1);
-  CHECK(content(second.file) == whole);
-  // A third start finds the finished file.
-  const Trained third = train_generator(s, 0, files);
-  CHECK(third.steps == 1);
-  CHECK(third.file == second.file);
-  // The state of other samples, another device or other settings is another one.
-  CHECK(train_generator(s, 1, files).steps == 2);
-  DeviceFiles other = files;
-  other.data_fingerprint[0] = 1;
-  CHECK(train_generator(s, 0, other).steps == 2);
-}
-
-TEST_CASE("generator work: a damaged state costs time, not the run") {
-  const Setting s;
-  const TemporaryFolder folder;
-  DeviceFiles files;
-  files.state = folder / "state";
-  const Trained whole = train_generator(s, 0, files);
-  for (const std::string& name : list_folder(files.state)) {
-    const std::string path = join_path(files.state, name);
-    auto bytes = read_file(path).value();
-    bytes[bytes.size() / 2] ^= 1;
-    REQUIRE(write_file_atomic(path, ByteSpan(bytes)).ok());
-  }
-  const Trained again = train_generator(s, 0, files);
-  CHECK(again.steps == 2);
-  CHECK(content(again.file) == content(whole.file));
-}
-
-TEST_CASE("generator work: a generator that was brought is sent as it is, if it fits") {
-  const Setting s;
-  const TemporaryFolder folder;
-  DeviceFiles files;
-  files.generator = folder / "mine.iotsl";
-  const Trained mine = train_generator(s, 0);
-  REQUIRE(write_file_atomic(files.generator, ByteSpan(mine.file)).ok());
-  GeneratorWork work(s.train, s.samples[0], s.task(0), files);
-  REQUIRE(work.step().value() == true);
-  const auto made = work.finish();
-  REQUIRE(made.ok());
-  CHECK(made->brought);
-  CHECK(std::equal(made->file.begin(), made->file.end(), mine.file.begin(), mine.file.end()));
-  // It has seen classes 0 and 1, which device 1 does not hold.
-  GeneratorWork wrong(s.train, s.samples[1], s.task(1), files);
-  const auto refused = wrong.step();
-  REQUIRE_FALSE(refused.ok());
-  CHECK(refused.failure().message.find("class 0") != std::string::npos);
-  CHECK(refused.failure().message.find("mine.iotsl") != std::string::npos);
-  // It is larger than the run's settings allow.
-  GeneratorTask narrow = s.task(0);
-  narrow.settings.width = 2;
-  const std::size_t limit = generator_file_limit(narrow.settings, image_spec(s.train));
-  Setting wide;
-  wide.config.gan.width = 32;
-  REQUIRE(write_file_atomic(files.generator, ByteSpan(train_generator(wide, 0).file)).ok());
-  GeneratorWork large(s.train, s.samples[0], narrow, files);
-  const auto too_large = large.step();
-  REQUIRE_FALSE(too_large.ok());
-  CHECK(too_large.failure().message.find(std::to_string(limit)) != std::string::npos);
-}
 
 TEST_CASE("generated data: classes and counts of every histogram, from each device's generator") {
   const Setting s;
@@ -202,8 +89,11 @@ TEST_CASE("pre-training: a tenth of each class is held out") {
 }
 
 TEST_CASE("pre-training: learns, keeps the best weights, and stops when nothing improves") {
-  // Real samples stand for generated ones: their classes are bright quarters of the image.
-  const data::Dataset set = dataset(120, 1);
+  // Real samples stand for generated ones: their classes are bright quarters of the image. Some
+  // labels are wrong: who learns these by heart gets worse on others.
+  data::Dataset set = dataset(120, 1);
+  for (std::size_t i = 0; i < 120; i += 7)
+    set.labels[i] = static_cast<data::Label>((set.labels[i] + 1) % 4);
   const RunConfig config = tiny::config();
   Sequential<float> net = new_net(config);
   const PretrainOptions options{
@@ -212,7 +102,7 @@ TEST_CASE("pre-training: learns, keeps the best weights, and stops when nothing 
   REQUIRE_MESSAGE(report.ok(), report.failure().message);
   CHECK(report->samples == 120);
   CHECK(report->held_out == 12);
-  CHECK(report->held_out_accuracy > 0.8);
+  CHECK(report->held_out_accuracy > 0.6);
   CHECK(report->iterations < 400);  // it has stopped by itself
   CHECK(report->best_iteration <= report->iterations);
   // What is left are the weights of the best iteration.
@@ -343,6 +233,64 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
   Preparation other(again.config, {});
   REQUIRE(other.open().ok());
   CHECK_FALSE(other.check_given(0, s.histograms()[0]).ok());
+}
+
+TEST_CASE("preparation: a stop while given generators are copied loses none of the others") {
+  Setting s;
+  const TemporaryFolder folder;
+  s.config.out = folder / "first";
+  Preparation first(s.config, {});
+  store_all(first, s);
+  s.config.generators = join_path(s.config.out, generator_folder);
+  s.config.out = folder / "second";
+  {
+    Preparation second(s.config, {});
+    REQUIRE(second.open().ok());
+  }
+  // As it stood after the first file: the second is neither there nor known of.
+  const std::string record = join_path(s.config.out, preparation_name);
+  PreparationRecord half = read_preparation(s.config.out).value();
+  half.generators[1] = {};
+  REQUIRE(write_file_atomic(record, to_text(to_json(half))).ok());
+  REQUIRE(std::remove(
+              join_path(join_path(s.config.out, generator_folder), generator_name(1)).c_str()) ==
+          0);
+  s.config.resume = true;
+  Preparation third(s.config, {});
+  REQUIRE(third.open().ok());
+  for (std::size_t d = 0; d < 2; ++d) {
+    CHECK(third.generator(d).origin == "given");
+    CHECK(third.generator(d).sha256 == first.generator(d).sha256);
+  }
+}
+
+TEST_CASE("preparation: a damaged plan is made again, a record of another kind is refused") {
+  Setting s;
+  const TemporaryFolder folder;
+  s.config.out = folder / "run";
+  s.config.pretrain = false;
+  Preparation first(s.config, {});
+  store_all(first, s);
+  Sequential<float> net = new_net(s.config);
+  REQUIRE(first.prepare(net, s.test, s.histograms()).value());
+  const std::string plan = join_path(s.config.out, impute_plan_name);
+  const std::string text = read_text_file(plan).value();
+  REQUIRE(write_file_atomic(plan, text.substr(0, text.size() / 2)).ok());
+  s.config.resume = true;
+  Preparation second(s.config, {});
+  REQUIRE(second.open().ok());
+  REQUIRE(second.prepare(net, s.test, s.histograms()).value());
+  CHECK(read_text_file(plan).value() == text);
+  CHECK(second.orders()[0].plan_hash == first.orders()[0].plan_hash);
+
+  const std::string path = join_path(s.config.out, preparation_name);
+  PreparationRecord record = first.record();
+  record.format = "iotsl-preparation-2";
+  REQUIRE(write_file_atomic(path, to_text(to_json(record))).ok());
+  const auto newer = read_preparation(s.config.out);
+  REQUIRE_FALSE(newer.ok());
+  CHECK(newer.failure().message ==
+        path + ": format 'iotsl-preparation-2', expected 'iotsl-preparation-1'");
 }
 
 TEST_CASE("preparation: a class that nobody else can give ends the run and is named") {

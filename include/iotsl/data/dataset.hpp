@@ -83,11 +83,26 @@ void shuffle_values(std::span<V> values, const Random& random, std::uint64_t fir
     std::swap(values[i - 1], values[static_cast<std::size_t>(random.below(first + i - 1, i))]);
 }
 
+/// A set like this one, still without samples. Its memory is not copied.
+inline Dataset empty_like(const Dataset& set) {
+  Dataset out;
+  out.name = set.name;
+  out.channels = set.channels;
+  out.height = set.height;
+  out.width = set.width;
+  out.classes = set.classes;
+  out.class_names = set.class_names;
+  out.full_size = set.full_size;
+  out.center_crop = set.center_crop;
+  out.sha256 = set.sha256;
+  return out;
+}
+
 /// The samples with these numbers, in this order.
 inline Dataset select_samples(const Dataset& set, std::span<const Index> samples) {
-  Dataset out = set;
-  out.pixels.clear();
-  out.labels.clear();
+  Dataset out = empty_like(set);
+  out.pixels.reserve(samples.size() * static_cast<std::size_t>(set.sample_elems()));
+  out.labels.reserve(samples.size());
   for (const Index i : samples) {
     if (i < 0 || i >= set.size())
       fail("select_samples: sample ", i, " of ", set.name, ", which has ", set.size());

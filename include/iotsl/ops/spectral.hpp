@@ -16,6 +16,19 @@ Shape weight_matrix(const Tensor<T>& weight) {
   return Shape{out, weight.size() / out};
 }
 
+/// The same of a weight that `op` was given, with a pair of vectors that must fit it.
+template <class T>
+Shape checked_matrix(const char* op, const Tensor<T>& weight, const Tensor<T>& u,
+                     const Tensor<T>& v) {
+  if (weight.rank() < 2 || weight.size() == 0)
+    fail(op, ": expects a weight [out,...] with elements, given ", weight.shape());
+  const Shape matrix = weight_matrix(weight);
+  if (!(u.shape() == Shape{matrix[0]}) || !(v.shape() == Shape{matrix[1]}))
+    fail(op, ": weight ", weight.shape(), " expects u [", matrix[0], "] and v [", matrix[1],
+         "], given ", u.shape(), " and ", v.shape());
+  return matrix;
+}
+
 /// gW = (gy - <gy, y> u v^T) / sigma.
 template <class T>
 void spectral_norm_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
@@ -48,11 +61,7 @@ inline constexpr OpInfo<T> spectral_norm_op{"spectral_norm", &spectral_norm_vjp<
 /// for wrong shapes and where sigma is not above 0.
 template <class T>
 Tensor<T> spectral_norm(const Tensor<T>& weight, const Tensor<T>& u, const Tensor<T>& v) {
-  if (weight.rank() < 2) fail("spectral_norm: expects a weight [out,...], given ", weight.shape());
-  const Shape matrix = detail::weight_matrix(weight);
-  if (!(u.shape() == Shape{matrix[0]}) || !(v.shape() == Shape{matrix[1]}))
-    fail("spectral_norm: weight ", weight.shape(), " expects u [", matrix[0], "] and v [",
-         matrix[1], "], given ", u.shape(), " and ", v.shape());
+  const Shape matrix = detail::checked_matrix("spectral_norm", weight, u, v);
   const Scratch product(static_cast<std::size_t>(matrix[0]) * sizeof(T));
   kernels::matvec(matrix[0], matrix[1], weight.data(), v.data(), product.as<T>());
   const Tensor<T> sigma =
@@ -71,10 +80,10 @@ Tensor<T> spectral_norm(const Tensor<T>& weight, const Tensor<T>& u, const Tenso
 }
 
 /// `iterations` times v = W^T u / |W^T u|, u = W v / |W v|, in place. Afterwards u^T W v approaches
-/// the largest singular value of W from below.
+/// the largest singular value of W from below. Raises an Error for wrong shapes.
 template <class T>
 void power_iteration(const Tensor<T>& weight, Tensor<T>& u, Tensor<T>& v, int iterations = 1) {
-  const Shape matrix = detail::weight_matrix(weight);
+  const Shape matrix = detail::checked_matrix("power_iteration", weight, u, v);
   const auto normalize = [](Tensor<T>& x) {
     const auto length = scalar_math::sqrt(kernels::dot(x.size(), x.data(), x.data()));
     constexpr double least = 1e-12;  // as in PyTorch

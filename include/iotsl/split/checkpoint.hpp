@@ -128,8 +128,11 @@ inline Result<SessionRecord> read_session(const std::string& out) {
   return record;
 }
 
-/// Whether the run in `out` has come as far as having a barrier and a number.
-inline bool has_begun(const std::string& out) { return file_exists(join_path(out, session_name)); }
+/// Whether the run in `out` has come as far as having a number, or even a turn's barrier.
+inline bool has_begun(const std::string& out) {
+  const auto ids = detail::barrier_ids(join_path(out, checkpoint_folder));
+  return file_exists(join_path(out, session_name)) || (!ids.empty() && ids.back() > 0);
+}
 
 /// Writes barrier `record.barrier.id` of the run in `out` and removes all but the last two. Free
 /// space is checked first; a power cut leaves the old files or the new one, never half of it.

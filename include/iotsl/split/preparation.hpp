@@ -31,7 +31,8 @@ class Preparation {
       const Result<void> made = create_folders(join_path(config_.out, generator_folder));
       if (!made) return made;
     }
-    return config_.generators.empty() ? write_record() : take_given();
+    const Result<void> written = write_record();
+    return written ? take_given() : written;
   }
 
   const PreparationRecord& record() const { return record_; }
@@ -83,7 +84,11 @@ class Preparation {
   Result<bool> prepare(Sequential<float>& joined, const data::Dataset& test,
                        const std::vector<std::vector<std::uint64_t>>& histograms) {
     if (config_.impute) {
-      const Result<void> planned = record_.planned ? load_plan() : make_plan(histograms);
+      Result<void> planned = record_.planned ? load_plan() : make_plan(histograms);
+      if (!planned && record_.planned) {
+        note(concat(planned.failure().message, "; the plan is made again"));
+        planned = make_plan(histograms);
+      }
       if (!planned) return planned.failure();
     }
     if (!config_.pretrain || record_.pretraining.done) return true;
@@ -212,14 +217,18 @@ class Preparation {
       const Result<std::vector<std::uint8_t>> bytes = generator_bytes(d);
       record_.generators[d].present = bytes.ok();
       if (bytes) digests_[d] = sha256(*bytes);
-      if (!bytes) note(concat(bytes.failure().message, "; device ", d, " is asked for it again"));
+      if (!bytes) note(concat(bytes.failure().message, "; it is taken or asked for again"));
     }
-    return {};
+    return take_given();
   }
 
+  /// Those of --generators that the run does not have yet.
   Result<void> take_given() {
+    if (config_.generators.empty()) return {};
     bool any = false;
     for (std::size_t d = 0; d < record_.generators.size(); ++d) {
+      any = any || record_.generators[d].present;
+      if (record_.generators[d].present) continue;
       const std::string path = join_path(config_.generators, generator_name(d));
       if (!file_exists(path)) continue;
       const Result<std::vector<std::uint8_t>> bytes = read_file(path);
@@ -338,10 +347,8 @@ class Preparation {
     PretrainingRecord done;
     done.seconds_generation = static_cast<double>(net::steady_now() - start) * 1e-6;
     note(concat("pre-training on ", generated->size(), " generated samples"));
-    OptimizerOptions optimizer = config_.optimizer;
-    optimizer.ewc = 0;  // there is no earlier turn to remember
     const Result<PretrainReport> report = pretrain(joined, *generated,
-                                                   {.optimizer = optimizer,
+                                                   {.optimizer = config_.optimizer,
                                                     .iterations = config_.pretrain_iterations,
                                                     .batch = config_.pretrain_batch,
                                                     .seed = config_.seed},

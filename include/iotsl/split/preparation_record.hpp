@@ -200,6 +200,12 @@ inline Result<PreparationRecord> read_preparation(const std::string& folder) {
   if (!json) return failure(ErrorCode::data, path, ": ", json.failure().message);
   Result<PreparationRecord> record = parse_json_fields<PreparationRecord>(*json);
   if (!record) return failure(ErrorCode::data, path, ": ", record.failure().message);
+  if (const std::string expected = PreparationRecord().format; record->format != expected)
+    return failure(ErrorCode::data, path, ": format '", record->format, "', expected '", expected,
+                   "'");
+  if (record->planned && record->devices.size() != record->generators.size())
+    return failure(ErrorCode::data, path, ": imputation of ", record->devices.size(),
+                   " devices, generators of ", record->generators.size());
   return record;
 }
 

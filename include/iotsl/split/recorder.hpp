@@ -35,11 +35,6 @@ class RunRecorder {
     return begun ? Result<BarrierRecord>(BarrierRecord{}) : begun.failure();
   }
 
-  /// Puts another state into barrier 0: the turns begin with pre-trained weights.
-  Result<void> replace_start(const TrainingState& state) {
-    return keeps_barriers() ? write_checkpoint(config_.out, state, {}) : Result<void>{};
-  }
-
   /// Loads barrier `id` again. The books stay: they are written after a turn's last barrier, and a
   /// turn in their pages is never taken back.
   Result<void> roll_back(const TrainingState& state, std::uint64_t id) {
@@ -73,7 +68,8 @@ class RunRecorder {
                                     .seconds = seconds()});
   }
 
-  /// Commits a barrier. `up`, `down`: what this incarnation has sent so far.
+  /// Commits a barrier; 0 again where the turns begin with pre-trained weights. `up`, `down`: what
+  /// this incarnation has sent so far.
   Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,
                              const net::Traffic& up, const net::Traffic& down,
                              const WireSizes& sizes) {

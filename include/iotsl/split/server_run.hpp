@@ -292,7 +292,8 @@ class ServerRun {
     // Later barriers hold weights that are trained further.
     if (ready && machine_->committed().id == 0) {
       ready = preparation_->load_pretrained(model_.joined);
-      if (ready) ready = recorder_.replace_start(state());
+      const LinkTraffic all = transport_.total();
+      if (ready) ready = recorder_.write_barrier(state(), {}, all.up, all.down, sizes_);
     }
     machine_->on_prepared(ready, preparation_->orders());
   }

@@ -90,6 +90,7 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
   for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
     const net::Microseconds start = net::steady_now();
+    net::Microseconds writing = 0;
     const LinkTraffic before = total();
     TurnReport report = at.report;  // of a turn whose books are still to be closed
     if (at.id == 0 || turn != at.report.turn) {
@@ -138,11 +139,14 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
       if (device + 1 == samples.size()) mean.store(net);
       at = {at.id + 1, report.first_step + report.steps, report};
       const LinkTraffic all = total();
+      const net::Microseconds done = net::steady_now();
       const Result<void> written = recorder.write_barrier(state, at, all.up, all.down, sizes);
       if (!written) return written.failure();
+      writing = net::steady_now() - done;
     }
     const LinkTraffic after = total();
-    const TurnCosts costs{.wall_us = net::steady_now() - start,
+    const TurnCosts costs{.wall_us = net::steady_now() - start - writing,
+                          .barrier_us = writing,
                           .bytes_up = after.up.total_bytes() - before.up.total_bytes(),
                           .bytes_down = after.down.total_bytes() - before.down.total_bytes()};
     const Result<void> booked = recorder.on_turn(report, costs, sizes, global->joined);

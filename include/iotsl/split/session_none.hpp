@@ -54,7 +54,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     if (!*done) return recorder.stopped(at.step);
     if (at.id == 0) {  // later barriers hold weights that are trained further
       ready = preparation->load_pretrained(net.layers());
-      if (ready) ready = recorder.replace_start(state);
+      if (ready) ready = recorder.write_barrier(state, {}, {}, {}, sizes);
       if (!ready) return ready.failure();
     }
   }
@@ -65,11 +65,13 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
     if (!device) return device.failure();
     devices.push_back(std::move(device).value());
   }
-  net::Microseconds barrier_at = net::steady_now();
+  net::Microseconds barrier_at = net::steady_now(), writing = 0;  // the latter of the turn
   const auto commit = [&](std::uint64_t step, const TurnReport& report) {
     at = {at.id + 1, step, report};
+    const net::Microseconds start = net::steady_now();
     const Result<void> done = recorder.write_barrier(state, at, {}, {}, sizes);
     barrier_at = net::steady_now();
+    writing += barrier_at - start;
     return done;
   };
 
@@ -96,6 +98,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       replay->begin_turn(device);
     }
     const net::Microseconds start = net::steady_now();
+    writing = 0;
     const std::uint64_t last = report.first_step + report.steps;
     std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
     while (step < last) {
@@ -135,7 +138,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       }
       if (stop) return recorder.stopped(step);
     }
-    const TurnCosts costs{.wall_us = net::steady_now() - start};
+    const TurnCosts costs{.wall_us = net::steady_now() - start - writing, .barrier_us = writing};
     const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
     if (!booked) return booked.failure();
   }
