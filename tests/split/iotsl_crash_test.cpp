@@ -45,7 +45,7 @@ TEST_CASE("iotsl: a device that is away while generators are collected is named,
   const data::Dataset train = tiny::dataset(52, 1), test = tiny::dataset(24, 2);
   const auto samples = tiny::halves(train);
   std::size_t runs_with_note = 0;
-  for (std::size_t at = 12; at < 20; ++at) {
+  for (std::size_t at = 6; at < 24; ++at) {
     FragileRun broken(crash_config(), train, test, samples);
     REQUIRE(broken.run(Fault::cut, at).ok());
     std::size_t notes = 0;
