@@ -53,7 +53,9 @@ struct GanSettings {
 inline constexpr std::string_view preset_names[] = {"tiny", "fast", "paper", "auto"};
 
 /// tiny: seconds; fast: minutes; paper: the paper's scale, hours; auto: until the quality on
-/// held-out samples no longer rises. Short trainings want a higher rate and a shorter average.
+/// held-out samples no longer rises. Short trainings want a higher rate and a shorter average. With
+/// 500 iterations in place of the 1500 of `fast`, imputed Fashion-MNIST (two classes on a device,
+/// width 16) came to 74 instead of 82 % test accuracy.
 inline Result<GanSettings> gan_preset(std::string_view name) {
   GanSettings s;
   s.preset = std::string(name);
@@ -67,7 +69,8 @@ inline Result<GanSettings> gan_preset(std::string_view name) {
     return s;
   }
   if (name == "fast") {
-    s.iterations = 500;
+    s.iterations = 1500;
+    s.average = 0.997;
     return s;
   }
   if (name == "auto") {

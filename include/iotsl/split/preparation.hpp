@@ -62,10 +62,12 @@ class Preparation {
   Result<Sha256Digest> store(std::size_t device, GeneratorRecord made, ByteSpan file) {
     const Result<void> kept = keep(device, std::move(made), file);
     if (!kept) return kept.failure();
-    note(concat("device ", device, ": generator of ", record_.generators[device].values,
-                " values, accuracy ", one_decimal(100 * record_.generators[device].accuracy),
-                " %, trained in ", one_decimal(record_.generators[device].seconds_training), " s",
-                record_.generators[device].flagged ? "; FLAGGED: below the threshold" : ""));
+    const GeneratorRecord& now = record_.generators[device];
+    note(concat("device ", device, ": generator of ", now.values, " values, ",
+                now.checked ? concat("accuracy ", one_decimal(100 * now.accuracy), " %")
+                            : std::string("not checked"),
+                ", trained in ", one_decimal(now.seconds_training), " s",
+                now.flagged ? "; FLAGGED: below the threshold" : ""));
     return digests_[device];
   }
 
