@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/impute/histogram.hpp"
 
 IOTSL_NAMESPACE_BEGIN
