@@ -66,7 +66,6 @@ class Hub {
   Hub& operator=(const Hub&) = delete;
 
   std::uint16_t port() const { return port_; }
-  bool loopback() const { return loopback_; }
 
   /// The next event; kind `none` after `limit`.
   HubEvent wait(Microseconds limit) {
@@ -146,8 +145,7 @@ class Hub {
         listener_(std::move(listener)),
         wake_read_(wake_read),
         wake_write_(wake_write),
-        port_(listener_.port()),
-        loopback_(listener_.loopback()) {}
+        port_(listener_.port()) {}
 
   void wake() {
     const char byte = 0;
@@ -342,7 +340,6 @@ class Hub {
   Listener listener_;
   int wake_read_, wake_write_;
   std::uint16_t port_;
-  bool loopback_;
   std::unique_ptr<Link> prototype_;
   std::thread thread_;
 

@@ -185,7 +185,6 @@ class FrameWriter {
     out.insert(out.end(), head.begin(), head.end());
     out.insert(out.end(), body.begin(), body.end());
   }
-  std::uint32_t next_sequence() const { return sequence_; }
 
  private:
   std::uint32_t sequence_ = 0;

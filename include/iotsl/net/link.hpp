@@ -112,8 +112,6 @@ class Link {
   }
   bool has_message() const { return !inbox_.empty(); }
   bool joined() const { return joined_; }
-  /// True where a close by the peer cuts nothing off.
-  bool at_boundary() const { return reader_.at_boundary() && !transfers_in_.open(); }
 
   // Time.
 
