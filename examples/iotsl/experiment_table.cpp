@@ -65,8 +65,9 @@ ExperimentSpec fig9() {
                 .limit_test = 2000,
                 .epochs = 15,
                 .iotsl_epochs = 15,
-                .threshold_mnist = 96,
-                .threshold_fashion = 82,
+                // Well below where few images end up: close to it a threshold measures chance.
+                .threshold_mnist = 90,
+                .threshold_fashion = 75,
                 .gan_preset = "tiny",
                 .gan_iterations = 400},
       .paper = {.width = 64,
