@@ -194,12 +194,8 @@ std::vector<gan::GeneratorFile> load_generators(const std::vector<std::string>& 
 /// A picture may replace a picture, but nothing else: not the generator whose name slipped in.
 void check_picture_place(const std::string& path) {
   if (!file_exists(path)) return;
-  constexpr std::string_view signature = "\x89PNG";
-  std::string begin(signature.size(), '\0');
-  std::FILE* const file = std::fopen(path.c_str(), "rb");
-  const std::size_t read = file == nullptr ? 0 : std::fread(begin.data(), 1, begin.size(), file);
-  if (file != nullptr) std::fclose(file);
-  if (read != 0 && begin.substr(0, read) != signature)
+  const std::string old = expect(read_text_file(path));
+  if (!old.empty() && !old.starts_with("\x89PNG"))
     fail_command(ErrorCode::usage, "--out ", path, ": exists and is no PNG file");
 }
 

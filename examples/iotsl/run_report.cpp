@@ -27,8 +27,8 @@ std::string default_folder(const RunOptions& options) {
 
 /// What came before the turns, and both sums: the paper's, which leaves it out, and the full one.
 void print_preparation(const split::PreparationRecord& p, const split::RunSummary& s) {
-  std::size_t trained = 0, flagged = 0;
-  double accuracy = 0, checked = 0;
+  std::size_t trained = 0, flagged = 0, checked = 0;
+  double accuracy = 0;
   for (const split::GeneratorRecord& each : p.generators) {
     trained += each.origin == "trained";
     flagged += each.flagged;
@@ -36,10 +36,11 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
   }
   std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s%s\n",
               p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
-              checked > 0 ? concat("mean accuracy ", percent(accuracy / checked), " of the ",
-                                   checked, " that could be checked")
-                                .c_str()
-                          : "none could be checked",
+              checked > 0
+                  ? concat("mean accuracy ", percent(accuracy / static_cast<double>(checked)),
+                           " of the ", checked, " that could be checked")
+                        .c_str()
+                  : "none could be checked",
               flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
   if (p.pretraining.done)
     std::printf("pre-training     %llu iterations in %s, test accuracy %s\n",

@@ -1,5 +1,5 @@
-// Method iotsl: one side dies, or the wire is cut, at every message of generators, imputation and
-// turns; the end must be that of a run that nothing happened to.
+// Method iotsl: the wire is cut at every message of generators, imputation and turns, or one side
+// dies at every second; the end must be that of a run that nothing happened to.
 
 #include "split/fragile_run.hpp"
 #include "split/iotsl_run.hpp"

@@ -3,6 +3,7 @@
 // model, settings, label histogram, quality, privacy) and the averaged weights (safetensors).
 
 #include "iotsl/core/container.hpp"
+#include "iotsl/core/finite.hpp"
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/gan/quality.hpp"
 #include "iotsl/gan/settings.hpp"
@@ -70,14 +71,6 @@ struct GeneratorFile {
 inline constexpr std::uint64_t max_generator_bytes = max_generator_parameters * 4 + (1u << 20);
 
 namespace detail {
-
-/// True if no value is NaN or Inf.
-inline bool all_finite(const Tensor<float>& t) {
-  bool finite = true;
-  for (Index i = 0; i < t.size(); ++i)
-    finite &= scalar_math::abs(t.data()[i]) <= std::numeric_limits<float>::max();
-  return finite;
-}
 
 inline Result<void> check_finite(const GeneratorNet<float>& net) {
   for (const NamedTensor<float>& p : net.parameters())

@@ -206,12 +206,12 @@ class GanTrainer {
 
   /// One update of a net, with gradients that have no NaN or Inf.
   static Result<void> update(const char* net, const Tensor<float>& loss, Optimizer<float>& adam) {
-    if (!detail::all_finite(loss))
+    if (!all_finite(loss))
       return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
     backward(loss);
     for (const NamedTensor<float>& p : adam.parameters())
       if (const Tensor<float> gradient = p.tensor.grad();
-          gradient.defined() && !detail::all_finite(gradient))
+          gradient.defined() && !all_finite(gradient))
         return failure(ErrorCode::other, "the gradient of the ", net, "'s ", p.name,
                        " has NaN or Inf");
     adam.step();

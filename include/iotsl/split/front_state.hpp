@@ -1,6 +1,7 @@
 #pragma once
 // What travels with the front: parameters, running statistics, counters and optimiser state.
 
+#include "iotsl/core/finite.hpp"
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer.hpp"
 #include "iotsl/nn/sequential.hpp"
@@ -8,34 +9,6 @@
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// True if no value is NaN or infinite: an exponent of all ones would be either.
-inline bool all_finite(const float* values, std::size_t count) {
-  std::uint32_t bad[4] = {};
-  const auto check = [&](std::size_t i, std::size_t lane) {
-    std::uint32_t bits;
-    std::memcpy(&bits, values + i, sizeof bits);
-    bad[lane] |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
-  };
-  std::size_t i = 0;
-  for (; i + 4 <= count; i += 4)
-    for (std::size_t lane = 0; lane < 4; ++lane) check(i + lane, lane);
-  for (; i < count; ++i) check(i, 0);
-  return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
-}
-inline bool all_finite(const Tensor<float>& t) {
-  return all_finite(t.data(), static_cast<std::size_t>(t.size()));
-}
-/// The same for float32 values on the wire, which may lie at any address.
-inline bool all_finite(ByteSpan values) {
-  std::uint32_t bad = 0;
-  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
-    std::uint32_t bits;
-    std::memcpy(&bits, values.data() + i, sizeof bits);
-    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
-  }
-  return bad == 0;
-}
 
 /// Whether a tensor holds means or sums of squares, by its name: a root is taken of them, or they
 /// weigh a pull towards earlier weights, so that a value below zero would end in NaN or run away.

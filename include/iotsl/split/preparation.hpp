@@ -235,12 +235,14 @@ class Preparation {
   /// Those of --generators that the run does not have yet.
   Result<void> take_given() {
     if (config_.generators.empty()) return {};
-    bool any = false;
-    for (std::size_t d = 0; d < record_.generators.size(); ++d) {
-      any = any || record_.generators[d].present;
+    const auto is_here = [](const GeneratorRecord& each) { return each.present; };
+    const bool any_here =
+        std::any_of(record_.generators.begin(), record_.generators.end(), is_here);
+    const auto given = find_generators(config_.generators, record_.generators.size());
+    if (!given) return any_here ? Result<void>{} : given.failure();
+    for (const std::size_t d : *given) {
       if (record_.generators[d].present) continue;
       const std::string path = join_path(config_.generators, generator_name(d));
-      if (!file_exists(path)) continue;
       const Result<std::vector<std::uint8_t>> bytes = read_file(path);
       if (!bytes) return bytes.failure();
       const auto wrong = [&](const Failure& why) {
@@ -253,11 +255,7 @@ class Preparation {
       made->origin = "given";
       const Result<void> kept = keep(d, std::move(made).value(), *bytes);
       if (!kept) return kept;
-      any = true;
     }
-    if (!any)
-      return failure(ErrorCode::usage, "--generators ", config_.generators, ": has none of ",
-                     generator_name(0), " to ", generator_name(record_.generators.size() - 1));
     return {};
   }
 

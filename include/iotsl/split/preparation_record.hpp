@@ -37,6 +37,19 @@ inline std::string generator_name(std::size_t device) {
                 ".iotsl");
 }
 
+/// The devices, of `devices`, whose generators a folder (--generators) holds. Fails where it has
+/// none.
+inline Result<std::vector<std::size_t>> find_generators(const std::string& folder,
+                                                        std::size_t devices) {
+  std::vector<std::size_t> out;
+  for (std::size_t d = 0; d < devices; ++d)
+    if (file_exists(join_path(folder, generator_name(d)))) out.push_back(d);
+  if (out.empty())
+    return failure(ErrorCode::usage, "--generators ", folder, ": has none of ", generator_name(0),
+                   " to ", generator_name(devices - 1));
+  return out;
+}
+
 /// The generator of one device.
 struct GeneratorRecord {
   bool present = false;

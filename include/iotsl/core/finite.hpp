@@ -1,0 +1,39 @@
+#pragma once
+// Is any value NaN or infinite? Asked of everything that comes from a peer or leaves a step.
+
+#include <cstring>
+
+#include "iotsl/core/bytes.hpp"
+#include "iotsl/core/tensor.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// True if no value is NaN or infinite: an exponent of all ones would be either.
+inline bool all_finite(const float* values, std::size_t count) {
+  std::uint32_t bad[4] = {};
+  const auto check = [&](std::size_t i, std::size_t lane) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad[lane] |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    for (std::size_t lane = 0; lane < 4; ++lane) check(i + lane, lane);
+  for (; i < count; ++i) check(i, 0);
+  return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
+}
+inline bool all_finite(const Tensor<float>& t) {
+  return all_finite(t.data(), static_cast<std::size_t>(t.size()));
+}
+/// The same for float32 values on the wire, which may lie at any address.
+inline bool all_finite(ByteSpan values) {
+  std::uint32_t bad = 0;
+  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values.data() + i, sizeof bits);
+    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  }
+  return bad == 0;
+}
+
+IOTSL_NAMESPACE_END
