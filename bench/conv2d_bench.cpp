@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/kernels/conv2d.hpp"
+#include "iotsl/kernels/conv2d/conv2d.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/data/source.hpp"
-#include "iotsl/split/session_tcp_device.hpp"
+#include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
 #include "support/exit_code.hpp"
 #include "support/wait_policy.hpp"

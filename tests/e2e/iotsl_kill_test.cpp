@@ -5,7 +5,7 @@
 
 #include "e2e/killed_run.hpp"
 #include "iotsl/net/frame.hpp"
-#include "iotsl/split/preparation_record.hpp"
+#include "iotsl/split/records/preparation_record.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "iotsl/core/parallel.hpp"
-#include "iotsl/kernels/conv2d.hpp"
+#include "iotsl/kernels/conv2d/conv2d.hpp"
 
 using namespace iotsl;
 using kernels::ConvShape;

@@ -109,10 +109,12 @@ TEST_CASE("the power iteration finds the largest singular value") {
   CHECK(error_of([&] {
           iotsl::spectral_norm(Tensor<double>::zeros({3, 4}), u, v);
         }) == "spectral_norm: u^T W v is 0; expected a positive number");
-  CHECK(error_of([&] { iotsl::power_iteration(Tensor<double>::zeros({4, 5}), u, v); }) ==
-        "power_iteration: weight [4,5] expects u [4] and v [5], given [3] and [4]");
-  CHECK(error_of([&] { iotsl::power_iteration(Tensor<double>::zeros({0, 4}), u, v); }) ==
-        "power_iteration: expects a weight [out,...] with elements, given [0,4]");
+  CHECK(error_of([&] {
+          iotsl::power_iteration(Tensor<double>::zeros({4, 5}), u, v);
+        }) == "power_iteration: weight [4,5] expects u [4] and v [5], given [3] and [4]");
+  CHECK(error_of([&] {
+          iotsl::power_iteration(Tensor<double>::zeros({0, 4}), u, v);
+        }) == "power_iteration: expects a weight [out,...] with elements, given [0,4]");
 }
 
 }  // namespace gan_ops

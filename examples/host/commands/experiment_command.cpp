@@ -1,0 +1,180 @@
+// iotsl experiment: repeats a figure of the paper and writes its numbers beside ours.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "host/experiment/estimate.hpp"
+#include "host/experiment/report.hpp"
+#include "host/run/progress.hpp"
+#include "iotsl/core/file.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+struct ExperimentCommandOptions {
+  std::string name, scale = "quick", out;
+  RunOptions run;
+  std::string gan_preset;                           ///< empty: that of the scale
+  ExperimentSizes given{.pretrain_iterations = 0};  ///< 0: likewise
+  std::uint64_t seeds = 1;
+  bool yes = false;
+};
+
+/// The command as it was given, for the report.
+std::string command_text(const CLI::App& command) {
+  std::string out = "iotsl experiment";
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || option->check_name("--help")) continue;
+    if (!option->get_positional()) out += concat(" --", option->get_single_name());
+    if (option->get_expected_max() == 0) continue;  // a flag
+    for (const std::string& value : option->results()) {
+      const bool plain = value.find_first_of(" '\"$&;()<>|*?`\\") == value.npos && !value.empty();
+      out += plain ? " " + value : " '" + value + "'";
+    }
+  }
+  return out;
+}
+
+Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
+  Experiment e;
+  e.spec = find_experiment(o.name);
+  e.scale = o.scale == "quick" ? Scale::quick : Scale::paper;
+  e.sizes = e.scale == Scale::quick ? e.spec->quick : e.spec->paper;
+  const auto take = [](auto& size, const auto& given) {
+    if (given != 0) size = given;
+  };
+  take(e.sizes.width, o.given.width);
+  take(e.sizes.limit_train, o.given.limit_train);
+  take(e.sizes.limit_test, o.given.limit_test);
+  take(e.sizes.epochs, o.given.epochs);
+  take(e.sizes.iotsl_epochs, o.given.epochs);
+  take(e.sizes.gan_width, o.given.gan_width);
+  take(e.sizes.gan_iterations, o.given.gan_iterations);
+  take(e.sizes.pretrain_iterations, o.given.pretrain_iterations);
+  if (!o.gan_preset.empty()) e.sizes.gan_preset = o.gan_preset;
+  take(e.sizes.threshold_mnist, o.given.threshold_mnist);
+  take(e.sizes.threshold_fashion, o.given.threshold_mnist);
+  e.common = o.run;
+  if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;
+  e.seeds = o.seeds;
+  e.out = o.out.empty() ? concat("runs/", o.name, "-", e.common.data.dataset, "-", o.scale) : o.out;
+  e.overwrite = o.run.overwrite;
+  e.command = command_text(command);
+  return e;
+}
+
+void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
+              const std::vector<double>& seconds) {
+  const auto all_or = [](Index n) { return n == 0 ? std::string("all") : std::to_string(n); };
+  std::fprintf(stderr, "%s\n%s, width %ld, %s training images over all devices, folder %s\n",
+               e.title().c_str(), e.common.data.dataset.c_str(), static_cast<long>(e.sizes.width),
+               all_or(e.sizes.limit_train).c_str(), e.out.c_str());
+  double sum = 0;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const PlannedRun& run = runs[i];
+    std::fprintf(stderr, "  %-32.*s %-6s seed %llu  %4ld device epochs",
+                 static_cast<int>(run.curve->label.size()), run.curve->label.data(),
+                 run.options.method.c_str(), static_cast<unsigned long long>(run.seed),
+                 static_cast<long>(run.options.epochs));
+    if (i < seconds.size()) {
+      std::fprintf(stderr, "  about %s", format_seconds(seconds[i]).c_str());
+      sum += seconds[i];
+    }
+    std::fprintf(stderr, has_ended(run) && !e.overwrite ? "  (has ended before)\n" : "\n");
+  }
+  if (!seconds.empty())
+    std::fprintf(stderr, "together about %s on this machine\n", format_seconds(sum).c_str());
+}
+
+/// Runs of hours start only when somebody has said yes.
+void confirm(const ExperimentCommandOptions& o) {
+  if (o.yes) return;
+  if (isatty(STDIN_FILENO) != 1)
+    fail_command(ErrorCode::usage, "--scale paper: give --yes to start runs of that length");
+  std::fprintf(stderr, "Start? [y/N] ");
+  const int answer = std::getchar();
+  if (answer != 'y' && answer != 'Y') fail_command(ErrorCode::usage, "not started");
+}
+
+void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
+  const Experiment e = make_experiment(command, o);
+  const std::vector<PlannedRun> runs = plan_runs(e);
+  const bool full = e.scale == Scale::paper;
+  describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
+  if (full) confirm(o);
+  std::vector<FinishedRun> finished;
+  for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
+  const ExperimentResult result = summarize(e, std::move(finished));
+  write_results(result);
+  write_report(result);
+  std::printf("%s\nreport  %s\n", format_table(result).c_str(),
+              join_path(e.out, report_name).c_str());
+}
+
+}  // namespace
+
+void add_experiment_command(CLI::App& app) {
+  auto o = std::make_shared<ExperimentCommandOptions>();
+  o->run.transport = "inproc";
+  o->run.data.dataset.clear();
+  CLI::App* command =
+      app.add_subcommand("experiment", "Repeat a figure of the paper; writes a page to read");
+  std::vector<std::string> names;
+  for (const ExperimentSpec& spec : all_experiments()) names.emplace_back(spec.name);
+  command->add_option("name", o->name, "Which figure")->required()->check(CLI::IsMember(names));
+  command
+      ->add_option("--scale", o->scale,
+                   "quick: minutes, a narrow net and few images; paper: the paper's sizes, hours")
+      ->check(CLI::IsMember({"quick", "paper"}))
+      ->capture_default_str();
+  command->add_option("--out", o->out,
+                      "Folder; default: runs/NAME-DATASET-SCALE. Runs that it holds are taken up");
+  command
+      ->add_option("--dataset", o->run.data.dataset, "Default: mnist, and of fig10 fashion-mnist")
+      ->check(CLI::IsMember({"mnist", "fashion-mnist", "glyphs"}));
+  command->add_option("--data", o->run.data.folder,
+                      "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
+  command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_flag("--yes", o->yes, "Start runs of --scale paper without a question");
+  command->add_flag("--overwrite", o->run.overwrite, "Begin every run anew");
+  command->add_flag("--quiet", o->run.quiet, "No progress within a run");
+
+  const auto size = [&](const char* option, auto& value, const char* help) {
+    return command->add_option(option, value, help)->group("Sizes, instead of those of the scale");
+  };
+  size("--width", o->given.width, "Base width of the network")->check(CLI::Range(1, 1024));
+  size("--limit-train", o->given.limit_train, "Training images over all devices")
+      ->check(CLI::PositiveNumber);
+  size("--limit-test", o->given.limit_test, "Test images")->check(CLI::PositiveNumber);
+  size("--epochs", o->given.epochs, "Device epochs of every run")->check(CLI::PositiveNumber);
+  size("--gan-preset", o->gan_preset, "Training of the generators: tiny, fast, paper or auto")
+      ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}));
+  size("--gan-width", o->given.gan_width, "Width of generator and critic")
+      ->check(CLI::Range(1, 1024));
+  size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(CLI::PositiveNumber);
+  size("--pretrain-iterations", o->given.pretrain_iterations, "Steps of pre-training at most")
+      ->check(CLI::PositiveNumber);
+  size("--threshold", o->given.threshold_mnist, "Test accuracy to be reached, %")
+      ->check(CLI::Range(1.0, 100.0));
+  const auto training = [&](const char* option, auto& value, const char* help) {
+    return command->add_option(option, value, help)->group("Training")->capture_default_str();
+  };
+  training("--batch", o->run.batch, "Samples per step")->check(CLI::Range(2, 4096));
+  training("--optimizer", o->run.optimizer, "adam or sgd")->check(CLI::IsMember({"adam", "sgd"}));
+  training("--lr", o->run.lr, "Learning rate")->check(CLI::PositiveNumber);
+  training("--momentum", o->run.momentum, "Momentum of sgd")->check(CLI::Range(0.0, 0.9999));
+  training("--lr-schedule", o->run.lr_schedule, "constant, linear or cosine, per turn")
+      ->check(CLI::IsMember({"constant", "linear", "cosine"}));
+  training("--threads", o->run.threads, "Threads of each process; 0: all cores")
+      ->check(CLI::Range(0, 256));
+  training("--transport", o->run.transport,
+           "inproc: all in this process, bytes counted; tcp: device processes; none: no split")
+      ->check(CLI::IsMember({"inproc", "tcp", "none"}));
+  command->callback([command, o] { experiment(*command, *o); });
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,305 @@
+// iotsl gan train | sample | inspect
+
+#include <cstdio>
+#include <memory>
+
+#include "host/images/image_grid.hpp"
+#include "host/images/image_sets.hpp"
+#include "host/options/gan_options.hpp"
+#include "host/options/output_file.hpp"
+#include "host/run/generator_report.hpp"
+#include "host/run/run_report.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/gan/trainer.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct GanCommandOptions {
+  DataOptions data;
+  GanOptions gan;
+  std::string manifest;
+  Index device = -1;  // -1: not given
+  std::string out, resume;
+  std::vector<std::string> files;
+  Index rows = 8, zoom = 2;
+  int threads = 0;
+  bool overwrite = false, json = false, quiet = false;
+};
+
+/// The device's samples, or all of them where no device is named.
+data::Dataset load_samples(const GanCommandOptions& o) {
+  if (o.device < 0) {
+    data::Dataset all = expect(load_set(o.data, data::Split::train));
+    return o.data.limit_train > 0 ? data::limit_samples(all, o.data.limit_train, o.data.seed)
+                                  : std::move(all);
+  }
+  const data::Manifest manifest =
+      o.manifest.empty()
+          ? draw_manifest(o.data, expect(load_set(o.data, data::Split::train, false)))
+          : expect(data::load_manifest(o.manifest));
+  const std::string from = o.manifest.empty() ? "--partition " + o.data.partition : o.manifest;
+  const auto devices = static_cast<Index>(manifest.devices.size());
+  if (o.device >= devices)
+    fail_command(ErrorCode::usage, "--device ", o.device, ": ", from, " has devices 0 to ",
+                 devices - 1);
+  const std::vector<Index>& samples = manifest.devices[static_cast<std::size_t>(o.device)];
+  data::Dataset set =
+      is_image_set(o.data)
+          ? data::select_samples(expect(load_set(o.data, data::Split::train)), samples)
+          : expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &samples));
+  if (const auto good = data::check_manifest(manifest, set, o.device); !good)
+    fail_command(good.failure().code, from, ": ", good.failure().message);
+  return set;
+}
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Shows a training on standard error: a line that is redrawn, and ten or so that stay.
+class TrainingReport {
+ public:
+  TrainingReport(const gan::GanTrainer& trainer, bool quiet)
+      : total_(trainer.settings().iterations),
+        first_(trainer.iteration()),
+        every_(std::max<Index>(1, total_ / 10)),
+        progress_(total_, quiet) {}
+
+  void note(const std::string& text) { progress_.line(text); }
+
+  void step(const gan::GanProgress& now) {
+    const double seconds = seconds_since(begin_),
+                 done = static_cast<double>(now.iteration - first_);
+    const double rate = done / std::max(seconds, 1e-9);
+    wasserstein_ += now.wasserstein;
+    penalty_ += now.penalty;
+    ++averaged_;
+    char text[160];
+    std::snprintf(text, sizeof text, "Wasserstein %.3f  penalty %.4f  %.2f iterations/s",
+                  wasserstein_ / averaged_, penalty_ / averaged_, rate);
+    const double left = static_cast<double>(total_ - now.iteration) / rate;
+    progress_.phase(concat("iteration ", now.iteration, "/", total_));
+    progress_.draw(static_cast<double>(now.iteration) / static_cast<double>(total_), text, left);
+    if (now.quality >= 0)
+      note(concat("iteration ", now.iteration, "/", total_, "  quality ", percent(now.quality)));
+    if (now.iteration % every_ != 0 && now.iteration != total_) return;
+    note(concat("iteration ", now.iteration, "/", total_, "  ", text, "  ETA ",
+                format_seconds(left)));
+    wasserstein_ = penalty_ = 0;
+    averaged_ = 0;
+  }
+
+ private:
+  static std::string percent(double fraction) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%.1f %%", 100 * fraction);
+    return text;
+  }
+
+  Index total_, first_, every_;
+  Clock::time_point begin_ = Clock::now();
+  double wasserstein_ = 0, penalty_ = 0;  // sums since the last line that stays
+  int averaged_ = 0;
+  Progress progress_;
+};
+
+/// A state is written this often, so that a power failure costs no more.
+constexpr double save_seconds = 120;
+
+/// Refuses to destroy the result or the state of hours.
+void check_places(const GanCommandOptions& o, const std::string& state) {
+  prepare_output(o.out);
+  if (file_exists(o.out) && !o.overwrite)
+    fail_command(ErrorCode::usage, "--out ", o.out,
+                 ": exists already; choose another file or give --overwrite");
+  if (o.resume.empty() && file_exists(state) && !o.overwrite)
+    fail_command(ErrorCode::usage, state, ": a training that was stopped; go on with --resume ",
+                 state, ", or give --overwrite to begin anew");
+}
+
+void train(const GanCommandOptions& o) {
+  if (o.threads > 0) set_threads(o.threads);
+  const gan::GanSettings settings = gan_settings(o.gan);
+  const std::string state = o.resume.empty() ? o.out + ".training" : o.resume;
+  check_places(o, state);
+  const data::Dataset set = load_samples(o);
+  if (set.size() == 0) fail_command(ErrorCode::data, "gan train: no samples to train on");
+  expect(check_generator(
+      gan::generator_spec(settings, {set.channels, set.height, set.width, set.classes})));
+
+  gan::GanTrainer trainer(set, data::count_up(set.size()), settings, o.data.seed,
+                          static_cast<std::uint32_t>(std::max<Index>(0, o.device)));
+  if (!o.resume.empty()) expect(trainer.load(o.resume));
+  TrainingReport report(trainer, o.quiet);
+  report.note(concat(set.name, ": ", set.size(), " samples; ",
+                     o.resume.empty()
+                         ? std::string("training begins")
+                         : concat("training goes on after iteration ", trainer.iteration())));
+  if (settings.check_every > 0 && trainer.check_every() == 0)
+    report.note(
+        concat("the quality cannot be checked without held-out samples of two classes: all ",
+               settings.iterations, " iterations are trained"));
+  catch_stop_signals();
+  const Clock::time_point begin = Clock::now();
+  Clock::time_point saved = begin;
+  while (!trainer.done()) {
+    report.step(expect(trainer.step()));
+    if (trainer.done()) break;
+    const bool stop = stop_requested();
+    if (!stop && seconds_since(saved) < save_seconds) continue;
+    expect(trainer.save(state, seconds_since(begin)));
+    saved = Clock::now();
+    if (stop)
+      fail_command(ErrorCode::other, "stopped after iteration ", trainer.iteration(), " of ",
+                   settings.iterations, "; to go on, give the same options and --resume ", state);
+  }
+  // The check may take long, and a second Ctrl-C ends the program.
+  expect(trainer.save(state, seconds_since(begin)));
+  report.note(concat("checking the quality; until that is done the training is kept in ", state));
+  const gan::GeneratorFile file = trainer.finish();
+  expect(gan::save_generator(o.out, file));
+  std::remove(state.c_str());
+  const double seconds = trainer.seconds_before() + seconds_since(begin);
+  if (o.json) {
+    Json json = generator_json(file.card);
+    json["seconds"] = seconds;  // of this machine, not of the generator
+    std::printf("%s\n", to_text(json, 2).c_str());
+  } else {
+    print_generator(o.out, file.card);
+    std::printf("time        %s with the check\n", format_seconds(seconds).c_str());
+  }
+}
+
+std::vector<gan::GeneratorFile> load_generators(const std::vector<std::string>& paths) {
+  std::vector<gan::GeneratorFile> out;
+  for (const std::string& path : paths) {
+    out.push_back(expect(gan::load_generator(path)));
+    const ImageSpec &images = out.back().card.model.images, &first = out[0].card.model.images;
+    if (!(images == first))
+      fail_command(ErrorCode::data, path, ": images of ", images.channels, "x", images.height, "x",
+                   images.width_px, " in ", images.classes, " classes, those of ", paths[0],
+                   " are ", first.channels, "x", first.height, "x", first.width_px, " in ",
+                   first.classes);
+    if (images.channels != 1 && images.channels != 3)
+      fail_command(ErrorCode::data, path, ": images of ", images.channels,
+                   " channels cannot be shown, only 1 or 3");
+  }
+  return out;
+}
+
+/// A picture may replace a picture, but nothing else: not the generator whose name slipped in.
+void check_picture_place(const std::string& path) {
+  if (!file_exists(path)) return;
+  const std::string old = expect(read_text_file(path));
+  if (!old.empty() && !old.starts_with("\x89PNG"))
+    fail_command(ErrorCode::usage, "--out ", path, ": exists and is no PNG file");
+}
+
+/// The paper's Table II: a group of rows for each generator, a column for each class that any of
+/// them knows. A class that a generator was not trained on stays white.
+void sample(const GanCommandOptions& o) {
+  if (o.threads > 0) set_threads(o.threads);
+  const std::vector<gan::GeneratorFile> generators = load_generators(o.files);
+  prepare_output(o.out);
+  check_picture_place(o.out);
+  const ImageSpec& images = generators[0].card.model.images;
+  std::vector<Index> columns;
+  for (Index label = 0; label < images.classes; ++label)
+    for (const gan::GeneratorFile& g : generators)
+      if (g.card.label_counts[static_cast<std::size_t>(label)] > 0) {
+        columns.push_back(label);
+        break;
+      }
+  if (columns.empty()) fail_command(ErrorCode::data, o.files[0], ": was trained on no class");
+  const auto groups = static_cast<Index>(generators.size());
+  ImageGrid grid(images.channels, {images.height, images.width_px}, groups * o.rows,
+                 static_cast<Index>(columns.size()), o.zoom);
+  for (Index group = 0; group < groups; ++group) {
+    const gan::GeneratorFile& g = generators[static_cast<std::size_t>(group)];
+    if (group > 0) grid.begin_group(group * o.rows);
+    for (std::size_t column = 0; column < columns.size(); ++column) {
+      const Index label = columns[column];
+      if (g.card.label_counts[static_cast<std::size_t>(label)] == 0) continue;
+      data::Dataset made = gan::empty_set(g.card.dataset, images);
+      gan::append_generated(made, g.net, label, o.rows, g.source(o.data.seed));
+      for (Index row = 0; row < o.rows; ++row)
+        grid.put(group * o.rows + row, static_cast<Index>(column), made.sample(row));
+    }
+  }
+  expect(grid.write(o.out));
+  std::string names;
+  for (const Index label : columns)
+    names += concat(names.empty() ? "" : ", ", class_name(generators[0].card, label));
+  std::printf("%s: %ld rows of each generator, columns %s\n", o.out.c_str(),
+              static_cast<long>(o.rows), names.c_str());
+}
+
+void inspect(const GanCommandOptions& o) {
+  const gan::GeneratorFile file = expect(gan::load_generator(o.files[0]));
+  if (o.json)
+    std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
+  else
+    print_generator(o.files[0], file.card);
+}
+
+void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
+  CLI::App* command = gan.add_subcommand(
+      "train", "Train a generator on the samples of one device, or on all of them");
+  add_dataset_options(*command, o->data);
+  add_partition_options(*command, o->data);
+  command->add_option("--manifest", o->manifest, "Which samples are whose, instead of --partition")
+      ->excludes("--devices", "--partition", "--limit-train");
+  CLI::Option* device =
+      command
+          ->add_option("--device", o->device,
+                       "Train on the samples of this device, from 0; default: on all samples")
+          ->check(CLI::NonNegativeNumber);
+  for (const char* of_devices : {"--manifest", "--devices", "--partition"})
+    command->get_option(of_devices)->needs(device);
+  add_gan_options(*command, o->gan);
+  command->add_option("--out", o->out, "Generator file to write")->required();
+  command->add_option("--resume", o->resume, "Go on from the state of a training that was stopped")
+      ->check(CLI::ExistingFile);
+  command->add_flag("--overwrite", o->overwrite, "Replace the file, and a state beside it");
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(CLI::Range(0, 256));
+  command->add_flag("--json", o->json, "Print one JSON object at the end");
+  command->add_flag("--quiet", o->quiet, "No progress");
+  command->callback([o] { train(*o); });
+}
+
+}  // namespace
+
+void add_gan_command(CLI::App& app) {
+  auto options = std::make_shared<GanCommandOptions>();
+  CLI::App* gan = app.add_subcommand("gan", "Train a generator, look at what it makes");
+  gan->require_subcommand(1);
+  add_train(*gan, options);
+
+  CLI::App* grid = gan->add_subcommand("sample", "Write generated images as one PNG file");
+  grid->add_option("generators", options->files, "Generator files; a group of rows for each")
+      ->required();
+  grid->add_option("--out", options->out, "PNG file to write")->required();
+  grid->add_option("--rows", options->rows, "Images of each class")
+      ->check(CLI::Range(1, 200))
+      ->capture_default_str();
+  grid->add_option("--zoom", options->zoom, "Pixels of the picture for one of an image, each way")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  grid->add_option("--seed", options->data.seed, "Seed of the noise")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
+      ->capture_default_str();
+  grid->add_option("--threads", options->threads, "Threads; 0: all cores")
+      ->check(CLI::Range(0, 256));
+  grid->callback([options] { sample(*options); });
+
+  CLI::App* look = gan->add_subcommand("inspect", "What a generator file says about itself");
+  look->add_option("generator", options->files, "Generator file")->required()->expected(1);
+  look->add_flag("--json", options->json, "Print one JSON object");
+  look->callback([options] { inspect(*options); });
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,67 @@
+// iotsl server: the server of a run; the devices are iotsl-device on other machines or terminals.
+
+#include <memory>
+
+#include "host/run/run_report.hpp"
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/split/server/server_tcp.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+struct ServerCommandOptions {
+  RunOptions run;
+  std::string listen = "127.0.0.1:7400";
+  bool insecure = false;
+  int wait_seconds = 300;
+};
+
+void serve(CLI::App& command, ServerCommandOptions& options) {
+  RunOptions& run = options.run;
+  finish_run_options(command, run);
+  if (is_complete(run)) return;
+  if (run.method == "central")
+    fail_command(ErrorCode::usage, "--method central: has no devices; use iotsl simulate");
+  if (run.method == "fedavg")
+    fail_command(ErrorCode::usage, "--method fedavg: runs in one process only; use iotsl simulate");
+  if (run.threads > 0) set_threads(run.threads);
+  split::ServerOptions server;
+  server.address = expect(net::parse_address(options.listen));
+  server.insecure = options.insecure;
+  server.gather_limit = options.wait_seconds * net::second_us;
+  const RunData data = load_run_data(run);
+  build(run.model);
+  to_config(run);
+  prepare_run_folder(run);
+  const split::RunConfig config = to_config(run);
+  RunReport report(0, sample_bytes(run.model), run.quiet);
+  report.on_listening = [&](std::uint16_t port) {
+    report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
+                       " devices, for example:\n  iotsl-device run --server ", server.address.host,
+                       ":", port, " --name pi-01 --dataset ",
+                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset));
+  };
+  catch_stop_signals();
+  const split::RunSummary summary =
+      expect(split::run_server(config, report.hooks(), server, data.test));
+  expect(write_summary(run, summary));
+  print_summary(run, summary);
+}
+
+}  // namespace
+
+void add_server_command(CLI::App& app) {
+  auto options = std::make_shared<ServerCommandOptions>();
+  CLI::App* command = app.add_subcommand("server", "Serve one run to devices over the network");
+  add_run_options(*command, options->run);
+  command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one")
+      ->capture_default_str();
+  command->add_flag("--insecure", options->insecure,
+                    "Allow an address that is not on this machine (nothing is encrypted)");
+  command->add_option("--wait", options->wait_seconds, "Seconds to wait for all devices")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  command->callback([command, options] { serve(*command, *options); });
+}
+
+}  // namespace iotsl::tool

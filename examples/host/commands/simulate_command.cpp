@@ -1,0 +1,37 @@
+// iotsl simulate: all devices and the server of a run on this machine.
+
+#include <memory>
+
+#include "host/run/run_report.hpp"
+#include "host/run/simulation.hpp"
+
+namespace iotsl::tool {
+
+void add_simulate_command(CLI::App& app) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command =
+      app.add_subcommand("simulate", "Train with K device processes and a server on this machine");
+  add_run_options(*command, *options);
+  command
+      ->add_option("--transport", options->transport,
+                   "tcp: device processes over loopback; inproc: all in this process; none: one "
+                   "net in the same order, without any split")
+      ->check(CLI::IsMember({"tcp", "inproc", "none"}))
+      ->capture_default_str();
+  command
+      ->add_option("--test-per-class", options->test_per_class,
+                   "Test on so many samples of each class that some device holds; 0: on the set")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->callback([command, options] {
+    finish_run_options(*command, *options);
+    if (options->method == "fedavg" && options->transport == "tcp" &&
+        command->count("--transport") > 0)
+      fail_command(ErrorCode::usage,
+                   "--method fedavg --transport tcp: it runs in one process only, with --transport "
+                   "inproc or none");
+    if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
+  });
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,247 @@
+#include "host/experiment/report.hpp"
+
+#include <cmath>
+
+#include "host/experiment/samples.hpp"
+#include "host/page/html_page.hpp"
+#include "host/page/svg_chart.hpp"
+#include "host/run/progress.hpp"
+#include "iotsl/core/file.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// 12.3 s, or 1:02:05 from a minute on.
+std::string duration(double seconds) {
+  return seconds < 60 ? format_number(seconds, 1) + " s" : format_seconds(seconds);
+}
+
+/// A number of a row in its unit, as HTML.
+std::string show(Measure measure, double value) {
+  switch (measure) {
+    case Measure::values_until:
+      return format_large(value);
+    case Measure::seconds_until:
+      return duration(value);
+    case Measure::epochs_until:
+      return format_tick(value);
+    default:
+      return format_number(value, 2) + " %";
+  }
+}
+
+std::string show(Measure measure, const PaperNumber& paper) {
+  if (paper.value < 0) return "&ndash;";
+  return concat(paper.about, paper.about.empty() ? "" : " ", show(measure, paper.value));
+}
+
+std::string show(Measure measure, const Statistic& s) {
+  if (s.count == 0) return "not reached";
+  std::string out = show(measure, s.mean);
+  if (s.count > 1) out += concat(" &plusmn; ", show(measure, s.deviation));
+  if (s.count < s.of) out += concat(" (", s.count, " of ", s.of, " seeds)");
+  return out;
+}
+
+/// For terminals, which have neither sub nor superscript.
+std::string plain(std::string html) {
+  const auto replace = [&](std::string_view from, std::string_view to) {
+    for (std::size_t at; (at = html.find(from)) != html.npos;) html.replace(at, from.size(), to);
+  };
+  replace(" &times; 10<sup>", "e");
+  replace("</sup>", "");
+  replace("&plusmn;", "+-");
+  replace("&ndash;", "-");
+  return html;
+}
+
+/// One chart per panel, in the order of the curves.
+void add_charts(HtmlPage& page, const ExperimentResult& result) {
+  const double threshold = result.experiment.threshold();
+  std::vector<Chart> charts;
+  for (const CurveResult& curve : result.curves) {
+    const std::string panel(curve.spec->panel);
+    if (charts.empty() || charts.back().title != panel) {
+      charts.push_back({.title = panel,
+                        .x_label = "device epochs (one device's pass over its images)",
+                        .y_label = "test accuracy, %"});
+      if (threshold > 0)
+        charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
+    }
+    ChartLine line{.label = std::string(curve.spec->label)};
+    for (const CurvePoint& point : curve.points)
+      line.points.push_back(
+          {static_cast<double>(point.epoch), point.accuracy.mean, point.accuracy.deviation});
+    charts.back().lines.push_back(std::move(line));
+  }
+  for (const Chart& chart : charts) page.add(draw_chart(chart));
+  if (result.experiment.seeds > 1)
+    page.paragraph(
+        concat("Lines: mean over ", result.experiment.seeds, " seeds; bands: standard deviation."));
+}
+
+void add_comparison(HtmlPage& page, const ExperimentResult& result) {
+  const Experiment& e = result.experiment;
+  page.heading("Paper and ours");
+  std::vector<HtmlRow> rows;
+  for (const RowSpec& row : e.spec->rows)
+    rows.push_back({escape(result.curve(row.curve).spec->label),
+                    escape(measure_name(result, row.measure)),
+                    show(row.measure, e.fashion() ? row.fashion : row.mnist),
+                    show(row.measure, measured(result, row))});
+  page.table({"", "measure", "paper", "ours"}, rows, 2);
+  if (e.scale == Scale::quick)
+    page.paragraph(
+        "The right column is of a small repetition (see the settings): a narrow net, few samples "
+        "and few epochs. It is to show the same effect, not the same numbers.");
+  if (e.common.data.dataset == "glyphs")
+    page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
+  const double paper_threshold =
+      e.fashion() ? e.spec->paper.threshold_fashion : e.spec->paper.threshold_mnist;
+  if (e.threshold() > 0 && e.threshold() != paper_threshold)
+    page.paragraph(concat("The paper's threshold is ", format_tick(paper_threshold),
+                          " %; here it is ", format_tick(e.threshold()), " %."));
+}
+
+std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.mean) : "&ndash;"; }
+std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
+
+/// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
+/// where one of the two has not reached the threshold: then the sums say nothing of each other.
+std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
+                       Statistic Costs::*sum) {
+  if (curve.spec->method == "sl") return "";
+  for (const CurveResult& other : result.curves) {
+    const bool alike = other.spec->method == "sl" &&
+                       other.spec->partition == curve.spec->partition &&
+                       other.costs.until_threshold && curve.costs.until_threshold;
+    const double before = (other.costs.*sum).mean;
+    if (!alike || !(before > 0)) continue;
+    const double change = 100 * ((curve.costs.*sum).mean / before - 1);
+    return concat(change < 0 ? "&minus;" : "+", format_number(std::abs(change), 1), " %");
+  }
+  return "";
+}
+
+void add_costs(HtmlPage& page, const ExperimentResult& result) {
+  page.heading("What it cost");
+  std::vector<HtmlRow> paper_rows, full_rows;
+  for (const CurveResult& curve : result.curves) {
+    const Costs& c = curve.costs;
+    const std::string label = escape(curve.spec->label);
+    paper_rows.push_back({label, c.until_threshold ? "until the threshold" : "all epochs",
+                          format_number(c.epochs.mean, c.epochs.deviation > 0 ? 1 : 0),
+                          format_large(c.values.mean), against_sl(result, curve, &Costs::values),
+                          format_bytes(4 * c.values.mean), show_seconds(c.training_seconds)});
+    full_rows.push_back({label, show_seconds(c.gan_seconds), show_seconds(c.longest_gan_seconds),
+                         show_bytes(c.upload_bytes), show_seconds(c.pretraining_seconds),
+                         show_bytes(c.imputation_bytes), show_bytes(c.training_bytes),
+                         show_bytes(c.full_bytes), against_sl(result, curve, &Costs::full_bytes),
+                         show_seconds(c.full_seconds),
+                         against_sl(result, curve, &Costs::full_seconds)});
+  }
+  page.paragraph(
+      "The paper's sum counts the turns of split learning only: smashed data, labels, gradients "
+      "and the front that is handed over (Table I).");
+  page.table({"", "counted", "device epochs", "values", "against SL", "in bytes", "time of turns"},
+             paper_rows, 2);
+  page.paragraph(
+      "The full sum adds the training of the generators, their upload, pre-training and "
+      "imputation. Bytes are measured, with optimiser state, batch-norm statistics and frames; "
+      "seconds are of this machine, where devices and server share one processor; GAN training is "
+      "the sum over the devices, and the longest of them.");
+  page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
+              "turns", "all bytes", "against SL", "all seconds", "against SL"},
+             full_rows);
+}
+
+/// The pictures of each curve's first seed.
+void add_samples(HtmlPage& page, const ExperimentResult& result) {
+  bool first = true;
+  for (const CurveResult& curve : result.curves) {
+    const std::optional<SamplePicture> picture = picture_of_samples(curve.runs.front());
+    if (!picture) continue;
+    if (first) page.heading("What the generators make");
+    first = false;
+    page.image(picture->png, picture->width, 1, picture->caption);
+  }
+}
+
+/// The members that all runs share, and those in which they differ.
+void add_settings(HtmlPage& page, const ExperimentResult& result) {
+  page.heading("Settings");
+  const Json& first = result.curves.front().runs.front().config;
+  std::vector<std::pair<std::string, std::string>> common;
+  for (const JsonMember& member : first.as_object()) {
+    bool shared = member.key != "data";
+    for (const CurveResult& curve : result.curves)
+      for (const FinishedRun& run : curve.runs) {
+        const Json* value = run.config.find(member.key);
+        shared = shared && value != nullptr && *value == member.value;
+      }
+    const std::string text =
+        member.value.is_string() ? member.value.as_string() : to_text(member.value);
+    if (shared) common.emplace_back(member.key, text);
+  }
+  page.paragraph("The same in all runs:");
+  page.pairs(common);
+  std::vector<HtmlRow> rows;
+  for (const CurveResult& curve : result.curves)
+    for (const FinishedRun& run : curve.runs) {
+      std::uint64_t samples = 0;
+      const auto devices = static_cast<std::size_t>(result.experiment.spec->devices);
+      for (std::size_t i = 0; i < std::min(devices, run.epochs.size()); ++i)
+        samples += run.epochs[i].samples;
+      rows.push_back({escape(curve.spec->label), escape(curve.spec->method),
+                      escape(curve.spec->partition), std::to_string(run.seed),
+                      std::to_string(run.epochs.size()), std::to_string(samples),
+                      duration(run.seconds),
+                      concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
+    }
+  page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
+              "weights (sha256)"},
+             rows, 3);
+}
+
+}  // namespace
+
+void write_report(const ExperimentResult& result) {
+  const Experiment& e = result.experiment;
+  HtmlPage page(e.title());
+  page.paragraph(e.spec->about);
+  page.paragraph(concat(
+      "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
+      ". Seeds: ", e.seeds, ". All runs together took ", duration(result.seconds), "."));
+  add_charts(page, result);
+  add_comparison(page, result);
+  add_costs(page, result);
+  add_samples(page, result);
+  add_settings(page, result);
+  page.heading("To repeat it");
+  page.code(e.command);
+  expect(write_file_atomic(join_path(e.out, report_name), page.text()));
+}
+
+std::string format_table(const ExperimentResult& result) {
+  const Experiment& e = result.experiment;
+  std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours"}};
+  for (const RowSpec& row : e.spec->rows)
+    rows.push_back({std::string(result.curve(row.curve).spec->label),
+                    measure_name(result, row.measure),
+                    plain(show(row.measure, e.fashion() ? row.fashion : row.mnist)),
+                    plain(show(row.measure, measured(result, row)))});
+  std::vector<std::size_t> widths(4, 0);
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < 4; ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string out;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::string gap(widths[i] - row[i].size(), ' ');
+      out += i < 2 ? row[i] + gap : gap + row[i];
+      out += i < 3 ? "  " : "\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,164 @@
+#include "host/experiment/runs.hpp"
+
+#include <cstdio>
+
+#include "host/run/run_report.hpp"
+#include "host/run/simulation.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// Options that may differ between two starts of an experiment: they change no result.
+bool is_free(std::string_view option) {
+  return option == "data" || option == "threads" || option == "barrier-steps" ||
+         option == "barrier-seconds" || option == "offline-limit";
+}
+
+/// A table of the experiment lies in its folder, which may have moved.
+std::string comparable(const JsonMember& member) {
+  if (member.key != "partition" || !member.value.is_string()) return to_text(member.value);
+  const std::string& text = member.value.as_string();
+  if (!text.starts_with("table:")) return text;
+  return concat("table:", text.substr(text.find_last_of("/:") + 1));
+}
+
+/// The first option in which the two differ, with both values; empty where they agree.
+std::string difference(const Json& old_config, const Json& new_config) {
+  for (const JsonMember& member : new_config.as_object()) {
+    if (is_free(member.key)) continue;
+    const Json* old_value = old_config.find(member.key);
+    if (old_value == nullptr) return concat(member.key, " was not given");
+    const std::string before = comparable({member.key, *old_value}), now = comparable(member);
+    if (before != now) return concat(member.key, " is ", before, ", not ", now);
+  }
+  for (const JsonMember& member : old_config.as_object())
+    if (!is_free(member.key) && new_config.find(member.key) == nullptr)
+      return concat(member.key, " is ", to_text(member.value), ", now it is not given");
+  return {};
+}
+
+Json read_json(const std::string& path) {
+  const std::string text = expect(read_text_file(path));
+  Result<Json> json = parse_json(text);
+  if (!json) fail_command(ErrorCode::data, path, ": ", json.failure().message);
+  return std::move(json).value();
+}
+
+FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
+  FinishedRun out{.curve = run.curve, .seed = run.seed, .folder = folder};
+  out.config = read_json(join_path(folder, "config.json"));
+  const std::string path = join_path(folder, summary_name);
+  const Json summary = read_json(path);
+  JsonReader read(summary);
+  read("bytes_up", out.bytes_up);
+  read("bytes_down", out.bytes_down);
+  read("values_formula", out.values_formula);
+  read("weights_sha256", out.weights_sha256);
+  read("seconds", out.seconds);
+  Result<void> status = read.status();
+  const auto epochs = get_array(summary, "epochs");
+  if (status && !epochs) status = epochs.failure();
+  for (std::size_t i = 0; status && i < (*epochs)->size(); ++i) {
+    auto record = measure::parse_record((**epochs)[i]);
+    if (record)
+      out.epochs.push_back(std::move(*record));
+    else
+      status = record.failure();
+  }
+  if (!status) fail_command(ErrorCode::data, path, ": ", status.failure().message);
+  if (run.options.method == "iotsl") out.preparation = expect(split::read_preparation(folder));
+  return out;
+}
+
+}  // namespace
+
+std::string Experiment::title() const {
+  const std::string& set = common.data.dataset;
+  const std::string_view set_name = set == "mnist"    ? "MNIST"
+                                    : set == "glyphs" ? "built-in digits"
+                                                      : "Fashion-MNIST";
+  return concat(fashion() ? spec->figure_fashion : spec->figure_mnist, ": ", spec->title, " (",
+                set_name, ")");
+}
+
+std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
+  const ExperimentSpec& spec = *experiment.spec;
+  const std::string partitions = join_path(experiment.out, "partitions");
+  const auto table_path = [&](std::string_view name) {
+    return join_path(partitions, concat(name, ".txt"));
+  };
+  if (!spec.tables.empty()) expect(create_folders(partitions));
+  for (const NamedTable& table : spec.tables)
+    expect(write_file_atomic(table_path(table.name), table.text));
+
+  std::vector<PlannedRun> out;
+  for (const CurveSpec& curve : spec.curves)
+    for (std::uint64_t seed = 1; seed <= experiment.seeds; ++seed) {
+      PlannedRun run{&curve, seed, experiment.common};
+      RunOptions& o = run.options;
+      o.method = curve.method;
+      o.data.partition = curve.partition;
+      for (const NamedTable& table : spec.tables)
+        if (table.name == curve.partition)
+          o.data.partition = concat("table:", table_path(table.name));
+      o.data.devices = spec.devices;
+      o.data.seed = seed;
+      o.data.limit_train = experiment.sizes.limit_train;
+      o.data.limit_test = spec.test_per_class > 0 ? 0 : experiment.sizes.limit_test;
+      o.test_per_class = spec.test_per_class;
+      o.model.spec.name = spec.model;
+      o.model.spec.width = experiment.sizes.width;
+      o.epochs = curve.method == "iotsl" ? experiment.sizes.iotsl_epochs : experiment.sizes.epochs;
+      o.pretrain = curve.pretrain ? "on" : "off";
+      o.impute = curve.impute ? "on" : "off";
+      o.gan_preset = experiment.sizes.gan_preset;
+      o.gan_width = experiment.sizes.gan_width;
+      o.gan_iterations = experiment.sizes.gan_iterations;
+      o.pretrain_iterations = experiment.sizes.pretrain_iterations;
+      o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));
+      out.push_back(std::move(run));
+    }
+  return out;
+}
+
+bool has_ended(const PlannedRun& run) {
+  return file_exists(join_path(run.options.out, summary_name));
+}
+
+FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
+  RunOptions options = run.options;
+  const std::string& folder = run.options.out;
+  const std::string config = join_path(folder, "config.json");
+  const auto say = [&](const char* what) {
+    std::fprintf(stderr, "%s: %s\n", folder.c_str(), what);
+  };
+  options.overwrite = overwrite;
+  if (file_exists(config) && !overwrite) {
+    const std::string other = difference(read_json(config), to_json(options));
+    if (!other.empty())
+      fail_command(ErrorCode::usage, "--out: ", folder, " holds another run: ", other,
+                   "; choose another folder or give --overwrite");
+    if (has_ended(run)) {
+      say("has ended before, its results are taken");
+      return read_finished(run, folder);
+    }
+    if (split::has_begun(folder)) {
+      say("was interrupted, goes on");
+      options.resume = folder;
+    } else {
+      say("had not begun, starts anew");
+      options.overwrite = true;
+    }
+  } else {
+    say("starts");
+  }
+  const Result<split::RunSummary> done = simulate(options);
+  if (!done && stop_requested())
+    fail_command(done.failure().code, folder, ": stopped; the same command goes on from there");
+  if (!done) throw CommandFailure{done.failure()};
+  return read_finished(run, folder);
+}
+
+}  // namespace iotsl::tool

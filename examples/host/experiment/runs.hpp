@@ -1,0 +1,65 @@
+#pragma once
+// The runs of an experiment: their options, carrying them out one after the other, and taking up
+// what an earlier start of the same experiment has left.
+
+#include <optional>
+
+#include "host/experiment/table.hpp"
+#include "host/options/run_options.hpp"
+#include "iotsl/measure/metrics.hpp"
+#include "iotsl/split/records/preparation_record.hpp"
+
+namespace iotsl::tool {
+
+enum class Scale { quick, paper };
+
+/// An experiment as it was asked for.
+struct Experiment {
+  const ExperimentSpec* spec = nullptr;
+  Scale scale = Scale::quick;
+  ExperimentSizes sizes;  ///< of the scale, or given
+  /// What every run has in common: data set, batch, optimiser, transport, ... Its partition,
+  /// method, seed and folder are set for each run.
+  RunOptions common;
+  std::uint64_t seeds = 1;
+  std::string out;
+  bool overwrite = false;
+  std::string command;  ///< that repeats it
+
+  bool fashion() const { return common.data.dataset == "fashion-mnist"; }
+  std::string title() const;
+  /// Test accuracy to be reached, %; 0: none.
+  double threshold() const { return fashion() ? sizes.threshold_fashion : sizes.threshold_mnist; }
+};
+
+struct PlannedRun {
+  const CurveSpec* curve = nullptr;
+  std::uint64_t seed = 1;
+  RunOptions options;
+};
+
+/// Curve by curve, seed by seed. Writes the tables of partitions that have no name of their own.
+std::vector<PlannedRun> plan_runs(const Experiment& experiment);
+
+/// A run that has ended.
+struct FinishedRun {
+  const CurveSpec* curve = nullptr;
+  std::uint64_t seed = 1;
+  std::string folder = {};
+  Json config = {};  ///< its config.json
+  std::vector<measure::EpochRecord> epochs = {};
+  std::uint64_t bytes_up = 0, bytes_down = 0, values_formula = 0;
+  std::string weights_sha256 = {};
+  double seconds = 0;
+  std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl
+};
+
+/// Whether an earlier start has left the results of this run.
+bool has_ended(const PlannedRun& run);
+
+/// Carries the run out, goes on with it where it was interrupted, or takes its results where it has
+/// ended; says on standard error which. Ends the command where the folder holds a run with other
+/// options.
+FinishedRun carry_out(const PlannedRun& run, bool overwrite);
+
+}  // namespace iotsl::tool

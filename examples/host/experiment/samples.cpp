@@ -1,0 +1,49 @@
+#include "host/experiment/samples.hpp"
+
+#include "host/images/image_grid.hpp"
+#include "host/run/generator_report.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/gan/sample.hpp"
+#include "iotsl/split/records/preparation_record.hpp"
+
+namespace iotsl::tool {
+
+std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
+  if (!run.preparation) return std::nullopt;
+  const std::vector<split::GeneratorRecord>& records = run.preparation->generators;
+  constexpr Index rows_each = 2, zoom = 2;
+  std::optional<ImageGrid> grid;
+  SamplePicture out;
+  double accuracy = 0;
+  for (std::size_t device = 0; device < records.size(); ++device) {
+    const std::string path =
+        join_path(join_path(run.folder, split::generator_folder), split::generator_name(device));
+    const gan::GeneratorFile file = expect(gan::load_generator(path));
+    const ImageSpec& images = file.card.model.images;
+    if (!grid) {
+      grid.emplace(images.channels, ImageSize{images.height, images.width_px},
+                   rows_each * static_cast<Index>(records.size()), images.classes, zoom);
+      for (std::size_t d = 1; d < records.size(); ++d)
+        grid->begin_group(rows_each * static_cast<Index>(d));
+      out.width = static_cast<int>(images.classes * (images.width_px * zoom + 2) + 2);
+    }
+    for (const Index label : trained_classes(file.card)) {
+      data::Dataset made = gan::empty_set("generated", images);
+      gan::append_generated(made, file.net, label, rows_each, file.source(run.seed));
+      for (Index i = 0; i < rows_each; ++i)
+        grid->put(rows_each * static_cast<Index>(device) + i, label, made.sample(i));
+    }
+    accuracy += records[device].accuracy / static_cast<double>(records.size());
+  }
+  if (!grid) return std::nullopt;
+  out.png = grid->png();
+  char known[32];
+  std::snprintf(known, sizeof known, "%.1f", 100 * accuracy);
+  out.caption = concat(
+      run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ", records.size(),
+      " devices, a column for each class. A classifier trained on ",
+      "a device's generated images knows ", known, " % of its held-out real ones, on average.");
+  return out;
+}
+
+}  // namespace iotsl::tool

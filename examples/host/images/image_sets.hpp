@@ -1,0 +1,22 @@
+#pragma once
+// Image folders and CelebA: files are decoded here, on the host; devices read packed sets.
+
+#include "host/images/image.hpp"
+#include "host/options/data_options.hpp"
+#include "iotsl/data/celeba.hpp"
+
+namespace iotsl::tool {
+
+/// Whether the set consists of image files.
+inline bool is_image_set(const DataOptions& options) {
+  return options.dataset == "images" || options.dataset == "celeba";
+}
+
+/// Loads one part of the chosen set. Without `pixels` only labels are kept where that saves memory.
+Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bool pixels = true);
+
+/// Writes both parts of the chosen set into `folder` as a packed set. Image files are decoded a few
+/// at a time, so that the set may be larger than memory.
+Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder);
+
+}  // namespace iotsl::tool

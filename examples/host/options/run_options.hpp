@@ -1,0 +1,72 @@
+#pragma once
+// The options of a training run, shared by simulate and server, and their form in config.json.
+
+#include "host/images/image_sets.hpp"
+#include "host/options/model_options.hpp"
+#include "host/run/model_card.hpp"
+#include "iotsl/split/records/run_config.hpp"
+
+namespace iotsl::tool {
+
+struct RunOptions {
+  DataOptions data;
+  ModelOptions model;
+  // What load_run_data has found out.
+  std::string set_name;
+  std::vector<std::string> class_names;
+  bool center_crop = false;
+
+  std::string method = "sl";
+  std::string transport = "tcp";
+  Index rounds = 0, epochs = 0;  // 0: not given
+  Index local_epochs = 1;
+  Index batch = 64;
+  Index replay = 0;
+  std::string optimizer = "adam";
+  double lr = 1e-3, momentum = 0, weight_decay = 0, ewc = 0;
+  std::string lr_schedule = "cosine";
+  int threads = 0;  // 0: all cores
+  Index eval_every = 1;
+  Index test_per_class = 0;  // 0: the whole test set, or --limit-test of it
+  std::string out;
+  bool json = false;
+  bool quiet = false;
+  std::string config;
+  std::string resume;  ///< folder of the run to go on with
+  bool overwrite = false;
+  Index barrier_steps = 50;
+  double barrier_seconds = 60, offline_seconds = 300;
+  // Method iotsl.
+  std::string pretrain = "on", impute = "on";
+  Index pretrain_iterations = 5000, pretrain_batch = 128;
+  double scarce = 0.5;
+  std::string gan_preset = "fast";
+  Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
+  std::string generators;
+};
+
+/// Adds every option of a run to `command`.
+void add_run_options(CLI::App& command, RunOptions& options);
+
+/// Takes what --config, or the config.json of --resume, names for every option that the command
+/// line does not give, and checks the whole. Ends the command with a usage error otherwise.
+void finish_run_options(CLI::App& command, RunOptions& options);
+
+struct RunData {
+  data::Dataset train, test;
+};
+
+/// Loads both parts of the chosen set, limited as the options say, and fits the model's input to
+/// it.
+RunData load_run_data(RunOptions& options);
+
+/// What must be known to use the network of the run. After load_run_data.
+ModelCard card_of(const RunOptions& options);
+
+/// What the engine needs to know of a run. Ends the command where the options do not fit together.
+split::RunConfig to_config(const RunOptions& options);
+
+/// What config.json holds: one member per option, so that --config can read it back.
+Json to_json(const RunOptions& options);
+
+}  // namespace iotsl::tool

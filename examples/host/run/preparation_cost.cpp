@@ -1,0 +1,87 @@
+#include "host/run/preparation_cost.hpp"
+
+#include "host/run/simulation.hpp"
+#include "iotsl/gan/trainer.hpp"
+#include "iotsl/net/clock.hpp"
+#include "iotsl/split/prepare/generated_data.hpp"
+#include "iotsl/split/records/wire_forecast.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// Samples of any content: what an iteration costs does not depend on it.
+data::Dataset stand_in(const ImageSpec& images, Index count) {
+  data::Dataset out = gan::empty_set("stand-in", images);
+  const Random random(1, Stream::user);
+  for (Index i = 0; i < count; ++i) out.labels.push_back(static_cast<data::Label>(i % 2));
+  for (Index i = 0; i < count * out.sample_elems(); ++i)
+    out.pixels.push_back(
+        static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 256)));
+  return out;
+}
+
+struct TrainingCost {
+  double iteration_seconds = 0, check_seconds = 0;
+  std::uint64_t bytes = 0;
+};
+
+TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& images) {
+  const data::Dataset set = stand_in(images, 64);
+  std::vector<Index> samples;
+  for (Index i = 0; i < set.size(); ++i) samples.push_back(i);
+  const std::size_t before = memory_statistics().in_use_bytes;
+  reset_memory_peak();
+  gan::GanTrainer trainer(set, samples, settings, 1, 0);
+  expect(trainer.step());  // warm
+  TrainingCost out;
+  const net::Microseconds start = net::steady_now();
+  expect(trainer.step());
+  const net::Microseconds stepped = net::steady_now();
+  trainer.finish();
+  out.iteration_seconds = static_cast<double>(stepped - start) * 1e-6;
+  out.check_seconds = static_cast<double>(net::steady_now() - stepped) * 1e-6;
+  out.bytes = memory_statistics().peak_bytes - before;
+  return out;
+}
+
+}  // namespace
+
+PreparationCost preparation_cost(const split::RunConfig& config, const data::Manifest& manifest,
+                                 const StepCost& step) {
+  const ImageSpec images = split::image_spec(config.model);
+  gan::GanSettings settings = config.gan;
+  settings.check_every = 0;
+  PreparationCost out;
+  const TrainingCost tried = try_training(settings, images);
+  out.iteration_seconds = tried.iteration_seconds;
+  out.device_bytes = tried.bytes;
+  const double each =
+      out.iteration_seconds * static_cast<double>(config.gan.iterations) + tried.check_seconds;
+  out.generator_seconds = each * static_cast<double>(config.devices);
+  if (config.pretrain)
+    out.pretrain_seconds = step.step_seconds * static_cast<double>(config.pretrain_iterations) *
+                           static_cast<double>(config.pretrain_batch) /
+                           static_cast<double>(config.batch);
+
+  const GeneratorSpec spec = gan::generator_spec(config.gan, images);
+  gan::GeneratorFile file{{}, GeneratorNet<float>(spec)};
+  file.card.model = spec;
+  file.card.settings = config.gan;
+  file.card.dataset = manifest.dataset;
+  file.card.label_counts.resize(static_cast<std::size_t>(images.classes));
+  const std::uint64_t bytes = expect(gan::serialize_generator(file)).size();
+  out.generator_values = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
+  std::uint64_t up = static_cast<std::uint64_t>(config.devices), down = 0;
+  if (!config.generators.empty()) up = 0;
+  for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
+    down += device.generators().size();
+  out.bytes_up = up * split::transfer_bytes(net::MessageType::gen_upload,
+                                            net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_down = down * split::transfer_bytes(net::MessageType::gen_download,
+                                                net::GenDownload::overhead_bytes + bytes, 0);
+  out.values = (up + down) * out.generator_values;
+  if (!config.generators.empty()) out.generator_seconds = 0;
+  return out;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,56 @@
+#include "host/run/process_run.hpp"
+
+#include "host/run/device_processes.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/split/server/server_tcp.hpp"
+
+namespace iotsl::tool {
+
+Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
+                                                    const split::RunConfig& config,
+                                                    RunReport& report, const data::Dataset& train,
+                                                    const data::Dataset& test,
+                                                    const std::string& manifest) {
+  DataOptions device_data = options.data;
+  if (is_image_set(options.data)) {
+    device_data.dataset = "packed";  // devices cannot decode images
+    device_data.folder = config.out + "/data";
+    if (!config.resume) expect(data::save_packed(device_data.folder, train, test));
+  }
+  const std::string program = expect(program_beside("iotsl-device"));
+  DeviceProcesses devices;
+  Failure problem;
+  report.on_listening = [&](std::uint16_t port) {
+    for (Index i = 0; i < config.devices; ++i) {
+      const std::string name = concat("device-", i);
+      std::vector<std::string> arguments{
+          program,  "run",     "--with-parent",  "--server",          concat("127.0.0.1:", port),
+          "--name", name,      "--dataset",      device_data.dataset, "--manifest",
+          manifest, "--index", std::to_string(i)};
+      if (!device_data.folder.empty())
+        arguments.insert(arguments.end(), {"--data", device_data.folder});
+      if (config.method == "iotsl")
+        arguments.insert(arguments.end(), {"--state", split::training_folder(config.out)});
+      if (options.threads > 0)
+        arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
+      const Result<void> started = devices.start(arguments, config.out + "/" + name + ".log");
+      if (!started && problem.message.empty()) problem = started.failure();
+    }
+  };
+  report.should_stop = [&] {
+    const Result<int> again = devices.restart_killed();
+    if (!again && problem.message.empty()) problem = again.failure();
+    if (again && *again > 0) report.note("a device process was killed; it is started again");
+    const std::string log = devices.failed_log();
+    if (!log.empty() && problem.message.empty())
+      problem = failure(ErrorCode::other, "a device process has failed, see ", log, ":\n",
+                        read_text_file(log).ok() ? *read_text_file(log) : std::string());
+    return !problem.message.empty();
+  };
+  auto summary = split::run_server(config, report.hooks(), {}, test);
+  if (!problem.message.empty()) return problem;
+  if (summary) devices.wait(10);  // after a stop they would wait for the server to come back
+  return summary;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,16 @@
+#pragma once
+// A run whose devices are processes of this machine.
+
+#include "host/run/run_report.hpp"
+
+namespace iotsl::tool {
+
+/// The server in this process, and one iotsl-device process for each device over loopback, with its
+/// log in config.out. A device that is killed is started again.
+Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
+                                                    const split::RunConfig& config,
+                                                    RunReport& report, const data::Dataset& train,
+                                                    const data::Dataset& test,
+                                                    const std::string& manifest);
+
+}  // namespace iotsl::tool

@@ -1,0 +1,204 @@
+#include "host/run/run_report.hpp"
+
+#include <csignal>
+#include <ctime>
+
+#include "iotsl/core/file.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+volatile std::sig_atomic_t stop_flag = 0;
+
+std::string percent(double fraction) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * fraction);
+  return text;
+}
+
+std::string default_folder(const RunOptions& options) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char stamp[32];
+  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
+  return concat("runs/", stamp, "-", options.data.dataset, "-", options.method);
+}
+
+/// What came before the turns, and both sums: the paper's, which leaves it out, and the full one.
+void print_preparation(const split::PreparationRecord& p, const split::RunSummary& s) {
+  std::size_t trained = 0, flagged = 0, checked = 0;
+  double accuracy = 0;
+  for (const split::GeneratorRecord& each : p.generators) {
+    trained += each.origin == "trained";
+    flagged += each.flagged;
+    if (each.checked) accuracy += each.accuracy, ++checked;
+  }
+  std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s%s\n",
+              p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
+              checked > 0
+                  ? concat("mean accuracy ", percent(accuracy / static_cast<double>(checked)),
+                           " of the ", checked, " that could be checked")
+                        .c_str()
+                  : "none could be checked",
+              flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
+  if (p.pretraining.done)
+    std::printf("pre-training     %llu iterations in %s, test accuracy %s\n",
+                static_cast<unsigned long long>(p.pretraining.training.iterations),
+                format_seconds(p.pretraining.training.seconds).c_str(),
+                percent(p.pretraining.test_accuracy).c_str());
+  std::uint64_t added = 0;
+  for (const split::ImputationRecord& each : p.devices) added += each.added;
+  if (p.planned)
+    std::printf("imputation       %llu samples added\n", static_cast<unsigned long long>(added));
+  std::printf("values sent      %llu in the turns (Table I), %llu with generators\n",
+              static_cast<unsigned long long>(s.values_formula),
+              static_cast<unsigned long long>(s.values_formula + p.values()));
+}
+
+}  // namespace
+
+void catch_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_flag = 1; };
+  action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends the program at once
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool stop_requested() { return stop_flag != 0; }
+
+RunReport::RunReport(Index total_steps, Index sample_bytes, bool quiet)
+    : progress_(total_steps, quiet), sample_bytes_(sample_bytes) {}
+
+split::RunHooks RunReport::hooks() {
+  split::RunHooks out;
+  out.context = this;
+  out.on_step = [](void* self, const split::StepProgress& step) {
+    static_cast<RunReport*>(self)->on_step(step);
+  };
+  out.on_epoch = [](void* self, const measure::EpochRecord& record) {
+    static_cast<RunReport*>(self)->on_epoch(record);
+  };
+  out.on_note = [](void* self, const std::string& text) {
+    static_cast<RunReport*>(self)->note(text);
+  };
+  out.on_device = [](void* self, std::uint32_t ready, std::uint32_t wanted) {
+    static_cast<RunReport*>(self)->note(concat(ready, " of ", wanted, " devices have joined"));
+  };
+  out.on_listening = [](void* self, std::uint16_t port) {
+    const auto& listening = static_cast<RunReport*>(self)->on_listening;
+    if (listening) listening(port);
+  };
+  out.should_stop = [](void* self) {
+    const auto& stop = static_cast<RunReport*>(self)->should_stop;
+    return stop_requested() || (stop && stop());
+  };
+  return out;
+}
+
+void RunReport::on_step(const split::StepProgress& step) {
+  progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " device ", step.device));
+  epoch_samples_ += static_cast<Index>(step.samples);
+  progress_.step(static_cast<Index>(step.run_step), static_cast<Index>(step.samples), step.loss,
+                 counted_bytes_ + static_cast<double>(epoch_samples_ * sample_bytes_));
+}
+
+void RunReport::on_epoch(const measure::EpochRecord& r) {
+  counted_bytes_ += static_cast<double>(r.bytes_up + r.bytes_down);
+  epoch_samples_ = 0;
+  if (r.evaluated) progress_.accuracy(r.test_accuracy);
+  std::string text = concat("epoch ", r.epoch, "  round ", r.round + 1, "  ", r.device_name, "  ");
+  char numbers[64];
+  if (r.has_training) {
+    std::snprintf(numbers, sizeof numbers, "loss %.4f  ", r.loss);
+    text += numbers;
+  }
+  if (r.evaluated) text += concat("test accuracy ", percent(r.test_accuracy), "  ");
+  std::snprintf(numbers, sizeof numbers, "compute %.1f s  network %.1f s  ",
+                r.seconds_device + r.seconds_server, r.seconds_network);
+  text += concat(numbers, "up ", format_bytes(static_cast<double>(r.bytes_up)), "  down ",
+                 format_bytes(static_cast<double>(r.bytes_down)));
+  progress_.line(text);
+}
+
+void prepare_run_folder(RunOptions& options) {
+  if (!options.resume.empty()) return;  // everything is there
+  if (options.out.empty()) options.out = default_folder(options);
+  const std::string config = options.out + "/config.json";
+  if (file_exists(config) && !options.overwrite)
+    fail_command(ErrorCode::usage, "--out ", options.out,
+                 ": holds a run already; choose another folder or give --overwrite");
+  expect(create_folders(options.out));
+  // What an earlier run has left must not pass for this one's.
+  for (const std::string_view name :
+       {std::string_view("metrics.jsonl"), std::string_view("model.safetensors"),
+        std::string_view("session.json"), summary_name, std::string_view(split::preparation_name),
+        std::string_view(split::generation_log_name), std::string_view(split::pretrained_name),
+        std::string_view(split::impute_plan_name)})
+    std::remove(join_path(options.out, name).c_str());
+  for (const std::string folder : {"/checkpoints/", "/generators/", "/generators/training/"})
+    for (const std::string& name : list_folder(options.out + folder))
+      std::remove((options.out + folder + name).c_str());
+  expect(write_file_atomic(config, to_text(to_json(options), 2) + "\n"));
+  expect(write_file_atomic(options.out + "/" + model_card_name,
+                           to_text(to_json(card_of(options)), 2) + "\n"));
+}
+
+Json to_json(const RunOptions& options, const split::RunSummary& s) {
+  Json out = Json::object();
+  out["best_test_accuracy"] = s.best_test_accuracy;
+  out["final_test_accuracy"] = s.final_test_accuracy;
+  Json epochs = Json::array();
+  for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
+  out["epochs"] = epochs;
+  out["bytes_up"] = s.bytes_up;
+  out["bytes_down"] = s.bytes_down;
+  out["bytes"] = to_json(s.bill);
+  out["values_formula"] = s.values_formula;
+  if (s.preparation) out["preparation"] = to_json(*s.preparation);
+  out["weights_sha256"] = s.weights_sha256;
+  out["seconds"] = s.seconds;
+  out["run"] = options.out;
+  return out;
+}
+
+bool is_complete(const RunOptions& options) {
+  const std::string path = join_path(options.resume, summary_name);
+  if (options.resume.empty() || !file_exists(path)) return false;
+  if (options.json)
+    std::printf("%s\n", to_text(expect(parse_json(expect(read_text_file(path))))).c_str());
+  else
+    std::printf("%s: the run is complete, nothing is left to do; %s has its results\n",
+                options.resume.c_str(), path.c_str());
+  return true;
+}
+
+Result<void> write_summary(const RunOptions& options, const split::RunSummary& summary) {
+  return write_file_atomic(join_path(options.out, summary_name),
+                           to_text(to_json(options, summary), 2) + "\n");
+}
+
+void print_summary(const RunOptions& options, const split::RunSummary& s) {
+  if (options.json) {
+    std::printf("%s\n", to_text(to_json(options, s)).c_str());
+    return;
+  }
+  std::printf("test accuracy    best %s, final %s\n", percent(s.best_test_accuracy).c_str(),
+              percent(s.final_test_accuracy).c_str());
+  if (s.bytes_up + s.bytes_down > 0)
+    std::printf("sent             %s up, %s down\n",
+                format_bytes(static_cast<double>(s.bytes_up)).c_str(),
+                format_bytes(static_cast<double>(s.bytes_down)).c_str());
+  if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
+    std::printf("                 %s by the formula of Table I (4 x %llu values), %s extras\n",
+                format_bytes(static_cast<double>(s.bill.formula())).c_str(),
+                static_cast<unsigned long long>(s.values_formula),
+                format_bytes(static_cast<double>(s.bill.extras())).c_str());
+  if (s.preparation) print_preparation(*s.preparation, s);
+  std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
+  std::printf("time             %s\n", format_seconds(s.seconds).c_str());
+  std::printf("run folder       %s\n", options.out.c_str());
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,59 @@
+#pragma once
+// What a training command shows and leaves: progress, run folder, summary.
+
+#include <functional>
+
+#include "host/options/run_options.hpp"
+#include "host/run/progress.hpp"
+#include "iotsl/data/manifest.hpp"
+#include "iotsl/split/records/run_config.hpp"
+
+namespace iotsl::tool {
+
+/// Makes Ctrl-C and SIGTERM ask the run to stop after its step.
+void catch_stop_signals();
+bool stop_requested();
+
+/// Shows a run's progress on standard error.
+class RunReport {
+ public:
+  /// `sample_bytes`: what a sample sends both ways, to show bytes before an epoch has been counted.
+  RunReport(Index total_steps, Index sample_bytes, bool quiet);
+  /// Hooks that call this report; it must outlive the run.
+  split::RunHooks hooks();
+  void note(const std::string& text) { progress_.line(text); }
+
+  std::function<void(std::uint16_t port)> on_listening;  ///< may be empty
+  std::function<bool()> should_stop;                     ///< beside Ctrl-C; may be empty
+
+ private:
+  void on_step(const split::StepProgress& step);
+  void on_epoch(const measure::EpochRecord& record);
+
+  Progress progress_;
+  Index sample_bytes_;
+  Index epoch_samples_ = 0;
+  double counted_bytes_ = 0;  // of complete epochs
+};
+
+/// Chooses the run folder where none is given, and writes config.json. Ends the command where the
+/// folder holds another run and --overwrite is not given.
+void prepare_run_folder(RunOptions& options);
+
+/// File of a run folder that holds the summary of the finished run.
+inline constexpr std::string_view summary_name = "summary.json";
+
+/// Where --resume names a run that is complete, says so, prints the summary it has left, and is
+/// true: nothing must be touched.
+bool is_complete(const RunOptions& options);
+
+/// Writes the summary into the run's folder.
+Result<void> write_summary(const RunOptions& options, const split::RunSummary& summary);
+
+/// What --json prints and summary.json holds.
+Json to_json(const RunOptions& options, const split::RunSummary& summary);
+
+/// Prints the summary: one JSON object with --json, else a few lines.
+void print_summary(const RunOptions& options, const split::RunSummary& summary);
+
+}  // namespace iotsl::tool

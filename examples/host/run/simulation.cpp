@@ -1,0 +1,111 @@
+#include "host/run/simulation.hpp"
+
+#include "host/run/process_run.hpp"
+#include "host/run/run_report.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/split/simulate/run_inproc.hpp"
+#include "iotsl/split/simulate/run_one_net.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// The test set of --test-per-class: as many of each class that some device holds.
+data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountTable& counts,
+                                   Index per_class, std::uint64_t seed) {
+  std::vector<Index> most(static_cast<std::size_t>(test.classes), 0);
+  for (const std::vector<Index>& device : counts)
+    for (std::size_t c = 0; c < most.size(); ++c)
+      if (device[c] > 0) most[c] = per_class;
+  return data::limit_per_class(test, most, seed);
+}
+
+/// Looks at the files of --generators before anything is written: what is wrong with them, a device
+/// would only find hours later.
+void check_generators(const split::RunConfig& config, const data::Manifest& manifest) {
+  if (config.method != "iotsl" || config.generators.empty() || config.resume) return;
+  for (const std::size_t d :
+       expect(split::find_generators(config.generators, manifest.counts.size()))) {
+    const std::string path = join_path(config.generators, split::generator_name(d));
+    const gan::GeneratorFile file = expect(gan::load_generator(path));
+    const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
+    const Result<void> fits =
+        split::check_generator_fits(file, split::image_spec(config.model), counts);
+    if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
+  }
+}
+
+}  // namespace
+
+impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
+  if (config.method != "iotsl" || !config.impute) return {};
+  return expect(impute::make_plan(manifest.counts,
+                                  std::vector<impute::GeneratorCheck>(manifest.counts.size()),
+                                  {.scarce = config.scarce, .seed = config.seed}));
+}
+
+std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
+                                        const data::Manifest& manifest) {
+  const impute::Plan plan = imputation_of(config, manifest);
+  std::vector<std::uint64_t> out;
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    const Index added = plan.devices.empty() ? 0 : plan.devices[d].added();
+    out.push_back(manifest.devices[d].size() + static_cast<std::uint64_t>(added));
+  }
+  return out;
+}
+
+Index total_steps(const split::RunConfig& config, const data::Manifest& manifest) {
+  Index steps = 0, all = 0;
+  std::vector<Index> batches;
+  for (const std::uint64_t samples : turn_samples(config, manifest)) {
+    all += static_cast<Index>(samples);
+    batches.push_back(
+        static_cast<Index>(data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
+  }
+  if (config.method == "central")
+    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
+  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
+    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
+  return steps;
+}
+
+Result<split::RunSummary> simulate(RunOptions& options) {
+  if (options.method == "central") options.transport = "none";
+  if (options.method == "fedavg" && options.transport == "tcp") options.transport = "inproc";
+  if (options.threads > 0) set_threads(options.threads);
+  auto [train, test] = load_run_data(options);
+  const std::string old_manifest = options.resume + "/manifest.json";
+  const data::Manifest manifest = options.resume.empty()
+                                      ? draw_manifest(options.data, train)
+                                      : expect(data::load_manifest(old_manifest));
+  if (options.test_per_class > 0)
+    test = test_of_held_classes(test, manifest.counts, options.test_per_class, options.data.seed);
+  build(options.model);  // reports a wrong model or cut before anything is written
+  check_generators(to_config(options), manifest);
+  prepare_run_folder(options);
+  const split::RunConfig config = to_config(options);
+  const std::string manifest_path = options.out + "/manifest.json";
+  if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
+
+  const bool sends_samples = options.transport != "none" && options.method != "fedavg";
+  RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
+                   options.quiet);
+  report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
+                     " devices: samples per device and class\n",
+                     data::format_counts(manifest.counts, manifest.unused)));
+  catch_stop_signals();
+  Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
+    if (options.transport == "none")
+      return split::run_none(config, report.hooks(), train, test, manifest.devices);
+    if (options.transport == "inproc")
+      return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
+    return run_with_device_processes(options, config, report, train, test, manifest_path);
+  }();
+  if (!summary) return summary;
+  const Result<void> written = write_summary(options, *summary);
+  if (!written) return written.failure();
+  return summary;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,85 @@
+#include "host/run/step_cost.hpp"
+
+#include <filesystem>
+
+#include "host/run/process_run.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// A folder that is gone at the end.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "iotsl-plan-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      fail_command(ErrorCode::other, pattern, ": cannot be made: ", std::strerror(errno));
+    path_ = pattern;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+constexpr Index sampled_steps = 6, sampled_tests = 512;
+
+}  // namespace
+
+StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned,
+                      const data::Dataset& train, const data::Dataset& test,
+                      const data::Manifest& manifest) {
+  const ScratchFolder folder;
+  data::Manifest few = manifest;
+  few.devices.resize(1);
+  few.counts.resize(1);
+  std::vector<Index>& samples = few.devices[0];
+  const auto most = static_cast<std::size_t>(sampled_steps * planned.batch);
+  if (samples.size() > most) samples.resize(most);
+  few.unused = train.size() - static_cast<Index>(samples.size());
+  few.counts[0].assign(static_cast<std::size_t>(train.classes), 0);
+  for (const Index i : samples) ++few.counts[0][train.labels[static_cast<std::size_t>(i)]];
+  const std::string manifest_path = folder.path() + "/manifest.json";
+  expect(data::save_manifest(manifest_path, few));
+
+  split::RunConfig config = planned;
+  config.devices = 1;
+  config.epochs = 2;
+  config.local_epochs = 1;
+  config.eval_every = 1;
+  if (config.method == "iotsl") config.method = "sl";  // the turns are the same
+  config.replay = 0;                                   // one device has nobody to replay
+  config.out = folder.path();
+  const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
+  RunReport silent(0, 0, true);
+  const split::RunSummary summary =
+      expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
+  const measure::EpochRecord& warm = summary.epochs.at(1);
+  StepCost out;
+  const auto steps = static_cast<double>(warm.steps);
+  out.device_seconds = warm.seconds_device / steps;
+  out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
+  // With replay the server works on twice the samples.
+  if (planned.replay > 0) out.step_seconds += warm.seconds_server / steps;
+  out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
+  out.barrier_seconds = warm.seconds_barrier;
+  out.device_bytes = warm.peak_memory_bytes;
+  out.samples = samples.size();
+  return out;
+}
+
+double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
+                   std::uint64_t barriers, Index tests) {
+  const auto evaluations = static_cast<double>(config.epochs / config.eval_every);
+  return static_cast<double>(steps) * cost.step_seconds +
+         static_cast<double>(barriers) * cost.barrier_seconds +
+         std::max(1.0, evaluations) * static_cast<double>(tests) * cost.evaluate_seconds;
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,102 @@
+#include "host/run/trained_model.hpp"
+
+#include "iotsl/gan/generator_file.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+/// What config.json and model.json of a run folder say.
+TrainedModel describe_run(const std::string& folder) {
+  RunOptions options;
+  CLI::App reader;
+  add_run_options(reader, options);
+  options.config = folder + "/config.json";
+  finish_run_options(reader, options);
+  options.set_name = options.data.dataset;
+  for (Index c = 0; c < options.model.spec.classes; ++c)
+    options.class_names.push_back(data::class_name(options.set_name, c));
+  TrainedModel out{card_of(options), {}, options.data.seed};
+  const std::string path = folder + "/" + model_card_name;
+  // Older runs have no card; all of them are of ten classes and 1x28x28 pixels.
+  if (!file_exists(path)) return out;
+  const auto card = parse_model_card(expect(read_text_file(path)));
+  if (!card) fail_command(ErrorCode::data, path, ": ", card.failure().message);
+  out.card = *card;
+  return out;
+}
+
+/// What a weights file says of itself, and what the user says.
+TrainedModel describe_file(const std::string& path, const SafeTensors& file,
+                           const ModelChoice& choice) {
+  TrainedModel out;
+  bool known = !choice.model.empty();
+  for (const auto& [key, text] : file.metadata) {
+    if (key != model_card_key) continue;
+    auto card = parse_model_card(text);
+    if (!card)
+      fail_command(ErrorCode::data, path, ": ", model_card_key, ": ", card.failure().message);
+    out.card = std::move(*card);
+    known = true;
+  }
+  if (!known)
+    fail_command(
+        ErrorCode::usage, path,
+        ": does not say which network it is for; give --model, "
+        "and --width, --channels, --image-size and --classes where they differ from 64, 1, "
+        "28 and 10");
+  ModelSpec& spec = out.card.spec;
+  if (!choice.model.empty()) spec.name = choice.model;
+  if (choice.width != 0) spec.width = choice.width;
+  if (!choice.cut.empty()) out.card.cut = choice.cut;
+  apply(choice.input, spec);
+  return out;
+}
+
+}  // namespace
+
+const char* ModelChoice::given() const {
+  if (!model.empty()) return "--model";
+  if (width != 0) return "--width";
+  if (!cut.empty()) return "--cut";
+  if (input.channels != 0) return "--channels";
+  if (input.classes != 0) return "--classes";
+  return input.image_size.empty() ? nullptr : "--image-size";
+}
+
+void add_model_choice(CLI::App& app, ModelChoice& choice) {
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)
+        ->group("Weights files that do not describe themselves");
+  };
+  add("--model", choice.model, "vgg16bn-compact, vgg16bn-paper or vanilla5");
+  add("--width", choice.width, "Base width; default 64")->check(CLI::PositiveNumber);
+  add("--cut", choice.cut, "Last layer on the device");
+  add("--classes", choice.input.classes, "Classes; default 10")
+      ->check(CLI::Range(Index{2}, Index{4096}));
+}
+
+TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
+  const bool run = folder_exists(path);
+  if (run && choice.given() != nullptr)
+    fail_command(ErrorCode::usage, choice.given(), ": only for a weights file; ", path,
+                 " is a run folder, which describes its network");
+  TrainedModel out;
+  if (run) out = describe_run(path);
+  const std::string weights = run ? path + "/model.safetensors" : path;
+  if (run && !file_exists(weights))
+    fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
+  if (!run && gan::load_generator(path).ok())
+    fail_command(ErrorCode::usage, path, ": is a generator file; iotsl gan inspect reads it");
+  const SafeTensors file = expect(load_safetensors(weights));
+  if (!run) out = describe_file(path, file, choice);
+  out.model = build({out.card.spec, out.card.cut});
+  if (const Result<void> loaded = load_state(out.model.layers, file); !loaded)
+    fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
+  return out;
+}
+
+SafeMetadata weights_metadata(const ModelCard& card) {
+  return {{"format", "pt"}, {model_card_key, to_text(to_json(card))}};
+}
+
+}  // namespace iotsl::tool

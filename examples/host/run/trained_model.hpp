@@ -1,0 +1,36 @@
+#pragma once
+// A network with its weights, from a run folder or from a weights file.
+
+#include "host/options/run_options.hpp"
+#include "iotsl/nn/state.hpp"
+
+namespace iotsl::tool {
+
+struct TrainedModel {
+  ModelCard card;
+  CutModel model;
+  std::uint64_t seed = 1;  ///< of the run
+};
+
+/// What the user says of a weights file that has no card, or instead of its card.
+struct ModelChoice {
+  std::string model;
+  Index width = 0;
+  std::string cut;
+  InputOptions input;
+
+  /// The name of the first option that was given, or null.
+  const char* given() const;
+};
+
+/// Adds --model, --width and --cut.
+void add_model_choice(CLI::App& app, ModelChoice& choice);
+
+/// Loads the network of a run folder (config.json, model.json, model.safetensors) or of a
+/// safetensors file; a file of other programs needs `choice`. Ends the command otherwise.
+TrainedModel load_trained(const std::string& path, const ModelChoice& choice);
+
+/// Metadata of a weights file that load_trained reads without any option.
+SafeMetadata weights_metadata(const ModelCard& card);
+
+}  // namespace iotsl::tool

@@ -1,0 +1,124 @@
+#pragma once
+// Convolution and its two adjoints; meaning as in reference/conv2d.hpp. float
+// runs on the active SIMD target, every other type on the reference loops.
+
+#include "iotsl/kernels/conv2d/correlate.hpp"
+#include "iotsl/kernels/conv2d/weight_grad.hpp"
+#include "iotsl/kernels/reference/conv2d.hpp"
+#include "iotsl/kernels/types.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+namespace detail {
+
+/// Algorithms behind the three entry points. The choice is a function of (op,
+/// shape) alone.
+enum class ConvAlgorithm {
+  direct,  ///< channel-last blocks, one pass per kernel tap
+  patches  ///< few input channels: the patch is the depth of a matrix product
+};
+
+inline ConvAlgorithm choose_algorithm(const ConvShape& s) {
+  return s.c <= 4 && s.r * s.s > 1 ? ConvAlgorithm::patches : ConvAlgorithm::direct;
+}
+
+inline AxisMap rows_of(const ConvShape& s) {
+  return AxisMap(AxisMap::Kind::forward, s.p, s.r, s.h, s.stride_h, s.pad_h, s.dilation_h);
+}
+inline AxisMap cols_of(const ConvShape& s) {
+  return AxisMap(AxisMap::Kind::forward, s.q, s.s, s.w, s.stride_w, s.pad_w, s.dilation_w);
+}
+
+inline void conv2d_float(const ConvShape& s, const float* x, const float* w, const float* bias,
+                         float* y) {
+  const AxisMap row = rows_of(s), col = cols_of(s);
+  if (choose_algorithm(s) == ConvAlgorithm::patches) {
+    const Im2col patches{&row, &col, s.c, s.h, s.w};
+    const AxisMap same_row(s.p), same_col(s.q);
+    const Index depth = patches.depth();
+    correlate({s.n, depth, s.p, s.q, s.k, &same_row, &same_col, 1, 1, depth, 1, &patches}, x, w,
+              bias, y);
+    return;
+  }
+  const Index taps = s.r * s.s;
+  correlate({s.n, s.c, s.h, s.w, s.k, &row, &col, 1, 1, s.c * taps, taps}, x, w, bias, y);
+}
+
+inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const float* w,
+                                    float* gx) {
+  const Index taps = s.r * s.s;
+  if (choose_algorithm(s) == ConvAlgorithm::patches && s.p * s.q > 0) {
+    // The gradient of every patch, then the patches are added up; some images
+    // at a time.
+    const AxisMap row = rows_of(s), col = cols_of(s);
+    const Im2col patches{&row, &col, s.c, s.h, s.w};
+    const AxisMap same_row(s.p), same_col(s.q);
+    const Index depth = patches.depth(), planes = depth * s.p * s.q, image = s.c * s.h * s.w;
+    const Index step = std::clamp<Index>(1024 * 1024 / planes, 1, std::max<Index>(1, s.n));
+    const Scratch columns(static_cast<std::size_t>(step * planes) * sizeof(float));
+    for (Index first = 0; first < s.n; first += step) {
+      const Index images = std::min(step, s.n - first);
+      correlate({images, s.k, s.p, s.q, depth, &same_row, &same_col, 1, 1, 1, depth},
+                gy + first * s.k * s.p * s.q, w, nullptr, columns.as<float>());
+      run_tasks(images * planes * 8, images, [&](Index i) {
+        float* dst = gx + (first + i) * image;
+        std::memset(dst, 0, static_cast<std::size_t>(image) * sizeof(float));
+        patches.scatter(columns.as<float>() + i * planes, dst);
+      });
+    }
+    return;
+  }
+  const AxisMap row(AxisMap::Kind::adjoint, s.h, s.r, s.p, s.stride_h, s.pad_h, s.dilation_h);
+  const AxisMap col(AxisMap::Kind::adjoint, s.w, s.s, s.q, s.stride_w, s.pad_w, s.dilation_w);
+  correlate({s.n, s.k, s.p, s.q, s.c, &row, &col, s.stride_h, s.stride_w, taps, s.c * taps}, gy, w,
+            nullptr, gx);
+}
+
+inline void conv2d_weight_grad_float(const ConvShape& s, const float* x, const float* gy,
+                                     float* gw) {
+  const AxisMap row = rows_of(s), col = cols_of(s);
+  if (choose_algorithm(s) == ConvAlgorithm::patches) {
+    const Im2col patches{&row, &col, s.c, s.h, s.w};
+    const AxisMap same_row(s.p), same_col(s.q);
+    weight_grad({s.n, patches.depth(), s.p, s.q, s.k, &same_row, &same_col, 1, &patches}, x, gy,
+                gw);
+    return;
+  }
+  weight_grad({s.n, s.c, s.h, s.w, s.k, &row, &col, s.stride_w}, x, gy, gw);
+}
+
+}  // namespace detail
+
+/// y[n,k,p,q] = bias[k] + sum over c,r,s of x[n,c,h,w] w[k,c,r,s]. `bias` may
+/// be null.
+template <class T>
+void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity_t<T>* bias, T* y) {
+  if constexpr (std::is_same_v<T, float>)
+    detail::conv2d_float(s, x, w, bias, y);
+  else
+    reference::conv2d(s, x, w, bias, y);
+}
+
+/// gx[n,c,h,w] = sum over k,p,q of gy[n,k,p,q] w[k,c,r,s]: the adjoint in x.
+template <class T>
+void conv2d_input_grad(const ConvShape& s, const T* gy, const T* w, T* gx) {
+  if constexpr (std::is_same_v<T, float>)
+    detail::conv2d_input_grad_float(s, gy, w, gx);
+  else
+    reference::conv2d_input_grad(s, gy, w, gx);
+}
+
+/// gw[k,c,r,s] = sum over n,p,q of gy[n,k,p,q] x[n,c,h,w]: the adjoint in w.
+template <class T>
+void conv2d_weight_grad(const ConvShape& s, const T* x, const T* gy, T* gw) {
+  if constexpr (std::is_same_v<T, float>)
+    detail::conv2d_weight_grad_float(s, x, gy, gw);
+  else
+    reference::conv2d_weight_grad(s, x, gy, gw);
+}
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END

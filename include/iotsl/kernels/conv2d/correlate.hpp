@@ -1,0 +1,145 @@
+#pragma once
+// Driver of direct convolution. A block of the input is turned channel-last
+// into scratch; every output pixel of a tile then points to the input pixel of
+// each kernel tap ("indirect" convolution: M. Dukhan, The Indirect Convolution
+// Algorithm, 2019), so that stride, padding, dilation and the order of the
+// pixels are only pointers. Taps that touch no row of the tile are left out.
+// The sum over (tap, channel) runs in registers, always in the same order.
+
+#include <algorithm>
+#include <cstring>
+
+#include "iotsl/kernels/conv2d/tiles.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+namespace detail {
+
+/// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero
+/// beyond the last output.
+inline void pack_weights(const Correlation& c, const UsedTaps& used, const float* w,
+                         float* packed) {
+  const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
+  const auto transpose = tile_table().transpose;
+  const Index panel_floats = used.count() * c.in_c * cols;
+  run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
+    float* dst = packed + panel * panel_floats;
+    const float* src = w + panel * cols * c.weight_out_stride;
+    const Index valid = std::min(cols, c.out_c - panel * cols);
+    if (valid < cols) std::memset(dst, 0, static_cast<std::size_t>(panel_floats) * sizeof(float));
+    if (used.all() == 1 && c.weight_in_stride == 1) {
+      transpose(valid, c.in_c, src, c.weight_out_stride, dst, cols);
+    } else if (used.count() == used.all()) {
+      for (Index i = 0; i < c.in_c; ++i)
+        transpose(valid, used.all(), src + i * c.weight_in_stride, c.weight_out_stride,
+                  dst + i * cols, c.in_c * cols);
+    } else {
+      for (Index i = 0; i < c.in_c; ++i)
+        for (Index o = 0; o < valid; ++o)
+          for (Index t = 0; t < used.count(); ++t)
+            dst[(t * c.in_c + i) * cols + o] =
+                src[o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t)];
+    }
+  });
+}
+
+/// Input rows that the largest band needs.
+inline Index band_input_rows(const Correlation& c, const CorrelatePlan& plan) {
+  Index most = 1;
+  for (Index begin = 0; begin < c.row->out(); begin += plan.band) {
+    Index first, last;
+    c.row->input_range(begin, std::min(c.row->out(), begin + plan.band), first, last);
+    most = std::max(most, last - first);
+  }
+  return most;
+}
+
+/// One block of images and output rows: its input as
+/// [image][row][column][channel], behind one pixel of zeros that stands for
+/// everything outside.
+inline void load_block(const Correlation& c, const float* in, Index first_image, Index images,
+                       Index first_row, Index last_row, float* block) {
+  const Index stride = pixel_stride(c.in_c), pixels = (last_row - first_row) * c.in_w;
+  std::memset(block, 0, static_cast<std::size_t>(stride) * sizeof(float));
+  for (Index i = 0; i < images; ++i) {
+    float* dst = block + stride + i * pixels * stride;
+    const float* image = in + (first_image + i) * c.in_c * c.in_h * c.in_w;
+    if (c.im2col != nullptr)
+      c.im2col->gather(in, first_image + i, first_row, last_row, dst, stride);
+    else
+      tile_table().transpose(c.in_c, pixels, image + first_row * c.in_w, c.in_h * c.in_w, dst,
+                             stride);
+  }
+}
+
+}  // namespace detail
+
+/// Runs the correlation; `bias` may be null. `out` is [n, out_c, out_h, out_w].
+inline void correlate(const Correlation& c, const float* in, const float* w, const float* bias,
+                      float* out) {
+  const auto transpose = tile_table().transpose;
+  const ConvTable& kernels = conv_table();
+  const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
+  const Index out_w = c.col->out(), out_pixels = c.row->out() * out_w;
+  if (c.n == 0 || c.out_c == 0 || out_pixels == 0) return;
+  const detail::CorrelatePlan plan = detail::CorrelatePlan::make(c, cols);
+  const UsedTaps used(*c.row, *c.col);
+
+  const Index panel_floats = used.count() * c.in_c * cols;
+  const Scratch packed(static_cast<std::size_t>(panels * (panel_floats + cols)) * sizeof(float));
+  detail::pack_weights(c, used, w, packed.as<float>());
+  float* shift = packed.as<float>() + panels * panel_floats;
+  for (Index o = 0; o < panels * cols; ++o)
+    shift[o] = bias != nullptr && o < c.out_c ? bias[o] : 0.0F;
+
+  const Index stride = detail::pixel_stride(c.in_c);
+  const Index in_floats = stride * (1 + plan.images * detail::band_input_rows(c, plan) * c.in_w);
+  const Index buffer_floats = (plan.images * plan.band * out_w + 1) * cols;
+  const Index float_bytes =
+      round_up((in_floats + buffer_floats) * static_cast<Index>(sizeof(float)), 64);
+  const Index worker_bytes = float_bytes + round_up(detail::TileList::bytes(c, plan), 64);
+  const Scratch scratch(static_cast<std::size_t>(threads() * worker_bytes));
+
+  const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
+  run_tasks(work, plan.tasks(c), [&](Index task) {
+    const Index group = task % plan.panel_groups, part = task / plan.panel_groups;
+    const Index band = part % plan.bands(c), repeat = part / plan.bands(c);
+    const Index begin = band * plan.band, end = std::min(c.row->out(), begin + plan.band);
+    const Index pixels = (end - begin) * out_w;
+    Index first_row, last_row;
+    c.row->input_range(begin, end, first_row, last_row);
+
+    char* memory = scratch.as<char>() + worker_index() * worker_bytes;
+    float* block = reinterpret_cast<float*>(memory);
+    float* buffer = block + in_floats;
+    detail::TileList tiles(c, plan, used, memory + float_bytes);
+    Index listed = 0;  // images of the block that `tiles` describes
+
+    const Index first_panel = panels * group / plan.panel_groups;
+    const Index last_panel = panels * (group + 1) / plan.panel_groups;
+    const Index last_image = std::min(c.n, (repeat + 1) * plan.repeat * plan.images);
+    for (Index image = repeat * plan.repeat * plan.images; image < last_image;
+         image += plan.images) {
+      const Index images = std::min(plan.images, last_image - image);
+      detail::load_block(c, in, image, images, first_row, last_row, block);
+      if (images != listed)
+        tiles.build(images, begin, end, first_row, last_row - first_row, stride);
+      listed = images;
+      for (Index panel = first_panel; panel < last_panel; ++panel) {
+        kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
+                          packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
+        const Index valid = std::min(cols, c.out_c - panel * cols);
+        for (Index i = 0; i < images; ++i)
+          transpose(pixels, valid, buffer + i * pixels * cols, cols,
+                    out + ((image + i) * c.out_c + panel * cols) * out_pixels + begin * out_w,
+                    out_pixels);
+      }
+    }
+  });
+}
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END

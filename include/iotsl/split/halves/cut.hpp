@@ -1,0 +1,181 @@
+#pragma once
+// A model in two halves, each with the optimiser that trains it, and the work of one step on either
+// side. The same functions serve every transport, so that they all compute the same numbers.
+
+#include <cmath>
+
+#include "iotsl/autograd/grad.hpp"
+#include "iotsl/split/halves/front_state.hpp"
+#include "iotsl/split/halves/replay.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+namespace detail {
+
+inline std::vector<Tensor<float>> tensors_of(const std::vector<NamedTensor<float>>& named) {
+  std::vector<Tensor<float>> out;
+  for (const auto& t : named) out.push_back(t.tensor);
+  return out;
+}
+
+/// NaN and Inf must not enter weights: the name of the first parameter whose gradient has one.
+inline Result<void> check_gradients(const std::vector<Tensor<float>>& gradients,
+                                    const std::vector<NamedTensor<float>>& parameters,
+                                    std::size_t first = 0) {
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    if (!all_finite(gradients[i]))
+      return failure(ErrorCode::other, "the gradient of '", parameters[first + i].name,
+                     "' has NaN or Inf; a smaller learning rate may help");
+  return {};
+}
+
+/// Of the first rows of `logits`, one for each label.
+inline Index count_correct(const Tensor<float>& logits, std::span<const std::int32_t> labels) {
+  const Index n = static_cast<Index>(labels.size()), classes = logits.shape()[1];
+  Index correct = 0;
+  for (Index i = 0; i < n; ++i) {
+    const float* row = logits.data() + i * classes;
+    correct += std::max_element(row, row + classes) - row == labels[static_cast<std::size_t>(i)];
+  }
+  return correct;
+}
+
+/// Numbers of dropout: a function of the run's seed and of the step, on both sides.
+inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step) {
+  return {.training = true, .seed = seed, .step = static_cast<std::uint32_t>(step)};
+}
+
+}  // namespace detail
+
+/// The device's half: forward, then backward with the gradient that the server sends.
+class FrontHalf {
+ public:
+  FrontHalf(Sequential<float> front, const OptimizerOptions& options, std::uint64_t seed)
+      : front_(std::move(front)), optimizer_(front_.parameters(), options), seed_(seed) {
+    parameters_ = detail::tensors_of(optimizer_.parameters());
+  }
+
+  /// The smashed batch of x [N,C,H,W]: step 1 of the paper's section II.
+  Result<Tensor<float>> forward(const Tensor<float>& x, std::uint64_t step) {
+    smashed_ = front_.forward(x, detail::training_mode(seed_, step));
+    if (!all_finite(smashed_))
+      return failure(ErrorCode::other, "step ", step, ": the smashed batch has NaN or Inf");
+    return smashed_.detach();
+  }
+
+  /// Backward and update with the gradient with respect to the smashed batch: step 4.
+  Result<void> backward(const Tensor<float>& gradient) {
+    const std::vector<Tensor<float>> gradients = grad<float>({smashed_}, parameters_, {gradient});
+    smashed_ = {};
+    const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
+    if (!finite) return finite;
+    optimizer_.step(gradients);
+    return {};
+  }
+  const Shape& smashed_shape() const { return smashed_.shape(); }
+  /// What forward() gave last; until backward().
+  Tensor<float> smashed() const { return smashed_.detach(); }
+
+  Sequential<float>& layers() { return front_; }
+  const Sequential<float>& layers() const { return front_; }
+  Optimizer<float>& optimizer() { return optimizer_; }
+  const Optimizer<float>& optimizer() const { return optimizer_; }
+  net::FrontState state() const { return front_state(front_, optimizer_); }
+  /// `steps` of the run so far: the state's optimiser cannot have taken more.
+  Result<void> load(const net::FrontState& state, std::uint64_t steps) {
+    return load_front_state(state, front_, optimizer_, steps);
+  }
+
+ private:
+  Sequential<float> front_;
+  Optimizer<float> optimizer_;
+  std::vector<Tensor<float>> parameters_;
+  std::uint64_t seed_;
+  Tensor<float> smashed_;
+};
+
+/// What the server has found out about a batch.
+struct StepOutcome {
+  double loss = 0;         ///< mean over the batch
+  Index correct = 0;       ///< before the update
+  Tensor<float> gradient;  ///< with respect to the smashed batch
+};
+
+namespace detail {
+
+/// Forward and loss of the back on `smashed` [N,...], together with what is replayed. `gradients`
+/// receives those of `parameters`, of the mean over all rows. Loss, hits and the gradient of the
+/// smashed batch are those of its own rows, as if their mean were all of the loss.
+inline StepOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
+                              std::span<const std::int32_t> labels,
+                              const ReplayMemory::Samples& replayed, const ForwardMode& mode,
+                              std::vector<Tensor<float>> parameters,
+                              std::vector<Tensor<float>>& gradients) {
+  smashed.set_requires_grad();
+  StepOutcome out;
+  parameters.push_back(smashed);
+  if (replayed.labels.empty()) {
+    const Tensor<float> logits = back.forward(smashed, mode);
+    const Tensor<float> loss = softmax_cross_entropy(logits, labels);
+    out.loss = static_cast<double>(loss.item());
+    out.correct = count_correct(logits, labels);
+    gradients = grad<float>({loss}, parameters);
+    out.gradient = gradients.back();
+  } else {
+    std::vector<std::int32_t> all(labels.begin(), labels.end());
+    all.insert(all.end(), replayed.labels.begin(), replayed.labels.end());
+    const Tensor<float> logits = back.forward(concat<float>({smashed, replayed.smashed}, 0), mode);
+    const auto own = static_cast<Index>(labels.size());
+    out.loss = static_cast<double>(
+        softmax_cross_entropy(slice(logits.detach(), 0, 0, own), labels).item());
+    out.correct = count_correct(logits, labels);
+    gradients = grad<float>({softmax_cross_entropy<float>(logits, all)}, parameters);
+    out.gradient =
+        scale(gradients.back(), static_cast<float>(all.size()) / static_cast<float>(own));
+  }
+  gradients.pop_back();
+  return out;
+}
+
+}  // namespace detail
+
+/// The server's half: forward, loss, backward, update: steps 2 and 3.
+class BackHalf {
+ public:
+  BackHalf(Sequential<float> back, const OptimizerOptions& options, std::uint64_t seed)
+      : back_(std::move(back)),
+        optimizer_(back_.parameters(), options),
+        parameters_(detail::tensors_of(optimizer_.parameters())),
+        seed_(seed) {}
+
+  /// `smashed` [N,...] and N labels. `replayed`: samples of earlier turns to train on as well.
+  Result<StepOutcome> train(Tensor<float> smashed, std::span<const std::int32_t> labels,
+                            std::uint64_t step, const ReplayMemory::Samples& replayed = {}) {
+    std::vector<Tensor<float>> gradients;
+    StepOutcome out =
+        detail::train_back(back_, std::move(smashed), labels, replayed,
+                           detail::training_mode(seed_, step), parameters_, gradients);
+    const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
+    if (!finite)
+      return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
+    if (!std::isfinite(out.loss) || !all_finite(out.gradient))
+      return failure(ErrorCode::other, "step ", step, ": the loss or its gradient is NaN or Inf");
+    optimizer_.step(gradients);
+    return out;
+  }
+
+  Sequential<float>& layers() { return back_; }
+  const Sequential<float>& layers() const { return back_; }
+  Optimizer<float>& optimizer() { return optimizer_; }
+  const Optimizer<float>& optimizer() const { return optimizer_; }
+
+ private:
+  Sequential<float> back_;
+  Optimizer<float> optimizer_;
+  std::vector<Tensor<float>> parameters_;
+  std::uint64_t seed_;
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,212 @@
+#pragma once
+// A device trains its generator: one iteration at a time, with its state in a file from time to
+// time, so that neither a lost connection nor a kill costs more than the last minute.
+
+#include <unistd.h>
+
+#include <optional>
+
+#include "iotsl/gan/trainer.hpp"
+#include "iotsl/measure/memory_peak.hpp"
+#include "iotsl/net/clock.hpp"
+#include "iotsl/split/prepare/generated_data.hpp"
+#include "iotsl/split/protocol/device_generator_exchange.hpp"
+#include "iotsl/split/records/preparation_record.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// Where a device keeps what it must not lose, and what it has from elsewhere.
+struct DeviceFiles {
+  std::string state;      ///< folder for a training that is stopped; empty: nothing is kept
+  std::string generator;  ///< a generator file to send instead of training one; or empty
+  Sha256Digest data_fingerprint{};  ///< tells the state of other samples apart
+  net::Microseconds save_every = 60 * net::second_us;
+};
+
+/// What decides a device's generator.
+struct GeneratorTask {
+  gan::GanSettings settings;
+  std::uint64_t seed = 0;
+  std::uint32_t device = 0;
+};
+
+class GeneratorWork {
+ public:
+  /// `samples` are numbers in `set`, which must outlive this.
+  GeneratorWork(const data::Dataset& set, std::span<const Index> samples, GeneratorTask task,
+                DeviceFiles files)
+      : set_(&set),
+        samples_(samples.begin(), samples.end()),
+        task_(std::move(task)),
+        files_(std::move(files)) {}
+
+  /// One iteration; true where there is nothing left to do but finish(). What is found in the files
+  /// is taken up first.
+  Result<bool> step() {
+    const net::Microseconds start = net::steady_now();
+    if (!file_.empty()) return true;
+    if (!trainer_) {
+      const Result<bool> complete = begin();
+      if (!complete || *complete) return complete;
+    }
+    if (!trainer_->done()) {
+      const Result<gan::GanProgress> now = trainer_->step();
+      if (!now) {
+        trainer_.reset();  // so that save() leaves the last good state
+        return failure(now.failure().code, "device ", task_.device, ": ", now.failure().message);
+      }
+      progress_ = *now;
+    }
+    const net::Microseconds now = net::steady_now();
+    cost_.compute_us += static_cast<std::uint64_t>(now - start);
+    cost_.peak_memory_bytes = measure::peak_resident_bytes();
+    const bool last = trainer_->done();
+    if (last || now - saved_ >= files_.save_every) {
+      const Result<void> saved = save();
+      if (!saved) return saved.failure();
+    }
+    return last;
+  }
+
+  /// The generator with its quality check. After step() was true; as often as is wanted.
+  Result<TrainedGenerator> finish() {
+    if (file_.empty()) {
+      const net::Microseconds start = net::steady_now();
+      const auto bytes = gan::serialize_generator(trainer_->finish());
+      if (!bytes) return bytes.failure();
+      cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
+      cost_.peak_memory_bytes = measure::peak_resident_bytes();
+      trainer_.reset();
+      file_ = std::move(*bytes);
+      const Result<void> kept = keep_file();
+      if (!kept) return kept.failure();
+    }
+    return TrainedGenerator{brought_, cost_, file_};
+  }
+
+  /// Keeps the training for the next start of this program.
+  Result<void> save() {
+    saved_ = net::steady_now();
+    if (files_.state.empty() || !trainer_) return {};
+    const Result<void> written = trainer_->save(training_path());
+    return written ? write_cost() : written;
+  }
+  /// Whether the next iteration ends with a look at the quality, which takes longer than the rest.
+  bool checks_next() const {
+    if (!trainer_) return true;
+    const Index every = trainer_->check_every();
+    return every > 0 && (trainer_->iteration() + 1) % every == 0;
+  }
+
+  /// What to tell the user about the last iterations; empty where it is too early for another line.
+  std::string take_note() {
+    const net::Microseconds now = net::steady_now();
+    if (!trainer_ || progress_.iteration == 0 || now - told_ < 5 * net::second_us) return {};
+    told_ = now;
+    const double each =
+        static_cast<double>(cost_.compute_us) * 1e-6 / static_cast<double>(progress_.iteration);
+    const auto left = static_cast<double>(task_.settings.iterations - progress_.iteration);
+    return concat("generator of device ", task_.device, ": iteration ", progress_.iteration, "/",
+                  task_.settings.iterations, ", Wasserstein estimate ", progress_.wasserstein,
+                  ", penalty ", progress_.penalty, ", ", one_decimal(1 / each), " iterations/s, ",
+                  static_cast<Index>(left * each), " s left");
+  }
+
+ private:
+  Result<void> write_cost() const {
+    return write_file_atomic(cost_path(), to_text(to_json_fields(cost_)) + "\n");
+  }
+  /// The finished generator takes the place of the training's state.
+  Result<void> keep_file() const {
+    if (files_.state.empty()) return {};
+    Result<void> done = write_cost();
+    if (done) done = write_file_atomic(file_path(), ByteSpan(file_));
+    if (done) ::unlink(training_path().c_str());
+    return done;
+  }
+
+  /// True where the whole generator is there already.
+  Result<bool> begin() {
+    saved_ = told_ = net::steady_now();
+    if (!files_.generator.empty()) return take_brought();
+    if (!files_.state.empty()) {
+      const Result<void> made = create_folders(files_.state);
+      if (!made) return made.failure();
+      if (file_exists(cost_path())) {
+        const Result<std::string> text = read_text_file(cost_path());
+        const Result<Json> json = text ? parse_json(*text) : Result<Json>(text.failure());
+        const auto cost = json ? parse_json_fields<net::EpochCost>(*json)
+                               : Result<net::EpochCost>(json.failure());
+        if (cost) cost_ = *cost;
+      }
+      if (file_exists(file_path())) {
+        Result<std::vector<std::uint8_t>> bytes = read_file(file_path());
+        if (bytes && gan::parse_generator(*bytes).ok()) {
+          file_ = std::move(*bytes);
+          return true;
+        }
+      }
+    }
+    trainer_.emplace(*set_, samples_, task_.settings, task_.seed, task_.device);
+    if (files_.state.empty() || !file_exists(training_path())) {
+      cost_ = {};
+      return false;
+    }
+    // A state that is damaged costs time only: the same training begins again.
+    if (!trainer_->load(training_path())) {
+      trainer_.emplace(*set_, samples_, task_.settings, task_.seed, task_.device);
+      cost_ = {};
+    }
+    return false;
+  }
+
+  Result<bool> take_brought() {
+    Result<std::vector<std::uint8_t>> bytes = read_file(files_.generator);
+    if (!bytes) return bytes.failure();
+    const auto wrong = [this](const Failure& why) {
+      return failure(why.code, files_.generator, ": ", why.message);
+    };
+    const Result<gan::GeneratorFile> file = gan::parse_generator(*bytes);
+    if (!file) return wrong(file.failure());
+    std::vector<std::uint64_t> counts(static_cast<std::size_t>(set_->classes));
+    for (const Index i : samples_) ++counts[set_->labels[static_cast<std::size_t>(i)]];
+    const ImageSpec images = image_spec(*set_);
+    const Result<void> fits = check_generator_fits(*file, images, counts);
+    if (!fits) return wrong(fits.failure());
+    if (bytes->size() > generator_file_limit(task_.settings, images))
+      return failure(ErrorCode::usage, files_.generator, ": has ", bytes->size(),
+                     " bytes; a generator of the run's settings has at most ",
+                     generator_file_limit(task_.settings, images));
+    file_ = std::move(*bytes);
+    brought_ = true;
+    return true;
+  }
+
+  /// Another training has files of another name.
+  std::string path(const char* ending) const {
+    Sha256 hash;
+    hash.update(to_text(to_json_fields(task_.settings)));
+    hash.update(concat("/", task_.seed, "/", task_.device, "/"));
+    hash.update(ByteSpan(files_.data_fingerprint));
+    return join_path(files_.state,
+                     concat("generator-", to_hex(hash.digest()).substr(0, 16), ending));
+  }
+  std::string training_path() const { return path(".training"); }
+  std::string file_path() const { return path(".iotsl"); }
+  std::string cost_path() const { return path(".json"); }
+
+  const data::Dataset* set_;
+  std::vector<Index> samples_;
+  GeneratorTask task_;
+  DeviceFiles files_;
+  std::optional<gan::GanTrainer> trainer_;
+  gan::GanProgress progress_;
+  net::EpochCost cost_;
+  net::Microseconds saved_ = 0, told_ = 0;
+  std::vector<std::uint8_t> file_;  ///< the finished generator
+  bool brought_ = false;
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

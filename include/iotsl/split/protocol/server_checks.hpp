@@ -1,0 +1,133 @@
+#pragma once
+// What the server demands of a device before it changes anything.
+
+#include "iotsl/impute/histogram.hpp"
+#include "iotsl/split/protocol/server_actions.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// A place in the order of turns, or why there is none.
+struct HelloVerdict {
+  bool accepted = false;
+  std::uint32_t index = 0;
+  std::uint32_t retry_after_ms = 0;  ///< 0: there is no use in coming back
+  net::WireError code{};
+  std::string text;
+};
+
+/// `devices`: who has, or had, which place; `begun`: turns are already granted.
+inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
+                                const std::vector<DeviceRecord>& devices, bool begun) {
+  const auto reject = [](net::WireError code, const auto&... parts) {
+    HelloVerdict out;
+    out.code = code;
+    out.text = concat(parts...);
+    return out;
+  };
+  const std::string& wanted = plan.offer.description.dataset;
+  if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
+    return reject(net::WireError::version, "this server speaks ISL version ", net::protocol_major,
+                  " only");
+  if (hello.dataset != wanted)
+    return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
+                  hello.device, "' has '", hello.dataset, "'");
+  if (hello.samples < 2)
+    return reject(net::WireError::data_mismatch, "device '", hello.device, "' has ", hello.samples,
+                  " samples, at least 2 are needed");
+  std::uint32_t index = hello.index;
+  if (index == net::any_index) {
+    // The place it has left, else the first free one.
+    const auto is_own = [&](const DeviceRecord& d) {
+      return d.name == hello.device && d.connection == 0;
+    };
+    const auto is_free = [](const DeviceRecord& d) { return d.name.empty(); };
+    auto at = std::find_if(devices.begin(), devices.end(), is_own);
+    if (at == devices.end()) at = std::find_if(devices.begin(), devices.end(), is_free);
+    index = static_cast<std::uint32_t>(at - devices.begin());
+  }
+  if (index >= plan.devices)
+    return reject(net::WireError::full, "the run has places 0 to ", plan.devices - 1,
+                  " and no free one for '", hello.device, "'");
+  const DeviceRecord& known = devices[index];
+  if (!known.name.empty() && (begun || known.connection != 0)) {
+    if (known.name != hello.device)
+      return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
+    if (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint)
+      return reject(net::WireError::data_mismatch, "device '", hello.device,
+                    "' holds other samples than when it first joined");
+    // The same program takes over from its own dead connection; another one has to wait for it.
+    if (known.connection != 0 && known.boot_nonce != hello.boot_nonce) {
+      HelloVerdict busy = reject(net::WireError::full, "place ", index, " is taken by another '",
+                                 known.name, "' that is still connected");
+      busy.retry_after_ms = 5000;
+      return busy;
+    }
+  }
+  if (!plan.fingerprints.empty() && plan.fingerprints[index] != Sha256Digest{} &&
+      plan.fingerprints[index] != hello.data_fingerprint)
+    return reject(net::WireError::data_mismatch, "device '", hello.device,
+                  "' holds other samples than the manifest's device ", index);
+  HelloVerdict accepted;
+  accepted.accepted = true;
+  accepted.index = index;
+  return accepted;
+}
+
+/// `has_generator`: the server has the generator of device `index` from before.
+inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,
+                                     std::uint64_t samples, std::uint32_t index,
+                                     bool has_generator) {
+  std::uint64_t sum = 0;  // of at most 4096 counts below 2^30
+  for (std::size_t c = 0; c < hist.counts.size(); ++c) {
+    if (hist.counts[c] > static_cast<std::uint64_t>(impute::max_class_count))
+      return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts[c], " samples of class ", c,
+                     ", expected 0 to ", impute::max_class_count);
+    sum += hist.counts[c];
+  }
+  if (hist.counts.size() != plan.offer.description.classes || sum != samples)
+    return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
+                   " samples, expected ", plan.offer.description.classes, " and ", samples);
+  if (!has_generator || plan.generators.empty()) return {};
+  const std::vector<std::uint64_t>& trained = plan.generators[index].label_counts;
+  for (std::size_t c = 0; c < std::min(trained.size(), hist.counts.size()); ++c)
+    if (trained[c] != 0 && hist.counts[c] == 0)
+      return failure(ErrorCode::usage, "the generator that the server has of device ", index,
+                     " was trained on class ", c, ", of which the device holds no sample");
+  return {};
+}
+
+/// The batches of a turn, as its device counts them; `samples` that it goes over in one epoch.
+inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps,
+                                     std::uint64_t samples) {
+  const std::uint64_t most = samples * turn.epochs.size();
+  if (steps != 0 && steps <= most && steps % turn.epochs.size() == 0 &&
+      (turn.steps == 0 || steps == turn.steps))
+    return {};
+  return failure(ErrorCode::network, "TURN_ACCEPT of turn ", turn.turn, " with ", steps,
+                 " steps, expected ", turn.steps == 0 ? "1" : std::to_string(turn.steps), " to ",
+                 turn.steps == 0 ? most : turn.steps);
+}
+
+/// Sizes, shape and labels of a batch; its values are looked at where they are used.
+inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
+                               const std::vector<std::uint32_t>& shape) {
+  const std::uint64_t n = step.labels.size();
+  if (n < 2 || n > plan.largest_batch || step.smashed.size() != 4 * n * plan.smashed_values)
+    return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
+                   step.smashed.size(), " bytes, expected 2 to ", plan.largest_batch, " and ",
+                   4 * plan.smashed_values, " for each");
+  std::uint64_t values = shape.empty() ? 0 : 1;
+  for (std::uint32_t extent : shape) values *= extent;
+  if (values != n * plan.smashed_values || shape[0] != n)
+    return failure(ErrorCode::network, "STEP ", step.step, ": its shape is not that of ", n,
+                   " smashed samples");
+  for (std::int32_t label : step.labels)
+    if (label < 0 || label >= std::int32_t{plan.offer.description.classes})
+      return failure(ErrorCode::network, "STEP ", step.step, ": label ", label, " of ",
+                     plan.offer.description.classes, " classes");
+  return {};
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

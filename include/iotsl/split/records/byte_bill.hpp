@@ -1,0 +1,64 @@
+#pragma once
+// From counted messages to the itemised bill.
+
+#include "iotsl/measure/bytes.hpp"
+#include "iotsl/net/traffic.hpp"
+#include "iotsl/split/halves/front_state.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// Bytes without what the preparation of an IoTSL run has sent, which has books of its own.
+inline std::uint64_t turn_bytes(const net::Traffic& traffic) {
+  using net::MessageType;
+  return traffic.total_bytes() - traffic.bytes_of(MessageType::gen_upload) -
+         traffic.bytes_of(MessageType::gen_ack) - traffic.bytes_of(MessageType::impute_plan) -
+         traffic.bytes_of(MessageType::gen_download);
+}
+
+/// Itemises what one side counted: `up` from the devices to the server, `down` the other way.
+inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& down,
+                                 const WireSizes& sizes) {
+  using net::MessageType;
+  measure::ByteBill bill;
+  bill.frames = up.header_bytes_total() + down.header_bytes_total();
+  bill.transfers = up.transfer_overhead_bytes + down.transfer_overhead_bytes;
+
+  const auto& step = up.of(MessageType::step);
+  const std::uint64_t sample_bytes = 4 * (sizes.smashed_values + 1);
+  const std::uint64_t samples =
+      (step.bytes - step.messages * net::Step::overhead_bytes) / sample_bytes;
+  bill.labels = 4 * samples;
+  bill.smashed = samples * sample_bytes - bill.labels;
+  bill.fields = step.bytes - samples * sample_bytes;
+
+  const auto& grad = down.of(MessageType::grad);
+  bill.gradient = grad.bytes - grad.messages * net::Grad::overhead_bytes;
+  bill.fields += grad.bytes - bill.gradient;
+
+  const auto add_state = [&](const net::Traffic::Count& count, std::uint64_t& front) {
+    const std::uint64_t n = count.messages;
+    front += 4 * n * sizes.front_values;
+    bill.batch_norm += 4 * n * sizes.buffer_values;
+    bill.optimizer += 4 * n * sizes.optimizer_values;
+    bill.fields +=
+        count.bytes - 4 * n * (sizes.front_values + sizes.buffer_values + sizes.optimizer_values);
+  };
+  add_state(up.of(MessageType::barrier_ack), bill.front);
+  add_state(down.of(MessageType::turn_grant), bill.front_relay);
+  // With FedAvg the whole net is handed over.
+  add_state(up.of(MessageType::local_model), bill.front);
+  add_state(down.of(MessageType::global_model), bill.front_relay);
+
+  const auto& upload = up.of(MessageType::gen_upload);
+  const auto& download = down.of(MessageType::gen_download);
+  bill.generators_up = upload.bytes;
+  bill.generators_down = download.bytes;
+  bill.imputation_plans = down.of(MessageType::impute_plan).bytes;
+
+  bill.control = up.total_bytes() + down.total_bytes() - bill.total();
+  return bill;
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,243 @@
+#pragma once
+// What a run leaves on disk so that it can go on: barriers with both halves and their optimiser
+// state, the last two and the best, and the number of times that the server has begun. At the end
+// the joined net with torchvision's names.
+
+#include "iotsl/core/container.hpp"
+#include "iotsl/core/json_fields.hpp"
+#include "iotsl/measure/bytes.hpp"
+#include "iotsl/net/clock.hpp"
+#include "iotsl/nn/state.hpp"
+#include "iotsl/optim/optimizer.hpp"
+#include "iotsl/split/halves/state_part.hpp"
+#include "iotsl/split/protocol/server_actions.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+inline constexpr const char* model_name = "model.safetensors";
+inline constexpr const char* session_name = "session.json";
+inline constexpr const char* checkpoint_folder = "checkpoints";
+inline constexpr const char* best_checkpoint_name = "best.iotsl";
+inline constexpr const char* checkpoint_kind = "checkpoint";
+
+/// Numbers that must never be used twice in a run, whatever is lost.
+struct SessionRecord {
+  std::uint64_t run = 0;
+  std::uint32_t incarnation = 0;
+  std::uint32_t fence = 0;  ///< of the last grant
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("run", self.run);
+    f("incarnation", self.incarnation);
+    f("fence", self.fence);
+  }
+};
+
+/// Costs of a turn that the machine does not know.
+struct TurnCosts {
+  net::Microseconds wall_us = 0;     ///< from TURN_GRANT to TURN_DONE, without writing barriers
+  net::Microseconds barrier_us = 0;  ///< writing barriers
+  std::uint64_t bytes_up = 0, bytes_down = 0;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("wall_us", self.wall_us);
+    f("barrier_us", self.barrier_us);
+    f("bytes_up", self.bytes_up);
+    f("bytes_down", self.bytes_down);
+  }
+};
+
+/// A barrier with what the books stand at.
+struct CheckpointRecord {
+  BarrierRecord barrier;
+  std::uint64_t front_steps = 0, back_steps = 0;  ///< of the optimisers
+  std::uint64_t metrics_bytes = 0;                ///< length of metrics.jsonl
+  measure::ByteBill bill;                         ///< all that was sent so far
+  std::uint64_t bytes_up = 0, bytes_down = 0;
+  TurnCosts turn;  ///< of the turn that the barrier lies in
+  double seconds = 0;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("barrier", self.barrier);
+    f("front_steps", self.front_steps);
+    f("back_steps", self.back_steps);
+    f("metrics_bytes", self.metrics_bytes);
+    f("bill", self.bill);
+    f("bytes_up", self.bytes_up);
+    f("bytes_down", self.bytes_down);
+    f("turn", self.turn);
+    f("seconds", self.seconds);
+  }
+};
+
+/// What a checkpoint holds of a net in training. The optimisers are those of the front and of the
+/// back, or one for the whole net.
+struct TrainingState {
+  Sequential<float>& joined;
+  std::vector<Optimizer<float>*> optimizers;
+  std::vector<StatePart> more = {};
+};
+
+namespace detail {
+
+inline ContainerLimits checkpoint_limits() { return {.max_file_bytes = std::uint64_t{16} << 30}; }
+inline std::string barrier_name(std::uint64_t id) {
+  std::string number = std::to_string(id);
+  return concat("barrier-", std::string(number.size() < 8 ? 8 - number.size() : 0, '0'), number,
+                ".iotsl");
+}
+/// Ids of the barriers in a folder, rising.
+inline std::vector<std::uint64_t> barrier_ids(const std::string& folder) {
+  std::vector<std::uint64_t> out;
+  for (const std::string& name : list_folder(folder)) {
+    if (name.size() < 15 || name.compare(0, 8, "barrier-") != 0) continue;
+    const std::uint64_t id = std::strtoull(name.c_str() + 8, nullptr, 10);
+    if (name == barrier_name(id)) out.push_back(id);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// Weights, buffers, counters, optimiser slots, and what else belongs to the run.
+inline std::vector<StatePart> state_parts(const TrainingState& state) {
+  std::vector<StatePart> out;
+  struct Visitor {
+    std::vector<StatePart>& out;
+    std::string prefix = {};
+    void parameter(const char* name, Tensor<float>& t) {
+      out.push_back({"model/" + prefix + name, reinterpret_cast<std::uint8_t*>(t.mutable_data()),
+                     sizeof(float) * static_cast<std::size_t>(t.size())});
+    }
+    void buffer(const char* name, Tensor<float>& t) { parameter(name, t); }
+    void counter(const char* name, Counter& c) {
+      out.push_back({"model/" + prefix + name, reinterpret_cast<std::uint8_t*>(c.data()),
+                     sizeof(std::int64_t)});
+    }
+  } visitor{out};
+  state.joined.visit_state(visitor);
+  for (const Optimizer<float>* optimizer : state.optimizers)
+    for (const NamedTensor<float>& slot : optimizer->state()) {
+      Tensor<float> tensor = slot.tensor;  // the same values
+      out.push_back({"optimizer/" + slot.name,
+                     reinterpret_cast<std::uint8_t*>(tensor.mutable_data()),
+                     sizeof(float) * static_cast<std::size_t>(tensor.size())});
+    }
+  out.insert(out.end(), state.more.begin(), state.more.end());
+  return out;
+}
+
+}  // namespace detail
+
+inline Result<void> write_session(const std::string& out, const SessionRecord& record) {
+  return write_file_atomic(join_path(out, session_name), to_text(to_json_fields(record), 2) + "\n");
+}
+inline Result<SessionRecord> read_session(const std::string& out) {
+  const std::string path = join_path(out, session_name);
+  const Result<std::string> text = read_text_file(path);
+  if (!text) return text.failure();
+  const Result<Json> json = parse_json(*text);
+  if (!json) return failure(ErrorCode::data, path, ": ", json.failure().message);
+  Result<SessionRecord> record = parse_json_fields<SessionRecord>(*json);
+  if (!record) return failure(ErrorCode::data, path, ": ", record.failure().message);
+  return record;
+}
+
+/// Whether the run in `out` has come as far as having a number, or even a turn's barrier.
+inline bool has_begun(const std::string& out) {
+  const auto ids = detail::barrier_ids(join_path(out, checkpoint_folder));
+  return file_exists(join_path(out, session_name)) || (!ids.empty() && ids.back() > 0);
+}
+
+/// Writes barrier `record.barrier.id` of the run in `out` and removes all but the last two. Free
+/// space is checked first; a power cut leaves the old files or the new one, never half of it.
+inline Result<void> write_checkpoint(const std::string& out, const TrainingState& state,
+                                     const CheckpointRecord& record) {
+  const std::string folder = join_path(out, checkpoint_folder);
+  if (const Result<void> made = create_folders(folder); !made) return made;
+  const std::string text = to_text(to_json_fields(record));
+  std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
+  for (const StatePart& part : detail::state_parts(state))
+    sections.push_back({part.name, ByteSpan(part.data, part.bytes)});
+  const std::uint64_t id = record.barrier.id;
+  const Result<void> written =
+      save_container(join_path(folder, detail::barrier_name(id)), checkpoint_kind, sections);
+  if (!written) return written;
+  std::vector<std::uint64_t> ids = detail::barrier_ids(folder);
+  while (ids.size() > 2) {
+    ::unlink(join_path(folder, detail::barrier_name(ids.front())).c_str());
+    ids.erase(ids.begin());
+  }
+  return {};
+}
+
+/// Remembers barrier `id` as the best, however long the run goes on.
+inline Result<void> keep_best(const std::string& out, std::uint64_t id) {
+  const std::string folder = join_path(out, checkpoint_folder);
+  return link_file(join_path(folder, detail::barrier_name(id)),
+                   join_path(folder, best_checkpoint_name));
+}
+
+/// Reads a checkpoint into `state`, which keeps its old values where the file is refused.
+inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
+                                                const TrainingState& state) {
+  const Result<Container> file = load_container(path, checkpoint_kind, detail::checkpoint_limits());
+  if (!file) return file.failure();
+  const auto wrong = [&](const auto&... what) {
+    return failure(ErrorCode::data, path, ": ", what...);
+  };
+  const Result<ByteSpan> text = file->section("record");
+  if (!text) return wrong(text.failure().message);
+  const Result<Json> json = parse_json(text_of(*text));
+  if (!json) return wrong(json.failure().message);
+  Result<CheckpointRecord> record = parse_json_fields<CheckpointRecord>(*json);
+  if (!record) return wrong(record.failure().message);
+  const std::vector<StatePart> parts = detail::state_parts(state);
+  if (file->sections.size() != parts.size() + 1)
+    return wrong(file->sections.size() - 1, " tensors, the run has ", parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Section& section = file->sections[i + 1];
+    if (section.name != parts[i].name || section.bytes.size() != parts[i].bytes)
+      return wrong("tensor '", section.name, "' of ", section.bytes.size(), " bytes, the run has '",
+                   parts[i].name, "' of ", parts[i].bytes);
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    std::memcpy(parts[i].data, file->sections[i + 1].bytes.data(), parts[i].bytes);
+  const std::uint64_t steps[] = {record->front_steps, record->back_steps};
+  for (std::size_t i = 0; i < state.optimizers.size(); ++i)
+    state.optimizers[i]->set_steps(static_cast<std::int64_t>(steps[i]));
+  return record;
+}
+
+/// Barrier `id` of the run in `out`.
+inline Result<CheckpointRecord> read_checkpoint(const std::string& out, std::uint64_t id,
+                                                const TrainingState& state) {
+  return read_checkpoint(join_path(join_path(out, checkpoint_folder), detail::barrier_name(id)),
+                         state);
+}
+
+/// The newest barrier of the run in `out` that verifies. What is damaged is passed over: the one
+/// before it is as good a state of the run.
+inline Result<CheckpointRecord> read_newest_checkpoint(const std::string& out,
+                                                       const TrainingState& state) {
+  const std::string folder = join_path(out, checkpoint_folder);
+  std::vector<std::uint64_t> ids = detail::barrier_ids(folder);
+  Failure why = failure(ErrorCode::data, folder, ": has no barrier to go on from");
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    Result<CheckpointRecord> record = read_checkpoint(out, *id, state);
+    if (record) return record;
+    why = record.failure();
+  }
+  return why;
+}
+
+/// Writes the weights alone, for `predict` and for a strict load_state_dict.
+inline Result<void> write_model(const std::string& folder, const Sequential<float>& joined) {
+  return save_safetensors(join_path(folder, model_name), state_views(joined));
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,265 @@
+#pragma once
+// Keeps a run's books: evaluation, metrics, checkpoint and summary, the same for every transport.
+
+#include "iotsl/net/clock.hpp"
+#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/records/byte_bill.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
+#include "iotsl/split/records/run_config.hpp"
+#include "iotsl/train/evaluate.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+class RunRecorder {
+ public:
+  /// `test` must outlive the recorder.
+  RunRecorder(const RunConfig& config, const RunHooks& hooks, const data::Dataset& test)
+      : config_(config), hooks_(hooks), test_(&test), start_(net::steady_now()) {}
+
+  /// True where the run can go back to its last barrier.
+  bool keeps_barriers() const { return !config_.out.empty(); }
+
+  /// Begins the run with number `run` and `state` as barrier 0, or where the config says so takes
+  /// it up again: loads `state` from the newest barrier. Gives the barrier that it stands at.
+  Result<BarrierRecord> open(const TrainingState& state, std::uint64_t run = 1) {
+    if (config_.resume) return resume(state);
+    const Result<void> begun = begin(state, {.run = run, .incarnation = 1});
+    return begun ? Result<BarrierRecord>(BarrierRecord{}) : begun.failure();
+  }
+
+  /// Loads barrier `id` again. The books stay: they are written after a turn's last barrier, and a
+  /// turn in their pages is never taken back.
+  Result<void> roll_back(const TrainingState& state, std::uint64_t id) {
+    const Result<CheckpointRecord> found = read_checkpoint(config_.out, id, state);
+    return found ? Result<void>{} : found.failure();
+  }
+
+  const SessionRecord& session() const { return session_; }
+  /// Costs that the turn in hand had where the run was taken up.
+  const TurnCosts& resumed_turn() const { return resumed_.turn; }
+  /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
+  /// twice.
+  Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence) {
+    session_.incarnation = incarnation;
+    session_.fence = fence;
+    return keeps_barriers() ? write_session(config_.out, session_) : Result<void>{};
+  }
+
+  void on_step(const TurnReport& turn, std::uint64_t turn_step, std::uint64_t samples,
+               double loss) {
+    if (hooks_.on_step == nullptr) return;
+    const std::uint64_t per_epoch = std::max<std::uint64_t>(1, turn.steps / turn.epochs.size());
+    const std::uint64_t epoch =
+        std::min<std::uint64_t>(turn_step / per_epoch, turn.epochs.size() - 1);
+    hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
+                                    .epochs = static_cast<std::uint64_t>(config_.epochs),
+                                    .device = turn.device,
+                                    .step = turn_step - epoch * per_epoch + 1,
+                                    .steps = per_epoch,
+                                    .run_step = turn.first_step + turn_step + 1,
+                                    .samples = samples,
+                                    .loss = loss,
+                                    .seconds = seconds()});
+  }
+
+  /// Commits a barrier; 0 again where the turns begin with pre-trained weights. `up`, `down`: what
+  /// this incarnation has sent so far; `turn`: costs of the turn so far.
+  Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,
+                             const net::Traffic& up, const net::Traffic& down,
+                             const WireSizes& sizes, const TurnCosts& turn = {}) {
+    newest_barrier_ = barrier.id;
+    if (!keeps_barriers()) return {};
+    CheckpointRecord record;
+    record.barrier = barrier;
+    record.front_steps = static_cast<std::uint64_t>(state.optimizers.front()->steps());
+    record.back_steps = static_cast<std::uint64_t>(state.optimizers.back()->steps());
+    const Result<void> synced = sync_file(metrics_path());
+    if (!synced) return synced;
+    const Result<std::uint64_t> metrics = file_size(metrics_path());
+    if (!metrics) return metrics.failure();
+    record.metrics_bytes = *metrics;
+    record.bill = resumed_.bill;
+    record.bill += itemise(up, down, sizes);
+    record.bytes_up = resumed_.bytes_up + up.total_bytes();
+    record.bytes_down = resumed_.bytes_down + down.total_bytes();
+    record.turn = turn;
+    record.seconds = seconds();
+    return write_checkpoint(config_.out, state, record);
+  }
+
+  /// Books the epochs of a turn, and evaluates `joined` where it is due.
+  Result<void> on_turn(const TurnReport& turn, const TurnCosts& costs, const WireSizes& sizes,
+                       Sequential<float>& joined) {
+    const std::size_t count = turn.epochs.size();
+    double compute = 0;
+    for (std::size_t i = 0; i < count; ++i)
+      compute += seconds_of(turn.costs[i].compute_us + turn.epochs[i].server_us);
+    const double waiting = std::max(0.0, seconds_of(costs.wall_us) - compute);
+    for (std::size_t i = 0; i < count; ++i) {
+      const EpochTally& tally = turn.epochs[i];
+      const bool last = i + 1 == count;
+      measure::EpochRecord r;
+      r.epoch = summary_.epochs.size() + 1;
+      r.round = turn.round;
+      r.device = turn.device;
+      r.device_name = turn.device_name;
+      r.samples = turn.samples;
+      r.steps = turn.steps / count;
+      r.learning_rate = config_.turn_rate(turn.turn);
+      r.has_training = tally.samples != 0;
+      if (r.has_training) {
+        r.loss = tally.loss_sum / static_cast<double>(tally.samples);
+        r.train_accuracy = static_cast<double>(tally.correct) / static_cast<double>(tally.samples);
+      }
+      r.seconds_device = seconds_of(turn.costs[i].compute_us);
+      r.seconds_server = seconds_of(tally.server_us);
+      r.seconds_network = waiting / static_cast<double>(count);
+      if (last) r.seconds_barrier = seconds_of(costs.barrier_us);
+      // The epochs of a turn send the same; what the turn sends once is spread over them.
+      r.bytes_up = share(costs.bytes_up, count, last);
+      r.bytes_down = share(costs.bytes_down, count, last);
+      r.values_formula =
+          last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
+               : measure::values_formula(r.samples, sizes.smashed_values, 0);
+      if (!config_.splits() || turn.skipped) r.values_formula = 0;
+      // FedAvg hands over nothing but the whole net.
+      if (config_.method == "fedavg" && last) r.values_formula = sizes.front_values;
+      r.skipped = turn.skipped;
+      r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
+      if (last && !turn.skipped) {
+        const Result<void> kept = evaluate_into(r, joined);
+        if (!kept) return kept;
+      }
+      summary_.values_formula += r.values_formula;
+      summary_.epochs.push_back(r);
+      if (!config_.out.empty()) {
+        const Result<void> written = measure::append_record(metrics_path(), r);
+        if (!written) return written;
+      }
+      if (hooks_.on_epoch != nullptr) hooks_.on_epoch(hooks_.context, r);
+    }
+    return {};
+  }
+
+  /// Closes the books.
+  Result<RunSummary> finish(const Sequential<float>& joined, const net::Traffic& up,
+                            const net::Traffic& down, const WireSizes& sizes) {
+    summary_.bytes_up = resumed_.bytes_up + up.total_bytes();
+    summary_.bytes_down = resumed_.bytes_down + down.total_bytes();
+    summary_.bill = resumed_.bill;
+    summary_.bill += itemise(up, down, sizes);
+    summary_.weights_sha256 = state_sha256(joined);
+    if (!config_.out.empty()) {
+      const Result<void> written = write_model(config_.out, joined);
+      if (!written) return written.failure();
+    }
+    summary_.seconds = seconds();
+    return std::move(summary_);
+  }
+
+  /// What a run that the user has stopped ends with.
+  Failure stopped(std::uint64_t step) const {
+    return failure(ErrorCode::other, "stopped after step ", step,
+                   keeps_barriers() ? concat("; go on with --resume ", config_.out)
+                                    : std::string("; without a run folder it cannot go on"));
+  }
+
+  double seconds() const { return seconds_of(net::steady_now() - start_); }
+  const RunHooks& hooks() const { return hooks_; }
+
+ private:
+  /// The session is written last: where it is, everything is.
+  Result<void> begin(const TrainingState& state, const SessionRecord& session) {
+    session_ = session;
+    if (!keeps_barriers()) return {};
+    Result<void> done = create_folders(config_.out);
+    if (done) done = write_file_atomic(metrics_path(), std::string_view());
+    if (done) done = write_checkpoint(config_.out, state, {});
+    if (done) done = write_session(config_.out, session_);
+    return done;
+  }
+
+  /// Loads `state` from the newest barrier, cuts the metrics back, and begins a new incarnation.
+  Result<BarrierRecord> resume(const TrainingState& state) {
+    if (!keeps_barriers()) return failure(ErrorCode::usage, "a run is resumed from its folder");
+    Result<SessionRecord> session = read_session(config_.out);
+    if (!session) return session.failure();
+    session_ = *session;
+    ++session_.incarnation;
+    Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
+    if (!found) return found.failure();
+    Result<void> done = take_back(*found);
+    if (done) done = write_session(config_.out, session_);
+    if (!done) return done.failure();
+    resumed_ = std::move(found).value();
+    start_ -= static_cast<net::Microseconds>(resumed_.seconds * 1e6);
+    return resumed_.barrier;
+  }
+
+  template <class V>
+  static double seconds_of(V microseconds) {
+    return static_cast<double>(microseconds) * 1e-6;
+  }
+  static std::uint64_t share(std::uint64_t bytes, std::size_t count, bool last) {
+    return bytes / count + (last ? bytes % count : 0);
+  }
+  std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
+
+  Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
+    const auto epochs = static_cast<std::uint64_t>(config_.epochs);
+    if (r.epoch % static_cast<std::uint64_t>(config_.eval_every) != 0 && r.epoch != epochs)
+      return {};
+    const net::Microseconds start = net::steady_now();
+    const Evaluation result = evaluate(joined, *test_);
+    r.evaluated = true;
+    r.test_loss = result.loss;
+    r.test_accuracy = result.accuracy();
+    r.test_class_accuracy = result.class_accuracy();
+    r.seconds_evaluate = seconds_of(net::steady_now() - start);
+    summary_.final_test_accuracy = r.test_accuracy;
+    if (r.test_accuracy <= summary_.best_test_accuracy) return {};
+    summary_.best_test_accuracy = r.test_accuracy;
+    return keeps_barriers() ? keep_best(config_.out, newest_barrier_) : Result<void>{};
+  }
+
+  /// Puts metrics and summary back to where they stood at a barrier.
+  Result<void> take_back(const CheckpointRecord& record) {
+    newest_barrier_ = record.barrier.id;
+    const Result<void> cut = cut_file(metrics_path(), record.metrics_bytes);
+    if (!cut) return cut;
+    summary_ = {};
+    const Result<std::string> text = read_text_file(metrics_path());
+    if (!text) return text.failure();
+    for (std::size_t at = 0; at < text->size();) {
+      const std::size_t end = std::min(text->find('\n', at), text->size());
+      const auto wrong = [&](const Failure& why) {
+        return failure(ErrorCode::data, metrics_path(), ": offset ", at, ": ", why.message);
+      };
+      const Result<Json> json = parse_json(std::string_view(*text).substr(at, end - at));
+      if (!json) return wrong(json.failure());
+      Result<measure::EpochRecord> r = measure::parse_record(*json);
+      if (!r) return wrong(r.failure());
+      if (r->evaluated) {
+        summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r->test_accuracy);
+        summary_.final_test_accuracy = r->test_accuracy;
+      }
+      summary_.values_formula += r->values_formula;
+      summary_.epochs.push_back(std::move(*r));
+      at = end + 1;
+    }
+    return {};
+  }
+
+  RunConfig config_;
+  RunHooks hooks_;
+  const data::Dataset* test_;
+  net::Microseconds start_;
+  RunSummary summary_;
+  SessionRecord session_;
+  CheckpointRecord resumed_;  ///< what earlier incarnations have spent
+  std::uint64_t newest_barrier_ = 0;
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,102 @@
+#pragma once
+// A server's run over TCP: the hub's network thread moves the bytes, the calling thread computes.
+
+#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/split/server/server_work.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+struct ServerOptions {
+  net::Address address{"127.0.0.1", 0};
+  bool insecure = false;
+  net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
+  std::vector<Sha256Digest> fingerprints;  ///< of each device's data (data_fingerprint); empty: any
+};
+
+namespace detail {
+
+class HubTransport : public ServerTransport {
+ public:
+  void send(ConnectionId connection, net::Message message) override {
+    hub->send(connection, std::move(message));
+  }
+  void close(ConnectionId connection) override { hub->close(connection); }
+  LinkTraffic traffic(ConnectionId connection) override { return counted[connection]; }
+  LinkTraffic total() override {
+    LinkTraffic all = closed;
+    for (const auto& [connection, each] : counted) {
+      all.up += each.up;
+      all.down += each.down;
+    }
+    return all;
+  }
+  void forget(ConnectionId connection) {
+    closed.up += counted[connection].up;
+    closed.down += counted[connection].down;
+    counted.erase(connection);
+  }
+
+  net::Hub* hub = nullptr;
+  std::map<ConnectionId, LinkTraffic> counted;  ///< up to the last event
+  LinkTraffic closed;
+};
+
+}  // namespace detail
+
+/// Serves one run from start to end. `test` is evaluated after each turn.
+inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& hooks,
+                                     const ServerOptions& options, const data::Dataset& test) {
+  detail::HubTransport transport;
+  auto created = ServerRun::create(config, hooks, test, options.fingerprints, transport);
+  if (!created) return created.failure();
+  ServerRun& run = **created;
+  net::HubOptions hub_options;
+  hub_options.address = options.address;
+  hub_options.insecure = options.insecure;
+  auto hub = net::Hub::start(
+      hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
+  if (!hub) return hub.failure();
+  transport.hub = hub->get();
+  if (options.insecure && hooks.on_note != nullptr)
+    hooks.on_note(hooks.context,
+                  "insecure: labels and activations travel unencrypted, and anyone "
+                  "who reaches the port can join");
+  if (hooks.on_listening != nullptr) hooks.on_listening(hooks.context, (*hub)->port());
+
+  const net::Microseconds start = net::steady_now();
+  while (!run.done()) {
+    net::HubEvent event = (*hub)->wait(net::tick_interval);
+    switch (event.kind) {
+      case net::HubEvent::Kind::none:
+        break;
+      case net::HubEvent::Kind::opened:
+        run.on_open(event.connection);
+        break;
+      case net::HubEvent::Kind::message:
+        transport.counted[event.connection] = {event.in, event.out};
+        run.on_message(event.connection, std::move(event.message));
+        break;
+      case net::HubEvent::Kind::lost:
+        if (!event.why.message.empty() && hooks.on_note != nullptr)
+          hooks.on_note(hooks.context, event.why.message);
+        run.on_lost(event.connection);
+        transport.forget(event.connection);
+        break;
+    }
+    run.on_time(net::steady_now());
+    if (run.gathering() && net::steady_now() - start > options.gather_limit)
+      run.stop(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
+                       " devices came within ", options.gather_limit / net::second_us, " s"));
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
+  }
+  (*hub)->stop();
+  const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
+  if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
+      all.down.total_bytes() > (*hub)->socket_bytes_out())
+    return failure(ErrorCode::other, "counted more bytes than the sockets passed");
+  return run.finish(all);
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

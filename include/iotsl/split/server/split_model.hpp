@@ -1,0 +1,71 @@
+#pragma once
+// The model of a run in its two halves, and what the devices are told of it.
+
+#include "iotsl/core/json.hpp"
+#include "iotsl/net/link.hpp"
+#include "iotsl/split/halves/front_description.hpp"
+#include "iotsl/split/halves/front_state.hpp"
+#include "iotsl/split/halves/replay.hpp"
+#include "iotsl/split/records/run_config.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// Both halves of a new model, with the seed's initial weights.
+struct SplitModel {
+  Sequential<float> joined, front, back;
+};
+
+inline Result<SplitModel> build_split_model(const RunConfig& config) {
+  const Result<void> good = check_config(config);
+  if (!good) return good.failure();
+  SplitModel out;
+  out.joined = build_model<float>(config.model);
+  const Result<std::size_t> cut = find_cut(out.joined, config.model, config.cut);
+  if (!cut) return cut.failure();
+  out.joined.initialize(config.seed);
+  out.front = out.joined.slice(0, *cut);
+  out.back = out.joined.slice(*cut, out.joined.size());
+  return out;
+}
+
+/// The memory of --replay, as large as the run's front makes it.
+inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
+  return ReplayMemory::create(config.replay, config.devices,
+                              front.output_shape(sample_shape(config.model)), config.seed);
+}
+
+/// HELLO_OK of a run, without its numbers.
+inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>& front) {
+  net::HelloOk offer;
+  const net::LinkOptions times;
+  offer.heartbeat_ms = static_cast<std::uint32_t>(times.ping_interval / 1000);
+  offer.dead_ms = static_cast<std::uint32_t>(times.dead_limit / 1000);
+  offer.busy_cap_ms = static_cast<std::uint32_t>(times.busy_cap / 1000);
+  net::RunDescription& run = offer.description;
+  run.method = config.method;
+  run.dataset = config.dataset;
+  run.model = config.model.name;
+  run.channels = static_cast<std::uint16_t>(config.model.in_channels);
+  run.height = static_cast<std::uint16_t>(config.model.height);
+  run.width = static_cast<std::uint16_t>(config.model.width_px);
+  run.classes = static_cast<std::uint16_t>(config.model.classes);
+  run.front = describe_layers(front);
+  run.local_epochs = static_cast<std::uint16_t>(config.local_epochs);
+  run.batch = static_cast<std::uint16_t>(config.batch);
+  run.optimizer = to_string(config.optimizer.kind);
+  run.momentum = config.optimizer.momentum;
+  run.weight_decay = config.optimizer.weight_decay;
+  run.beta1 = config.optimizer.beta1;
+  run.beta2 = config.optimizer.beta2;
+  run.eps = config.optimizer.eps;
+  run.nesterov = config.optimizer.nesterov;
+  run.ewc = config.optimizer.ewc;
+  run.seed = config.seed;
+  if (config.method == "iotsl") run.generator = to_text(to_json_fields(config.gan));
+  offer.model_hash = structure_sha256(front);
+  return offer;
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,134 @@
+#pragma once
+// A whole run in one process and one thread: the same machines and the same bytes as over TCP,
+// moved from link to link through memory.
+
+#include "iotsl/split/server/server_work.hpp"
+#include "iotsl/split/simulate/memory_wire.hpp"
+#include "iotsl/split/simulate/preparation_inproc.hpp"
+#include "iotsl/split/simulate/run_fedavg.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+namespace detail {
+
+/// One device and both ends of its connection.
+struct InprocDevice {
+  DeviceMachine machine;
+  DeviceWork work;
+  net::Link link{net::LinkOptions{.timers = false}};
+  net::Link server_link{net::LinkOptions{.server = true, .timers = false}};
+};
+
+class InprocTransport : public ServerTransport {
+ public:
+  void send(ConnectionId connection, net::Message message) override {
+    devices[connection - 1]->server_link.send(std::move(message));
+  }
+  void close(ConnectionId) override {}
+  LinkTraffic traffic(ConnectionId connection) override {
+    const net::Link& link = devices[connection - 1]->server_link;
+    return {link.traffic_in(), link.traffic_out()};
+  }
+  LinkTraffic total() override {
+    LinkTraffic all;
+    for (const auto& device : devices) {
+      all.up += device->server_link.traffic_in();
+      all.down += device->server_link.traffic_out();
+    }
+    return all;
+  }
+  std::vector<std::unique_ptr<InprocDevice>> devices;
+};
+
+/// After an iteration of a device's generator: tells the user, and false where the user has
+/// stopped.
+inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
+  GeneratorWork& generator = device.work.take_generator();
+  if (const std::string note = generator.take_note(); !note.empty() && hooks.on_note != nullptr)
+    hooks.on_note(hooks.context, note);
+  if (hooks.should_stop == nullptr || !hooks.should_stop(hooks.context)) return true;
+  [[maybe_unused]] const Result<void> saved = generator.save();  // else it is only done again
+  return false;
+}
+
+}  // namespace detail
+
+/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
+/// iotsl, local or fedavg.
+inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
+                                     const data::Dataset& train, const data::Dataset& test,
+                                     const std::vector<std::vector<Index>>& samples) {
+  if (config.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, true);
+  if (static_cast<Index>(samples.size()) != config.devices)
+    return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
+                   samples.size());
+  detail::InprocTransport transport;
+  auto created = ServerRun::create(config, hooks, test, {}, transport);
+  if (!created) return created.failure();
+  ServerRun& run = **created;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    DeviceIdentity identity;
+    identity.name = concat("device-", i);
+    identity.index = static_cast<std::uint32_t>(i);
+    identity.dataset = config.dataset;
+    identity.label_counts = count_labels(train, samples[i]);
+    identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
+    transport.devices.push_back(std::unique_ptr<detail::InprocDevice>(new detail::InprocDevice{
+        .machine = DeviceMachine(identity),
+        .work = DeviceWork(train, samples[i], local_files(config, identity.data_fingerprint))}));
+    set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
+    run.on_open(i + 1);  // 0 is no connection
+    transport.devices.back()->machine.on_connected();
+  }
+
+  LinkTraffic all;
+  std::size_t idle = 0;
+  while (!run.done() && idle < 2) {
+    ++idle;
+    for (std::size_t i = 0; i < transport.devices.size(); ++i) {
+      detail::InprocDevice& device = *transport.devices[i];
+      const Result<std::size_t> down = detail::move_bytes(device.server_link, device.link);
+      if (!down) return down.failure();
+      net::Message message;
+      while (device.link.pop(message)) {
+        idle = 0;
+        device.machine.on_message(std::move(message));
+      }
+      DeviceAction action;
+      Failure problem;
+      while (device.machine.pop(action)) {
+        idle = 0;
+        const bool trains = action.kind == DeviceAction::Kind::train_generator;
+        if (carry_out(action, device.machine, device.work, device.link, problem) ==
+            DeviceStatus::failed)
+          run.stop(problem);
+        if (trains && !detail::go_on_training(device, hooks)) break;
+      }
+      const Result<std::size_t> up = detail::move_bytes(device.link, device.server_link);
+      if (!up) return up.failure();
+      while (device.server_link.pop(message)) {
+        idle = 0;
+        run.on_message(i + 1, std::move(message));
+      }
+    }
+    run.on_time(net::steady_now());
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
+  }
+  if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
+  for (auto& device : transport.devices) {
+    net::Message left;
+    while (device->server_link.wants_to_send()) {
+      const Result<std::size_t> last = detail::move_bytes(device->server_link, device->link);
+      if (!last) return last.failure();
+      while (device->link.pop(left)) {
+      }
+    }
+    all.up += device->server_link.traffic_in();
+    all.down += device->server_link.traffic_out();
+  }
+  return run.finish(all);
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,47 @@
+// What generators are asked for, before they are.
+
+#include "iotsl/split/prepare/generated_data.hpp"
+
+#include <doctest/doctest.h>
+
+#include "split/runs/tiny_run.hpp"
+
+using namespace iotsl;
+using namespace iotsl::split;
+
+namespace generated_data_test {
+
+TEST_CASE("generated data: a plan that no memory holds is refused before anything is made") {
+  ImageSpec images = image_spec(tiny::dataset(4, 1));
+  images.height = images.width_px = 64;  // 4096 bytes, and two for the label
+  GenerationLog log;
+  log.entries = {{0, 0, 1000000000, 1}, {0, 1, 1000000000, 2}};
+  const auto load = [](std::size_t) -> Result<gan::GeneratorFile> {
+    return failure(ErrorCode::other, "was asked for");
+  };
+  CHECK(generate_dataset(log, images, load).failure().message ==
+        "pre-training: the devices' classes ask for 2000000000 generated images of 4098 bytes, at "
+        "most 4192256 fit into the limit of 16 GiB");
+  // A sum that would wrap to 4.
+  constexpr std::uint64_t half = std::uint64_t{1} << 63;
+  log.entries = {{0, 0, half, 1}, {0, 1, half + 4, 2}};
+  CHECK(generate_dataset(log, images, load)
+            .failure()
+            .message.find("ask for 18446744073709551615 generated") != std::string::npos);
+  log.entries = {{0, 0, 2096128, 1}, {0, 1, 2096128, 2}};
+  CHECK(check_generation(log, images).ok());
+  ++log.entries[1].count;
+  CHECK_FALSE(check_generation(log, images).ok());
+}
+
+TEST_CASE("generated data: room is made once") {
+  const data::Dataset own = tiny::dataset(8, 1);
+  data::Dataset set = data::select_samples(own, data::count_up(8));
+  reserve_samples(set, 1000);
+  const std::uint8_t* pixels = set.pixels.data();
+  set.pixels.resize(1008 * 256);
+  CHECK(set.pixels.data() == pixels);
+  CHECK(set.labels.capacity() >= 1008);
+}
+
+}  // namespace generated_data_test

@@ -1,0 +1,226 @@
+#include "split/protocol/device_fixture.hpp"
+
+namespace device_test {
+
+using namespace device_fixture;
+
+namespace {
+
+/// A well-formed message of every type that a server could send.
+std::vector<net::Message> all_messages() {
+  return {net::make_message(net::Hello{}),      net::make_message(offer()),
+          net::make_message(net::Join{77}),     net::make_message(net::JoinOk{77}),
+          net::make_message(net::LabelHist{}),  net::make_message(grant()),
+          net::make_message(net::TurnAccept{}), net::make_message(net::Step{}),
+          net::make_message(grad(11)),          net::make_message(net::Barrier{key, 1, 12}),
+          net::make_message(net::BarrierAck{}), net::make_message(net::BarrierCommitted{}),
+          net::make_message(net::TurnDone{}),   net::make_message(net::TurnCommitted{}),
+          net::make_message(net::EvalReq{}),    net::make_message(net::EvalResp{}),
+          net::make_message(net::Leave{}),      net::make_message(net::Resume{}),
+          net::make_message(net::ResumeOk{})};
+}
+
+bool allowed(State state, MessageType type) {
+  switch (type) {
+    case MessageType::hello_ok:
+      return state == State::greeting;
+    case MessageType::join_ok:
+      return state == State::joining;
+    case MessageType::turn_grant:
+      return state == State::idle;
+    case MessageType::grad:
+      return state == State::waiting_grad;
+    case MessageType::barrier:
+      return state == State::forward || state == State::waiting_grad || state == State::backward ||
+             state == State::waiting_barrier || state == State::exporting ||
+             state == State::waiting_committed;  // there: said again
+    case MessageType::barrier_committed:
+      return state == State::waiting_committed;
+    case MessageType::turn_committed:
+      return state == State::waiting_turn_committed;
+    default:
+      return false;
+  }
+}
+
+const State all_states[] = {State::connecting,
+                            State::greeting,
+                            State::building,
+                            State::joining,
+                            State::idle,
+                            State::loading,
+                            State::forward,
+                            State::waiting_grad,
+                            State::backward,
+                            State::waiting_barrier,
+                            State::exporting,
+                            State::waiting_committed,
+                            State::waiting_turn_committed};
+
+}  // namespace
+
+TEST_CASE("device: a whole turn") {
+  DeviceMachine m(identity());
+  m.on_connected();
+  const net::Hello hello = sent<net::Hello>(drain(m));
+  CHECK(hello.device == "pi");
+  CHECK(hello.samples == 11);
+  auto actions = give(m, offer());
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::build);
+  m.on_built(Sha256Digest{});
+  actions = drain(m);
+  REQUIRE(actions.size() == 2);
+  CHECK(actions[0].kind == Kind::agree);
+  actions.erase(actions.begin());
+  CHECK(sent<net::Join>(actions).run == 77);
+  CHECK(sent<net::LabelHist>(give(m, net::JoinOk{77})).counts == std::vector<std::uint64_t>{5, 6});
+  actions = give(m, grant());
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::load);
+  CHECK(actions[0].grant.first_step == 10);
+  m.on_loaded(std::uint64_t{2});
+  actions = drain(m);
+  CHECK(sent<net::TurnAccept>(actions).steps == 2);
+  REQUIRE(actions.size() == 2);
+  CHECK(actions[1].kind == Kind::forward);
+  CHECK(actions[1].step == 11);
+  CHECK(actions[1].batch == 0);
+  smash(m);
+  const net::Step step = sent<net::Step>(drain(m));
+  CHECK(step.key == key);
+  CHECK(step.step == 11);
+  CHECK(step.labels == std::vector<std::int32_t>{0, 1});
+  actions = give(m, grad(11));
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::backward);
+  m.on_updated({}, {100, 5000});
+  actions = drain(m);
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::forward);
+  CHECK(actions[0].batch == 1);
+  CHECK(m.last_step() == 11);
+  smash(m);
+  drain(m);
+  give(m, grad(12));
+  m.on_updated({}, {50, 4000});
+  CHECK(drain(m).empty());
+  actions = give(m, net::Barrier{key, 3, 12});
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::export_front);
+  net::FrontState front;
+  front.optimizer_steps = 12;
+  m.on_exported(front);
+  actions = drain(m);
+  const net::BarrierAck ack = sent<net::BarrierAck>(actions);
+  CHECK(ack.id == 3);
+  CHECK(ack.step == 12);
+  CHECK(ack.front.optimizer_steps == 12);
+  REQUIRE(ack.costs.size() == 1);
+  CHECK(ack.costs[0].compute_us == 150);
+  CHECK(ack.costs[0].peak_memory_bytes == 5000);
+  const Sha256Digest hash = sha256(actions[0].message.payload);
+  const net::TurnDone done = sent<net::TurnDone>(give(m, net::BarrierCommitted{key, 3, hash}));
+  CHECK(done.last_step == 12);
+  CHECK(done.hash == hash);
+  CHECK(give(m, net::TurnCommitted{key, 12}).empty());
+  CHECK(m.state() == State::idle);
+  actions = give(m, net::Bye{"complete"});
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::finish);
+}
+
+TEST_CASE("device: a message that a state does not allow gives ERROR and the end") {
+  for (const State state : all_states)
+    for (const net::Message& message : all_messages()) {
+      if (state == State::connecting || allowed(state, message.type)) continue;
+      DeviceMachine m = reach(state);
+      INFO("state " << static_cast<int>(state) << " message " << net::to_string(message.type));
+      m.on_message(message);
+      check_refused(drain(m), net::WireError::not_allowed);
+      CHECK(m.state() == State::closed);
+      m.on_message(message);
+      CHECK(drain(m).empty());
+    }
+}
+
+TEST_CASE("device: a GRAD is applied only if it is the next one") {
+  for (const auto& [step, code] :
+       {std::pair{10, net::WireError::stale}, std::pair{12, net::WireError::gap}}) {
+    DeviceMachine m = reach(State::waiting_grad);
+    check_refused(give(m, grad(static_cast<std::uint64_t>(step))), code);
+  }
+  DeviceMachine m = reach(State::waiting_grad);
+  net::Grad old = grad(11);
+  old.key.fence = 0;
+  check_refused(give(m, old), net::WireError::stale);
+}
+
+TEST_CASE("device: an old grant and a barrier of the past are refused") {
+  DeviceMachine m = reach(State::waiting_turn_committed);
+  give(m, net::TurnCommitted{key, 12});
+  check_refused(give(m, grant()), net::WireError::stale);
+  DeviceMachine late = reach(State::waiting_grad);
+  check_refused(give(late, net::Barrier{key, 1, 9}), net::WireError::stale);
+}
+
+TEST_CASE("device: a barrier inside a turn is answered at its step, and the turn goes on") {
+  DeviceMachine m = reach(State::waiting_grad);
+  CHECK(give(m, net::Barrier{key, 1, 11}).empty());
+  give(m, grad(11));
+  m.on_updated({}, {});
+  auto actions = drain(m);
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::export_front);
+  m.on_exported({});
+  actions = drain(m);
+  const Sha256Digest hash = sha256(actions[0].message.payload);
+  actions = give(m, net::BarrierCommitted{key, 1, hash});
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::forward);
+  CHECK(actions[0].step == 12);
+}
+
+TEST_CASE("device: another state than the committed one is refused") {
+  DeviceMachine m = reach(State::waiting_committed);
+  check_refused(give(m, net::BarrierCommitted{key, 1, {1, 2, 3}}), net::WireError::protocol);
+}
+
+TEST_CASE("device: method local uses no gradient and sends no batch") {
+  DeviceMachine m(identity());
+  m.on_connected();
+  m.on_message(net::make_message(offer("local")));
+  m.on_built(Sha256Digest{});
+  m.on_message(net::make_message(net::JoinOk{77}));
+  m.on_message(net::make_message(grant()));
+  m.on_loaded(std::uint64_t{1});
+  m.on_message(net::make_message(net::Barrier{key, 1, 11}));
+  drain(m);
+  smash(m);
+  auto actions = drain(m);
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::backward);
+  CHECK(actions[0].local);
+  m.on_updated({}, {});
+  actions = drain(m);
+  REQUIRE(actions.size() == 1);
+  CHECK(actions[0].kind == Kind::export_front);
+}
+
+TEST_CASE("device: what it computes must be finite, and what it builds the server's") {
+  DeviceMachine forward = reach(State::forward);
+  forward.on_smashed(failure(ErrorCode::other, "NaN"));
+  check_refused(drain(forward), net::WireError::not_finite);
+  DeviceMachine backward = reach(State::backward);
+  backward.on_updated(failure(ErrorCode::other, "NaN"), {});
+  check_refused(drain(backward), net::WireError::not_finite);
+  DeviceMachine building = reach(State::building);
+  building.on_built(Sha256Digest{1});
+  check_refused(drain(building), net::WireError::model_mismatch);
+  DeviceMachine greeting = reach(State::greeting);
+  net::HelloOk other = offer();
+  other.description.dataset = "mnist";
+  check_refused(give(greeting, other), net::WireError::data_mismatch);
+}
+
+}  // namespace device_test

@@ -1,0 +1,225 @@
+#pragma once
+// A run in memory that can lose its connections and both its sides.
+
+#include <doctest/doctest.h>
+
+#include "iotsl/split/simulate/run_inproc.hpp"
+#include "split/runs/tiny_run.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace fragile {
+
+using namespace iotsl;
+using namespace iotsl::split;
+
+enum class Fault { none, cut, device_dies, server_dies };
+
+/// A run in memory whose connections and both sides can be lost. Messages are numbered as they
+/// arrive, in both directions; the fault comes in place of one of them.
+class FragileRun {
+ public:
+  FragileRun(RunConfig config, const data::Dataset& train, const data::Dataset& test,
+             const std::vector<std::vector<Index>>& samples, DeviceFiles files = {})
+      : config_(std::move(config)),
+        train_(train),
+        test_(test),
+        samples_(samples),
+        files_(std::move(files)) {}
+
+  Result<RunSummary> run(Fault fault, std::size_t at) {
+    fault_ = fault;
+    fault_at_ = at;
+    for (std::size_t i = 0; i < samples_.size(); ++i) devices_.push_back(new_device(i));
+    start_server(false);
+    std::size_t idle = 0;
+    while (!server_->done()) {
+      REQUIRE_MESSAGE(++idle < 4, "neither side has anything to do, fault at " << at);
+      for (std::size_t i = 0; i < devices_.size() && !server_->done(); ++i)
+        if (serve(i)) idle = 0;
+      server_->on_time(net::steady_now());
+    }
+    LinkTraffic all = wire_.total();
+    return server_->finish(all);
+  }
+  std::size_t messages() const { return count_; }
+  bool fault_happened() const { return count_ > fault_at_; }
+  /// What the server has said to its user.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  struct Device {
+    std::unique_ptr<DeviceMachine> machine;
+    std::unique_ptr<DeviceWork> work;
+    std::unique_ptr<net::Link> link, server_link;  // null: no connection
+    ConnectionId connection = 0;
+  };
+  struct Wire : ServerTransport {
+    void send(ConnectionId connection, net::Message message) override {
+      if (Device* device = find(connection)) device->server_link->send(std::move(message));
+    }
+    void close(ConnectionId) override {}
+    LinkTraffic traffic(ConnectionId connection) override {
+      const Device* device = find(connection);
+      if (device == nullptr) return {};
+      return {device->server_link->traffic_in(), device->server_link->traffic_out()};
+    }
+    LinkTraffic total() override { return {}; }
+    Device* find(ConnectionId connection) const {
+      for (Device& device : *devices)
+        if (device.server_link != nullptr && device.connection == connection) return &device;
+      return nullptr;
+    }
+    std::vector<Device>* devices = nullptr;
+  };
+
+  Device new_device(std::size_t i) {
+    DeviceIdentity identity = tiny::identity(config_, train_, samples_[i], i);
+    identity.boot_nonce = ++boots_;
+    Device out;
+    out.machine = std::make_unique<DeviceMachine>(std::move(identity));
+    DeviceFiles files = files_;
+    files.data_fingerprint = data_fingerprint(train_.sha256, samples_[i]);
+    out.work = std::make_unique<DeviceWork>(train_, samples_[i], std::move(files));
+    return out;
+  }
+  void start_server(bool resume) {
+    wire_.devices = &devices_;
+    RunConfig config = config_;
+    config.resume = resume;
+    RunHooks hooks;
+    hooks.context = this;
+    hooks.on_note = [](void* self, const std::string& text) {
+      static_cast<FragileRun*>(self)->notes_.push_back(text);
+    };
+    auto created = ServerRun::create(config, hooks, test_, {}, wire_);
+    REQUIRE_MESSAGE(created.ok(), created.failure().message);
+    server_ = std::move(created).value();
+  }
+  void connect(Device& device) {
+    device.link = std::make_unique<net::Link>(net::LinkOptions{.timers = false});
+    device.server_link =
+        std::make_unique<net::Link>(net::LinkOptions{.server = true, .timers = false});
+    set_transfer_limits(*device.server_link, server_->sizes(), true);
+    device.connection = ++connections_;
+    server_->on_open(device.connection);
+    device.machine->on_connected();
+  }
+  void disconnect(Device& device, bool tell_server) {
+    if (device.link == nullptr) return;
+    if (tell_server) server_->on_lost(device.connection);
+    device.link.reset();
+    device.server_link.reset();
+    device.machine->on_lost();
+  }
+
+  /// True where the fault came in place of this message.
+  bool fails_now(std::size_t i) {
+    if (count_++ != fault_at_) return false;
+    Device& device = devices_[i];
+    switch (fault_) {
+      case Fault::none:
+        return false;
+      case Fault::cut:
+        disconnect(device, true);
+        break;
+      case Fault::device_dies:
+        disconnect(device, true);
+        device = new_device(i);
+        break;
+      case Fault::server_dies:
+        for (Device& each : devices_) disconnect(each, false);
+        server_.reset();
+        start_server(true);
+        break;
+    }
+    return true;
+  }
+
+  bool serve(std::size_t i) {
+    Device& device = devices_[i];
+    bool active = false;
+    if (device.link == nullptr) {
+      connect(device);
+      active = true;
+    }
+    net::Message message;
+    if (split::detail::move_bytes(*device.server_link, *device.link).value() > 0) active = true;
+    while (device.link->pop(message)) {
+      active = true;
+      if (fails_now(i)) return true;
+      device.machine->on_message(std::move(message));
+    }
+    DeviceAction action;
+    Failure problem;
+    while (device.machine->pop(action)) {
+      active = true;
+      const DeviceStatus status =
+          carry_out(action, *device.machine, *device.work, *device.link, problem);
+      REQUIRE_MESSAGE(status != DeviceStatus::failed, problem.message);
+      if (status == DeviceStatus::disconnected) {
+        disconnect(device, true);
+        return true;
+      }
+    }
+    if (split::detail::move_bytes(*device.link, *device.server_link).value() > 0) active = true;
+    while (device.server_link != nullptr && device.server_link->pop(message)) {
+      active = true;
+      if (fails_now(i)) return true;
+      server_->on_message(device.connection, std::move(message));
+      if (server_->done()) break;
+    }
+    return active;
+  }
+
+  RunConfig config_;
+  const data::Dataset& train_;
+  const data::Dataset& test_;
+  const std::vector<std::vector<Index>>& samples_;
+  DeviceFiles files_;
+  std::vector<Device> devices_;
+  Wire wire_;
+  std::unique_ptr<ServerRun> server_;
+  Fault fault_ = Fault::none;
+  std::size_t fault_at_ = 0, count_ = 0;
+  std::uint64_t boots_ = 0;
+  ConnectionId connections_ = 0;
+  std::vector<std::string> notes_;
+};
+
+/// What must not depend on faults.
+inline std::string history(const RunSummary& summary) {
+  std::string out = summary.weights_sha256;
+  for (const measure::EpochRecord& r : summary.epochs)
+    out +=
+        concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", to_text(Json(r.loss)),
+               " ", to_text(Json(r.train_accuracy)), " ", to_text(Json(r.test_accuracy)));
+  return out;
+}
+
+/// The fault at every `stride`-th message from `first` on: each run must end as the one that
+/// nothing happened to.
+inline void check_faults(const RunConfig& base, const DeviceFiles& files,
+                         const data::Dataset& train, const data::Dataset& test,
+                         const std::vector<std::vector<Index>>& samples, Fault fault,
+                         std::size_t first, std::size_t stride) {
+  const TemporaryFolder folder;
+  RunConfig config = base;
+  config.out = folder / "whole";
+  FragileRun whole(config, train, test, samples, files);
+  const auto expected = whole.run(Fault::none, 0);
+  REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
+  REQUIRE(whole.messages() > 40);
+  std::size_t runs = 0;
+  for (std::size_t at = first; at < whole.messages(); at += stride) {
+    config.out = folder / std::to_string(at);
+    FragileRun broken(config, train, test, samples, files);
+    const auto summary = broken.run(fault, at);
+    REQUIRE_MESSAGE(summary.ok(), "fault at message " << at << ": " << summary.failure().message);
+    REQUIRE(broken.fault_happened());
+    CHECK_MESSAGE(history(*summary) == history(*expected), "fault at message " << at);
+    ++runs;
+  }
+  CHECK(runs >= 12);
+}
+
+}  // namespace fragile

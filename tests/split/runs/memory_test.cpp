@@ -1,0 +1,56 @@
+// Memory of the device's half in training: the largest sum of all buffers of the engine.
+
+#include <doctest/doctest.h>
+
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/split/simulate/run_one_net.hpp"
+
+using namespace iotsl;
+using namespace iotsl::split;
+
+namespace memory_test {
+
+namespace {
+
+constexpr double mega = 1e6;
+
+/// Three steps of the front at the published width.
+double peak_of(const char* model, Index batch) {
+  RunConfig config;
+  config.model.name = model;
+  SplitModel halves = build_split_model(config).value();
+  halves.back = {};
+  halves.joined = {};
+  FrontHalf front(std::move(halves.front), config.optimizer, 1);
+  trim_memory();
+  reset_memory_peak();
+  for (std::uint64_t step = 1; step <= 3; ++step) {
+    const Tensor<float> x = Tensor<float>::zeros(Shape{batch, 1, 28, 28});
+    const auto smashed = front.forward(x, step);
+    REQUIRE(smashed.ok());
+    const Tensor<float> gradient = random_gradient(front.smashed_shape(), 1, step);
+    REQUIRE(front.backward(gradient).ok());
+  }
+  return static_cast<double>(memory_statistics().peak_bytes) / mega;
+}
+
+}  // namespace
+
+TEST_CASE("memory: the front's peak per model and batch") {
+  set_threads(2);  // each has a little memory of its own
+  struct Row {
+    const char* model;
+    Index batch;
+    double megabytes;  ///< measured; the whole process takes about 6 more and its samples
+  };
+  for (const Row& row :
+       {Row{"vgg16bn-compact", 8, 11.4}, Row{"vgg16bn-compact", 32, 38.5},
+        Row{"vgg16bn-compact", 64, 76.6}, Row{"vanilla5", 8, 3.85}, Row{"vanilla5", 32, 10.3}}) {
+    const double peak = peak_of(row.model, row.batch);
+    INFO(std::string(row.model) << " batch " << row.batch << ": " << peak << " MB");
+    CHECK(peak < 1.1 * row.megabytes);
+    CHECK(peak > 0.9 * row.megabytes);
+  }
+}
+
+}  // namespace memory_test

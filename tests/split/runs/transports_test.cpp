@@ -1,0 +1,297 @@
+#include <doctest/doctest.h>
+
+#include "split/runs/tcp_run.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace iotsl;
+using namespace iotsl::split;
+
+namespace session_test {
+
+namespace {
+
+std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
+                                       const std::vector<std::vector<Index>>& samples) {
+  std::vector<Sha256Digest> out;
+  for (const auto& device : samples) out.push_back(data_fingerprint(train.sha256, device));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("session: none and inproc give the same weights, bit for bit") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  // 25 samples in batches of 8: the last one joins the batch before.
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
+    RunConfig config = tiny::config();
+    config.optimizer.kind = kind;
+    if (kind == OptimizerKind::sgd) {
+      config.optimizer.momentum = 0.9;
+      config.optimizer.weight_decay = 1e-4;
+      config.schedule = Schedule::cosine;
+      config.local_epochs = 2;
+    }
+    const auto none = run_none(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(none.ok(), none.failure().message);
+    const auto inproc = run_inproc(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+    CHECK(inproc->weights_sha256 == none->weights_sha256);
+    REQUIRE(inproc->epochs.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(inproc->epochs[i].loss == none->epochs[i].loss);
+      CHECK(inproc->epochs[i].train_accuracy == none->epochs[i].train_accuracy);
+      CHECK(inproc->epochs[i].test_accuracy == none->epochs[i].test_accuracy);
+    }
+  }
+}
+
+TEST_CASE("session: elastic weight consolidation gives the same weights over every transport") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.optimizer.ewc = 0.5;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
+  CHECK(none->epochs[1].loss == plain->epochs[1].loss);
+  CHECK(none->epochs[2].loss != plain->epochs[2].loss);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  tiny::TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  // Adam's two slots and three more for each value of the front, both ways in four turns.
+  CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
+  config.optimizer.ewc = -1;
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc -1: expected 0 to 1e12");
+  config.optimizer.ewc = 1;
+  config.method = "central";
+  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+        "--ewc 1: for split learning only, not for --method central");
+}
+
+TEST_CASE("session: replay gives the same weights over every transport, and after a stop") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_none(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.replay = 10;
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
+  CHECK(none->epochs[1].loss != plain->epochs[1].loss);
+  CHECK(none->values_formula == plain->values_formula);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(inproc->epochs[i].loss == none->epochs[i].loss);
+  tiny::TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+
+  // Stopped in the second turn, and taken up again: with both rivals at once.
+  const TemporaryFolder folder;
+  config.optimizer.ewc = 0.5;
+  const auto whole = run_none(config, {}, train, test, samples);
+  REQUIRE(whole.ok());
+  config.out = folder / "run";
+  struct Stop {
+    int steps = 0;
+  } stop;
+  RunHooks hooks;
+  hooks.context = &stop;
+  hooks.should_stop = [](void* self) { return ++static_cast<Stop*>(self)->steps == 4; };
+  REQUIRE_FALSE(run_none(config, hooks, train, test, samples).ok());
+  config.resume = true;
+  const auto resumed = run_none(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(resumed->weights_sha256 == whole->weights_sha256);
+}
+
+TEST_CASE("session: a memory for replay that makes no sense is refused") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const auto error = [&](RunConfig config) {
+    const auto inproc = run_inproc(config, {}, train, test, samples);
+    REQUIRE_FALSE(inproc.ok());
+    return inproc.failure().message;
+  };
+  RunConfig config = tiny::config();
+  config.replay = 1;
+  CHECK(error(config) == "--replay 1: expected at least one sample for each of 2 devices");
+  config.replay = 10'000'000;
+  CHECK(error(config) ==
+        "--replay 10000000: a smashed sample takes 1028 bytes; expected at most 2088991 samples, "
+        "2048 MiB");
+  config.replay = -1;
+  CHECK(error(config) == "--replay -1: expected at least 0");
+  config.replay = 5;
+  config.method = "local";
+  CHECK(error(config) == "--replay 5: for split learning only, not for --method local");
+  config = tiny::config();
+  config.replay = 5;
+  config.devices = 1;
+  CHECK(run_none(config, {}, train, test, {tiny::range(0, 41)}).failure().message ==
+        "--replay 5: replays other devices' samples, there is only one");
+}
+
+TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const RunConfig config = tiny::config();
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE(none.ok());
+  tiny::TcpRun tcp{config, train, samples};
+  ServerOptions options;
+  options.fingerprints = fingerprints(train, samples);
+  const auto summary = tcp.run(test, options);
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->weights_sha256 == none->weights_sha256);
+  CHECK(summary->final_test_accuracy == none->final_test_accuracy);
+
+  // Table I: F = 4 channels of 8x8, w = conv 1->4, BN 4, conv 4->4, BN 4; two turns of each device.
+  const std::uint64_t smashed = 4 * 8 * 8, front = (9 + 1) * 4 + 8 + (36 + 1) * 4 + 8;
+  const std::uint64_t formula = 2 * (41 * (2 * smashed + 1) + 2 * front);
+  CHECK(summary->values_formula == formula);
+  CHECK(none->values_formula == formula);
+  const measure::ByteBill& bill = summary->bill;
+  CHECK(bill.formula() == 4 * formula);
+  CHECK(bill.smashed == 4 * 82 * smashed);
+  CHECK(bill.labels == 4 * 82);
+  CHECK(bill.gradient == 4 * 82 * smashed);
+  CHECK(bill.front == 4 * 4 * front);
+  CHECK(bill.front_relay == bill.front);
+  CHECK(bill.batch_norm == 2 * 4 * 4 * 16);
+  CHECK(bill.optimizer == 2 * 4 * 4 * 2 * front);
+  CHECK(bill.total() == summary->bytes_up + summary->bytes_down);
+
+  // What the devices' sockets saw is what the server counted.
+  std::uint64_t up = 0, down = 0;
+  for (const auto& device : tcp.outcomes) {
+    REQUIRE_MESSAGE(device.ok(), device.failure().message);
+    up += device->bytes_up;
+    down += device->bytes_down;
+  }
+  CHECK(up == summary->bytes_up);
+  CHECK(down == summary->bytes_down);
+  std::uint64_t epochs_up = 0;
+  for (const auto& epoch : summary->epochs) epochs_up += epoch.bytes_up;
+  CHECK(epochs_up <= summary->bytes_up);
+  CHECK(epochs_up > summary->bytes_up * 9 / 10);
+}
+
+TEST_CASE("session: the same bytes in memory as over sockets") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const RunConfig config = tiny::config();
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE(inproc.ok());
+  tiny::TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  // Only heartbeats depend on time; this run is over before the first regular one.
+  CHECK(inproc->bill.smashed == sockets->bill.smashed);
+  CHECK(inproc->bill.fields == sockets->bill.fields);
+  CHECK(inproc->bill.transfers == sockets->bill.transfers);
+}
+
+TEST_CASE("session: local trains the front alone and sends no batch") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  config.method = "local";
+  tiny::TcpRun tcp{config, train, samples};
+  const auto summary = tcp.run(test);
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->bill.smashed + summary->bill.labels + summary->bill.gradient == 0);
+  CHECK(summary->bill.front > 0);
+  CHECK_FALSE(summary->epochs[0].has_training);
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE(inproc.ok());
+  CHECK(inproc->weights_sha256 == summary->weights_sha256);
+  const auto trained = run_none(tiny::config(), {}, train, test, samples);
+  CHECK(trained->weights_sha256 != summary->weights_sha256);
+}
+
+TEST_CASE("session: central trains on all data together") {
+  const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
+  RunConfig config = tiny::config();
+  config.method = "central";
+  config.epochs = 30;
+  config.eval_every = 100;
+  config.optimizer.lr = 3e-3;
+  const auto summary = run_none(config, {}, train, test, {tiny::range(0, 30), tiny::range(30, 64)});
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->epochs[0].samples == 64);
+  CHECK(summary->epochs.back().loss < 0.5 * summary->epochs.front().loss);
+  CHECK_FALSE(summary->epochs[0].evaluated);
+  CHECK(summary->final_test_accuracy > 0.5);
+}
+
+TEST_CASE("session: a device with other data than the manifest's is refused") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  tiny::TcpRun tcp{config, train, samples};
+  ServerOptions options;
+  options.fingerprints = fingerprints(train, {tiny::range(1, 26), tiny::range(25, 41)});
+  options.gather_limit = net::second_us;
+  const auto summary = tcp.run(test, options);
+  REQUIRE_FALSE(summary.ok());
+  CHECK(summary.failure().message.find("1 of 2 devices came") != std::string::npos);
+  REQUIRE_FALSE(tcp.outcomes[0].ok());
+  CHECK(tcp.outcomes[0].failure().message.find("other samples than the manifest") !=
+        std::string::npos);
+  CHECK_FALSE(tcp.outcomes[1].ok());
+}
+
+TEST_CASE("session: a connection that is lost before the device has joined is made again") {
+  const data::Dataset train = tiny::dataset(8, 1);
+  asio::io_context context;
+  auto listener = net::Listener::open(context, {"127.0.0.1", 0}, false);
+  REQUIRE(listener.ok());
+  int connections = 0;
+  std::thread server([&] {
+    while (connections < 2 &&
+           net::detail::wait_socket(listener->handle(), POLLIN, 20 * net::second_us))
+      connections += listener->accept().ok();  // and closed at once
+    // Nobody listens any more: the device gives up at its limit.
+    const auto gone = std::move(listener).value();
+  });
+  DeviceOptions options;
+  options.server = {"127.0.0.1", listener->port()};
+  options.identity.dataset = "tiny";
+  options.identity.label_counts = {2, 2, 2, 2};
+  options.connect.first_delay = 1000;
+  options.connect.longest_delay = 2000;
+  options.connect.total_limit = net::second_us;
+  const auto outcome = run_device(options, train, tiny::range(0, 8));
+  server.join();
+  REQUIRE_FALSE(outcome.ok());
+  CHECK(outcome.failure().code == ErrorCode::network);
+  CHECK(connections == 2);
+}
+
+TEST_CASE("session: NaN never enters the weights") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  RunConfig config = tiny::config();
+  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
+  config.epochs = 40;
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_FALSE(inproc.ok());
+  CHECK(inproc.failure().message.find("NaN or Inf") != std::string::npos);
+  const auto none = run_none(config, {}, train, test, samples);
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
+}
+
+}  // namespace session_test
