@@ -10,7 +10,7 @@
 #include "iotsl/nn/state.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/halves/state_part.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/turn_report.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -2,7 +2,7 @@
 // Keeps a run's books: evaluation, metrics, checkpoint and summary, the same for every transport.
 
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/turn_report.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"

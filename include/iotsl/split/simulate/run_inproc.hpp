@@ -102,7 +102,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
         const bool trains = action.kind == DeviceAction::Kind::train_generator;
         if (carry_out(action, device.machine, device.work, device.link, problem) ==
             DeviceStatus::failed)
-          run.stop(problem);
+          run.abort(problem);
         if (trains && !detail::go_on_training(device, hooks)) break;
       }
       const Result<std::size_t> up = detail::move_bytes(device.link, device.server_link);
@@ -113,7 +113,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       }
     }
     run.on_time(net::steady_now());
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_pause();
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (auto& device : transport.devices) {
