@@ -2,9 +2,10 @@
 
 #include "host/run/simulation.hpp"
 #include "iotsl/gan/trainer.hpp"
+#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/clock.hpp"
+#include "iotsl/net/transfer_size.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
-#include "iotsl/split/records/wire_forecast.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -75,10 +76,10 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   if (!config.generators.empty()) up = 0;
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
-  out.bytes_up = up * split::transfer_bytes(net::MessageType::gen_upload,
-                                            net::GenUpload::overhead_bytes + bytes, 0);
-  out.bytes_down = down * split::transfer_bytes(net::MessageType::gen_download,
-                                                net::GenDownload::overhead_bytes + bytes, 0);
+  out.bytes_up = up * net::transfer_bytes(net::MessageType::gen_upload,
+                                          net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
+                                              net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;
   if (!config.generators.empty()) out.generator_seconds = 0;
   return out;

@@ -4,10 +4,10 @@
 // piece is written to the run's folder, and a server that starts again goes on behind it.
 
 #include "iotsl/impute/plan.hpp"
+#include "iotsl/net/transfer_size.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/pretrain.hpp"
 #include "iotsl/split/protocol/server_actions.hpp"
-#include "iotsl/split/records/wire_forecast.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -54,8 +54,8 @@ class Preparation {
     made->origin = upload.brought ? "brought" : "trained";
     made->seconds_training = static_cast<double>(upload.cost.compute_us) * 1e-6;
     made->peak_memory_bytes = upload.cost.peak_memory_bytes;
-    made->bytes_up = transfer_bytes(net::MessageType::gen_upload,
-                                    net::GenUpload::overhead_bytes + upload.file.size(), 0);
+    made->bytes_up = net::transfer_bytes(net::MessageType::gen_upload,
+                                         net::GenUpload::overhead_bytes + upload.file.size(), 0);
     return made;
   }
   /// Keeps a generator that check() has found good; the SHA-256 of its file.
@@ -311,8 +311,8 @@ class Preparation {
       out.values += made.values;
       const Result<std::vector<std::uint8_t>> bytes = generator_bytes(each.device);
       if (bytes)
-        out.bytes_down += transfer_bytes(net::MessageType::gen_download,
-                                         net::GenDownload::overhead_bytes + bytes->size(), 0);
+        out.bytes_down += net::transfer_bytes(net::MessageType::gen_download,
+                                              net::GenDownload::overhead_bytes + bytes->size(), 0);
     }
     return out;
   }
