@@ -70,12 +70,11 @@ Result<void> check_files(const Options& options, const LocalData& local,
   const auto file = gan::load_generator(options.generator);
   if (!file) return failure(file.failure().code, "--generator: ", file.failure().message);
   const Result<void> fits =
-      split::check_generator_fits(*file, split::image_spec(local.set), label_counts);
+      gan::check_generator_fits(*file, gan::image_spec(local.set), label_counts);
   if (!fits)
     return failure(fits.failure().code, "--generator ", options.generator, ": ",
                    fits.failure().message);
-  const std::string differs =
-      split::generator_differences(file->card, local.set.name, label_counts);
+  const std::string differs = gan::generator_differences(file->card, local.set.name, label_counts);
   if (!differs.empty())
     std::fprintf(stderr, "iotsl-device: --generator %s: it %s\n", options.generator.c_str(),
                  differs.c_str());

@@ -5,7 +5,6 @@
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/net/transfer_size.hpp"
-#include "iotsl/split/prepare/generated_data.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -49,7 +48,7 @@ TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& ima
 
 PreparationCost preparation_cost(const split::RunConfig& config, const data::Manifest& manifest,
                                  const StepCost& step) {
-  const ImageSpec images = split::image_spec(config.model);
+  const ImageSpec images = image_spec(config.model);
   gan::GanSettings settings = config.gan;
   settings.check_every = 0;
   PreparationCost out;

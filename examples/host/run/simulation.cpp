@@ -29,8 +29,7 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
     const std::string path = join_path(config.generators, split::generator_name(d));
     const gan::GeneratorFile file = expect(gan::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits =
-        split::check_generator_fits(file, split::image_spec(config.model), counts);
+    const Result<void> fits = gan::check_generator_fits(file, image_spec(config.model), counts);
     if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
   }
 }

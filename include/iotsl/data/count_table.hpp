@@ -14,11 +14,13 @@ namespace data {
 /// counts[device][class]
 using CountTable = std::vector<std::vector<Index>>;
 
+/// Far larger than any device's class, and far from any overflow of a sum.
+inline constexpr Index max_class_count = 1'000'000'000;
+
 /// Reads rows of whole numbers, separated by commas, semicolons or blanks. Empty lines and what
 /// follows a '#' are skipped. A failure names the line.
 inline Result<CountTable> parse_count_table(std::string_view text) {
   constexpr std::string_view separators = " \t,;\r";
-  constexpr Index max_count = 1'000'000'000;
   CountTable out;
   for (Index line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -33,9 +35,9 @@ inline Result<CountTable> parse_count_table(std::string_view text) {
       Index value = 0;
       const auto [stop, status] = std::from_chars(word.data(), word.data() + word.size(), value);
       if (status != std::errc() || stop != word.data() + word.size() || value < 0 ||
-          value > max_count)
+          value > max_class_count)
         return failure(ErrorCode::data, "line ", line, ": '", word, "' is not a count from 0 to ",
-                       max_count);
+                       max_class_count);
       row.push_back(value);
       rest.remove_prefix(word.size());
     }

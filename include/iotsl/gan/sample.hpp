@@ -33,6 +33,11 @@ inline data::Dataset empty_set(std::string name, const ImageSpec& images) {
   return out;
 }
 
+/// What a generator of samples like those of `set` makes.
+inline ImageSpec image_spec(const data::Dataset& set) {
+  return {set.channels, set.height, set.width, set.classes};
+}
+
 /// Where a generator's noise comes from when it is sampled.
 struct SampleSource {
   bool gaussian = false;

@@ -33,7 +33,7 @@ class GanTrainer {
         seed_(seed),
         device_(device),
         held_(hold_out(set, samples_, mixed_seed())),
-        images_{set.channels, set.height, set.width, set.classes},
+        images_(image_spec(set)),
         critic_(images_, settings_.width),
         generator_(generator_spec(settings_, images_)),
         averaged_(generator_.spec()) {

@@ -12,7 +12,7 @@ using namespace iotsl::split;
 namespace generated_data_test {
 
 TEST_CASE("generated data: a plan that no memory holds is refused before anything is made") {
-  ImageSpec images = image_spec(tiny::dataset(4, 1));
+  ImageSpec images = gan::image_spec(tiny::dataset(4, 1));
   images.height = images.width_px = 64;  // 4096 bytes, and two for the label
   GenerationLog log;
   log.entries = {{0, 0, 1000000000, 1}, {0, 1, 1000000000, 2}};

@@ -10,6 +10,7 @@
 #include "iotsl/net/link.hpp"
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/halves/front_description.hpp"
+#include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/generator_training.hpp"
 #include "iotsl/split/protocol/device_machine.hpp"
 
@@ -111,7 +112,7 @@ class DeviceWork {
       if (!download) return download.failure();
       Result<gan::GeneratorFile> file = gan::parse_generator(download->file);
       if (!file) return file.failure();
-      if (!(file->net.spec().images == image_spec(*set_)))
+      if (!(file->net.spec().images == gan::image_spec(*set_)))
         return failure(ErrorCode::network, "the generator of device ", download->device,
                        " makes other images than this device's");
       generators.push_back(std::move(file).value());
@@ -210,11 +211,11 @@ class DeviceWork {
     Result<gan::GanSettings> settings = parse_json_fields<gan::GanSettings>(*json);
     if (!settings)
       return failure(ErrorCode::network, "generator settings: ", settings.failure().message);
-    const ImageSpec images = image_spec(run);
+    const ImageSpec images{run.channels, run.height, run.width, run.classes};
     Result<void> good = gan::check_settings(*settings);
     if (good) good = check_generator(gan::generator_spec(*settings, images));
     if (!good) return failure(ErrorCode::network, "generator settings: ", good.failure().message);
-    sizes_.generator_bytes = generator_file_limit(*settings, images);
+    sizes_.generator_bytes = gan::generator_file_limit(*settings, images);
     task_ = GeneratorTask{std::move(*settings), run.seed, index_};
     return {};
   }

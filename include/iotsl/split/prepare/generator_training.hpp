@@ -6,10 +6,10 @@
 
 #include <optional>
 
+#include "iotsl/gan/generator_check.hpp"
 #include "iotsl/gan/trainer.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/protocol/device_generator_exchange.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
@@ -171,13 +171,13 @@ class GeneratorWork {
     if (!file) return wrong(file.failure());
     std::vector<std::uint64_t> counts(static_cast<std::size_t>(set_->classes));
     for (const Index i : samples_) ++counts[set_->labels[static_cast<std::size_t>(i)]];
-    const ImageSpec images = image_spec(*set_);
-    const Result<void> fits = check_generator_fits(*file, images, counts);
+    const ImageSpec images = gan::image_spec(*set_);
+    const Result<void> fits = gan::check_generator_fits(*file, images, counts);
     if (!fits) return wrong(fits.failure());
-    if (bytes->size() > generator_file_limit(task_.settings, images))
+    if (bytes->size() > gan::generator_file_limit(task_.settings, images))
       return failure(ErrorCode::usage, files_.generator, ": has ", bytes->size(),
                      " bytes; a generator of the run's settings has at most ",
-                     generator_file_limit(task_.settings, images));
+                     gan::generator_file_limit(task_.settings, images));
     file_ = std::move(*bytes);
     brought_ = true;
     return true;

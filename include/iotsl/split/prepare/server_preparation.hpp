@@ -3,6 +3,7 @@
 // data set D, pre-trains, and plans the imputation. The same for every transport. Each finished
 // piece is written to the run's folder, and a server that starts again goes on behind it.
 
+#include "iotsl/gan/generator_check.hpp"
 #include "iotsl/impute/plan.hpp"
 #include "iotsl/net/transfer_size.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
@@ -45,7 +46,7 @@ class Preparation {
                                 const net::GenUpload& upload) const {
     const Result<gan::GeneratorFile> file = gan::parse_generator(upload.file);
     if (!file) return file.failure();
-    const Result<void> fits = check_generator_fits(*file, images_, label_counts);
+    const Result<void> fits = gan::check_generator_fits(*file, images_, label_counts);
     if (!fits) return fits.failure();
     if (upload.brought) note_differences("a generator that was brought", *file, label_counts);
     Result<GeneratorRecord> made = record_of(*file, upload.file);
@@ -76,7 +77,7 @@ class Preparation {
                            const std::vector<std::uint64_t>& label_counts) const {
     const Result<gan::GeneratorFile> file = load_generator(device);
     if (!file) return file.failure();
-    const Result<void> fits = check_generator_fits(*file, images_, label_counts);
+    const Result<void> fits = gan::check_generator_fits(*file, images_, label_counts);
     if (!fits) return failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
     note_differences(concat("device ", device, ": the generator that was given"), *file,
                      label_counts);
@@ -157,7 +158,7 @@ class Preparation {
   }
   void note_differences(const std::string& which, const gan::GeneratorFile& file,
                         const std::vector<std::uint64_t>& label_counts) const {
-    const std::string text = generator_differences(file.card, config_.dataset, label_counts);
+    const std::string text = gan::generator_differences(file.card, config_.dataset, label_counts);
     if (!text.empty()) note(concat(which, " ", text));
   }
   std::string path_of(const char* name) const { return join_path(config_.out, name); }
@@ -173,10 +174,10 @@ class Preparation {
 
   /// What the file says of itself.
   Result<GeneratorRecord> record_of(const gan::GeneratorFile& file, ByteSpan bytes) const {
-    if (bytes.size() > generator_file_limit(config_.gan, images_))
+    if (bytes.size() > gan::generator_file_limit(config_.gan, images_))
       return failure(ErrorCode::usage, "the generator file has ", bytes.size(),
                      " bytes; one of the run's settings has at most ",
-                     generator_file_limit(config_.gan, images_));
+                     gan::generator_file_limit(config_.gan, images_));
     GeneratorRecord out;
     out.present = true;
     out.sha256 = sha256_hex(bytes);
