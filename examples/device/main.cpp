@@ -15,9 +15,9 @@
 namespace iotsl::device {
 namespace {
 
-std::atomic<bool> stop{false};
+std::atomic<bool> pause_requested{false};
 
-void handle_signal(int) { stop.store(true); }
+void handle_signal(int) { pause_requested.store(true); }
 
 void catch_signals() {
   struct sigaction action {};
@@ -93,7 +93,7 @@ Result<split::DeviceSummary> run(const Options& options) {
   if (!usable) return usable.failure();
   split::DeviceOptions device;
   device.server = *server;
-  device.stop = device.connect.stop = &stop;
+  device.pause_requested = device.connect.stop = &pause_requested;
   device.connect.insecure = options.insecure;
   device.connect.total_limit = options.wait_seconds * net::second_us;
   if (options.reconnect_seconds > 0)

@@ -1,5 +1,5 @@
 #pragma once
-// What a device computes: the front on its own samples. Carries out the actions of DeviceMachine.
+// What a device computes: the front on its own samples, its generator, what completes its data.
 
 #include <cmath>
 #include <memory>
@@ -7,12 +7,10 @@
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/net/link.hpp"
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/generator_training.hpp"
-#include "iotsl/split/protocol/device_machine.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -171,25 +169,22 @@ class DeviceWork {
   /// What forward() gave, once more.
   Smashed repeat() const { return {labels_, front_->smashed()}; }
 
-  /// Backward and update with the server's gradient, or with a random one.
-  Result<void> backward(const net::Grad& grad, bool local, std::uint64_t step) {
+  /// Backward and update with the server's gradient.
+  Result<void> backward(const net::Grad& grad) {
     const net::Microseconds start = net::steady_now();
-    const Shape shape = front_->smashed_shape();
-    Tensor<float> gradient;
-    if (local) {
-      gradient = random_gradient(shape, seed_ + index_, step);
-    } else {
-      gradient = Tensor<float>::uninitialized(shape);
-      if (grad.gradient.size() != bytes_of(gradient).size())
-        return failure(ErrorCode::network, "GRAD of step ", step, ": ", grad.gradient.size(),
-                       " bytes, expected ", bytes_of(gradient).size());
-      std::memcpy(gradient.raw(), grad.gradient.data(), grad.gradient.size());
-      if (!all_finite(gradient))
-        return failure(ErrorCode::network, "GRAD of step ", step, " has NaN or Inf");
-    }
-    const Result<void> done = front_->backward(gradient);
-    compute_us_ += net::steady_now() - start;
-    return done;
+    Tensor<float> gradient = Tensor<float>::uninitialized(front_->smashed_shape());
+    if (grad.gradient.size() != bytes_of(gradient).size())
+      return failure(ErrorCode::network, "GRAD of step ", grad.step, ": ", grad.gradient.size(),
+                     " bytes, expected ", bytes_of(gradient).size());
+    std::memcpy(gradient.raw(), grad.gradient.data(), grad.gradient.size());
+    if (!all_finite(gradient))
+      return failure(ErrorCode::network, "GRAD of step ", grad.step, " has NaN or Inf");
+    return update(gradient, start);
+  }
+  /// The same with random values in its place.
+  Result<void> backward_random(std::uint64_t step) {
+    const net::Microseconds start = net::steady_now();
+    return update(random_gradient(front_->smashed_shape(), seed_ + index_, step), start);
   }
 
   net::FrontState state() const { return front_->state(); }
@@ -201,6 +196,12 @@ class DeviceWork {
   }
 
  private:
+  Result<void> update(const Tensor<float>& gradient, net::Microseconds start) {
+    const Result<void> done = front_->backward(gradient);
+    compute_us_ += net::steady_now() - start;
+    return done;
+  }
+
   Result<void> set_task(const net::RunDescription& run) {
     batch_ = run.batch;
     task_.reset();
@@ -237,74 +238,6 @@ class DeviceWork {
   Index epoch_ = -1;  // whose order the loader has; -1: none
   net::Microseconds compute_us_ = 0;
 };
-
-/// How carrying out an action ended.
-enum class DeviceStatus { running, disconnected, finished, failed };
-
-/// Carries out one action; what is to be sent goes to `link`. `problem` is set where it failed.
-inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, DeviceWork& work,
-                              net::Link& link, Failure& problem) {
-  using Kind = DeviceAction::Kind;
-  switch (action.kind) {
-    case Kind::send:
-      link.set_last_step(machine.last_step());
-      link.send(std::move(action.message));
-      break;
-    case Kind::build:
-      machine.on_built(work.build(action.setup));
-      break;
-    case Kind::agree:
-      set_transfer_limits(link, work.sizes(), false);
-      link.set_heartbeat(net::Microseconds{action.setup.heartbeat_ms} * 1000,
-                         net::Microseconds{action.setup.dead_ms} * 1000,
-                         net::Microseconds{action.setup.busy_cap_ms} * 1000);
-      break;
-    case Kind::train_generator:
-      machine.on_generator_trained(work.take_generator().step());
-      break;
-    case Kind::finish_generator:
-      machine.on_generator_finished(work.take_generator().finish());
-      break;
-    case Kind::impute:
-      machine.on_imputed(work.impute(action.imputation, action.downloads));
-      break;
-    case Kind::load:
-      machine.on_loaded(work.load(action.grant));
-      break;
-    case Kind::forward: {
-      Result<DeviceWork::Smashed> smashed = work.forward(action.step, action.batch);
-      if (!smashed) {
-        machine.on_smashed(smashed.failure());
-        break;
-      }
-      machine.on_smashed({}, std::move(smashed->labels), bytes_of(smashed->values),
-                         wire_shape(smashed->values.shape()));
-      break;
-    }
-    case Kind::backward: {
-      const Result<void> done = work.backward(action.grad, action.local, action.step);
-      machine.on_updated(done, work.cost());
-      break;
-    }
-    case Kind::repeat: {
-      DeviceWork::Smashed smashed = work.repeat();
-      machine.on_smashed({}, std::move(smashed.labels), bytes_of(smashed.values),
-                         wire_shape(smashed.values.shape()));
-      break;
-    }
-    case Kind::export_front:
-      machine.on_exported(work.state());
-      break;
-    case Kind::reconnect:
-      return DeviceStatus::disconnected;
-    case Kind::finish:
-      return DeviceStatus::finished;
-    case Kind::fail:
-      problem = std::move(action.problem);
-      return DeviceStatus::failed;
-  }
-  return DeviceStatus::running;
-}
 
 }  // namespace split
 IOTSL_NAMESPACE_END

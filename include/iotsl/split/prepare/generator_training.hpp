@@ -10,7 +10,7 @@
 #include "iotsl/gan/trainer.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/protocol/device_generator_exchange.hpp"
+#include "iotsl/split/protocol/device_actions.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN

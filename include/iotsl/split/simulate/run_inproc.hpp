@@ -2,6 +2,7 @@
 // A whole run in one process and one thread: the same machines and the same bytes as over TCP,
 // moved from link to link through memory.
 
+#include "iotsl/split/device/carry_out.hpp"
 #include "iotsl/split/server/server_work.hpp"
 #include "iotsl/split/simulate/memory_wire.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
@@ -99,7 +100,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       Failure problem;
       while (device.machine.pop(action)) {
         idle = 0;
-        const bool trains = action.kind == DeviceAction::Kind::train_generator;
+        const bool trains = std::holds_alternative<device_action::TrainGenerator>(action);
         if (carry_out(action, device.machine, device.work, device.link, problem) ==
             DeviceStatus::failed)
           run.stop(problem);
