@@ -1,15 +1,12 @@
-// What generators are asked for, before they are.
+// What generators are asked for, and what they make of it.
 
 #include "iotsl/split/prepare/generated_data.hpp"
 
-#include <doctest/doctest.h>
-
-#include "split/runs/tiny_run.hpp"
-
-using namespace iotsl;
-using namespace iotsl::split;
+#include "split/prepare/preparation_fixture.hpp"
 
 namespace generated_data_test {
+
+using namespace tiny;
 
 TEST_CASE("generated data: a plan that no memory holds is refused before anything is made") {
   ImageSpec images = gan::image_spec(tiny::dataset(4, 1));
@@ -42,6 +39,33 @@ TEST_CASE("generated data: room is made once") {
   set.pixels.resize(1008 * 256);
   CHECK(set.pixels.data() == pixels);
   CHECK(set.labels.capacity() >= 1008);
+}
+
+TEST_CASE("generated data: classes and counts of every histogram, from each device's generator") {
+  const Setting s;
+  const auto histograms = s.histograms();
+  REQUIRE(histograms[0] == std::vector<std::uint64_t>{13, 12, 0, 0});
+  const GenerationLog log = plan_generation(histograms, histograms, 7);
+  REQUIRE(log.entries.size() == 4);
+  CHECK(log.samples() == 41);
+  int loaded = 0;
+  const auto load = [&](std::size_t device) {
+    ++loaded;
+    return gan::parse_generator(trained(static_cast<std::uint32_t>(device)).file);
+  };
+  const auto generated = generate_dataset(log, gan::image_spec(s.train), load);
+  REQUIRE(generated.ok());
+  CHECK(loaded == 2);
+  CHECK(data::class_counts(generated->labels, 4) == std::vector<Index>{13, 12, 8, 8});
+  CHECK(generated->pixels.size() == 41 * 256);
+  // The same seed, the same bytes; another one, others.
+  CHECK(generate_dataset(log, gan::image_spec(s.train), load)->pixels == generated->pixels);
+  const GenerationLog other = plan_generation(histograms, histograms, 8);
+  CHECK(generate_dataset(other, gan::image_spec(s.train), load)->pixels != generated->pixels);
+  // What a generator has never seen is not asked of it.
+  auto trained = histograms;
+  trained[0][1] = 0;
+  CHECK(plan_generation(histograms, trained, 7).samples() == 29);
 }
 
 }  // namespace generated_data_test

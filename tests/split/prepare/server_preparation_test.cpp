@@ -1,8 +1,7 @@
-// What happens between the generators and the turns: generated data, pre-training, the plan, and
-// how all of it goes on after a stop.
+// What happens between the generators and the turns, and how all of it goes on after a stop.
 
-#include "iotsl/split/server/split_model.hpp"
-#include "iotsl/split/simulate/preparation_inproc.hpp"
+#include "iotsl/split/prepare/server_preparation.hpp"
+
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -12,29 +11,11 @@ using namespace tiny;
 
 namespace {
 
-Sequential<float> new_net(const RunConfig& config) {
-  return build_split_model(config).value().joined;
-}
-
-struct StopAfter {
-  int calls;
-  static bool ask(void* self) { return --static_cast<StopAfter*>(self)->calls < 0; }
-};
-RunHooks hooks_of(StopAfter& stop) {
-  RunHooks out;
-  out.context = &stop;
-  out.should_stop = &StopAfter::ask;
-  return out;
-}
-
 /// Both generators stored in a new preparation.
 void store_all(Preparation& preparation, const Setting& s) {
   REQUIRE(preparation.open().ok());
   for (std::uint32_t d = 0; d < 2; ++d) {
-    const Trained made = train_generator(s, d);
-    net::GenUpload upload;
-    upload.file = made.file;
-    upload.cost.compute_us = 2000000;
+    const net::GenUpload upload = upload_of(trained(d));
     const auto good = preparation.check(data_fingerprint(s.train.sha256, s.samples[d]),
                                         count_labels(s.train, s.samples[d]), upload);
     REQUIRE_MESSAGE(good.ok(), good.failure().message);
@@ -44,92 +25,6 @@ void store_all(Preparation& preparation, const Setting& s) {
 }
 
 }  // namespace
-
-TEST_CASE("generated data: classes and counts of every histogram, from each device's generator") {
-  const Setting s;
-  std::vector<std::vector<std::uint8_t>> files{train_generator(s, 0).file,
-                                               train_generator(s, 1).file};
-  const auto histograms = s.histograms();
-  REQUIRE(histograms[0] == std::vector<std::uint64_t>{13, 12, 0, 0});
-  const GenerationLog log = plan_generation(histograms, histograms, 7);
-  REQUIRE(log.entries.size() == 4);
-  CHECK(log.samples() == 41);
-  int loaded = 0;
-  const auto load = [&](std::size_t device) {
-    ++loaded;
-    return gan::parse_generator(files[device]);
-  };
-  const auto generated = generate_dataset(log, gan::image_spec(s.train), load);
-  REQUIRE(generated.ok());
-  CHECK(loaded == 2);
-  CHECK(data::class_counts(generated->labels, 4) == std::vector<Index>{13, 12, 8, 8});
-  CHECK(generated->pixels.size() == 41 * 256);
-  // The same seed, the same bytes; another one, others.
-  CHECK(generate_dataset(log, gan::image_spec(s.train), load)->pixels == generated->pixels);
-  const GenerationLog other = plan_generation(histograms, histograms, 8);
-  CHECK(generate_dataset(other, gan::image_spec(s.train), load)->pixels != generated->pixels);
-  // What a generator has never seen is not asked of it.
-  auto trained = histograms;
-  trained[0][1] = 0;
-  CHECK(plan_generation(histograms, trained, 7).samples() == 29);
-}
-
-TEST_CASE("pre-training: a tenth of each class is held out") {
-  const data::Dataset set = dataset(61, 3);  // 16, 15, 15, 15
-  const data::HeldOutSplit parts = hold_out(set, 5);
-  CHECK(parts.train.size() + parts.held_out.size() == 61);
-  std::vector<int> held(4);
-  for (const Index i : parts.held_out) {
-    ++held[set.labels[static_cast<std::size_t>(i)]];
-    CHECK_FALSE(std::binary_search(parts.train.begin(), parts.train.end(), i));
-  }
-  CHECK(held == std::vector<int>{2, 2, 2, 2});
-  CHECK(hold_out(set, 5).held_out == parts.held_out);
-  CHECK(hold_out(set, 6).held_out != parts.held_out);
-}
-
-TEST_CASE("pre-training: learns, keeps the best weights, and stops when nothing improves") {
-  // Real samples stand for generated ones: their classes are bright quarters of the image. Some
-  // labels are wrong: who learns these by heart gets worse on others.
-  data::Dataset set = dataset(120, 1);
-  for (std::size_t i = 0; i < 120; i += 7)
-    set.labels[i] = static_cast<data::Label>((set.labels[i] + 1) % 4);
-  const RunConfig config = tiny::config();
-  Sequential<float> net = new_net(config);
-  const PretrainOptions options{
-      .optimizer = config.optimizer, .iterations = 400, .batch = 16, .patience = 3, .seed = 3};
-  const auto report = pretrain(net, set, options, {});
-  REQUIRE_MESSAGE(report.ok(), report.failure().message);
-  CHECK(report->samples == 120);
-  CHECK(report->held_out == 12);
-  CHECK(report->held_out_accuracy > 0.6);
-  CHECK(report->iterations < 400);  // it has stopped by itself
-  CHECK(report->best_iteration <= report->iterations);
-  // What is left are the weights of the best iteration.
-  Sequential<float> shorter = new_net(config);
-  PretrainOptions until_best = options;
-  until_best.iterations = static_cast<Index>(report->best_iteration);
-  REQUIRE(pretrain(shorter, set, until_best, {}).ok());
-  CHECK(state_sha256(shorter) == state_sha256(net));
-  CHECK(evaluate(net, data::select_samples(set, hold_out(set, 3).held_out)).loss ==
-        report->held_out_loss);
-}
-
-TEST_CASE("pre-training: no NaN goes unnoticed, and a stop is no failure") {
-  const data::Dataset set = dataset(60, 1);
-  RunConfig config = tiny::config();
-  Sequential<float> net = new_net(config);
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e6, .momentum = 0.9};
-  const auto wild = pretrain(net, set, {.optimizer = config.optimizer, .batch = 16}, {});
-  REQUIRE_FALSE(wild.ok());
-  CHECK(wild.failure().message.find("NaN or Inf") != std::string::npos);
-  StopAfter stop{3};
-  const auto stopped = pretrain(net = new_net(tiny::config()), set,
-                                {.optimizer = tiny::config().optimizer}, hooks_of(stop));
-  REQUIRE(stopped.ok());
-  CHECK(stopped->stopped);
-  CHECK(stopped->iterations == 3);
-}
 
 TEST_CASE("preparation: what is finished is not done again after a stop") {
   Setting s;
@@ -184,23 +79,6 @@ TEST_CASE("preparation: what is finished is not done again after a stop") {
   const auto changed = third.load_pretrained(net);
   REQUIRE_FALSE(changed.ok());
   CHECK(changed.failure().message.find(pretrained_name) != std::string::npos);
-}
-
-TEST_CASE("preparation: a generator that was damaged on the disk is wanted again") {
-  Setting s;
-  const TemporaryFolder folder;
-  s.config.out = folder / "run";
-  Preparation first(s.config, {});
-  store_all(first, s);
-  const std::string path = join_path(join_path(s.config.out, generator_folder), generator_name(1));
-  auto bytes = read_file(path).value();
-  bytes[bytes.size() / 2] ^= 1;
-  REQUIRE(write_file_atomic(path, ByteSpan(bytes)).ok());
-  s.config.resume = true;
-  Preparation second(s.config, {});
-  REQUIRE(second.open().ok());
-  CHECK(second.generator(0).present);
-  CHECK_FALSE(second.generator(1).present);
 }
 
 TEST_CASE("preparation: generators of an earlier run are taken, and checked") {

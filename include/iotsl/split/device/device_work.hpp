@@ -188,7 +188,6 @@ class DeviceWork {
   }
 
   net::FrontState state() const { return front_->state(); }
-  const FrontHalf& front() const { return *front_; }
   const WireSizes& sizes() const { return sizes_; }
   /// Of the last forward and backward.
   net::EpochCost cost() const {

@@ -130,6 +130,10 @@ struct RunHooks {
   /// A line for the user, such as the warning of an unencrypted server.
   void (*on_note)(void* context, const std::string& text) = nullptr;
   bool (*should_stop)(void* context) = nullptr;
+
+  void note(const std::string& text) const {
+    if (on_note != nullptr) on_note(context, text);
+  }
 };
 
 struct RunSummary {
