@@ -1,6 +1,6 @@
 #include "iotsl/split/prepare/pretrain.hpp"
 
-#include "iotsl/split/prepare/pretraining.hpp"
+#include "iotsl/split/prepare/server_pretraining.hpp"
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -72,17 +72,17 @@ TEST_CASE("pre-training: its weights are kept with the record; after a stop ther
   GeneratorStore store(s.config, {});
   keep_both(store, s);
   StopAfter stop{1};
-  Pretraining stopped(s.config, hooks_of(stop), store);
+  ServerPretraining stopped(s.config, hooks_of(stop), store);
   Sequential<float> net = new_net(s.config);
   CHECK(stopped.run(net, s.test, s.histograms()).value() == false);
   CHECK_FALSE(stopped.record().done);
   CHECK_FALSE(file_exists(join_path(s.config.out, pretrained_name)));
 
-  Pretraining whole(s.config, {}, store);
+  ServerPretraining whole(s.config, {}, store);
   net = new_net(s.config);
   REQUIRE(whole.run(net, s.test, s.histograms()).value());
   CHECK(whole.record().training.samples == 41);
-  Pretraining later(s.config, {}, store);
+  ServerPretraining later(s.config, {}, store);
   later.take_up(whole.record());
   Sequential<float> loaded = new_net(s.config);
   REQUIRE(later.load(loaded).ok());

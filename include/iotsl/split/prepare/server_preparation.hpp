@@ -5,7 +5,7 @@
 
 #include "iotsl/split/prepare/generator_store.hpp"
 #include "iotsl/split/prepare/imputation.hpp"
-#include "iotsl/split/prepare/pretraining.hpp"
+#include "iotsl/split/prepare/server_pretraining.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -138,7 +138,7 @@ class Preparation {
   RunHooks hooks_;
   GeneratorStore generators_;
   Imputation imputation_;
-  Pretraining pretraining_;
+  ServerPretraining pretraining_;
 };
 
 }  // namespace split

@@ -196,7 +196,7 @@ class DeviceMachine {
     outbox_.ask(device_action::Reconnect{retry_after_ms});
   }
 
-  /// After an event of a part; false where it has ended the run for this device.
+  /// After an event of a part; false where the part has refused it.
   bool go_on(DeviceVerdict verdict) {
     if (verdict) {
       give_up(std::move(*verdict));

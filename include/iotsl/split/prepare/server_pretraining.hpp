@@ -9,10 +9,11 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-class Pretraining {
+class ServerPretraining {
  public:
   /// `generators` must outlive this.
-  Pretraining(const RunConfig& config, const RunHooks& hooks, const GeneratorStore& generators)
+  ServerPretraining(const RunConfig& config, const RunHooks& hooks,
+                    const GeneratorStore& generators)
       : out_(config.out),
         images_(image_spec(config.model)),
         options_{.optimizer = config.optimizer,
