@@ -10,14 +10,16 @@ import sys
 import tempfile
 
 # Each layer may include itself and what its row names (include/iotsl/README.md says why).
-CHAIN = ["config", "core", "simd", "kernels", "autograd", "ops", "nn", "optim", "data", "models",
-         "gan", "impute"]
+CHAIN = ["config", "core", "simd", "kernels", "autograd", "ops", "nn", "options", "optim", "data",
+         "models", "gan", "impute"]
 ALLOWED = {layer: set(CHAIN[: i + 1]) for i, layer in enumerate(CHAIN)}
+ALLOWED["options"] = {"config", "core", "options"}
 ALLOWED["measure"] = {"config", "core", "measure"}
 ALLOWED["linalg"] = {"config", "core", "linalg"}
-ALLOWED["net"] = {"config", "core", "net"}
+ALLOWED["net"] = {"config", "core", "options", "net"}
 ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
-ALLOWED["train"] = {"config", "core", "simd", "kernels", "autograd", "ops", "nn", "optim", "data", "train"}
+ALLOWED["train"] = {"config", "core", "simd", "kernels", "autograd", "ops", "nn", "options", "optim", "data",
+                    "train"}
 # The rooms of split/, each with what it sees beside the engine, the wire's messages and itself. Only
 # device/ and server/ have sockets: the state machines of protocol/ never see one.
 SPLIT_ROOMS = {
@@ -112,7 +114,9 @@ def self_test():
         "core/error.hpp": '#include "iotsl/config.hpp"\n',
         "core/parallel.hpp": "#include <omp.h>\n#pragma omp parallel for\n",
         "nn/module.hpp": '#include "iotsl/core/error.hpp"\n',
-        "net/frame.hpp": '#include "iotsl/core/error.hpp"\n',
+        "options/method.hpp": '#include "iotsl/core/error.hpp"\n',
+        "optim/sgd.hpp": '#include "iotsl/options/method.hpp"\n',
+        "net/frame.hpp": '#include "iotsl/core/error.hpp"\n#include "iotsl/options/method.hpp"\n',
         "net/channel.hpp": '#include <asio.hpp>\n#include "iotsl/net/frame.hpp"\n',
         "linalg/eigen.hpp": "#include <Eigen/Dense>\n",
         "split/server/tcp.hpp": '#include "iotsl/nn/module.hpp"\n#include "iotsl/net/channel.hpp"\n',
@@ -120,6 +124,7 @@ def self_test():
     bad = {
         "core/up.hpp": '#include "iotsl/nn/module.hpp"',
         "nn/wire.hpp": '  #  include "iotsl/net/frame.hpp"',
+        "options/up.hpp": '#include "iotsl/nn/module.hpp"',
         "net/engine.hpp": '#include "iotsl/nn/module.hpp"',
         "net/messages.hpp": '#include "iotsl/net/channel.hpp"',
         "net/codec.hpp": "#include <asio/buffer.hpp>",

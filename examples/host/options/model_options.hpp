@@ -1,8 +1,8 @@
 #pragma once
 // The options that choose a model, shared by the subcommands.
 
-#include "host/commands/command.hpp"
 #include "host/images/image.hpp"
+#include "host/options/option_list.hpp"
 #include "iotsl/models/summary.hpp"
 
 namespace iotsl::tool {
@@ -12,13 +12,18 @@ struct ModelOptions {
   std::string cut;
 };
 
-/// Adds --cut and --width.
+/// --cut and --width.
+template <class Options, class List>
+void list_model_options(Options& o, List& list) {
+  list.given("cut", o.cut,
+             "Last layer on the device: a name (features.6) or an index from 0; default: after "
+             "the first pool of a VGG net, the second of vanilla5");
+  list.option("width", o.spec.width, "Base width; 64 is the published size");
+}
+
 inline void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("--cut", options.cut,
-                 "Last layer on the device: a name (features.6) or an index from 0; default: after "
-                 "the first pool of a VGG net, the second of vanilla5");
-  app.add_option("--width", options.spec.width, "Base width; 64 is the published size")
-      ->capture_default_str();
+  CommandLine list(app);
+  list_model_options(options, list);
 }
 
 /// The network's input and output where no data set decides them.

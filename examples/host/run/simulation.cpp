@@ -23,10 +23,11 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 /// Looks at the files of --generators before anything is written: what is wrong with them, a device
 /// would only find hours later.
 void check_generators(const split::RunConfig& config, const data::Manifest& manifest) {
-  if (config.method != "iotsl" || config.generators.empty() || config.resume) return;
+  if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
+    return;
   for (const std::size_t d :
-       expect(split::find_generators(config.generators, manifest.counts.size()))) {
-    const std::string path = join_path(config.generators, split::generator_name(d));
+       expect(split::find_generators(config.preparation.generators, manifest.counts.size()))) {
+    const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const gan::GeneratorFile file = expect(gan::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
     const Result<void> fits =
@@ -38,10 +39,10 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
 }  // namespace
 
 impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
-  if (config.method != "iotsl" || !config.impute) return {};
+  if (!has_generators(config.method) || !config.preparation.impute) return {};
   return expect(impute::make_plan(manifest.counts,
                                   std::vector<impute::GeneratorCheck>(manifest.counts.size()),
-                                  {.scarce = config.scarce, .seed = config.seed}));
+                                  {.scarce = config.preparation.scarce, .seed = config.seed}));
 }
 
 std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
@@ -60,19 +61,20 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
   std::vector<Index> batches;
   for (const std::uint64_t samples : turn_samples(config, manifest)) {
     all += static_cast<Index>(samples);
-    batches.push_back(
-        static_cast<Index>(data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
+    batches.push_back(static_cast<Index>(
+        data::batch_ranges(static_cast<Index>(samples), config.training.batch).size()));
   }
-  if (config.method == "central")
-    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
+  if (pools_data(config.method))
+    batches = {static_cast<Index>(data::batch_ranges(all, config.training.batch).size())};
   for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
-    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
+    steps +=
+        batches[static_cast<std::size_t>(turn) % batches.size()] * config.training.local_epochs;
   return steps;
 }
 
 Result<split::RunSummary> simulate(RunOptions& options) {
-  if (options.method == "central") options.transport = "none";
-  if (options.method == "fedavg" && options.transport == "tcp") options.transport = "inproc";
+  if (pools_data(options.method)) options.transport = "none";
+  if (averages(options.method) && options.transport == "tcp") options.transport = "inproc";
   if (options.threads > 0) set_threads(options.threads);
   auto [train, test] = load_run_data(options);
   const std::string old_manifest = options.resume + "/manifest.json";
@@ -88,7 +90,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
-  const bool sends_samples = options.transport != "none" && options.method != "fedavg";
+  const bool sends_samples = options.transport != "none" && !averages(options.method);
   RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
                    options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),

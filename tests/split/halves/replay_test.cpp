@@ -202,8 +202,8 @@ TEST_CASE("replay: goes with generators, imputation and elastic weight consolida
   RunConfig config = tiny::iotsl_config();
   const auto plain = run_none(config, {}, train, test, samples);
   REQUIRE_MESSAGE(plain.ok(), plain.failure().message);
-  config.replay = 10;
-  config.optimizer.ewc = 0.5;
+  config.training.replay = 10;
+  config.training.optimizer.ewc = 0.5;
   const auto none = run_none(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   const auto inproc = run_inproc(config, {}, train, test, samples);

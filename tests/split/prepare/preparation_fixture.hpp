@@ -16,7 +16,9 @@ struct Setting {
   std::vector<std::vector<std::uint64_t>> histograms() const {
     return {count_labels(train, samples[0]), count_labels(train, samples[1])};
   }
-  GeneratorTask task(std::uint32_t device) const { return {config.gan, config.seed, device}; }
+  GeneratorTask task(std::uint32_t device) const {
+    return {config.preparation.gan, config.seed, device};
+  }
 };
 
 /// Trains a generator from where the files stand; its file, and how many calls of step() it took:

@@ -108,8 +108,11 @@ TEST_CASE("pre-training: learns, keeps the best weights, and stops when nothing 
     set.labels[i] = static_cast<data::Label>((set.labels[i] + 1) % 4);
   const RunConfig config = tiny::config();
   Sequential<float> net = new_net(config);
-  const PretrainOptions options{
-      .optimizer = config.optimizer, .iterations = 400, .batch = 16, .patience = 3, .seed = 3};
+  const PretrainOptions options{.optimizer = config.training.optimizer,
+                                .iterations = 400,
+                                .batch = 16,
+                                .patience = 3,
+                                .seed = 3};
   const auto report = pretrain(net, set, options, {});
   REQUIRE_MESSAGE(report.ok(), report.failure().message);
   CHECK(report->samples == 120);
@@ -131,13 +134,13 @@ TEST_CASE("pre-training: no NaN goes unnoticed, and a stop is no failure") {
   const data::Dataset set = dataset(60, 1);
   RunConfig config = tiny::config();
   Sequential<float> net = new_net(config);
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e6, .momentum = 0.9};
-  const auto wild = pretrain(net, set, {.optimizer = config.optimizer, .batch = 16}, {});
+  config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e6, .momentum = 0.9};
+  const auto wild = pretrain(net, set, {.optimizer = config.training.optimizer, .batch = 16}, {});
   REQUIRE_FALSE(wild.ok());
   CHECK(wild.failure().message.find("NaN or Inf") != std::string::npos);
   StopAfter stop{3};
   const auto stopped = pretrain(net = new_net(tiny::config()), set,
-                                {.optimizer = tiny::config().optimizer}, hooks_of(stop));
+                                {.optimizer = tiny::config().training.optimizer}, hooks_of(stop));
   REQUIRE(stopped.ok());
   CHECK(stopped->stopped);
   CHECK(stopped->iterations == 3);
@@ -222,7 +225,7 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
   Preparation first(s.config, {});
   store_all(first, s);
   Setting again;
-  again.config.generators = join_path(s.config.out, generator_folder);
+  again.config.preparation.generators = join_path(s.config.out, generator_folder);
   Preparation second(again.config, {});
   REQUIRE(second.open().ok());
   for (std::size_t d = 0; d < 2; ++d) {
@@ -233,20 +236,21 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
     CHECK_FALSE(second.check_given(d, s.histograms()[1 - d]).ok());
   }
   const gan::GeneratorFile file =
-      gan::load_generator(join_path(again.config.generators, generator_name(1))).value();
+      gan::load_generator(join_path(again.config.preparation.generators, generator_name(1)))
+          .value();
   CHECK(generator_differences(file.card, "tiny", s.histograms()[1]) == "");
   CHECK(generator_differences(file.card, "other", {0, 0, 8, 9}) ==
         "was trained on tiny, its device holds other; was trained on other samples: per class "
         "0 0 8 8, its device holds 0 0 8 9");
   CHECK(second.record().bytes_up() == 0);
   CHECK(first.record().bytes_up() > 2 * 4 * first.generator(0).values);
-  again.config.generators = folder / "nothing";
+  again.config.preparation.generators = folder / "nothing";
   Preparation none(again.config, {});
   const auto empty = none.open();
   REQUIRE_FALSE(empty.ok());
   CHECK(empty.failure().message.find("device-000.iotsl to device-001.iotsl") != std::string::npos);
   // Other images.
-  again.config.generators = join_path(s.config.out, generator_folder);
+  again.config.preparation.generators = join_path(s.config.out, generator_folder);
   again.config.model.height = 20;
   Preparation other(again.config, {});
   REQUIRE(other.open().ok());
@@ -259,7 +263,7 @@ TEST_CASE("preparation: a stop while given generators are copied loses none of t
   s.config.out = folder / "first";
   Preparation first(s.config, {});
   store_all(first, s);
-  s.config.generators = join_path(s.config.out, generator_folder);
+  s.config.preparation.generators = join_path(s.config.out, generator_folder);
   s.config.out = folder / "second";
   {
     Preparation second(s.config, {});
@@ -286,7 +290,7 @@ TEST_CASE("preparation: a damaged plan is made again, a record of another kind i
   Setting s;
   const TemporaryFolder folder;
   s.config.out = folder / "run";
-  s.config.pretrain = false;
+  s.config.preparation.pretrain = false;
   Preparation first(s.config, {});
   store_all(first, s);
   Sequential<float> net = new_net(s.config);

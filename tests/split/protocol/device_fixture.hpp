@@ -24,7 +24,7 @@ inline DeviceIdentity identity() {
   return out;
 }
 
-inline net::HelloOk offer(const std::string& method = "sl") {
+inline net::HelloOk offer(Method method = Method::split_learning) {
   net::HelloOk ok;
   ok.run = 77;
   ok.heartbeat_ms = 10000;

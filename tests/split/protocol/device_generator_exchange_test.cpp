@@ -9,7 +9,7 @@ using namespace device_fixture;
 namespace {
 
 net::HelloOk iotsl_offer() {
-  net::HelloOk ok = offer("iotsl");
+  net::HelloOk ok = offer(Method::iotsl);
   ok.description.generator = "{}";
   ok.devices = 4;
   ok.index = 1;

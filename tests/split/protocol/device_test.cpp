@@ -189,7 +189,7 @@ TEST_CASE("device: another state than the committed one is refused") {
 TEST_CASE("device: method local uses no gradient and sends no batch") {
   DeviceMachine m(identity());
   m.on_connected();
-  m.on_message(net::make_message(offer("local")));
+  m.on_message(net::make_message(offer(Method::random_gradient)));
   m.on_built(Sha256Digest{});
   m.on_message(net::make_message(net::JoinOk{77}));
   m.on_message(net::make_message(grant()));

@@ -11,7 +11,7 @@ namespace {
 /// Two devices, each with samples of two classes out of three; the generators come by GEN_UPLOAD.
 ServerPlan iotsl_plan() {
   ServerPlan out = plan();
-  out.offer.description.method = "iotsl";
+  out.offer.description.method = Method::iotsl;
   out.offer.description.generator = "{}";
   out.generators.resize(2);
   return out;

@@ -18,8 +18,8 @@ struct Halves {
   BackHalf back;
   explicit Halves(std::uint64_t seed)
       : model(make(seed)),
-        front(model.front, tiny::config().optimizer, seed),
-        back(model.back, tiny::config().optimizer, seed) {}
+        front(model.front, tiny::config().training.optimizer, seed),
+        back(model.back, tiny::config().training.optimizer, seed) {}
   static SplitModel make(std::uint64_t seed) {
     RunConfig config = tiny::config();
     config.seed = seed;
@@ -104,8 +104,8 @@ TEST_CASE("checkpoint: another net's is refused, with the tensor's name") {
   RunConfig wide = tiny::config();
   wide.model.width = 8;
   SplitModel model = build_split_model(wide).value();
-  FrontHalf front(model.front, wide.optimizer, 1);
-  BackHalf back(model.back, wide.optimizer, 1);
+  FrontHalf front(model.front, wide.training.optimizer, 1);
+  BackHalf back(model.back, wide.training.optimizer, 1);
   const auto got =
       read_newest_checkpoint(folder.path, {model.joined, {&front.optimizer(), &back.optimizer()}});
   REQUIRE_FALSE(got.ok());

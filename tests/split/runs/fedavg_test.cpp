@@ -14,8 +14,8 @@ namespace {
 
 RunConfig fedavg_config() {
   RunConfig config = tiny::config();
-  config.method = "fedavg";
-  config.epochs = 6;
+  config.method = Method::federated_averaging;
+  config.training.epochs = 6;
   return config;
 }
 
@@ -85,10 +85,10 @@ TEST_CASE("fedavg: with one device and one epoch it is plain training, optimiser
   const Data data;
   RunConfig config = fedavg_config();
   config.devices = 1;
-  config.epochs = config.local_epochs = 1;
+  config.training.epochs = config.training.local_epochs = 1;
   const auto fedavg = run_none(config, {}, data.train, data.test, {tiny::range(0, 41)});
   REQUIRE_MESSAGE(fedavg.ok(), fedavg.failure().message);
-  config.method = "central";
+  config.method = Method::central;
   const auto central = run_none(config, {}, data.train, data.test, {tiny::range(0, 41)});
   REQUIRE(central.ok());
   CHECK(fedavg->weights_sha256 == central->weights_sha256);
@@ -141,8 +141,8 @@ TEST_CASE("fedavg: rounds, metrics and bytes of a run") {
 TEST_CASE("fedavg: a round's result does not depend on the order of its devices") {
   const Data data;
   RunConfig config = fedavg_config();
-  config.epochs = 2;
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01};
+  config.training.epochs = 2;
+  config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01};
   const auto run = run_none(config, {}, data.train, data.test, data.samples);
   REQUIRE(run.ok());
   // By hand: both from the seed's weights, then the mean.
@@ -170,10 +170,10 @@ TEST_CASE("fedavg: a round's result does not depend on the order of its devices"
 TEST_CASE("fedavg: it learns, and several local epochs count as such") {
   const Data data;
   RunConfig config = fedavg_config();
-  config.epochs = 40;
-  config.local_epochs = 2;
-  config.eval_every = 1;
-  config.optimizer.lr = 3e-3;
+  config.training.epochs = 40;
+  config.training.local_epochs = 2;
+  config.training.eval_every = 1;
+  config.training.optimizer.lr = 3e-3;
   const auto run = run_none(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
   REQUIRE(run->epochs.size() == 40);
@@ -189,7 +189,7 @@ TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
   const Data data;
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
-  config.schedule = Schedule::cosine;
+  config.training.schedule = Schedule::cosine;
   const auto whole = run_none(config, {}, data.train, data.test, data.samples);
   REQUIRE(whole.ok());
   // The devices of a round have one rate, whoever is first.
@@ -229,7 +229,7 @@ TEST_CASE("fedavg: a net without running statistics") {
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
   config.model.name = "vanilla5";
-  config.epochs = 2;
+  config.training.epochs = 2;
   config.out = folder / "run";
   const auto run = run_inproc(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
@@ -248,14 +248,14 @@ TEST_CASE("fedavg: what does not fit is refused") {
     const auto run = run_none(config, {}, data.train, data.test, data.samples);
     return run.ok() ? std::string("no error") : run.failure().message;
   };
-  config.epochs = 5;
+  config.training.epochs = 5;
   CHECK(error() ==
         "--epochs 5: expected a multiple of 2, a round of --method fedavg, which all devices take "
         "part in");
-  config.epochs = 6;
-  config.replay = 4;
+  config.training.epochs = 6;
+  config.training.replay = 4;
   CHECK(error() == "--replay 4: for split learning only, not for --method fedavg");
-  config.replay = 0;
+  config.training.replay = 0;
   config.devices = 3;
   CHECK(error() == "--devices 3, but the partition has 2");
 

@@ -95,11 +95,11 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
   const auto first = run_none(both, {}, train, test, samples);
   REQUIRE(first.ok());
   RunConfig config = iotsl_config();
-  config.generators = folder / "both/generators";  // the same ones
+  config.preparation.generators = folder / "both/generators";  // the same ones
   std::vector<std::string> weights{first->weights_sha256};
   for (const auto& [pretrain, impute] : {std::pair{true, false}, {false, true}}) {
-    config.pretrain = pretrain;
-    config.impute = impute;
+    config.preparation.pretrain = pretrain;
+    config.preparation.impute = impute;
     const auto none = run_none(config, {}, train, test, samples);
     REQUIRE_MESSAGE(none.ok(), none.failure().message);
     const auto inproc = run_inproc(config, {}, train, test, samples);
@@ -115,12 +115,12 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
     weights.push_back(none->weights_sha256);
   }
   // With both switched on and the same generators: the first run's weights.
-  config.pretrain = config.impute = true;
+  config.preparation.pretrain = config.preparation.impute = true;
   CHECK(run_inproc(config, {}, train, test, samples)->weights_sha256 == first->weights_sha256);
   // The rivals against forgetting go with it, and pre-training is none of the turns that they
   // remember.
-  config.replay = 8;
-  config.optimizer.ewc = 10;
+  config.training.replay = 8;
+  config.training.optimizer.ewc = 10;
   const auto rivals = run_none(config, {}, train, test, samples);
   REQUIRE_MESSAGE(rivals.ok(), rivals.failure().message);
   const auto rivals_inproc = run_inproc(config, {}, train, test, samples);
@@ -128,7 +128,7 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
   CHECK(history(*rivals_inproc) == history(*rivals));
   CHECK(rivals->weights_sha256 != first->weights_sha256);
   CHECK(rivals->preparation->pretraining.test_loss == first->preparation->pretraining.test_loss);
-  config.pretrain = config.impute = false;
+  config.preparation.pretrain = config.preparation.impute = false;
   const auto nothing = run_none(config, {}, train, test, samples);
   REQUIRE_FALSE(nothing.ok());
   CHECK(nothing.failure().message.find("--method sl") != std::string::npos);
@@ -141,7 +141,7 @@ TEST_CASE("iotsl: a device with a generator of other data is turned away") {
   RunConfig config = iotsl_config();
   config.out = folder / "run";
   REQUIRE(run_none(config, {}, train, test, samples).ok());
-  config.generators = folder / "run/generators";
+  config.preparation.generators = folder / "run/generators";
   config.out.clear();
   const std::vector<std::vector<Index>> swapped{samples[1], samples[0]};
   for (const auto& outcome :

@@ -21,7 +21,7 @@ double peak_of(const char* model, Index batch) {
   SplitModel halves = build_split_model(config).value();
   halves.back = {};
   halves.joined = {};
-  FrontHalf front(std::move(halves.front), config.optimizer, 1);
+  FrontHalf front(std::move(halves.front), config.training.optimizer, 1);
   trim_memory();
   reset_memory_peak();
   for (std::uint64_t step = 1; step <= 3; ++step) {

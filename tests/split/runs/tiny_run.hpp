@@ -33,8 +33,8 @@ inline RunConfig config() {
   out.dataset = "tiny";
   out.model = {.name = "vgg16bn-compact", .width = 4, .height = 16, .width_px = 16, .classes = 4};
   out.devices = 2;
-  out.epochs = 4;
-  out.batch = 8;
+  out.training.epochs = 4;
+  out.training.batch = 8;
   out.seed = 7;
   return out;
 }

@@ -25,12 +25,12 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
     RunConfig config = tiny::config();
-    config.optimizer.kind = kind;
+    config.training.optimizer.kind = kind;
     if (kind == OptimizerKind::sgd) {
-      config.optimizer.momentum = 0.9;
-      config.optimizer.weight_decay = 1e-4;
-      config.schedule = Schedule::cosine;
-      config.local_epochs = 2;
+      config.training.optimizer.momentum = 0.9;
+      config.training.optimizer.weight_decay = 1e-4;
+      config.training.schedule = Schedule::cosine;
+      config.training.local_epochs = 2;
     }
     const auto none = run_none(config, {}, train, test, samples);
     REQUIRE_MESSAGE(none.ok(), none.failure().message);
@@ -52,7 +52,7 @@ TEST_CASE("session: elastic weight consolidation gives the same weights over eve
   RunConfig config = tiny::config();
   const auto plain = run_none(config, {}, train, test, samples);
   REQUIRE(plain.ok());
-  config.optimizer.ewc = 0.5;
+  config.training.optimizer.ewc = 0.5;
   const auto none = run_none(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
@@ -67,11 +67,11 @@ TEST_CASE("session: elastic weight consolidation gives the same weights over eve
   CHECK(sockets->weights_sha256 == none->weights_sha256);
   // Adam's two slots and three more for each value of the front, both ways in four turns.
   CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
-  config.optimizer.ewc = -1;
+  config.training.optimizer.ewc = -1;
   CHECK(run_none(config, {}, train, test, samples).failure().message ==
         "--ewc -1: expected 0 to 1e12");
-  config.optimizer.ewc = 1;
-  config.method = "central";
+  config.training.optimizer.ewc = 1;
+  config.method = Method::central;
   CHECK(run_none(config, {}, train, test, samples).failure().message ==
         "--ewc 1: for split learning only, not for --method central");
 }
@@ -82,7 +82,7 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
   RunConfig config = tiny::config();
   const auto plain = run_none(config, {}, train, test, samples);
   REQUIRE(plain.ok());
-  config.replay = 10;
+  config.training.replay = 10;
   const auto none = run_none(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
@@ -99,7 +99,7 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
 
   // Stopped in the second turn, and taken up again: with both rivals at once.
   const TemporaryFolder folder;
-  config.optimizer.ewc = 0.5;
+  config.training.optimizer.ewc = 0.5;
   const auto whole = run_none(config, {}, train, test, samples);
   REQUIRE(whole.ok());
   config.out = folder / "run";
@@ -125,19 +125,19 @@ TEST_CASE("session: a memory for replay that makes no sense is refused") {
     return inproc.failure().message;
   };
   RunConfig config = tiny::config();
-  config.replay = 1;
+  config.training.replay = 1;
   CHECK(error(config) == "--replay 1: expected at least one sample for each of 2 devices");
-  config.replay = 10'000'000;
+  config.training.replay = 10'000'000;
   CHECK(error(config) ==
         "--replay 10000000: a smashed sample takes 1028 bytes; expected at most 2088991 samples, "
         "2048 MiB");
-  config.replay = -1;
+  config.training.replay = -1;
   CHECK(error(config) == "--replay -1: expected at least 0");
-  config.replay = 5;
-  config.method = "local";
+  config.training.replay = 5;
+  config.method = Method::random_gradient;
   CHECK(error(config) == "--replay 5: for split learning only, not for --method local");
   config = tiny::config();
-  config.replay = 5;
+  config.training.replay = 5;
   config.devices = 1;
   CHECK(run_none(config, {}, train, test, {tiny::range(0, 41)}).failure().message ==
         "--replay 5: replays other devices' samples, there is only one");
@@ -207,7 +207,7 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
-  config.method = "local";
+  config.method = Method::random_gradient;
   tiny::TcpRun tcp{config, train, samples};
   const auto summary = tcp.run(test);
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
@@ -224,10 +224,10 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
 TEST_CASE("session: central trains on all data together") {
   const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
-  config.method = "central";
-  config.epochs = 30;
-  config.eval_every = 100;
-  config.optimizer.lr = 3e-3;
+  config.method = Method::central;
+  config.training.epochs = 30;
+  config.training.eval_every = 100;
+  config.training.optimizer.lr = 3e-3;
   const auto summary = run_none(config, {}, train, test, {tiny::range(0, 30), tiny::range(30, 64)});
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   CHECK(summary->epochs[0].samples == 64);
@@ -283,8 +283,8 @@ TEST_CASE("session: a connection that is lost before the device has joined is ma
 TEST_CASE("session: NaN never enters the weights") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
-  config.epochs = 40;
+  config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
+  config.training.epochs = 40;
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_FALSE(inproc.ok());

@@ -62,31 +62,18 @@ class DeviceWork {
       return failure(ErrorCode::usage, "the run's samples are ", run.channels, "x", run.height, "x",
                      run.width, ", this device's ", set_->channels, "x", set_->height, "x",
                      set_->width);
-    OptimizerOptions options;
-    const auto kind = parse_optimizer(run.optimizer);
-    if (!kind) return kind.failure();
-    options.kind = *kind;
-    options.momentum = run.momentum;
-    options.nesterov = run.nesterov;
-    options.ewc = run.ewc;
-    options.weight_decay = run.weight_decay;
-    options.beta1 = run.beta1;
-    options.beta2 = run.beta2;
-    options.eps = run.eps;
-    const bool good = run.momentum >= 0 && run.momentum < 1 && run.weight_decay >= 0 &&
-                      run.beta1 >= 0 && run.beta1 < 1 && run.beta2 >= 0 && run.beta2 < 1 &&
-                      run.eps >= 0 && run.ewc >= 0 && run.ewc <= 1e12 &&
-                      (!run.nesterov || run.momentum > 0);
-    if (!good)
+    const TrainingOptions& training = run.training;
+    if (!check_optimizer(training.optimizer))
       return failure(ErrorCode::network, "the server's optimizer options are out of range");
     const Shape sample{1, set_->channels, set_->height, set_->width};
     Result<Sequential<float>> front = build_front(run.front, sample);
     if (!front) return front.failure();
-    front_ = std::make_unique<FrontHalf>(std::move(front).value(), options, run.seed);
-    sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample, run.batch);
+    front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed);
+    sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample,
+                        static_cast<std::uint64_t>(training.batch));
     completed_.reset();
-    loader_ = std::make_unique<data::Loader>(*set_, samples_, Index{run.batch});
-    local_epochs_ = run.local_epochs;
+    loader_ = std::make_unique<data::Loader>(*set_, samples_, training.batch);
+    local_epochs_ = training.local_epochs;
     index_ = setup.index;
     const Result<void> known = set_task(run);
     if (!known) return known.failure();
@@ -201,7 +188,7 @@ class DeviceWork {
 
  private:
   Result<void> set_task(const net::RunDescription& run) {
-    batch_ = run.batch;
+    batch_ = run.training.batch;
     task_.reset();
     generator_.reset();
     if (run.generator.empty()) return {};

@@ -88,7 +88,7 @@ class Preparation {
   /// stays.
   Result<bool> prepare(Sequential<float>& joined, const data::Dataset& test,
                        const std::vector<std::vector<std::uint64_t>>& histograms) {
-    if (config_.impute) {
+    if (config_.preparation.impute) {
       Result<void> planned = record_.planned ? load_plan() : make_plan(histograms);
       if (!planned && record_.planned) {
         note(concat(planned.failure().message, "; the plan is made again"));
@@ -96,7 +96,7 @@ class Preparation {
       }
       if (!planned) return planned.failure();
     }
-    if (!config_.pretrain || record_.pretraining.done) return true;
+    if (!config_.preparation.pretrain || record_.pretraining.done) return true;
     return pretrain_on_generated(joined, test, histograms);
   }
 
@@ -173,10 +173,10 @@ class Preparation {
 
   /// What the file says of itself.
   Result<GeneratorRecord> record_of(const gan::GeneratorFile& file, ByteSpan bytes) const {
-    if (bytes.size() > generator_file_limit(config_.gan, images_))
+    if (bytes.size() > generator_file_limit(config_.preparation.gan, images_))
       return failure(ErrorCode::usage, "the generator file has ", bytes.size(),
                      " bytes; one of the run's settings has at most ",
-                     generator_file_limit(config_.gan, images_));
+                     generator_file_limit(config_.preparation.gan, images_));
     GeneratorRecord out;
     out.present = true;
     out.sha256 = sha256_hex(bytes);
@@ -234,15 +234,15 @@ class Preparation {
 
   /// Those of --generators that the run does not have yet.
   Result<void> take_given() {
-    if (config_.generators.empty()) return {};
+    if (config_.preparation.generators.empty()) return {};
     const auto is_here = [](const GeneratorRecord& each) { return each.present; };
     const bool any_here =
         std::any_of(record_.generators.begin(), record_.generators.end(), is_here);
-    const auto given = find_generators(config_.generators, record_.generators.size());
+    const auto given = find_generators(config_.preparation.generators, record_.generators.size());
     if (!given) return any_here ? Result<void>{} : given.failure();
     for (const std::size_t d : *given) {
       if (record_.generators[d].present) continue;
-      const std::string path = join_path(config_.generators, generator_name(d));
+      const std::string path = join_path(config_.preparation.generators, generator_name(d));
       const Result<std::vector<std::uint8_t>> bytes = read_file(path);
       if (!bytes) return bytes.failure();
       const auto wrong = [&](const Failure& why) {
@@ -273,8 +273,8 @@ class Preparation {
       for (const std::uint64_t count : each.label_counts)
         check.trained.push_back(static_cast<Index>(count));
     }
-    Result<impute::Plan> plan =
-        impute::make_plan(*counts, checks, {.scarce = config_.scarce, .seed = config_.seed});
+    Result<impute::Plan> plan = impute::make_plan(
+        *counts, checks, {.scarce = config_.preparation.scarce, .seed = config_.seed});
     if (!plan) return plan.failure();
     plan_ = std::move(plan).value();
     note(concat("imputation: samples held and added, per device and class\n",
@@ -355,12 +355,13 @@ class Preparation {
     PretrainingRecord done;
     done.seconds_generation = static_cast<double>(net::steady_now() - start) * 1e-6;
     note(concat("pre-training on ", generated->size(), " generated samples"));
-    const Result<PretrainReport> report = pretrain(joined, *generated,
-                                                   {.optimizer = config_.optimizer,
-                                                    .iterations = config_.pretrain_iterations,
-                                                    .batch = config_.pretrain_batch,
-                                                    .seed = config_.seed},
-                                                   hooks_);
+    const Result<PretrainReport> report =
+        pretrain(joined, *generated,
+                 {.optimizer = config_.training.optimizer,
+                  .iterations = config_.preparation.pretrain_iterations,
+                  .batch = config_.preparation.pretrain_batch,
+                  .seed = config_.seed},
+                 hooks_);
     if (!report) return report.failure();
     if (report->stopped) return false;
     done.done = true;

@@ -71,7 +71,7 @@ class DeviceMachine : public DeviceGenerators {
                      failure(ErrorCode::network, "TURN_GRANT after step ", turn_done_steps_,
                              " of a turn of ", *steps, " steps"));
     turn_steps_ = *steps;
-    costs_.assign(setup_.description.local_epochs, {});
+    costs_.assign(static_cast<std::size_t>(setup_.description.training.local_epochs), {});
     send_in_turn(net::make_message(net::TurnAccept{key_, turn_steps_}));
     next_step();
   }
@@ -147,7 +147,7 @@ class DeviceMachine : public DeviceGenerators {
   }
 
  private:
-  bool is_local() const { return setup_.description.method == "local"; }
+  bool is_local() const { return !splits(setup_.description.method); }
   std::size_t epoch_of(std::uint64_t turn_step) const {
     const std::uint64_t per_epoch = std::max<std::uint64_t>(1, turn_steps_ / costs_.size());
     return std::min(costs_.size() - 1, static_cast<std::size_t>(turn_step / per_epoch));

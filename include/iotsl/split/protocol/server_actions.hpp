@@ -3,7 +3,7 @@
 
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer.hpp"
-#include "iotsl/optim/schedule.hpp"
+#include "iotsl/options/schedule.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

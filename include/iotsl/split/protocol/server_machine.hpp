@@ -154,7 +154,7 @@ class ServerMachine : public ServerGenerators {
     if (stopping_ || state_ == State::closed) return;
     stopping_ = true;
     const bool barrier_will_come =
-        missing_holder() == nullptr && is_stepping() && plan_.offer.description.method != "local";
+        missing_holder() == nullptr && is_stepping() && splits(plan_.offer.description.method);
     if (!barrier_will_come) pause();
   }
 
@@ -196,7 +196,9 @@ class ServerMachine : public ServerGenerators {
   // Turns.
 
   TurnReport fresh_report() const {
-    return begin_report(turn_, plan_.devices, plan_.offer.description.local_epochs, step_);
+    return begin_report(turn_, plan_.devices,
+                        static_cast<std::size_t>(plan_.offer.description.training.local_epochs),
+                        step_);
   }
 
   void begin_turns() override { grant_turn(); }
@@ -248,7 +250,7 @@ class ServerMachine : public ServerGenerators {
     if (!good) return give_up(peer, net::WireError::protocol, good.failure());
     report_.steps = steps;
     state_ = State::stepping;
-    if (plan_.offer.description.method == "local") ask_barrier(report_.first_step + steps);
+    if (!splits(plan_.offer.description.method)) ask_barrier(report_.first_step + steps);
   }
 
   void on_step(Peer& peer, net::Message message) {

@@ -53,7 +53,7 @@ class RunRecorder {
     const std::uint64_t epoch =
         std::min<std::uint64_t>(turn_step / per_epoch, turn.epochs.size() - 1);
     hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
-                                    .epochs = static_cast<std::uint64_t>(config_.epochs),
+                                    .epochs = static_cast<std::uint64_t>(config_.training.epochs),
                                     .device = turn.device,
                                     .step = turn_step - epoch * per_epoch + 1,
                                     .steps = per_epoch,
@@ -122,9 +122,9 @@ class RunRecorder {
       r.values_formula =
           last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
                : measure::values_formula(r.samples, sizes.smashed_values, 0);
-      if (!config_.splits() || turn.skipped) r.values_formula = 0;
+      if (!splits(config_.method) || turn.skipped) r.values_formula = 0;
       // FedAvg hands over nothing but the whole net.
-      if (config_.method == "fedavg" && last) r.values_formula = sizes.front_values;
+      if (averages(config_.method) && last) r.values_formula = sizes.front_values;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
       if (last && !turn.skipped) {
@@ -207,8 +207,8 @@ class RunRecorder {
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
-    const auto epochs = static_cast<std::uint64_t>(config_.epochs);
-    if (r.epoch % static_cast<std::uint64_t>(config_.eval_every) != 0 && r.epoch != epochs)
+    const auto epochs = static_cast<std::uint64_t>(config_.training.epochs);
+    if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 && r.epoch != epochs)
       return {};
     const net::Microseconds start = net::steady_now();
     const Evaluation result = evaluate(joined, *test_);

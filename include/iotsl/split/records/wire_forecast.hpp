@@ -35,7 +35,7 @@ inline WirePlan plan_wire(const RunConfig& config, const WireSizes& sizes,
                           std::size_t rank) {
   using net::MessageType;
   WirePlan out;
-  const auto epochs = static_cast<std::uint64_t>(config.local_epochs);
+  const auto epochs = static_cast<std::uint64_t>(config.training.local_epochs);
   constexpr std::uint64_t fields = 64;  // of TURN_GRANT and BARRIER_ACK beside the state
   const std::uint64_t grant =
       transfer_bytes(MessageType::turn_grant, sizes.state_bytes() + fields, 0);
@@ -46,9 +46,9 @@ inline WirePlan plan_wire(const RunConfig& config, const WireSizes& sizes,
     out.bytes_down += grant;
     out.bytes_up += ack * (1 + barriers_inside);
     out.barriers += 1 + barriers_inside;
-    const auto batches = data::batch_ranges(static_cast<Index>(n), config.batch);
+    const auto batches = data::batch_ranges(static_cast<Index>(n), config.training.batch);
     out.steps += batches.size() * epochs;
-    if (!config.splits()) continue;
+    if (!splits(config.method)) continue;
     out.values_formula += epochs * n * (2 * sizes.smashed_values + 1) + sizes.front_values;
     for (const data::BatchRange& batch : batches) {
       const auto size = static_cast<std::uint64_t>(batch.size());

@@ -38,10 +38,10 @@ class ServerRun {
                                                    ServerTransport& transport) {
     Result<SplitModel> model = build_split_model(config);
     if (!model) return model.failure();
-    if (config.method == "central")
+    if (pools_data(config.method))
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
-    if (config.method == "fedavg")
+    if (averages(config.method))
       return failure(ErrorCode::usage,
                      "--method fedavg runs in one process only: it needs "
                      "--transport inproc or none");
@@ -70,7 +70,7 @@ class ServerRun {
   }
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
-    if (seconds_between(barrier_at_, now) >= config_.barrier_seconds) machine_->on_barrier_due();
+    if (seconds_between(barrier_at_, now) >= config_.barriers.seconds) machine_->on_barrier_due();
     if (machine_->state() == ServerState::collecting) tell_absent();
     const DeviceRecord* missing = machine_->missing_holder();
     if (missing == nullptr) {
@@ -119,10 +119,10 @@ class ServerRun {
       : config_(config),
         transport_(transport),
         model_(std::move(model)),
-        front_(model_.front, config.optimizer, config.seed),
-        back_(model_.back, config.optimizer, config.seed),
+        front_(model_.front, config.training.optimizer, config.seed),
+        back_(model_.back, config.training.optimizer, config.seed),
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
-                          static_cast<std::uint64_t>(config.batch))),
+                          static_cast<std::uint64_t>(config.training.batch))),
         offer_(make_offer(config_, model_.front)),
         recorder_(config, hooks, test),
         test_(test),
@@ -140,7 +140,7 @@ class ServerRun {
     if (plan.start.id != 0) books_.take_up(plan.start.report.turn, recorder_.resumed_turn());
     if (config_.resume)
       note(concat("going on after step ", plan.start.step, ", barrier ", plan.start.id));
-    if (config_.method == "iotsl") {
+    if (has_generators(config_.method)) {
       const Result<void> opened = open_preparation(plan, fingerprints);
       if (!opened) return opened;
     }
@@ -149,12 +149,12 @@ class ServerRun {
     plan.offer = offer_;
     plan.devices = static_cast<std::uint32_t>(config_.devices);
     plan.turns = config_.turns();
-    plan.schedule = config_.schedule;
-    plan.learning_rate = config_.optimizer.lr;
+    plan.schedule = config_.training.schedule;
+    plan.learning_rate = config_.training.optimizer.lr;
     plan.smashed_values = sizes_.smashed_values;
     plan.largest_batch = sizes_.largest_batch;
     plan.fingerprints = std::move(fingerprints);
-    plan.barrier_steps = static_cast<std::uint64_t>(config_.barrier_steps);
+    plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
     plan.keeps_barriers = recorder_.keeps_barriers();
     plan.last_fence = recorder_.session().fence;
     machine_.emplace(std::move(plan));
@@ -178,7 +178,8 @@ class ServerRun {
 
   /// What is there of generators, for the machine.
   Result<void> open_preparation(ServerPlan& plan, std::vector<Sha256Digest>& fingerprints) {
-    sizes_.generator_bytes = generator_file_limit(config_.gan, image_spec(config_.model));
+    sizes_.generator_bytes =
+        generator_file_limit(config_.preparation.gan, image_spec(config_.model));
     preparation_.emplace(config_, recorder_.hooks());
     const Result<void> opened = preparation_->open();
     if (!opened) return opened;

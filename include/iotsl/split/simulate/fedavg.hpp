@@ -92,15 +92,15 @@ class LocalTraining {
       : config_(&config),
         set_(&set),
         device_(device),
-        loader_(set, std::move(samples), config.batch),
-        net_(std::move(net), config.optimizer, config.seed) {
+        loader_(set, std::move(samples), config.training.batch),
+        net_(std::move(net), config.training.optimizer, config.seed) {
     out_.samples = static_cast<std::uint64_t>(loader_.samples());
-    out_.results.resize(static_cast<std::size_t>(config.local_epochs));
+    out_.results.resize(static_cast<std::size_t>(config.training.local_epochs));
     out_.costs.resize(out_.results.size());
   }
 
   std::uint64_t steps() const {
-    return static_cast<std::uint64_t>(loader_.batches() * config_->local_epochs);
+    return static_cast<std::uint64_t>(loader_.batches() * config_->training.local_epochs);
   }
 
   Result<void> begin(const net::GlobalModel& global) {
@@ -127,8 +127,9 @@ class LocalTraining {
     const auto batches = static_cast<std::uint64_t>(loader_.batches());
     const std::uint64_t epoch = out_.steps / batches, batch = out_.steps % batches;
     if (batch == 0)
-      loader_.start_epoch(seed_, device_,
-                          Index{round_} * config_->local_epochs + static_cast<Index>(epoch));
+      loader_.start_epoch(
+          seed_, device_,
+          Index{round_} * config_->training.local_epochs + static_cast<Index>(epoch));
     const LabelledBatch own = fetch_batch(*set_, loader_, static_cast<Index>(batch));
     Result<StepOutcome> out = net_.train(own.x, own.labels, first_step_ + ++out_.steps);
     if (!out) return out;

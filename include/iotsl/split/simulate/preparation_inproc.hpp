@@ -22,7 +22,7 @@ inline Result<bool> train_locally(Preparation& preparation, const RunConfig& con
                                   const RunHooks& hooks, const data::Dataset& train,
                                   const std::vector<Index>& samples, std::uint32_t device) {
   const Sha256Digest fingerprint = data_fingerprint(train.sha256, samples);
-  GeneratorWork work(train, samples, {config.gan, config.seed, device},
+  GeneratorWork work(train, samples, {config.preparation.gan, config.seed, device},
                      local_files(config, fingerprint));
   for (;;) {
     if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) {

@@ -58,8 +58,8 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
     return failure(ErrorCode::usage, "--devices ", run.devices, ", but the partition has ",
                    samples.size());
   // Between two means there is nothing to test.
-  const Index in_round = run.devices * run.local_epochs;
-  run.eval_every = (run.eval_every + in_round - 1) / in_round * in_round;
+  const Index in_round = run.devices * run.training.local_epochs;
+  run.training.eval_every = (run.training.eval_every + in_round - 1) / in_round * in_round;
   Result<SplitModel> global = build_split_model(run), local = build_split_model(run);
   if (!global) return global.failure();
   if (!local) return local.failure();
@@ -95,8 +95,8 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
     TurnReport report = at.report;
     TurnCosts costs = recorder.resumed_turn();
     if (at.id == 0 || turn != at.report.turn) {
-      report =
-          begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), at.step);
+      report = begin_report(turn, samples.size(),
+                            static_cast<std::size_t>(run.training.local_epochs), at.step);
       LocalTraining training(run, train, samples[device], static_cast<Index>(device),
                              local->joined);
       report.device_name = concat("device-", device);

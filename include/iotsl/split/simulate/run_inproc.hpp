@@ -59,7 +59,7 @@ inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const data::Dataset& test,
                                      const std::vector<std::vector<Index>>& samples) {
-  if (config.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, true);
+  if (averages(config.method)) return run_fedavg(config, hooks, train, test, samples, true);
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());

@@ -16,10 +16,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                                    const data::Dataset& train, const data::Dataset& test,
                                    std::vector<std::vector<Index>> samples) {
   RunConfig run = config;
-  if (run.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, false);
-  if (run.method == "local")
+  if (averages(run.method)) return run_fedavg(config, hooks, train, test, samples, false);
+  if (run.method == Method::random_gradient)
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
-  if (run.method == "central") {
+  if (pools_data(run.method)) {
     std::vector<Index> all;
     for (const auto& device : samples) all.insert(all.end(), device.begin(), device.end());
     std::sort(all.begin(), all.end());
@@ -31,10 +31,10 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  JoinedNet net(model->joined, run.optimizer, run.seed);
-  const FrontHalf front(model->front, run.optimizer, run.seed);
+  JoinedNet net(model->joined, run.training.optimizer, run.seed);
+  const FrontHalf front(model->front, run.training.optimizer, run.seed);
   const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
-                                     static_cast<std::uint64_t>(run.batch));
+                                     static_cast<std::uint64_t>(run.training.batch));
   Result<ReplayMemory> replay = make_replay(run, model->front);
   if (!replay) return replay.failure();
   RunRecorder recorder(run, hooks, test);
@@ -44,7 +44,7 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   BarrierRecord at = std::move(opened).value();  // the last one
   std::optional<Preparation> preparation;
   std::vector<LocalDevice> devices;
-  if (run.method == "iotsl") {
+  if (has_generators(run.method)) {
     preparation.emplace(run, hooks);
     Result<void> ready = preparation->open();
     if (!ready) return ready.failure();
@@ -85,16 +85,17 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
   for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
     const auto device = static_cast<std::size_t>(turn % samples.size());
     const LocalDevice& own = devices[device];
-    data::Loader loader(*own.set, own.samples, run.batch);
+    data::Loader loader(*own.set, own.samples, run.training.batch);
     const auto batches = static_cast<std::uint64_t>(loader.batches());
     TurnReport report;
     if (at.id != 0 && turn == at.report.turn) {
       report = at.report;
     } else {
-      report = begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), step);
-      report.device_name = run.method == "central" ? "central" : concat("device-", device);
+      report = begin_report(turn, samples.size(),
+                            static_cast<std::size_t>(run.training.local_epochs), step);
+      report.device_name = pools_data(run.method) ? "central" : concat("device-", device);
       report.samples = own.samples.size();
-      report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
+      report.steps = batches * static_cast<std::uint64_t>(run.training.local_epochs);
     }
     net.optimizer().set_learning_rate(run.turn_rate(turn));
     if (step == report.first_step) {
@@ -109,8 +110,9 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       const net::Microseconds began = net::steady_now();
       const std::uint64_t done = step - report.first_step, epoch = done / batches;
       if (epoch != ordered)
-        loader.start_epoch(run.seed, static_cast<Index>(device),
-                           Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
+        loader.start_epoch(
+            run.seed, static_cast<Index>(device),
+            Index{report.round} * run.training.local_epochs + static_cast<Index>(epoch));
       ordered = epoch;
       const LabelledBatch batch = fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
       const auto n = static_cast<std::uint64_t>(batch.labels.size());
@@ -134,8 +136,8 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
       recorder.on_step(report, step - report.first_step - 1, n, out->loss);
       const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
       const bool due =
-          step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
-          static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >= run.barrier_seconds;
+          step >= at.step + static_cast<std::uint64_t>(run.barriers.steps) &&
+          static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >= run.barriers.seconds;
       if (step == last || stop || due) {
         const Result<void> written = commit(step, report);
         if (!written) return written.failure();
