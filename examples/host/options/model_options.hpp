@@ -4,6 +4,7 @@
 #include "host/images/image.hpp"
 #include "host/options/option_list.hpp"
 #include "iotsl/models/summary.hpp"
+#include "iotsl/net/wire_format.hpp"
 
 namespace iotsl::tool {
 
@@ -68,7 +69,11 @@ inline CutModel build(const ModelOptions& options) {
 /// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
 inline Index sample_bytes(const ModelOptions& options) {
   const CutModel model = build(options);
-  return 4 * (2 * summarize(model.layers, options.spec, model.front_layers).smashed_values + 1);
+  const auto values = static_cast<std::uint64_t>(
+      summarize(model.layers, options.spec, model.front_layers).smashed_values);
+  const net::WireFormat format;
+  return static_cast<Index>(net::label_bytes(1) + format.smashed_bytes(1, values) +
+                            format.gradient_bytes(1, values));
 }
 
 }  // namespace iotsl::tool

@@ -1,8 +1,6 @@
 #include "host/options/run_options.hpp"
 
 #include "iotsl/core/file.hpp"
-#include "iotsl/optim/optimizer.hpp"
-#include "iotsl/options/schedule.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 

@@ -165,11 +165,12 @@ class DeviceWork {
     if (local) {
       gradient = random_gradient(shape, seed_ + index_, step);
     } else {
-      gradient = Tensor<float>::uninitialized(shape);
-      if (grad.gradient.size() != bytes_of(gradient).size())
+      const std::uint64_t expected =
+          sizes_.format.gradient_bytes(static_cast<std::uint64_t>(shape[0]), sizes_.smashed_values);
+      if (grad.gradient.size() != expected)
         return failure(ErrorCode::network, "GRAD of step ", step, ": ", grad.gradient.size(),
-                       " bytes, expected ", bytes_of(gradient).size());
-      std::memcpy(gradient.raw(), grad.gradient.data(), grad.gradient.size());
+                       " bytes, expected ", expected);
+      gradient = sizes_.format.decode_gradient(grad.gradient, shape);
       if (!all_finite(gradient))
         return failure(ErrorCode::network, "GRAD of step ", step, " has NaN or Inf");
     }
@@ -263,7 +264,8 @@ inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, Devi
         machine.on_smashed(smashed.failure());
         break;
       }
-      machine.on_smashed({}, std::move(smashed->labels), bytes_of(smashed->values),
+      const net::EncodedBatch sent = work.sizes().format.encode_smashed(smashed->values);
+      machine.on_smashed({}, std::move(smashed->labels), sent.bytes(),
                          wire_shape(smashed->values.shape()));
       break;
     }
@@ -274,7 +276,8 @@ inline DeviceStatus carry_out(DeviceAction& action, DeviceMachine& machine, Devi
     }
     case Kind::repeat: {
       DeviceWork::Smashed smashed = work.repeat();
-      machine.on_smashed({}, std::move(smashed.labels), bytes_of(smashed.values),
+      const net::EncodedBatch sent = work.sizes().format.encode_smashed(smashed.values);
+      machine.on_smashed({}, std::move(smashed.labels), sent.bytes(),
                          wire_shape(smashed.values.shape()));
       break;
     }

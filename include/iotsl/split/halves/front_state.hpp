@@ -19,8 +19,8 @@ inline bool holds_squares(std::string_view name) {
 }
 /// The first of the float32 values on the wire that is below zero, or 0.
 inline float first_negative(ByteSpan values) {
-  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
-    float value;
+  float value = 0;
+  for (std::size_t i = 0; i + sizeof value <= values.size(); i += sizeof value) {
     std::memcpy(&value, values.data() + i, sizeof value);
     if (value < 0) return value;
   }
@@ -119,7 +119,7 @@ inline Sha256Digest structure_sha256(const Sequential<float>& front) {
   return hash.digest();
 }
 
-/// How many float32 values the parts of the wire have: the sizes that both sides agreed on.
+/// How many values the parts of the wire have, and their form: what both sides agreed on.
 struct WireSizes {
   std::uint64_t front_values = 0;      ///< w
   std::uint64_t buffer_values = 0;     ///< running statistics
@@ -128,11 +128,17 @@ struct WireSizes {
   std::uint64_t smashed_values = 0;    ///< F, for one sample
   std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
   std::uint64_t generator_bytes = 0;   ///< most of a generator file; 0: there are none
+  net::WireFormat format;              ///< of smashed batches and their gradients
 
   std::uint64_t state_bytes() const {
-    return 4 * (front_values + buffer_values + optimizer_values) + state_overhead;
+    return net::state_bytes(front_values + buffer_values + optimizer_values) + state_overhead;
   }
-  std::uint64_t batch_bytes() const { return 4 * largest_batch * (smashed_values + 1); }
+  /// Most of a batch or of its gradient.
+  std::uint64_t batch_bytes() const {
+    return net::label_bytes(largest_batch) +
+           std::max(format.smashed_bytes(largest_batch, smashed_values),
+                    format.gradient_bytes(largest_batch, smashed_values));
+  }
 };
 
 inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<float>& optimizer,
@@ -143,10 +149,9 @@ inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<floa
     std::uint64_t& values = t.role == net::TensorRole::parameter ? out.front_values
                             : t.role == net::TensorRole::buffer  ? out.buffer_values
                                                                  : out.optimizer_values;
-    values += t.values.size() / 4;
+    values += t.values.size() / net::state_bytes(1);
   }
-  out.state_overhead =
-      net::encode(state).size() - 4 * (out.front_values + out.buffer_values + out.optimizer_values);
+  out.state_overhead = net::encode(state).size() - out.state_bytes();
   out.smashed_values = static_cast<std::uint64_t>(front.output_shape(sample).elements());
   out.largest_batch = batch + 1;
   return out;

@@ -118,6 +118,7 @@ struct ServerPlan {
   double learning_rate = 1e-3;
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
+  net::WireFormat format;                   ///< of smashed batches
   std::vector<Sha256Digest> fingerprints;   ///< of each device's data; empty, or zeros: any
   std::vector<GeneratorOnHand> generators;  ///< of each device, for method iotsl
   std::uint64_t barrier_steps = 50;         ///< least number of steps between barriers in a turn

@@ -113,10 +113,11 @@ inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps
 inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
                                const std::vector<std::uint32_t>& shape) {
   const std::uint64_t n = step.labels.size();
-  if (n < 2 || n > plan.largest_batch || step.smashed.size() != 4 * n * plan.smashed_values)
+  if (n < 2 || n > plan.largest_batch ||
+      step.smashed.size() != plan.format.smashed_bytes(n, plan.smashed_values))
     return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
                    step.smashed.size(), " bytes, expected 2 to ", plan.largest_batch, " and ",
-                   4 * plan.smashed_values, " for each");
+                   plan.format.smashed_bytes(1, plan.smashed_values), " for each");
   std::uint64_t values = shape.empty() ? 0 : 1;
   for (std::uint32_t extent : shape) values *= extent;
   if (values != n * plan.smashed_values || shape[0] != n)

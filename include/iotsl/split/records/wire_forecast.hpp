@@ -52,11 +52,12 @@ inline WirePlan plan_wire(const RunConfig& config, const WireSizes& sizes,
     out.values_formula += epochs * n * (2 * sizes.smashed_values + 1) + sizes.front_values;
     for (const data::BatchRange& batch : batches) {
       const auto size = static_cast<std::uint64_t>(batch.size());
-      const std::uint64_t smashed = 4 * size * sizes.smashed_values;
-      out.bytes_up += epochs * transfer_bytes(MessageType::step,
-                                              smashed + 4 * size + net::Step::overhead_bytes, rank);
-      out.bytes_down +=
-          epochs * transfer_bytes(MessageType::grad, smashed + net::Grad::overhead_bytes, rank);
+      const std::uint64_t up = net::Step::overhead_bytes + net::label_bytes(size) +
+                               sizes.format.smashed_bytes(size, sizes.smashed_values);
+      const std::uint64_t down =
+          net::Grad::overhead_bytes + sizes.format.gradient_bytes(size, sizes.smashed_values);
+      out.bytes_up += epochs * transfer_bytes(MessageType::step, up, rank);
+      out.bytes_down += epochs * transfer_bytes(MessageType::grad, down, rank);
     }
   }
   return out;

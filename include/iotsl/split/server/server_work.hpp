@@ -153,6 +153,7 @@ class ServerRun {
     plan.learning_rate = config_.training.optimizer.lr;
     plan.smashed_values = sizes_.smashed_values;
     plan.largest_batch = sizes_.largest_batch;
+    plan.format = sizes_.format;
     plan.fingerprints = std::move(fingerprints);
     plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
     plan.keeps_barriers = recorder_.keeps_barriers();
@@ -308,14 +309,13 @@ class ServerRun {
     const net::Microseconds start = net::steady_now();
     const net::Step& step = action.step;
     const Index n = static_cast<Index>(step.labels.size());
-    if (!all_finite(step.smashed))
-      return machine_->on_trained(
-          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
     Shape shape{n};
     const Shape one = smashed_shape();
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
-    Tensor<float> smashed = Tensor<float>::uninitialized(shape);
-    std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
+    const Tensor<float> smashed = sizes_.format.decode_smashed(step.smashed, shape);
+    if (!all_finite(smashed))
+      return machine_->on_trained(
+          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
     const TurnReport& turn = machine_->turn();
     const Result<StepOutcome> out =
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
@@ -323,7 +323,7 @@ class ServerRun {
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
     machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
-                         bytes_of(out->gradient), wire_shape(shape),
+                         sizes_.format.encode_gradient(out->gradient).bytes(), wire_shape(shape),
                          static_cast<std::uint64_t>(net::steady_now() - start));
   }
 
