@@ -39,11 +39,21 @@
 #define IOTSL_ABI_TARGETS simd
 #endif
 
+// IOTSL_WITH_ZLIB=1 reads data that is packed with gzip; the program links zlib then.
+#if defined(IOTSL_WITH_ZLIB) && IOTSL_WITH_ZLIB
+#define IOTSL_READS_GZIP 1
+#define IOTSL_ABI_FILES gzip
+#else
+#define IOTSL_READS_GZIP 0
+#define IOTSL_ABI_FILES plain
+#endif
+
 // The tag is part of every mangled name: two translation units that were compiled with different
 // settings get different symbols and cannot silently share one definition.
-#define IOTSL_ABI_JOIN_(a, b, c) v0_1_##a##_##b##_##c
-#define IOTSL_ABI_JOIN(a, b, c) IOTSL_ABI_JOIN_(a, b, c)
-#define IOTSL_ABI_TAG IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS)
+#define IOTSL_ABI_JOIN_(a, b, c, d) v0_1_##a##_##b##_##c##_##d
+#define IOTSL_ABI_JOIN(a, b, c, d) IOTSL_ABI_JOIN_(a, b, c, d)
+#define IOTSL_ABI_TAG \
+  IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS, IOTSL_ABI_FILES)
 
 #define IOTSL_NAMESPACE_BEGIN \
   namespace iotsl {           \
