@@ -37,9 +37,10 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
       spec.in_channels, {spec.height, spec.width_px}, card.center_crop || options.data.center_crop};
   const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit));
   Tensor<float> x = Tensor<float>::uninitialized(sample_shape(spec));
+  float* values = x.mutable_data();
   for (Index i = 0; i < x.size(); ++i) {
     const int value = pixels[static_cast<std::size_t>(i)];
-    x.raw()[i] = static_cast<float>(options.invert ? 255 - value : value) / 255.0f;
+    values[i] = static_cast<float>(options.invert ? 255 - value : value) / 255.0f;
   }
   const Tensor<float> logits = run_model(trained.model, x, options.split);
   const Tensor<float> log_probability = log_softmax(logits);

@@ -135,7 +135,7 @@ class GradWalk {
     if (!sum.defined()) {
       sum = std::move(value);
     } else if (!create_graph_ && sum.unique()) {
-      kernels::axpy(sum.size(), T(1), value.data(), sum.raw());
+      kernels::axpy(sum.size(), T(1), value.data(), sum.mutable_data());
     } else {
       sum = sum_of_gradients(sum, value);
     }

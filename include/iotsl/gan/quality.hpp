@@ -87,7 +87,7 @@ struct Batch {
       : pixels(Tensor<float>::uninitialized(
             Shape{static_cast<Index>(samples.size()), set.channels, set.height, set.width})),
         labels(samples.size()) {
-    data::copy_batch(set, samples, pixels.raw(), labels.data());
+    data::copy_batch(set, samples, pixels.mutable_data(), labels.data());
   }
 };
 

@@ -14,9 +14,10 @@ inline Tensor<float> draw_noise(Index rows, Index latent, bool gaussian, const R
                                 std::uint64_t first) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{rows, latent});
   const std::uint64_t base = first * static_cast<std::uint64_t>(latent);
+  float* values = out.mutable_data();
   for (Index i = 0; i < out.size(); ++i) {
     const std::uint64_t at = base + static_cast<std::uint64_t>(i);
-    out.raw()[i] =
+    values[i] =
         gaussian ? static_cast<float>(random.normal(at)) : static_cast<float>(random.bits(at) & 1u);
   }
   return out;

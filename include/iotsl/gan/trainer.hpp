@@ -227,8 +227,9 @@ class GanTrainer {
       fake = generator_.forward(noise(2 * step), real.labels);
     }
     const Random between = numbers(Stream::gan_between, step);
+    float* mix = alpha.mutable_data();
     for (Index i = 0; i < alpha.size(); ++i)
-      alpha.raw()[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
+      mix[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
     critic_.follow_spectrum();
     const CriticLoss<float> loss =
         critic_loss<float>(critic_, real.pixels, fake, real.labels, alpha,

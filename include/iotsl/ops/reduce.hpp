@@ -80,7 +80,7 @@ Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
     fail("broadcast_to: ", x.shape(), " cannot be repeated to ", shape);
   Tensor<T> y = Tensor<T>::uninitialized(shape);
   kernels::broadcast(shape.padded().data(), x.data(), detail::broadcast_strides(x.shape()).data(),
-                     y.raw());
+                     y.mutable_data());
   record(detail::broadcast_to_op<T>, y, x);
   return y;
 }
@@ -96,7 +96,7 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   for (std::size_t d = 0; d < 4; ++d)
     if (from[d] != to[d]) mask |= 1u << d;
   Tensor<T> y = Tensor<T>::uninitialized(shape);
-  kernels::reduce_sum(from.data(), mask, x.data(), y.raw());
+  kernels::reduce_sum(from.data(), mask, x.data(), y.mutable_data());
   record(detail::sum_to_op<T>, y, x);
   return y;
 }

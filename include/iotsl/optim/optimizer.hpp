@@ -148,10 +148,11 @@ class Optimizer {
       fail("optimizer: gradient ", gradient.shape(), " for ", parameters_[i].name, " ",
            weight.shape());
     if (options_.ewc == 0) return apply(i, gradient);
-    const Tensor<T> pulled = Tensor<T>::uninitialized(weight.shape());
+    Tensor<T> pulled = Tensor<T>::uninitialized(weight.shape());
     const std::size_t first = first_ewc_slot();
     kernels::elastic_gradient(weight.size(), options_.ewc, gradient.data(), slot(i, first),
-                              slot(i, first + 1), weight.data(), slot(i, first + 2), pulled.raw());
+                              slot(i, first + 1), weight.data(), slot(i, first + 2),
+                              pulled.mutable_data());
     apply(i, pulled);
   }
 

@@ -54,7 +54,7 @@ Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batc
     for (Index i = 0; i < n; ++i) numbers.push_back(begin + i);
     Tensor<float> x = Tensor<float>::uninitialized({n, set.channels, set.height, set.width});
     std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
-    data::copy_batch(set, numbers, x.raw(), labels.data());
+    data::copy_batch(set, numbers, x.mutable_data(), labels.data());
     const Tensor<float> logits = predict(x);
     const Tensor<float> batch_loss =
         softmax_cross_entropy(logits, std::span<const std::int32_t>(labels));

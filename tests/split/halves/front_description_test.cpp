@@ -19,8 +19,9 @@ ModelSpec small(const char* name) {
 Tensor<float> random_values(std::uint64_t seed) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{4, 1, 16, 16});
   const Random random(seed, Stream::user);
+  float* values = out.mutable_data();
   for (Index i = 0; i < out.size(); ++i)
-    out.raw()[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+    values[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
   return out;
 }
 

@@ -18,9 +18,10 @@ namespace {
 /// Samples of two values; the first tells them apart.
 Tensor<float> batch(float first, Index count) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{count, 2});
+  float* values = out.mutable_data();
   for (Index i = 0; i < count; ++i) {
-    out.raw()[2 * i] = first + static_cast<float>(i);
-    out.raw()[2 * i + 1] = -first;
+    values[2 * i] = first + static_cast<float>(i);
+    values[2 * i + 1] = -first;
   }
   return out;
 }
@@ -162,8 +163,9 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
   const auto random = [](const Shape& shape, std::uint64_t seed) {
     Tensor<float> out = Tensor<float>::uninitialized(shape);
     const Random numbers(seed, Stream::user);
+    float* values = out.mutable_data();
     for (Index i = 0; i < out.size(); ++i)
-      out.raw()[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
+      values[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
     return out;
   };
   const Tensor<float> own = random(four, 1);

@@ -39,7 +39,7 @@ inline Tensor<float> random_gradient(const Shape& shape, std::uint64_t seed, std
   Tensor<float> out = Tensor<float>::uninitialized(shape);
   const Random random(seed, Stream::random_gradient, static_cast<std::uint32_t>(step));
   const float scale = 1e-3f / static_cast<float>(shape[0]);
-  float* values = out.raw();
+  float* values = out.mutable_data();
   for (Index i = 0; i < out.size(); i += 4) {
     const auto words = random.block(static_cast<std::uint64_t>(i));
     for (Index j = 0; j < std::min<Index>(4, out.size() - i); ++j)
@@ -158,7 +158,7 @@ class DeviceWork {
     out.labels.resize(static_cast<std::size_t>(n));
     Tensor<float> x =
         Tensor<float>::uninitialized(Shape{n, set_->channels, set_->height, set_->width});
-    loader_->fill(in_epoch, x.raw(), out.labels.data());
+    loader_->fill(in_epoch, x.mutable_data(), out.labels.data());
     labels_ = out.labels;
     Result<Tensor<float>> smashed = front_->forward(x, step);
     if (!smashed) return smashed.failure();
@@ -182,7 +182,7 @@ class DeviceWork {
       if (grad.gradient.size() != bytes_of(gradient).size())
         return failure(ErrorCode::network, "GRAD of step ", step, ": ", grad.gradient.size(),
                        " bytes, expected ", bytes_of(gradient).size());
-      std::memcpy(gradient.raw(), grad.gradient.data(), grad.gradient.size());
+      std::memcpy(gradient.mutable_data(), grad.gradient.data(), grad.gradient.size());
       if (!all_finite(gradient))
         return failure(ErrorCode::network, "GRAD of step ", step, " has NaN or Inf");
     }

@@ -18,7 +18,7 @@ inline LabelledBatch fetch_batch(const data::Dataset& set, const data::Loader& l
   const Index n = loader.batch_size(b);
   LabelledBatch out{Tensor<float>::uninitialized(Shape{n, set.channels, set.height, set.width}),
                     std::vector<std::int32_t>(static_cast<std::size_t>(n))};
-  loader.fill(b, out.x.raw(), out.labels.data());
+  loader.fill(b, out.x.mutable_data(), out.labels.data());
   return out;
 }
 

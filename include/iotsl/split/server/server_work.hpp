@@ -314,7 +314,7 @@ class ServerRun {
     const Shape one = smashed_shape();
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
     Tensor<float> smashed = Tensor<float>::uninitialized(shape);
-    std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
+    std::memcpy(smashed.mutable_data(), step.smashed.data(), step.smashed.size());
     const TurnReport& turn = machine_->turn();
     const Result<StepOutcome> out =
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
