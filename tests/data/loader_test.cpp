@@ -81,7 +81,7 @@ TEST_CASE("loader: batches hold every sample of the device once, as floats in [0
   Loader loader(set, own, 3);
   CHECK(loader.samples() == 7);
   CHECK(loader.batches() == 2);
-  CHECK(loader.largest_batch() == 4);
+  CHECK(loader.batch_size(1) == 4);
   CHECK(loader.batch(0)[0] == 5);
   loader.start_epoch(1, 0, 0);
   std::vector<Index> seen;

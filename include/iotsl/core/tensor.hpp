@@ -49,8 +49,6 @@ class NodeHandle {
 template <class T>
 class Tensor {
  public:
-  using value_type = T;
-
   /// An undefined tensor: no shape and no values; `defined()` is false.
   Tensor() = default;
 

@@ -63,11 +63,6 @@ class Loader {
   Index samples() const { return static_cast<Index>(samples_.size()); }
   Index batches() const { return static_cast<Index>(ranges_.size()); }
   Index batch_size(Index b) const { return range(b).size(); }
-  Index largest_batch() const {
-    Index most = 0;
-    for (const BatchRange& each : ranges_) most = std::max(most, each.size());
-    return most;
-  }
   /// Numbers, in the set, of the samples of batch b.
   std::span<const Index> batch(Index b) const {
     const BatchRange& r = range(b);

@@ -22,8 +22,6 @@ inline constexpr double default_scarce = 0.5;
 struct Defects {
   std::vector<Index> missing;  ///< classes of the union of which the device holds no sample
   std::vector<Index> scarce;   ///< classes held, but far fewer than its others
-
-  bool none() const { return missing.empty() && scarce.empty(); }
 };
 
 /// Whether the table [device][class] is one of histograms: every device with the same number of

@@ -221,10 +221,6 @@ class Listener {
     asio::error_code ignored;
     return acceptor_.local_endpoint(ignored).port();
   }
-  bool loopback() const {
-    asio::error_code ignored;
-    return acceptor_.local_endpoint(ignored).address().is_loopback();
-  }
   int handle() { return acceptor_.native_handle(); }
 
  private:

@@ -234,8 +234,6 @@ class FrameReader {
 
   /// Bytes held now.
   std::size_t buffered() const { return buffer_.size(); }
-  /// True between frames: the peer may close here.
-  bool at_boundary() const { return complete_ || buffer_.empty(); }
 
  private:
   void move_bytes(ByteSpan& input, std::size_t until) {

@@ -150,7 +150,6 @@ class TransferAssembler {
   bool open() const { return open_; }
   /// Kind of the transfer that is open.
   MessageType kind() const { return message_.type; }
-  std::size_t received_bytes() const { return message_.payload.size(); }
 
   Result<void> on_begin(std::uint64_t transfer, ByteSpan payload) {
     if (open_) return problem("BEGIN inside a transfer");

@@ -53,7 +53,6 @@ class Optimizer {
         state_.push_back({p.name + "." + slot, Tensor<T>::zeros(p.tensor.shape())});
   }
 
-  const OptimizerOptions& options() const { return options_; }
   void set_learning_rate(double lr) { options_.lr = lr; }
   const std::vector<NamedTensor<T>>& parameters() const { return parameters_; }
 
