@@ -75,8 +75,10 @@ Tensor<T> dropout(Tensor<T> x, double probability, const Random& random) {
   const T factor = static_cast<T>(1 / (1 - probability));
   const T* from = x.data();
   T* to = y.mutable_data();
-  parallel_chunks(x.size(), 1 << 14, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; i += 4) {  // chunks begin at multiples of 4
+  // A multiple of 4, the numbers of a block of `random`; decides no bits.
+  constexpr Index chunk_elems = 1 << 14;
+  parallel_chunks(x.size(), chunk_elems, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; i += 4) {
       const auto words = random.block(static_cast<std::uint64_t>(i) / 4);
       for (Index lane = 0; lane < 4 && i + lane < end; ++lane)
         to[i + lane] =

@@ -20,8 +20,14 @@ enum class ConvAlgorithm {
   patches  ///< few input channels: the patch is the depth of a matrix product
 };
 
+/// Input channels up to which patches are taken. Decides bits: a patch is summed by channel and
+/// then by tap, the direct form by tap and then by channel.
+inline constexpr Index patch_channels = 4;
+/// Floats of the patches' gradients that are held at a time; decides no bits.
+inline constexpr Index patch_floats = 1024 * 1024;
+
 inline ConvAlgorithm choose_algorithm(const ConvShape& s) {
-  return s.c <= 4 && s.r * s.s > 1 ? ConvAlgorithm::patches : ConvAlgorithm::direct;
+  return s.c <= patch_channels && s.r * s.s > 1 ? ConvAlgorithm::patches : ConvAlgorithm::direct;
 }
 
 inline AxisMap rows_of(const ConvShape& s) {
@@ -56,7 +62,7 @@ inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const f
     const Im2col patches{&row, &col, s.c, s.h, s.w};
     const AxisMap same_row(s.p), same_col(s.q);
     const Index depth = patches.depth(), planes = depth * s.p * s.q, image = s.c * s.h * s.w;
-    const Index step = std::clamp<Index>(1024 * 1024 / planes, 1, std::max<Index>(1, s.n));
+    const Index step = std::clamp<Index>(patch_floats / planes, 1, std::max<Index>(1, s.n));
     const Scratch columns(static_cast<std::size_t>(step * planes) * sizeof(float));
     for (Index first = 0; first < s.n; first += step) {
       const Index images = std::min(step, s.n - first);

@@ -24,8 +24,15 @@ struct WeightGrad {
 
 namespace detail {
 
-/// How the work is cut: a function of the shape alone.
+/// How the work is cut: a function of the shape alone. Slots, images and band decide bits: a band
+/// of a block is summed in registers and then added to the sums of its slot.
 struct WeightGradPlan {
+  static constexpr Index sum_floats = 1024 * 1024;  // of all slots together
+  static constexpr Index most_slots = 8;
+  static constexpr Index wanted_tasks = 8;
+  static constexpr Index band_pixels = 224;          // output pixels summed in registers
+  static constexpr Index block_floats = 256 * 1024;  // of x and gy
+
   Index slots;   ///< parts of the batch with sums of their own, merged in order
   Index groups;  ///< parts of the output channels
   Index images;  ///< per block
@@ -36,13 +43,13 @@ struct WeightGradPlan {
     const Index panels = (g.k + tile_cols - 1) / tile_cols;
     const Index sums = std::max<Index>(1, taps * g.c * panels * tile_cols);
     WeightGradPlan plan;
-    plan.slots = std::min(std::clamp<Index>(1024 * 1024 / sums, 1, 8), g.n);
-    plan.groups = std::min(panels, (8 + plan.slots - 1) / plan.slots);
+    plan.slots = std::min(std::clamp<Index>(sum_floats / sums, 1, most_slots), g.n);
+    plan.groups = std::min(panels, (wanted_tasks + plan.slots - 1) / plan.slots);
     const Index image_floats = g.h * g.w * pixel_stride(g.c) + pixels * round_up(g.k, tile_cols);
-    plan.images = std::min(std::max<Index>(1, 224 / pixels),
-                           std::max<Index>(1, 256 * 1024 / std::max<Index>(1, image_floats)));
+    plan.images = std::min(std::max<Index>(1, band_pixels / pixels),
+                           std::max<Index>(1, block_floats / std::max<Index>(1, image_floats)));
     plan.images = std::min(plan.images, (g.n + plan.slots - 1) / plan.slots);
-    plan.band = std::clamp<Index>(224 / (out_w * plan.images), 1, out_h);
+    plan.band = std::clamp<Index>(band_pixels / (out_w * plan.images), 1, out_h);
     return plan;
   }
 };
