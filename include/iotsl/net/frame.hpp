@@ -61,7 +61,7 @@ enum class MessageType : std::uint8_t {
   global_model = 0x71,
 };
 
-/// The name in capitals as PROTOCOL writes it; "unknown" for a number without a message.
+/// The name in capitals; "unknown" for a number without a message.
 inline const char* to_string(MessageType type) {
   switch (type) {
     case MessageType::hello:

@@ -13,7 +13,7 @@ namespace net {
 /// Longest time between two calls of Link::tick.
 inline constexpr Microseconds tick_interval = second_us / 4;
 
-/// Times as in PROTOCOL, "Limits and times".
+/// How long this side waits for what, and how slow the other one may be.
 struct LinkOptions {
   bool server = false;  ///< the side that sends HELLO_OK and JOIN_OK
   bool timers = true;   ///< false where both ends share one thread and no time passes between them
