@@ -5,7 +5,10 @@
 #include "iotsl/models/image_spec.hpp"
 #include "iotsl/nn/init.hpp"
 #include "iotsl/nn/module.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/embedding.hpp"
+#include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/spectral.hpp"
 
 IOTSL_NAMESPACE_BEGIN

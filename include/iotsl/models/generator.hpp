@@ -4,7 +4,11 @@
 
 #include "iotsl/models/generator_spec.hpp"
 #include "iotsl/nn/init.hpp"
+#include "iotsl/nn/module.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/embedding.hpp"
+#include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/vector_norm.hpp"
 
 IOTSL_NAMESPACE_BEGIN

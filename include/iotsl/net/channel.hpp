@@ -14,8 +14,10 @@
 #include <atomic>
 #include <cerrno>
 
+#include "iotsl/core/bytes.hpp"
+#include "iotsl/core/error.hpp"
 #include "iotsl/core/random.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/clock.hpp"
 
 #if defined(ASIO_NO_EXCEPTIONS)
 namespace asio::detail {

@@ -3,7 +3,7 @@
 // between them. Every chunk is a frame and has the CRC32C of that frame; END has XXH64 of the
 // whole, and SHA-256 for the kinds that hold a front or a generator.
 
-#include "iotsl/net/messages.hpp"
+#include "iotsl/net/frame.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

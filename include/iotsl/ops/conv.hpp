@@ -3,20 +3,11 @@
 // size, K output channels, R S kernel size, P Q output size.
 
 #include "iotsl/kernels/kernels.hpp"
+#include "iotsl/ops/conv_options.hpp"
 #include "iotsl/ops/reduce.hpp"
 #include "iotsl/ops/view.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-
-/// Strides, zero padding and dilation of a convolution. `crop` belongs to the transposed one: so
-/// many rows at the bottom and columns at the right are left out of its output and never computed.
-/// For conv2d, its adjoint, they are further zeros there.
-struct Conv2dOptions {
-  Index stride_h = 1, stride_w = 1;
-  Index pad_h = 0, pad_w = 0;
-  Index dilation_h = 1, dilation_w = 1;
-  Index crop_h = 0, crop_w = 0;
-};
 
 template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},

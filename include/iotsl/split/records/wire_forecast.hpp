@@ -2,7 +2,9 @@
 // What a run will put on the wire, before it starts.
 
 #include "iotsl/data/loader.hpp"
-#include "iotsl/split/halves/front_state.hpp"
+#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/transfer.hpp"
+#include "iotsl/split/halves/wire_sizes.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 IOTSL_NAMESPACE_BEGIN

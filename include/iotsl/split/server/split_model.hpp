@@ -2,7 +2,7 @@
 // The model of a run in its two halves, and what the devices are told of it.
 
 #include "iotsl/core/json.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link_options.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
