@@ -24,7 +24,7 @@ enum class LayerType : std::uint8_t {
 struct LayerDescription {
   std::string name;  ///< as in torchvision: `features.0`
   LayerType type{};
-  std::vector<std::uint16_t> extents;  ///< channels, kernel, stride ...; see split/architecture.hpp
+  std::vector<std::uint16_t> extents;  ///< see split/halves/front_description.hpp
   double probability = 0;              ///< of dropout
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
