@@ -292,7 +292,7 @@ TEST_CASE("link: a peer that is not read is neither dead nor slow") {
   CHECK_FALSE(pair.server.tick(70 * second_us).ok());
 }
 
-TEST_CASE("link: unknown types end the session unless they are optional") {
+TEST_CASE("link: unknown types end the connection unless they are optional") {
   for (const bool optional : {true, false}) {
     Pair pair;
     pair.join();

@@ -17,7 +17,7 @@ namespace {
 
 struct Plan {
   ModelSummary model;
-  split::WirePlan wire;
+  split::WireForecast wire;
   std::optional<PreparationCost> preparation;  // of method iotsl
   std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
   double seconds = 0, device_step_seconds = 0, step_seconds = 0;
@@ -114,14 +114,14 @@ void plan(CLI::App& command, RunOptions& options) {
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
   const auto rank =
       static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
-  p.wire = split::plan_wire(config, sizes, samples, 0, rank);
+  p.wire = split::forecast_wire(config, sizes, samples, 0, rank);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
   const double between = std::max(static_cast<double>(config.barrier_steps),
                                   config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
   if (config.splits() && inside > 0)
-    p.wire = split::plan_wire(config, sizes, samples, inside, rank);
+    p.wire = split::forecast_wire(config, sizes, samples, inside, rank);
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);

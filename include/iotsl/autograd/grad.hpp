@@ -15,9 +15,8 @@ struct GradOptions {
 
 namespace detail {
 
-/// What meets in one value is added, and the sum is a part of the graph, so that a gradient of a
-/// gradient goes through it. Of one shape: `add`, which also broadcasts, is an op of the layer
-/// above.
+/// The sum of two gradients of one value: part of the graph, so that a gradient of a gradient goes
+/// through it. Both have one shape; `add`, which also broadcasts, belongs to the layer above.
 template <class T>
 void sum_of_gradients_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   for (int i = 0; i < 2; ++i)

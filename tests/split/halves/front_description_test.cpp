@@ -8,7 +8,7 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
-namespace architecture_test {
+namespace front_description_test {
 
 namespace {
 
@@ -167,4 +167,4 @@ TEST_CASE("front state: squares are not negative") {
   CHECK(squares == 3 * front.layers().parameters().size() + 2);
 }
 
-}  // namespace architecture_test
+}  // namespace front_description_test

@@ -4,7 +4,7 @@
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace generator_work_test {
+namespace generator_training_test {
 
 using namespace tiny;
 
@@ -128,4 +128,4 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   CHECK(too_large.failure().message.find(std::to_string(limit)) != std::string::npos);
 }
 
-}  // namespace generator_work_test
+}  // namespace generator_training_test

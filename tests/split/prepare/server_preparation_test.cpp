@@ -6,7 +6,7 @@
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace preparation_test {
+namespace server_preparation_test {
 
 using namespace tiny;
 
@@ -334,4 +334,4 @@ TEST_CASE("preparation: a class that nobody else can give ends the run and is na
   CHECK(done.failure().message.ends_with(": 1"));
 }
 
-}  // namespace preparation_test
+}  // namespace server_preparation_test

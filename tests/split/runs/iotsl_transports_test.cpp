@@ -6,7 +6,7 @@
 #include "split/runs/tcp_run.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iotsl_session_test {
+namespace iotsl_transports_test {
 
 using namespace tiny;
 
@@ -191,4 +191,4 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
   }
 }
 
-}  // namespace iotsl_session_test
+}  // namespace iotsl_transports_test

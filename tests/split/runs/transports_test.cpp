@@ -6,7 +6,7 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
-namespace session_test {
+namespace transports_test {
 
 namespace {
 
@@ -19,7 +19,7 @@ std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
 
 }  // namespace
 
-TEST_CASE("session: none and inproc give the same weights, bit for bit") {
+TEST_CASE("transports: none and inproc give the same weights, bit for bit") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   // 25 samples in batches of 8: the last one joins the batch before.
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
@@ -46,7 +46,7 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
   }
 }
 
-TEST_CASE("session: elastic weight consolidation gives the same weights over every transport") {
+TEST_CASE("transports: elastic weight consolidation gives the same weights over every transport") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
@@ -76,7 +76,7 @@ TEST_CASE("session: elastic weight consolidation gives the same weights over eve
         "--ewc 1: for split learning only, not for --method central");
 }
 
-TEST_CASE("session: replay gives the same weights over every transport, and after a stop") {
+TEST_CASE("transports: replay gives the same weights over every transport, and after a stop") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
@@ -116,7 +116,7 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
   CHECK(resumed->weights_sha256 == whole->weights_sha256);
 }
 
-TEST_CASE("session: a memory for replay that makes no sense is refused") {
+TEST_CASE("transports: a memory for replay that makes no sense is refused") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const auto error = [&](RunConfig config) {
@@ -143,7 +143,7 @@ TEST_CASE("session: a memory for replay that makes no sense is refused") {
         "--replay 5: replays other devices' samples, there is only one");
 }
 
-TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
+TEST_CASE("transports: tcp gives the same weights, and every byte is accounted for") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const RunConfig config = tiny::config();
@@ -188,7 +188,7 @@ TEST_CASE("session: tcp gives the same weights, and every byte is accounted for"
   CHECK(epochs_up > summary->bytes_up * 9 / 10);
 }
 
-TEST_CASE("session: the same bytes in memory as over sockets") {
+TEST_CASE("transports: the same bytes in memory as over sockets") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const RunConfig config = tiny::config();
@@ -203,7 +203,7 @@ TEST_CASE("session: the same bytes in memory as over sockets") {
   CHECK(inproc->bill.transfers == sockets->bill.transfers);
 }
 
-TEST_CASE("session: local trains the front alone and sends no batch") {
+TEST_CASE("transports: local trains the front alone and sends no batch") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
@@ -221,7 +221,7 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
   CHECK(trained->weights_sha256 != summary->weights_sha256);
 }
 
-TEST_CASE("session: central trains on all data together") {
+TEST_CASE("transports: central trains on all data together") {
   const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
   config.method = "central";
@@ -236,7 +236,7 @@ TEST_CASE("session: central trains on all data together") {
   CHECK(summary->final_test_accuracy > 0.5);
 }
 
-TEST_CASE("session: a device with other data than the manifest's is refused") {
+TEST_CASE("transports: a device with other data than the manifest's is refused") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
@@ -253,7 +253,7 @@ TEST_CASE("session: a device with other data than the manifest's is refused") {
   CHECK_FALSE(tcp.outcomes[1].ok());
 }
 
-TEST_CASE("session: a connection that is lost before the device has joined is made again") {
+TEST_CASE("transports: a connection that is lost before the device has joined is made again") {
   const data::Dataset train = tiny::dataset(8, 1);
   asio::io_context context;
   auto listener = net::Listener::open(context, {"127.0.0.1", 0}, false);
@@ -280,7 +280,7 @@ TEST_CASE("session: a connection that is lost before the device has joined is ma
   CHECK(connections == 2);
 }
 
-TEST_CASE("session: NaN never enters the weights") {
+TEST_CASE("transports: NaN never enters the weights") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
   config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
@@ -294,4 +294,4 @@ TEST_CASE("session: NaN never enters the weights") {
   CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
 }
 
-}  // namespace session_test
+}  // namespace transports_test

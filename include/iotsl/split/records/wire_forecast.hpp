@@ -10,7 +10,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-struct WirePlan {
+struct WireForecast {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< without handshakes and heartbeats
   std::uint64_t values_formula = 0;            ///< Table I
   std::uint64_t steps = 0;
@@ -32,11 +32,11 @@ inline std::uint64_t transfer_bytes(net::MessageType kind, std::uint64_t content
 
 /// `samples` of each device; `barriers_inside`: of each turn, by the clock and the steps; `rank` of
 /// the smashed batch.
-inline WirePlan plan_wire(const RunConfig& config, const WireSizes& sizes,
-                          const std::vector<std::uint64_t>& samples, std::uint64_t barriers_inside,
-                          std::size_t rank) {
+inline WireForecast forecast_wire(const RunConfig& config, const WireSizes& sizes,
+                                  const std::vector<std::uint64_t>& samples,
+                                  std::uint64_t barriers_inside, std::size_t rank) {
   using net::MessageType;
-  WirePlan out;
+  WireForecast out;
   const auto epochs = static_cast<std::uint64_t>(config.local_epochs);
   constexpr std::uint64_t fields = 64;  // of TURN_GRANT and BARRIER_ACK beside the state
   const std::uint64_t grant =
