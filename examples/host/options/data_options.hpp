@@ -57,7 +57,8 @@ inline void add_dataset_options(CLI::App& app, DataOptions& options) {
 inline void add_partition_options(CLI::App& app, DataOptions& options) {
   app.add_option("--devices", options.devices, "Number of devices")->capture_default_str();
   app.add_option("--partition", options.partition,
-                 "iid, classes:C, random:A|B|C, dirichlet:ALPHA or table:FILE")
+                 "iid, classes:C, classes-random:C, random:A|B|C, dirichlet:ALPHA or table:FILE; "
+                 "only table leaves out classes")
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Seed of everything random")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
