@@ -21,13 +21,13 @@ options_of() {
   case $1 in
     release) echo -DIOTSL_WERROR=ON ;;
     asan) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
-      '-DIOTSL_TEST_LAYERS=core;autograd;ops;nn;data;net' ;;
+      '-DIOTSL_TEST_LAYERS=core;autograd;ops;nn;data;net;privacy' ;;
     aarch64) echo -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow -DIOTSL_BUILD_BENCHES=OFF \
-      '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;golden' ;;
+      '-DIOTSL_TEST_LAYERS=core;kernels;autograd;ops;nn;optim;models;privacy;golden' ;;
     aarch64-bench) echo -DIOTSL_TEST_LAYERS=none -DIOTSL_BUILD_BENCHES=ON \
       "-Dbenchmark_DIR=$PWD/build/aarch64-packages/usr/lib/aarch64-linux-gnu/cmake/benchmark" ;;
     armhf) echo -DIOTSL_BUILD_EXAMPLES=ON '-DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow;-tce=*of?threads' \
-      '-DIOTSL_TEST_LAYERS=core;kernels;golden' ;;
+      '-DIOTSL_TEST_LAYERS=core;kernels;privacy;golden' ;;
     armhf-smoke) echo -DIOTSL_BUILD_EXAMPLES=OFF -DIOTSL_TEST_ARGUMENTS=--test-suite-exclude=slow \
       '-DIOTSL_TEST_LAYERS=core' ;;
     minsize) echo -DIOTSL_TEST_LAYERS=none ;;

@@ -15,6 +15,8 @@ CHAIN = ["config", "core", "simd", "kernels", "autograd", "ops", "nn", "optim", 
 ALLOWED = {layer: set(CHAIN[: i + 1]) for i, layer in enumerate(CHAIN)}
 ALLOWED["measure"] = {"config", "core", "measure"}
 ALLOWED["linalg"] = {"config", "core", "linalg"}
+ALLOWED["privacy"] = {"config", "core", "data", "privacy"}
+ALLOWED["privacy/tight"] = ALLOWED["privacy"] | {"privacy/tight"}
 ALLOWED["net"] = {"config", "core", "net"}
 ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
 ALLOWED["train"] = {"config", "core", "simd", "kernels", "autograd", "ops", "nn", "optim", "data", "train"}
@@ -42,7 +44,7 @@ FORBIDDEN_STD = {"iostream", "functional", "regex", "random", "sstream"}
 LIBRARIES = [
     (re.compile(r"asio(\.hpp|/.*)"), re.compile(r"net/(async_)?channel[^/]*|net/tls[^/]*")),
     (re.compile(r"omp\.h"), re.compile(r"core/parallel\.hpp")),
-    (re.compile(r"Eigen/.*"), re.compile(r"linalg/.*")),
+    (re.compile(r"(unsupported/)?Eigen/.*"), re.compile(r"linalg/.*|privacy/tight/.*")),
     (re.compile(r"zlib\.h"), re.compile(r"(core|data)/.*")),
     (re.compile(r"[a-z0-9]*intrin\.h|arm_neon\.h|cpuid\.h"),
      re.compile(r"(simd|core)/.*")),
@@ -61,7 +63,7 @@ def layer_of(path):
         return parts[0].removesuffix(".hpp")
     if parts[0] == "net" and re.match(r"(async_)?channel|tls", parts[1]):
         return "net/channel"
-    if parts[0] == "split":
+    if parts[0] in ("split", "privacy"):
         return "/".join(parts[:-1])
     return parts[0]
 
@@ -115,6 +117,7 @@ def self_test():
         "net/frame.hpp": '#include "iotsl/core/error.hpp"\n',
         "net/channel.hpp": '#include <asio.hpp>\n#include "iotsl/net/frame.hpp"\n',
         "linalg/eigen.hpp": "#include <Eigen/Dense>\n",
+        "privacy/tight/tight_accountant.hpp": "#include <unsupported/Eigen/FFT>\n",
         "split/server/tcp.hpp": '#include "iotsl/nn/module.hpp"\n#include "iotsl/net/channel.hpp"\n',
     }
     bad = {
@@ -126,6 +129,7 @@ def self_test():
         "kernels/gemm.hpp": "#include <omp.h>",
         "kernels/pool.hpp": "#pragma omp simd",
         "ops/svd.hpp": "#include <Eigen/Core>",
+        "privacy/ledger.hpp": '#include "iotsl/privacy/tight/tight_accountant.hpp"',
         "ops/print.hpp": "#include <iostream>",
         "ops/short.hpp": '#include "conv2d.hpp"',
         "ops/gone.hpp": '#include "iotsl/ops/none.hpp"',
