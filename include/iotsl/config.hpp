@@ -30,11 +30,15 @@
 
 // IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only. On
 // 32-bit ARM the compiler's flags decide whether there is NEON, and whether it can fuse a
-// multiply-add.
+// multiply-add. IOTSL_WITH_AVX2X2=1 adds a target that only tests use (simd/vec_avx2x2.hpp).
 #if defined(IOTSL_BASELINE_ONLY) || (defined(__arm__) && !defined(__ARM_NEON))
 #define IOTSL_ABI_TARGETS baseline
 #elif defined(__arm__) && !defined(__ARM_FEATURE_FMA)
 #define IOTSL_ABI_TARGETS unfused
+#elif IOTSL_WITH_AVX2X2
+#define IOTSL_ABI_TARGETS avx2x2
+#elif defined(__x86_64__)
+#define IOTSL_ABI_TARGETS avx512
 #else
 #define IOTSL_ABI_TARGETS simd
 #endif
