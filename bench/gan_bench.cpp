@@ -21,9 +21,11 @@ struct Nets {
     real = Tensor<float>::uninitialized({n, 1, 28, 28});
     alpha = Tensor<float>::uninitialized({n});
     const Random random(1, Stream::user);
-    for (Tensor<float>* t : {&real, &alpha})
+    for (Tensor<float>* t : {&real, &alpha}) {
+      float* values = t->mutable_data();
       for (Index i = 0; i < t->size(); ++i)
-        t->raw()[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+        values[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+    }
     for (Index i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(i % 10));
     noise = gan::draw_noise(n, 10, false, random, 0);
   }

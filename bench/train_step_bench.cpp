@@ -37,8 +37,9 @@ struct Batch {
   Batch(const ModelSpec& spec, Index n) {
     x = Tensor<float>::uninitialized({n, spec.in_channels, spec.height, spec.width_px});
     const Random random(1, Stream::user);
+    float* values = x.mutable_data();
     for (Index i = 0; i < x.size(); ++i)
-      x.raw()[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+      values[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
     for (Index i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(i % spec.classes));
   }
   Tensor<float> x;

@@ -2,8 +2,8 @@
 """Writes iotsl as one header: expands every `#include "iotsl/..."`, keeps the system's.
 
 usage: single_header.py [--output FILE] [HEADER...]
-HEADER is a path as programs write it; default iotsl/iotsl.hpp. `all` takes every header but linalg's
-(they need Eigen); the wire needs Asio. The kernels keep their run-time dispatch: simd/foreach_target.hpp is expanded at each
+HEADER is a path as programs write it; default iotsl/iotsl.hpp. `all` takes every header but those that need Eigen;
+the wire needs Asio. The kernels keep their run-time dispatch: simd/foreach_target.hpp is expanded at each
 place, and in it the file that IOTSL_TARGET_INCLUDE names, once per target.
 """
 
@@ -81,7 +81,8 @@ def expand(root, names):
     if names == ["all"]:
         # An -inl.hpp is no header, and foreach_target.hpp does nothing by itself.
         names = [p.relative_to(root).as_posix() for p in sorted((root / "iotsl").rglob("*.hpp"))
-                 if not p.stem.endswith("-inl") and p.stem != "foreach_target" and p.parent.name != "linalg"]
+                 if not p.stem.endswith("-inl") and p.stem != "foreach_target"
+                 and not re.search(r"/(linalg|privacy/tight)/", p.as_posix())]
     expander = Expander(root)
     expander.lines = [f"// iotsl {version(root)} as one header, Apache-2.0. Written by cmake/single_header.py from",
                       *[f"//   {name}" for name in names], "#pragma once"]

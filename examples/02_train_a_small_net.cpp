@@ -3,36 +3,11 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 #include "iotsl/iotsl.hpp"
+#include "iotsl/train/evaluate.hpp"
 
 using namespace iotsl;
-
-static Tensor<float> batch_of(const data::Loader& loader, Index b,
-                              std::vector<std::int32_t>& labels) {
-  labels.resize(static_cast<std::size_t>(loader.batch_size(b)));
-  auto x = Tensor<float>::uninitialized({loader.batch_size(b), 1, 28, 28});
-  loader.fill(b, x.mutable_data(), labels.data());
-  return x;
-}
-
-static double accuracy(Sequential<float>& net, const data::Dataset& set) {
-  const NoRecord no_graph;
-  net.eval();
-  const data::Loader loader(set, 100);
-  std::vector<std::int32_t> labels;
-  Index right = 0;
-  for (Index b = 0; b < loader.batches(); ++b) {
-    const auto logits = net.forward(batch_of(loader, b, labels));
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      const auto row = logits.values().subspan(i * 10, 10);
-      right += std::max_element(row.begin(), row.end()) - row.begin() == labels[i];
-    }
-  }
-  net.train();
-  return static_cast<double>(right) / static_cast<double>(set.size());
-}
 
 int main(int argc, char** argv) {
   const Index images = argc > 1 ? std::atoi(argv[1]) : 1500;
@@ -53,20 +28,18 @@ int main(int argc, char** argv) {
 
   Optimizer<float> optimizer(net.parameters(), {.kind = OptimizerKind::adam, .lr = 3e-3});
   data::Loader loader(train_set, /*batch=*/50);
-  std::vector<std::int32_t> labels;
   double reached = 0;
   for (int epoch = 0; epoch < 3; ++epoch) {
     loader.start_epoch(/*seed=*/1, /*device=*/0, epoch);
     double loss_sum = 0;
     for (Index b = 0; b < loader.batches(); ++b) {
-      const auto x = batch_of(loader, b, labels);
-      const auto loss =
-          softmax_cross_entropy(net.forward(x), std::span<const std::int32_t>(labels));
+      const data::Batch batch = loader.fetch(b);
+      const auto loss = softmax_cross_entropy<float>(net.forward(batch.x), batch.labels);
       backward(loss);
       optimizer.step();
       loss_sum += static_cast<double>(loss.item());
     }
-    reached = accuracy(net, test_set);
+    reached = train::evaluate(net, test_set).accuracy();
     std::printf("epoch %d: loss %.3f, test accuracy %.1f %%\n", epoch + 1,
                 loss_sum / static_cast<double>(loader.batches()), 100 * reached);
   }

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 #include "iotsl/iotsl.hpp"
 
@@ -50,16 +49,14 @@ int main(int argc, char** argv) {
   double device_seconds = 0;
   float first_loss = 0, loss = 0;
   for (Index b = 0; b < loader.batches(); ++b) {
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(loader.batch_size(b)));
-    auto x = Tensor<float>::uninitialized({loader.batch_size(b), 1, 28, 28});
-    loader.fill(b, x.mutable_data(), labels.data());
+    const data::Batch batch = loader.fetch(b);
 
     const auto begin = std::chrono::steady_clock::now();
-    const auto smashed = front.forward(x);
+    const auto smashed = front.forward(batch.x);
     const auto forward_done = std::chrono::steady_clock::now();
 
     // Over the wire: a copy of the values up, the gradient down. detach() leaves the graph here.
-    const auto [batch_loss, gradient] = server.step(smashed.detach().clone(), labels);
+    const auto [batch_loss, gradient] = server.step(smashed.detach().clone(), batch.labels);
 
     const auto resumed = std::chrono::steady_clock::now();
     reset_memory_peak();

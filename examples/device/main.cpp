@@ -15,9 +15,9 @@
 namespace iotsl::device {
 namespace {
 
-std::atomic<bool> stop{false};
+std::atomic<bool> pause_requested{false};
 
-void handle_signal(int) { stop.store(true); }
+void handle_signal(int) { pause_requested.store(true); }
 
 void catch_signals() {
   struct sigaction action {};
@@ -70,12 +70,11 @@ Result<void> check_files(const Options& options, const LocalData& local,
   const auto file = gan::load_generator(options.generator);
   if (!file) return failure(file.failure().code, "--generator: ", file.failure().message);
   const Result<void> fits =
-      split::check_generator_fits(*file, split::image_spec(local.set), label_counts);
+      gan::check_generator_fits(*file, gan::image_spec(local.set), label_counts);
   if (!fits)
     return failure(fits.failure().code, "--generator ", options.generator, ": ",
                    fits.failure().message);
-  const std::string differs =
-      split::generator_differences(file->card, local.set.name, label_counts);
+  const std::string differs = gan::generator_differences(file->card, local.set.name, label_counts);
   if (!differs.empty())
     std::fprintf(stderr, "iotsl-device: --generator %s: it %s\n", options.generator.c_str(),
                  differs.c_str());
@@ -89,12 +88,12 @@ Result<split::DeviceSummary> run(const Options& options) {
   auto local = load_data(options);
   if (!local) return local.failure();
   const std::vector<Index> samples = data::count_up(local->set.size());
-  const std::vector<std::uint64_t> label_counts = split::count_labels(local->set, samples);
+  const std::vector<std::uint64_t> label_counts = data::count_labels(local->set, samples);
   const Result<void> usable = check_files(options, *local, label_counts);
   if (!usable) return usable.failure();
   split::DeviceOptions device;
   device.server = *server;
-  device.stop = device.connect.stop = &stop;
+  device.pause_requested = device.connect.stop = &pause_requested;
   device.connect.insecure = options.insecure;
   device.connect.total_limit = options.wait_seconds * net::second_us;
   if (options.reconnect_seconds > 0)
@@ -113,7 +112,7 @@ Result<split::DeviceSummary> run(const Options& options) {
   device.connect.jitter_seed = identity.boot_nonce;
   identity.dataset = local->set.name;
   identity.label_counts = label_counts;
-  identity.data_fingerprint = split::data_fingerprint(local->set.sha256, local->numbers);
+  identity.data_fingerprint = data::fingerprint(local->set.sha256, local->numbers);
   if (options.insecure)
     std::fprintf(stderr,
                  "%s: insecure: labels and activations travel unencrypted, and the server "

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   iotsl::tool::add_gan_command(app);
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
+  iotsl::tool::add_privacy_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

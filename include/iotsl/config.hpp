@@ -30,20 +30,34 @@
 
 // IOTSL_BASELINE_ONLY leaves the run-time dispatch out: smallest build, portable code only. On
 // 32-bit ARM the compiler's flags decide whether there is NEON, and whether it can fuse a
-// multiply-add.
+// multiply-add. IOTSL_WITH_AVX2X2=1 adds a target that only tests use (simd/vec_avx2x2.hpp).
 #if defined(IOTSL_BASELINE_ONLY) || (defined(__arm__) && !defined(__ARM_NEON))
 #define IOTSL_ABI_TARGETS baseline
 #elif defined(__arm__) && !defined(__ARM_FEATURE_FMA)
 #define IOTSL_ABI_TARGETS unfused
+#elif IOTSL_WITH_AVX2X2
+#define IOTSL_ABI_TARGETS avx2x2
+#elif defined(__x86_64__)
+#define IOTSL_ABI_TARGETS avx512
 #else
 #define IOTSL_ABI_TARGETS simd
 #endif
 
+// IOTSL_WITH_ZLIB=1 reads data that is packed with gzip; the program links zlib then.
+#if defined(IOTSL_WITH_ZLIB) && IOTSL_WITH_ZLIB
+#define IOTSL_READS_GZIP 1
+#define IOTSL_ABI_FILES gzip
+#else
+#define IOTSL_READS_GZIP 0
+#define IOTSL_ABI_FILES plain
+#endif
+
 // The tag is part of every mangled name: two translation units that were compiled with different
 // settings get different symbols and cannot silently share one definition.
-#define IOTSL_ABI_JOIN_(a, b, c) v0_1_##a##_##b##_##c
-#define IOTSL_ABI_JOIN(a, b, c) IOTSL_ABI_JOIN_(a, b, c)
-#define IOTSL_ABI_TAG IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS)
+#define IOTSL_ABI_JOIN_(a, b, c, d) v0_1_##a##_##b##_##c##_##d
+#define IOTSL_ABI_JOIN(a, b, c, d) IOTSL_ABI_JOIN_(a, b, c, d)
+#define IOTSL_ABI_TAG \
+  IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS, IOTSL_ABI_FILES)
 
 #define IOTSL_NAMESPACE_BEGIN \
   namespace iotsl {           \

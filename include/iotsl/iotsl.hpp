@@ -31,4 +31,4 @@
 #include "iotsl/ops/vector_norm.hpp"
 #include "iotsl/ops/view.hpp"
 #include "iotsl/optim/optimizer.hpp"
-#include "iotsl/optim/schedule.hpp"
+#include "iotsl/options/schedule.hpp"

@@ -165,7 +165,7 @@ TEST_CASE("a saved tensor that was changed in place is refused, with the op's na
   Tensor<double> y = iotsl::exp(x);
   y.mutable_data()[0] = 0;
   CHECK(error_of([&] { grad(y, x); }) ==
-        "grad: a tensor [1] saved by exp was changed in place since (version 1, expected 0)");
+        "grad: a tensor [1] saved by exp was changed in place since (version 2, expected 1)");
   // A view shares the version.
   const Tensor<double> square = iotsl::square(x);
   iotsl::reshape(x.detach(), {1, 1}).mutable_data()[0] = 1;

@@ -6,8 +6,10 @@ WAY: find_package   installed, moved to another place, found by CMake
      fetch_content  FetchContent from the sources
      single_header  the file that cmake/single_header.py writes
      two_units      two units with all headers, one from the tree and one from the single file, in one program
+     mixed_units    two units with different settings: what they share does not link, what each has alone works
 """
 
+import gzip
 import os
 import pathlib
 import re
@@ -66,6 +68,13 @@ class Place:
         run(["cmake", "--build", build, "--target", "consumer", "consumer_net"])
         return build / "consumer"
 
+    def unit(self, source, *flags, name=None):
+        """The object of one source of the consumer."""
+        compiled = self.folder / f"{name or source}.o"
+        run([self.compiler, "-std=c++20", FLAGS, "-c", self.sources / f"{source}.cpp",
+             f"-I{self.root}/include", *flags, "-o", compiled])
+        return compiled
+
     def compile(self, sources, *flags):
         program = self.folder / "program"
         run([self.compiler, "-std=c++20", FLAGS, "-Wall", "-Wextra", *sources, *flags, "-o", program])
@@ -73,11 +82,11 @@ class Place:
 
 
 def find_package(place):
-    return place.build_consumer(f"-DCMAKE_PREFIX_PATH={place.install()}")
+    return check(place.build_consumer(f"-DCMAKE_PREFIX_PATH={place.install()}"))
 
 
 def fetch_content(place):
-    return place.build_consumer(f"-DIOTSL_SOURCE={place.root}")
+    return check(place.build_consumer(f"-DIOTSL_SOURCE={place.root}"))
 
 
 def pkg_config(place):
@@ -86,7 +95,7 @@ def pkg_config(place):
         sys.exit(SKIPPED)
     environment = {**os.environ, "PKG_CONFIG_PATH": str(place.install() / "share/pkgconfig")}
     flags = run(["pkg-config", "--cflags", "--libs", "iotsl"], env=environment).split()
-    return place.compile([place.sources / "main.cpp", place.sources / "other.cpp"], *flags)
+    return check(place.compile([place.sources / "main.cpp", place.sources / "other.cpp"], *flags))
 
 
 def write_single(place, *headers):
@@ -100,8 +109,8 @@ def write_single(place, *headers):
 
 def single_header(place):
     path = write_single(place)
-    return place.compile([place.sources / "main.cpp", place.sources / "other.cpp"],
-                         f'-DCONSUMER_HEADER="{path}"', "-fopenmp")
+    return check(place.compile([place.sources / "main.cpp", place.sources / "other.cpp"],
+                               f'-DCONSUMER_HEADER="{path}"', "-fopenmp"))
 
 
 def two_units(place):
@@ -109,14 +118,50 @@ def two_units(place):
     include = pathlib.Path(place.root) / "include"
     tree = place.folder / "all.hpp"
     names = [p.relative_to(include).as_posix() for p in sorted(include.rglob("*.hpp"))
-             if p.parent.name != "linalg"]
+             if not re.search(r"/(linalg|privacy/tight)/", p.as_posix())]
     tree.write_text("".join(f'#include "{name}"\n' for name in names if not name.endswith("-inl.hpp")))
-    objects = []
-    for source, header in (("main", tree), ("other", single)):
-        objects.append(place.folder / f"{source}.o")
-        run([place.compiler, "-std=c++20", FLAGS, "-c", place.sources / f"{source}.cpp", f"-I{include}",
-             f'-DCONSUMER_HEADER="{header}"', "-fopenmp", "-DASIO_STANDALONE", "-o", objects[-1]])
-    return place.compile(objects, "-fopenmp")
+    objects = [place.unit(source, f'-DCONSUMER_HEADER="{header}"', "-fopenmp", "-DASIO_STANDALONE")
+               for source, header in (("main", tree), ("other", single))]
+    return check(place.compile(objects, "-fopenmp"))
+
+
+# One flag for each part of the ABI tag, beside OpenMP, which main.cpp has and other.cpp then has not.
+OTHER_SETTINGS = {"exceptions": ["-fopenmp", "-fno-exceptions"], "threads": [],
+                  "targets": ["-fopenmp", "-DIOTSL_BASELINE_ONLY"], "gzip": ["-fopenmp", "-DIOTSL_WITH_ZLIB=1"]}
+
+
+def mixed_units(place):
+    main = place.unit("main", "-fopenmp")
+    good = True
+    for setting, flags in OTHER_SETTINGS.items():
+        other = place.unit("other", *flags)
+        linked = subprocess.run([place.compiler, main, other, "-fopenmp", "-o", place.folder / "program"],
+                                capture_output=True, text=True, check=False)
+        refused = linked.returncode != 0 and "sum_of_gradient" in linked.stderr
+        print(f"a tensor between units with different {setting}: {'refused' if refused else 'NOT REFUSED'}")
+        good = good and refused
+    return good and units_apart(place)
+
+
+def units_apart(place):
+    """Each unit has its own reader, although both have the same names: neither gets the other's."""
+    files = []
+    for name, header, values in (("images", [0x803, 3, 2, 2], 12), ("labels", [0x801, 3], 3)):
+        files.append(place.folder / f"{name}.gz")
+        files[-1].write_bytes(gzip.compress(b"".join(n.to_bytes(4, "big") for n in header) + bytes(values)))
+    zlib = place.folder / "zlib.cpp"
+    zlib.write_text("#include <zlib.h>\n")
+    if subprocess.run([place.compiler, "-fsyntax-only", zlib], capture_output=True, check=False).returncode != 0:
+        print("no zlib (package zlib1g-dev)")
+        sys.exit(SKIPPED)
+    main = place.unit("mixed")
+    readers = [place.unit("read_idx", "-DREAD_IDX=read_with_zlib", "-DIOTSL_WITH_ZLIB=1", name="with"),
+               place.unit("read_idx", "-DREAD_IDX=read_without_zlib", name="without")]
+    # Of two definitions a linker takes the first, so each unit must come first once.
+    said = [run([place.compile([main, *objects], "-lz"), *files]).splitlines()
+            for objects in (readers, readers[::-1])]
+    print(*said[0], sep="\n")
+    return all(lines[0] == "3 images" and "cannot unpack" in lines[1] for lines in said)
 
 
 def check(program):
@@ -129,11 +174,12 @@ def check(program):
 
 def main():
     way, root, compiler = sys.argv[1:4]
-    ways = {f.__name__: f for f in (find_package, pkg_config, fetch_content, single_header, two_units)}
+    ways = {f.__name__: f for f in (find_package, pkg_config, fetch_content, single_header, two_units,
+                                   mixed_units)}
     if way not in ways:
         sys.exit(f"consume.py: {way} is no way; expected one of {', '.join(ways)}")
     with tempfile.TemporaryDirectory() as folder:
-        good = check(ways[way](Place(folder, root, compiler)))
+        good = ways[way](Place(folder, root, compiler))
     return 0 if good else 1
 
 

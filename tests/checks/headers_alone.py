@@ -5,8 +5,10 @@ usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--job
 Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
 one translation unit: being complete does not depend on those, and alone costs half a minute each.
 A header whose #include is the first line of code of another header is compiled with nothing before
-it where that one is compiled alone, so it needs no unit of its own. Without the folder of Eigen's
-headers those of linalg are left out.
+it where that one is compiled alone, so it needs no unit of its own. A header that names instances for
+float (IOTSL_FLOAT) makes them alone as well: a template that calls what only a layer above declares,
+found by its arguments' namespace, compiles until it is used. Without the folder of Eigen's headers those
+that need it are left out.
 """
 
 import argparse
@@ -24,7 +26,10 @@ MODES = {
     "with exceptions": ["-fopenmp"],
     "without exceptions and RTTI": ["-fno-exceptions", "-fno-rtti", "-DASIO_NO_EXCEPTIONS",
                                     "-DASIO_NO_TYPEID"],
+    "with its instances for float": ["-fopenmp", "-DIOTSL_EMIT_ENGINE=1"],
 }
+
+NEEDS_EIGEN = re.compile(r"/(linalg|privacy/tight)/")
 
 
 def compile_text(compiler, include, flags, text):
@@ -63,18 +68,21 @@ def check(root, compiler, other, jobs, eigen=None):
     # An -inl.hpp is no header: the one of its family includes it once per SIMD target.
     headers = [p for p in sorted(include.rglob("*.hpp")) if not p.stem.endswith("-inl")]
     if not eigen:
-        print("no Eigen: the headers of linalg are left out")
-        headers = [p for p in headers if p.parent.name != "linalg"]
+        print("no Eigen: the headers that need it are left out")
+        headers = [p for p in headers if not NEEDS_EIGEN.search(p.as_posix())]
     texts = {p.relative_to(include).as_posix(): p.read_text() for p in headers}
     proven = proven_by_others(texts)
     lines = [f'#include "{name}"\n' for name in texts]
     # Twice: a header without #pragma once is caught as well, here and in the last units.
     units = [(compiler, "with exceptions", f'#include "{name}"\n', f'#include "{name}"\n' * 2)
              for name in texts if name not in proven]
+    units += [(compiler, "with its instances for float", f'#include "{name}"\n', f'#include "{name}"\n')
+              for name, text in texts.items() if re.search(r"^IOTSL_FLOAT\(", text, re.MULTILINE)]
     together = "".join(lines) * 2
     units.append((compiler, "without exceptions and RTTI", "all headers", together))
     if other:
-        units += [(other, mode, "all headers", together) for mode in MODES]
+        units += [(other, mode, "all headers", together)
+                  for mode in ("with exceptions", "without exceptions and RTTI")]
 
     def one(unit):
         program, mode, name, text = unit
@@ -102,6 +110,10 @@ def self_test(compiler):
         "include/e.hpp": "#pragma once\ninline std::string first();\n",
         "include/f.hpp": "struct TwiceInner {};\n",
         "include/g.hpp": '#pragma once\n#include "g.hpp"\ninline std::string ring();\n',
+        "include/h.hpp": "#pragma once\n#if IOTSL_EMIT_ENGINE\n#define IOTSL_FLOAT(...) template __VA_ARGS__;\n"
+                         "#else\n#define IOTSL_FLOAT(...)\n#endif\nstruct Value {};\n"
+                         "template <class T>\nT twice(T x) {\n  return plus(x, x);\n}\n"
+                         "IOTSL_FLOAT(Value twice(Value))\n",
     }
     # Includes e and f first, so that they have no unit of their own.
     outer = {"e": '#pragma once\n// Text.\n\n#include "e.hpp"\n#include <string>\n',

@@ -25,10 +25,8 @@ int main(int argc, char**) {
   const data::Dataset digits = data::make_glyphs(data::Split::train, 27);
   const data::Loader loader(digits, 9);
   for (Index b = 0; b < loader.batches(); ++b) {
-    Tensor<float> x = Tensor<float>::uninitialized({loader.batch_size(b), 1, 28, 28});
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(loader.batch_size(b)));
-    loader.fill(b, x.mutable_data(), labels.data());
-    const Tensor<float> loss = softmax_cross_entropy<float>(net.forward(x), labels);
+    const data::Batch batch = loader.fetch(b);
+    const Tensor<float> loss = softmax_cross_entropy<float>(net.forward(batch.x), batch.labels);
     if (values) std::printf("loss %.9g\n", static_cast<double>(loss.item()));
     backward(loss);
     optimizer.step();

@@ -130,8 +130,6 @@ TEST_CASE("json: every double survives the round trip") {
 TEST_CASE("json: typed members name the key in their failures") {
   const Json j = *parse_json(R"({"n": 3, "x": 0.5, "s": "t", "b": true, "a": [], "o": {}})");
   CHECK(*iotsl::get_int(j, "n") == 3);
-  CHECK(*iotsl::get_double(j, "n") == 3.0);
-  CHECK(*iotsl::get_double(j, "x") == 0.5);
   CHECK(*iotsl::get_string(j, "s") == "t");
   CHECK(*iotsl::get_bool(j, "b"));
   CHECK((*iotsl::get_array(j, "a"))->empty());

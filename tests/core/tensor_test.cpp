@@ -19,6 +19,11 @@ std::string error_of(const auto& call) {
   return {};
 }
 
+template <class T>
+concept Writable = requires(T& tensor) {
+  tensor.mutable_data();
+};
+
 }  // namespace
 
 TEST_CASE("shape: extents, text, padding and errors") {
@@ -51,6 +56,18 @@ TEST_CASE("tensor: a handle shares its values, clone copies them") {
   CHECK(a.detach().data() == a.data());
   CHECK(Tensor<float>::scalar(3).item() == 3);
   CHECK(Tensor<double>::full({3}, 2.0).data()[2] == 2);
+}
+
+TEST_CASE("tensor: the only way to write counts as a change") {
+  static_assert(Writable<Tensor<float>> && !Writable<const Tensor<float>>);
+  static_assert(std::is_same_v<decltype(std::declval<Tensor<float>&>().data()), const float*>);
+  static_assert(std::is_same_v<decltype(std::declval<Tensor<float>&>().values()[0]), const float&>);
+  Tensor<float> a = Tensor<float>::zeros({2});
+  const Tensor<float> view = a.alias({1}, 1);
+  a.mutable_data()[1] = 3;
+  CHECK(view.item() == 3);
+  CHECK(view.version() == a.version());
+  CHECK(view.version() == 1);
 }
 
 TEST_CASE("tensor: extents and errors") {

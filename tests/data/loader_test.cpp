@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 using iotsl::Index;
 using iotsl::data::batch_ranges;
+using iotsl::data::BatchSequence;
 using iotsl::data::Dataset;
 using iotsl::data::epoch_order;
 using iotsl::data::Loader;
@@ -81,21 +83,19 @@ TEST_CASE("loader: batches hold every sample of the device once, as floats in [0
   Loader loader(set, own, 3);
   CHECK(loader.samples() == 7);
   CHECK(loader.batches() == 2);
-  CHECK(loader.largest_batch() == 4);
   CHECK(loader.batch(0)[0] == 5);
   loader.start_epoch(1, 0, 0);
   std::vector<Index> seen;
   for (Index b = 0; b < loader.batches(); ++b) {
-    const auto n = static_cast<std::size_t>(loader.batch_size(b));
-    std::vector<float> pixels(2 * n, -1);
-    std::vector<std::int32_t> labels(n, -1);
-    loader.fill(b, pixels.data(), labels.data());
-    for (std::size_t i = 0; i < n; ++i) {
+    const iotsl::data::Batch batch = loader.fetch(b);
+    REQUIRE(batch.x.shape() == iotsl::Shape{loader.batch_size(b), 1, 1, 2});
+    REQUIRE(batch.labels.size() == loader.batch(b).size());
+    for (std::size_t i = 0; i < batch.labels.size(); ++i) {
       const Index sample = loader.batch(b)[i];
       seen.push_back(sample);
-      CHECK(pixels[2 * i] == static_cast<float>(sample) / 255.0f);
-      CHECK(pixels[2 * i + 1] == static_cast<float>(255 - sample) / 255.0f);
-      CHECK(labels[i] == sample % 10);
+      CHECK(batch.x.data()[2 * i] == static_cast<float>(sample) / 255.0f);
+      CHECK(batch.x.data()[2 * i + 1] == static_cast<float>(255 - sample) / 255.0f);
+      CHECK(batch.labels[i] == sample % 10);
     }
   }
   CHECK(seen != own);
@@ -113,6 +113,36 @@ TEST_CASE("loader: an epoch does not depend on the ones before") {
   for (Index batch = 0; batch < a.batches(); ++batch)
     CHECK(std::equal(a.batch(batch).begin(), a.batch(batch).end(), b.batch(batch).begin()));
   CHECK_THROWS_WITH_AS((void)a.batch_size(7), "loader: batch 7 of 7", iotsl::Error);
+}
+
+TEST_CASE("loader: a sequence draws the order of each epoch, from whatever step it begins") {
+  const Dataset set = ramp(50);
+  Loader whole(set, 8), late(set, 8), each(set, 8);
+  BatchSequence all(whole, 3, 2, 5);
+  const auto same = [](const iotsl::data::Batch& a, const iotsl::data::Batch& b) {
+    return a.labels == b.labels && std::ranges::equal(a.x.values(), b.x.values());
+  };
+  for (std::uint64_t step = 0; step < 14; ++step) {
+    CHECK(all.epoch(step) == step / 7);
+    each.start_epoch(3, 2, 5 + static_cast<Index>(step / 7));
+    const iotsl::data::Batch batch = all.fetch(step);
+    CHECK(same(batch, each.fetch(static_cast<Index>(step % 7))));
+    BatchSequence rest(late, 3, 2, 5);
+    CHECK(same(batch, rest.fetch(step)));
+  }
+}
+
+TEST_CASE("dataset: samples are counted by class and named by their numbers") {
+  const Dataset set = ramp(25);
+  CHECK(iotsl::data::count_labels(set, std::vector<Index>{3, 13, 23, 9}) ==
+        std::vector<std::uint64_t>{0, 0, 0, 3, 0, 0, 0, 0, 0, 1});
+  // SHA-256 of the text, then of each number as eight bytes, lowest first.
+  CHECK(iotsl::to_hex(iotsl::data::fingerprint("abc", {})) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const std::vector<Index> one = {0x1122}, other = {0x1123};
+  CHECK(iotsl::data::fingerprint("abc", one) ==
+        iotsl::sha256(iotsl::bytes_of(std::string_view("abc\x22\x11\0\0\0\0\0\0", 11))));
+  CHECK(iotsl::data::fingerprint("abc", one) != iotsl::data::fingerprint("abc", other));
 }
 
 TEST_CASE("dataset: batches and selections check their numbers") {

@@ -5,6 +5,7 @@
 #include "iotsl/data/glyphs.hpp"
 #include "support/temporary_folder.hpp"
 
+using iotsl::concat;
 using iotsl::Index;
 using iotsl::Json;
 using iotsl::data::Manifest;
@@ -25,9 +26,9 @@ Manifest sample_manifest(const iotsl::data::Dataset& set) {
 }
 
 const char* const small =
-    R"({"format":"iotsl-manifest-1","dataset":"mnist","file_sha256":"ab","partition":"iid","seed":1,)"
-    R"("devices":[{"id":0,"indices":[0,3],"counts":[1,1]},{"id":1,"indices":[2],"counts":[0,1]}],)"
-    R"("unused":2})";
+    R"({"format":"iotsl-manifest-2","dataset":"mnist","file_sha256":"ab","partition":"iid","seed":1,)"
+    R"("redraws":4,"devices":[{"id":0,"indices":[0,3],"counts":[1,1]},{"id":1,"indices":[2],"counts":[0,1]}],)"
+    R"("unused":2,"classes_of_nobody":[]})";
 
 /// The error after one replacement in the small manifest.
 std::string error_with(std::string_view what, std::string_view by) {
@@ -53,11 +54,33 @@ TEST_CASE("manifest: what is written is read") {
   CHECK(read->file_sha256 == set.sha256);
   CHECK(read->partition == "classes:3");
   CHECK(read->seed == 5);
+  CHECK(read->redraws == 0);
   CHECK(read->devices == manifest.devices);
   CHECK(read->counts == manifest.counts);
   CHECK(read->unused == manifest.unused);
   CHECK(read->total() == 200);
   CHECK(iotsl::to_text(iotsl::data::to_json(*iotsl::data::parse_manifest(small))) == small);
+}
+
+TEST_CASE("manifest: it says how often the table was drawn again, and which class nobody has") {
+  const auto set = sample_set();
+  const auto spec = iotsl::data::parse_partition("classes-random:4");
+  const auto drawn = iotsl::data::make_partition(*spec, set.labels, set.classes, 3, 1);
+  REQUIRE(drawn.ok());
+  const Manifest manifest = iotsl::data::make_manifest(set, *spec, *drawn, 1);
+  CHECK(drawn->redraws > 0);
+  const iotsl::Json json = iotsl::data::to_json(manifest);
+  CHECK(json.find("redraws")->as_int() == drawn->redraws);
+  CHECK(json.find("classes_of_nobody")->size() == 0);
+
+  const TemporaryFolder folder;
+  REQUIRE(iotsl::write_file_atomic(folder / "table", "1 2 0 3 0 0 0 0 0 0\n").ok());
+  const auto table = iotsl::data::parse_partition("table:" + (folder / "table"));
+  const auto given = iotsl::data::make_partition(*table, set.labels, set.classes, 1, 1);
+  REQUIRE(given.ok());
+  const iotsl::Json partial =
+      iotsl::data::to_json(iotsl::data::make_manifest(set, *table, *given, 1));
+  CHECK(iotsl::to_text(*partial.find("classes_of_nobody")) == "[2,4,5,6,7,8,9]");
 }
 
 TEST_CASE("manifest: it must belong to the set and the device") {
@@ -94,15 +117,22 @@ TEST_CASE("manifest: it must belong to the set and the device") {
 
 TEST_CASE("manifest: what is not right is refused") {
   CHECK(error_with("\"seed\":1", "\"seed\":1") == "no error");
-  CHECK(error_with("manifest-1", "manifest-9") ==
-        "manifest: format is 'iotsl-manifest-9', expected 'iotsl-manifest-1'");
+  CHECK(error_with("manifest-2", "manifest-9") ==
+        "manifest: format is 'iotsl-manifest-9', expected 'iotsl-manifest-2'");
   CHECK(error_with("\"seed\":1,", "") == "manifest: key 'seed' is missing");
   CHECK(error_with("\"seed\":1", "\"seed\":1.5") ==
         "manifest: key 'seed' must be an integer, found number");
   CHECK(error_with("\"unused\":2", "\"unused\":-1") ==
         "manifest: key 'unused' is -1, expected 0 to 4294967296");
   CHECK(error_with("\"unused\":2", "\"unused\":2,\"more\":1") ==
-        "manifest: has 8 keys, expected 7");
+        "manifest: has 10 keys, expected 9");
+  CHECK(error_with("\"redraws\":4", "\"redraws\":-4") ==
+        "manifest: key 'redraws' is -4, expected 0 to 4294967296");
+  for (const char* lie : {"[0]", "[2]"})
+    CHECK(error_with("nobody\":[]", concat("nobody\":", lie)) ==
+          "manifest: classes_of_nobody does not follow from the counts");
+  CHECK(error_with("nobody\":[]", "nobody\":[-1]") ==
+        "manifest: classes_of_nobody[0] must be an integer from 0 to 4095");
   CHECK(error_with("\"unused\":2", "\"unused\":0") ==
         "manifest: device 0: sample 3, but used and unused make 3");
   CHECK(error_with("[2]", "[3]") == "manifest: sample 3 is on device 0 and on device 1");

@@ -84,7 +84,7 @@ TEST_CASE("partition: iid gives equal shares with about the same classes") {
 }
 
 TEST_CASE("partition: a seed gives one partition, another seed another") {
-  for (const char* text : {"iid", "classes:4", "random:A", "dirichlet:0.5"}) {
+  for (const char* text : {"iid", "classes:4", "classes-random:4", "random:A", "dirichlet:0.5"}) {
     const std::vector<Index> counts(10, 600);
     CHECK(draw(text, counts, 5, 3).devices == draw(text, counts, 5, 3).devices);
     CHECK(draw(text, counts, 5, 3).devices != draw(text, counts, 5, 4).devices);
@@ -151,6 +151,83 @@ TEST_CASE("partition: random gives 3 to 8 classes with 100 to 1200 samples, thre
   }
   CHECK(tables[0] != tables[1]);
   CHECK(tables[1] != tables[2]);
+}
+
+TEST_CASE("partition: every random partition gives every class to somebody") {
+  for (const Index devices : {3, 5, 8})
+    for (std::uint64_t seed = 1; seed <= 10; ++seed)
+      for (const char* text :
+           {"iid", "classes:4", "classes:6", "classes:8", "classes-random:4", "classes-random:6",
+            "classes-random:8", "random:A", "random:B", "random:C", "dirichlet:0.1"}) {
+        CAPTURE(text);
+        CAPTURE(devices);
+        const Partition p = draw(text, mnist, devices, seed);
+        CHECK(iotsl::data::classes_of_nobody(p.counts).empty());
+        CHECK(p.redraws < 1000);
+      }
+}
+
+TEST_CASE("partition: a table without a class is drawn again from the next numbers") {
+  // The first draw for five devices leaves class 5 to nobody.
+  const Partition a = draw("random:A", mnist, 5, 1);
+  CHECK(a.redraws == 1);
+  iotsl::data::detail::DrawnNumbers numbers(
+      iotsl::Random(1, iotsl::Stream::partition, iotsl::data::detail::random_step));
+  const auto first = iotsl::data::detail::random_table(5, 10, numbers);
+  CHECK(iotsl::data::classes_of_nobody(first) == std::vector<Index>{5});
+  CHECK(iotsl::data::detail::random_table(5, 10, numbers) == a.counts);
+  // A class of one sample, which equal shares leave over once in a while.
+  std::vector<Index> redraws;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const Partition p = draw("iid", {14, 1}, 4, seed);
+    check_consistent(p, {14, 1});
+    CHECK(p.unused == 3);
+    CHECK(iotsl::data::classes_of_nobody(p.counts).empty());
+    redraws.push_back(p.redraws);
+  }
+  CHECK(*std::max_element(redraws.begin(), redraws.end()) > 0);
+}
+
+TEST_CASE("partition: what cannot cover all classes is refused, and the classes are named") {
+  CHECK(
+      draw_error("random:B", mnist, 1) ==
+      "--partition random:B: each of 1000 draws leaves a class to none of 1 devices, the last one "
+      "class 0, 2, 3, 6, 7; take more devices or another partition");
+  CHECK(draw_error("classes:2", mnist, 3) ==
+        "--partition classes:2: leaves class 0, 3, 4, 8 to none of 3 devices; take more devices or "
+        "another partition");
+  CHECK(draw_error("classes-random:3", mnist, 3)
+            .find("--partition classes-random:3: leaves class ") == 0);
+  CHECK(draw_error("classes-random:4", mnist, 3) == "no error");
+  // A class of which the set has no sample is not missed.
+  CHECK(draw_error("iid", {10, 0, 10}, 2) == "no error");
+}
+
+TEST_CASE("partition: classes-random:C draws blocks of C classes for each device by itself") {
+  const std::vector<Index> fashion(10, 6000);
+  std::vector<bool> seen(6, false);  // on how many devices a class is
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const Partition p = draw("classes-random:4", fashion, 5, seed);
+    check_consistent(p, fashion);
+    for (const auto& row : p.counts) {
+      CHECK(nonzero(row) == 4);
+      for (const Index n : row) CHECK((n == 0 || n == 1200));
+    }
+    for (std::size_t c = 0; c < 10; ++c) {
+      std::size_t devices_with = 0;
+      for (const auto& row : p.counts) devices_with += row[c] > 0;
+      seen[devices_with] = true;
+    }
+  }
+  // classes:4 would put each class on two.
+  CHECK_FALSE(seen[0]);
+  CHECK((seen[1] && seen[2] && seen[3] && seen[4]));
+  // The rarest case: ten classes on five devices of two.
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const Partition p = draw("classes-random:2", fashion, 5, seed);
+    check_consistent(p, fashion);
+    CHECK(iotsl::data::classes_of_nobody(p.counts).empty());
+  }
 }
 
 TEST_CASE("partition: random takes less of a class that runs out") {
@@ -248,6 +325,9 @@ TEST_CASE("partition: what cannot be is refused with the option's name") {
   CHECK(draw_error("classes:3", counts, 5).find("--partition classes:3: class ") == 0);
   CHECK(draw_error("classes:0", counts, 2) ==
         "--partition classes:0: expected classes:C with C classes per device, at least 1");
+  CHECK(draw_error("classes-random:0", counts, 2) ==
+        "--partition classes-random:0: expected classes-random:C with C classes per device, at "
+        "least 1");
   CHECK(draw_error("classes:2x", counts, 2).find("--partition classes:2x: expected") == 0);
   CHECK(draw_error("random:D", counts, 2) ==
         "--partition random:D: expected random:A, random:B or random:C");
@@ -259,7 +339,8 @@ TEST_CASE("partition: what cannot be is refused with the option's name") {
           std::string("--partition ") + text +
               (std::string_view(text) == "classes"
                    ? ": expected classes:C with C classes per device, at least 1"
-                   : ": expected iid, classes:C, random:A|B|C, dirichlet:ALPHA or table:FILE"));
+                   : ": expected iid, classes:C, classes-random:C, random:A|B|C, dirichlet:ALPHA "
+                     "or table:FILE"));
   CHECK(draw_error("iid", counts, 0) ==
         "--devices 0: expected 1 to 40, the number of training samples");
   CHECK(draw_error("iid", counts, 41) ==
@@ -273,4 +354,6 @@ TEST_CASE("partition: the table of counts as text") {
         "1              3   1000   1003\n"
         "all           15   1000   1015\n"
         "unused                       7\n");
+  CHECK(iotsl::data::format_counts({{12, 0, 0}, {3, 0, 0}}, 0)
+            .ends_with("unused                              0\nno device has class 1, 2\n"));
 }

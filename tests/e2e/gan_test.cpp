@@ -53,10 +53,10 @@ TEST_CASE("gan train: the generator of one device, and what inspect says of it")
   const TemporaryFolder folder;
   const std::string manifest = folder / "m.json", file = folder / "a.gen", other = folder / "b.gen";
   succeed(
-      "data partition --dataset glyphs --devices 3 --partition classes:2 --limit-train 120 "
+      "data partition --dataset glyphs --devices 3 --partition classes:4 --limit-train 120 "
       "--out " +
       manifest);
-  const std::string partition = "--devices 3 --partition classes:2 --device 1 ";
+  const std::string partition = "--devices 3 --partition classes:4 --device 1 ";
   const Json trained = json_of(small + partition + "--json --threads 1 --out " + file);
   const Json inspected = json_of("gan inspect --json " + file);
   // The same, but for the time that it took, which is none of the file's business.
@@ -74,7 +74,7 @@ TEST_CASE("gan train: the generator of one device, and what inspect says of it")
   CHECK(inspected.find("privacy")->find("mode")->as_string() == "off");
   const Json& quality = *inspected.find("quality");
   CHECK(quality.find("checked")->as_bool());
-  CHECK(quality.find("classes")->size() == 2);
+  CHECK(quality.find("classes")->size() == 4);
 
   const auto loaded = data::load_manifest(manifest);
   REQUIRE(loaded.ok());

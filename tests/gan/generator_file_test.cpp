@@ -26,6 +26,7 @@ GeneratorFile small_file() {
   card.quality.accuracy = 0.75;
   card.quality.classes = {0, 2};
   card.quality.class_accuracy = {0.5, 1};
+  card.quality.class_informedness = {0.5, 0.5};
   card.quality.class_held_out = {2, 3};
   GeneratorFile out{card, GeneratorNet<float>(card.model)};
   out.net.initialize(1);
@@ -112,10 +113,17 @@ TEST_CASE("generator file: flipped bits, truncations and other kinds are refused
 }
 
 TEST_CASE("generator file: a card that lies is refused with the place") {
-  refuses(with({"version"}, 2), "version 2, expected 1");
+  refuses(with({"version"}, 1), "version 1, expected 2");
   refuses(with({"version"}, "one"), "version");
-  refuses(with({"surprise"}, 1), "card: has members or a form that version 1 does not write");
+  refuses(with({"surprise"}, 1), "card: has members or a form that version 2 does not write");
   refuses(with({"quality", "accuracy"}, "good"), "accuracy");
+  refuses(
+      with({"quality", "class_held_out"}, Json::array_of(std::vector<Index>{2})),
+      "quality: 2 classes with 2 accuracies, 2 values of informedness and 1 numbers of samples");
+  for (const std::vector<Index>& classes : {std::vector<Index>{0, 3}, {2, 0}, {2, 2}})
+    refuses(
+        with({"quality", "classes"}, Json::array_of(classes)),
+        concat("quality: class ", classes[1], " at place 1, expected ascending numbers below 3"));
   refuses(with({"settings", "generator"}, "big"), "generator 'big'; expected full or light");
   refuses(with({"settings", "width"}, 6), "model and settings do not agree");
   refuses(with({"model", "light"}, true), "model and settings do not agree");

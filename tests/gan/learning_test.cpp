@@ -59,7 +59,7 @@ TEST_CASE("learning: generated digits come close to real ones of their class" *
   s.average = 0.95;
   GanTrainer trainer(set, all_of(set), s, 1, 0);
   const auto make = [&] {
-    const gan::GeneratorFile file = trainer.finish();
+    const gan::GeneratorFile file = trainer.finish().value();
     data::Dataset out = gan::empty_set("generated", file.card.model.images);
     for (Index label = 0; label < classes; ++label)
       gan::append_generated(out, file.net, label, 200, file.source(1));
@@ -116,7 +116,7 @@ TEST_CASE("learning: generated digits come close to real ones of their class" *
   const auto accuracy = [&](const data::Dataset& generated) {
     return gan::check_images(generated, real, {.train = {}, .held_out = tested}, 1,
                              {.steps = 100, .memorisation = false})
-        .accuracy;
+        ->accuracy;
   };
   CHECK(accuracy(untrained) < 0.5);
   CHECK(accuracy(trained) > 0.55);

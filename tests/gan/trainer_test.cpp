@@ -163,7 +163,7 @@ TEST_CASE("trainer: labels follow the device's histogram; the card says what it 
   }
   GanTrainer trainer(set, mine, settings(1), 7, 2);
   REQUIRE(trainer.step().ok());
-  const gan::GeneratorCard card = trainer.finish().card;
+  const gan::GeneratorCard card = trainer.finish()->card;
   CHECK(card.label_counts == counts);
   CHECK(card.seed == 7);
   CHECK(card.device == 2);
@@ -177,12 +177,17 @@ TEST_CASE("trainer: hold_out takes 5 % of each class, at least 10, at most half"
   data::Dataset set;
   set.name = "test";
   set.classes = 4;
+  set.height = 1;
+  set.width = 2;
   const Index sizes[] = {1000, 60, 7, 1};
   for (Index label = 0; label < 4; ++label)
     set.labels.insert(set.labels.end(), static_cast<std::size_t>(sizes[label]),
                       static_cast<data::Label>(label));
-  std::vector<Index> samples(static_cast<std::size_t>(set.size()));
-  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<Index>(i);
+  const std::vector<Index> samples = all_of(set);
+  for (const Index i : samples) {
+    set.pixels.push_back(static_cast<std::uint8_t>(i));
+    set.pixels.push_back(static_cast<std::uint8_t>(i >> 8));
+  }
   const data::HeldOutSplit held = gan::hold_out(set, samples, 1);
   std::vector<Index> in_test(4);
   for (const Index i : held.held_out) ++in_test[set.labels[static_cast<std::size_t>(i)]];
@@ -193,6 +198,37 @@ TEST_CASE("trainer: hold_out takes 5 % of each class, at least 10, at most half"
   CHECK(together == samples);
   CHECK(gan::hold_out(set, samples, 1).held_out == held.held_out);
   CHECK(gan::hold_out(set, samples, 2).held_out != held.held_out);
+}
+
+TEST_CASE("trainer: a check that is broken off is made when the training goes on") {
+  const data::Dataset set = digits(100, 3);
+  const TemporaryFolder folder;
+  GanSettings s = settings(6);
+  s.check_every = 2;
+  GanTrainer whole(set, all_of(set), s, 1, 0);
+  std::vector<double> qualities;
+  while (!whole.done())
+    if (const double q = whole.step()->quality; q >= 0) qualities.push_back(q);
+
+  const StopCheck at_once{[](void*) { return true; }, nullptr};
+  GanTrainer first(set, all_of(set), s, 1, 0);
+  REQUIRE(first.step(at_once).value().stopped == false);  // no check is due
+  const GanProgress broken = first.step(at_once).value();
+  CHECK(broken.stopped);
+  CHECK(broken.iteration == 2);
+  CHECK(broken.quality == -1);
+  CHECK_FALSE(first.finish(at_once).has_value());
+  REQUIRE(first.save(folder / "state").ok());
+
+  GanTrainer second(set, all_of(set), s, 1, 0);
+  REQUIRE(second.load(folder / "state").ok());
+  const GanProgress made = second.step().value();
+  CHECK(made.iteration == 2);
+  std::vector<double> again{made.quality};
+  while (!second.done())
+    if (const double q = second.step()->quality; q >= 0) again.push_back(q);
+  CHECK(again == qualities);
+  CHECK(state_of(second) == state_of(whole));
 }
 
 TEST_CASE(
@@ -259,7 +295,7 @@ TEST_CASE("trainer: NaN or Inf ends the training in the same iteration") {
   REQUIRE(trainer.save(path).ok());
   poison_state(path, "average/", std::nanf(""));
   REQUIRE(trainer.load(path).ok());
-  const auto file = gan::serialize_generator(trainer.finish());
+  const auto file = gan::serialize_generator(trainer.finish().value());
   REQUIRE_FALSE(file.ok());
   CHECK(file.failure().message.find("NaN or Inf") != std::string::npos);
 }
@@ -268,9 +304,9 @@ TEST_CASE("trainer: one sample, one class, and what cannot be trained") {
   const data::Dataset set = digits(60, 1);
   GanTrainer one(set, {0}, settings(2), 1, 0);
   while (!one.done()) CHECK(std::isfinite(one.step()->wasserstein));
-  const gan::Quality quality = one.finish().card.quality;
+  const gan::Quality quality = one.finish()->card.quality;
   CHECK_FALSE(quality.checked);
-  CHECK_FALSE(quality.flagged);
+  CHECK(quality.failed().empty());
 
   CHECK(error_of([&] { GanTrainer(set, {}, settings(2), 1, 0); }) == "GAN: no samples to train on");
   GanSettings wrong = settings(2);

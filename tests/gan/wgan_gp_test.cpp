@@ -109,7 +109,7 @@ TEST_CASE("critic loss: the parts are what the formula says") {
   const double drift = 1e-3 * mean(square(on_real)).item();
   CHECK(loss.total.item() == doctest::Approx(-gap + drift + 10 * loss.penalty).epsilon(1e-12));
 
-  // alpha 0 is the generated image, alpha 1 the real one (SPEC: alpha real + (1 - alpha) fake).
+  // alpha 0 is the generated image, alpha 1 the real one: alpha real + (1 - alpha) fake.
   Tensor<double> x = concat<double>({slice(fake, 0, 0, 1), slice(real, 0, 1, 2)}, 0).clone();
   x.set_requires_grad();
   const Tensor<double> scores = nets.critic.forward(nets.critic.weights(), x, c.labels);

@@ -5,7 +5,7 @@
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/optim/optimizer.hpp"
-#include "iotsl/optim/schedule.hpp"
+#include "iotsl/options/schedule.hpp"
 
 namespace golden {
 

@@ -18,8 +18,17 @@ using iotsl::data::CountTable;
 /// Device 0 misses class 2 and is short of class 1; device 1 misses class 0; device 2 is complete.
 const CountTable sample_table{{100, 10, 0}, {0, 60, 61}, {50, 50, 50}};
 
+/// The plan by what these checks say of the generators; by nothing where there are none.
+iotsl::Result<Plan> plan_for(const CountTable& table, std::vector<GeneratorCheck> checks = {},
+                             const PlanOptions& options = {}) {
+  checks.resize(table.size());
+  const auto log = make_generation_log(table, std::move(checks), options.seed);
+  if (!log) return log.failure();
+  return make_plan(table, *log, options);
+}
+
 Plan sample_plan(const PlanOptions& options = {}) {
-  const auto plan = make_plan(sample_table, std::vector<GeneratorCheck>(3), options);
+  const auto plan = plan_for(sample_table, {}, options);
   REQUIRE(plan.ok());
   return plan.value();
 }
@@ -59,8 +68,8 @@ TEST_CASE("plan: seeds differ by run, device and class, and nothing else") {
     for (const PlanEntry& entry : device.entries) CHECK(entry.seed < (std::uint64_t{1} << 53));
   // Who serves has no influence on the seed.
   std::vector<GeneratorCheck> checks(3);
-  checks[1].flagged = true;
-  const auto served = make_plan(sample_table, checks, {.seed = 1});
+  checks[2] = {.checked = true, .loss = 0.1};
+  const auto served = plan_for(sample_table, checks, {.seed = 1});
   REQUIRE(served.ok());
   CHECK(served->devices[0].entries[0].generator == 2);
   CHECK(served->devices[0].entries[0].seed == one.devices[0].entries[0].seed);
@@ -74,14 +83,14 @@ TEST_CASE("plan: two classes per device need all others, whole data nobody") {
     pairs.push_back(row);
     whole.emplace_back(10, 1200);
   }
-  const auto plan = make_plan(pairs, std::vector<GeneratorCheck>(5));
+  const auto plan = plan_for(pairs);
   REQUIRE(plan.ok());
   for (const DevicePlan& device : plan->devices) {
     CHECK(device.generators().size() == 4);
     CHECK(device.entries.size() == 8);
     CHECK(device.added() == 8 * 1200);
   }
-  const auto none = make_plan(whole, std::vector<GeneratorCheck>(5));
+  const auto none = plan_for(whole);
   REQUIRE(none.ok());
   for (const DevicePlan& device : none->devices) CHECK(!device.defective());
 }
@@ -89,14 +98,13 @@ TEST_CASE("plan: two classes per device need all others, whole data nobody") {
 TEST_CASE("plan: a scarce class needs another device, or stays as it is") {
   // Nobody else has class 1.
   const CountTable table{{100, 10, 100}, {100, 0, 100}};
-  const auto plan = make_plan({{100, 10, 100}, {90, 20, 100}}, std::vector<GeneratorCheck>(2));
+  const auto plan = plan_for({{100, 10, 100}, {90, 20, 100}});
   REQUIRE(plan.ok());
   CHECK(plan->devices[0].left_scarce.empty());
   CHECK(plan->devices[0].entries[0].generator == 1);
   CHECK(plan->devices[1].entries[0].generator == 0);
 
-  std::vector<GeneratorCheck> checks(2);
-  const auto alone = make_plan(table, checks);
+  const auto alone = plan_for(table);
   REQUIRE(alone.ok());
   CHECK(alone->devices[0].scarce == Classes{1});
   CHECK(alone->devices[0].left_scarce == Classes{1});
@@ -109,13 +117,11 @@ TEST_CASE("plan: what cannot be filled and wrong options are failures") {
   std::vector<GeneratorCheck> checks(3);
   checks[1].trained = {0, 60, 0};
   checks[2].trained = {50, 50, 0};
-  CHECK(make_plan(sample_table, checks).failure().message ==
+  CHECK(plan_for(sample_table, checks).failure().message ==
         "imputation: device 0 lacks classes that no other device's generator can give: 2");
-  CHECK(
-      make_plan(sample_table, std::vector<GeneratorCheck>(3), {.scarce = 1.5}).failure().message ==
-      "--scarce 1.5: expected 0 to 1");
-  CHECK(make_plan({{0}}, std::vector<GeneratorCheck>(1)).failure().message ==
-        "label histograms: device 0 has no sample");
+  CHECK(plan_for(sample_table, {}, {.scarce = 1.5}).failure().message ==
+        "--scarce 1.5: expected 0 to 1");
+  CHECK(plan_for({{0}}).failure().message == "label histograms: device 0 has no sample");
 }
 
 TEST_CASE("plan: what is written is read") {
@@ -126,7 +132,7 @@ TEST_CASE("plan: what is written is read") {
   const auto read = load_plan(path);
   if (!read) FAIL(read.failure().message);
   CHECK(read.value() == plan);
-  const auto left = make_plan({{100, 10, 100}, {100, 0, 100}}, std::vector<GeneratorCheck>(2));
+  const auto left = plan_for({{100, 10, 100}, {100, 0, 100}});
   REQUIRE(left.ok());
   CHECK(parse_plan(to_text(to_json(left.value()))).ok());
   CHECK(load_plan("/no/such").failure().message ==
@@ -143,18 +149,25 @@ TEST_CASE("plan: what does not follow from the counts is refused") {
     const auto parsed = parse_plan(changed);
     return parsed ? std::string("no error") : parsed.failure().message;
   };
-  CHECK(error_with("plan-1", "plan-1") == "no error");
-  CHECK(error_with("plan-1", "plan-2") ==
-        "imputation plan: format is 'iotsl-impute-plan-2', expected 'iotsl-impute-plan-1'");
+  CHECK(error_with("plan-2", "plan-2") == "no error");
+  CHECK(error_with("plan-2", "plan-1") ==
+        "imputation plan: format is 'iotsl-impute-plan-1', expected 'iotsl-impute-plan-2'");
   CHECK(error_with("\"format\"", "\"form\"") == "imputation plan: key 'format' is missing");
+  CHECK(error_with("\"tie\":\"lower number\"", "\"tie\":\"nicer\"") ==
+        "imputation plan: device 0: partners has tie 'nicer'");
+  CHECK(error_with("[{\"generator\":1,\"superset\":true,\"tie\":\"lower number\"}]", "[]") ==
+        "imputation plan: device 0: partners are not the generators of the entries");
+  CHECK(error_with("{\"generator\":1,\"superset\"", "{\"generator\":2,\"superset\"") ==
+        "imputation plan: device 0: partners calls generator 2 a superset, which does not give all "
+        "that is missing");
   CHECK(error_with("\"count\":45", "\"count\":46") ==
         "imputation plan: device 0: entries[0] is of 46 samples, expected 45");
   CHECK(error_with("\"count\":45", "\"count\":-1") ==
         "imputation plan: key 'count' must be an integer in range, found integer");
-  CHECK(error_with("\"generator\":1", "\"generator\":0") ==
+  CHECK(error_with("\"generator\":1,\"class\"", "\"generator\":0,\"class\"") ==
         "imputation plan: device 0: entries[0] takes the generator of device 0, expected another "
         "of 3 devices");
-  CHECK(error_with("\"generator\":1", "\"generator\":3") ==
+  CHECK(error_with("\"generator\":1,\"class\"", "\"generator\":3,\"class\"") ==
         "imputation plan: device 0: entries[0] takes the generator of device 3, expected another "
         "of 3 devices");
   CHECK(error_with("\"class\":1", "\"class\":0") ==
@@ -197,12 +210,15 @@ TEST_CASE("plan: what does not follow from the counts is refused") {
 
 TEST_CASE("plan: the table for the log") {
   CHECK(format_plan(sample_plan()) ==
-        "device          0          1          2   generators (classes)\n"
-        "0             100      10+45        +55   1 (1 2)\n"
-        "1             +61         60         61   0 (0)\n"
+        "device          0          1          2   generators (classes: rule)\n"
+        "0             100      10+45        +55   1 (1 2: superset, lower number)\n"
+        "1             +61         60         61   0 (0: superset, lower number)\n"
         "2              50         50         50   complete\n");
-  const auto left = make_plan({{100, 10}, {100, 0}, {100, 200}},
-                              std::vector<GeneratorCheck>{{}, {}, {.trained = {100, 0}}});
+  const auto cover = plan_for({{9, 0, 0}, {0, 9, 0}, {0, 0, 9}});
+  REQUIRE(cover.ok());
+  CHECK(format_plan(*cover).find("1 (1: cover, lower number), 2 (2: cover)\n") !=
+        std::string::npos);
+  const auto left = plan_for({{100, 10}, {100, 0}, {100, 200}}, {{}, {}, {.trained = {100, 0}}});
   REQUIRE(left.ok());
   CHECK(format_plan(left.value()).find("0             100        10*   none\n") !=
         std::string::npos);

@@ -103,9 +103,11 @@ Results run(const ConvShape& s, const std::vector<float>& x, const std::vector<f
   const Sizes size(s);
   const auto empty = [](Index n) { return std::vector<float>(static_cast<std::size_t>(n), NAN); };
   Results out{empty(size.y), empty(size.x), empty(size.w)};
-  kernels::conv2d(s, x.data(), w.data(), bias.empty() ? nullptr : bias.data(), out.y.data());
-  kernels::conv2d_input_grad(s, gy.data(), w.data(), out.gx.data());
-  kernels::conv2d_weight_grad(s, x.data(), gy.data(), out.gw.data());
+  const float* shift = bias.empty() ? nullptr : bias.data();
+  const kernels::ConvAlgorithm algorithm = kernels::direct_algorithm(s);  // see winograd_test.cpp
+  kernels::detail::conv2d_float(algorithm, s, x.data(), w.data(), shift, out.y.data());
+  kernels::detail::conv2d_input_grad_float(algorithm, s, gy.data(), w.data(), out.gx.data());
+  kernels::detail::conv2d_weight_grad_float(algorithm, s, x.data(), gy.data(), out.gw.data());
   return out;
 }
 

@@ -46,13 +46,21 @@ IOTSL_INLINE Vec probe_op(int op, Vec a, Vec b, Vec c) {
       store_bytes(bytes, a);
       return load_bytes(bytes);
     }
+    case 19:
+      return even_lanes(a, b);
+    case 20:
+      return odd_lanes(a, b);
+    case 21:
+      return zip_low(a, b);
+    case 22:
+      return zip_high(a, b);
     default:
       return zero();
   }
 }
 
 inline void probe_apply(int op, const float* a, const float* b, const float* c, float* y) {
-  for (Index i = 0; i < 8; i += lanes)
+  for (Index i = 0; i < 16; i += lanes)
     store(y + i, probe_op(op, load(a + i), load(b + i), load(c + i)));
 }
 inline void probe_partial(const float* x, float* y, Index count) {

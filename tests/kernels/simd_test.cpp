@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -9,7 +10,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 namespace kernels {
-// Each function of the vector type, applied to eight values, and the widths.
+// Each function of the vector type, applied to sixteen values, and the widths.
 struct SimdProbe {
   Index lanes;
   void (*apply)(int op, const float* a, const float* b, const float* c, float* y);
@@ -47,17 +48,21 @@ struct EachTarget {
 };
 constexpr EachTarget on_each_target;
 
-const float a[8] = {1.5F, -2.0F, 3.25F, 0.1F, -7.0F, 9.0F, 1e-3F, 4.0F};
-const float b[8] = {-0.5F, -2.0F, 0.3F, 0.7F, 11.0F, 2.0F, 1e3F, 5.0F};
-const float c[8] = {1e-7F, 2.0F, 8.0F, -0.07F, 77.0F, 3.0F, -1.0F, 6.0F};
+constexpr std::size_t count = 16;  // lanes of the widest target
+const float a[count] = {1.5F,  -2.0F, 3.25F, 0.1F, -7.0F, 9.0F, 1e-3F, 4.0F,
+                        -0.5F, 12.0F, 6.25F, 1e4F, -3e5F, 0.7F, 8e-9F, -1.0F};
+const float b[count] = {-0.5F, -2.0F, 0.3F, 0.7F, 11.0F, 2.0F, 1e3F, 5.0F,
+                        0.9F,  -3.0F, 1e8F, 0.2F, 17.0F, 7.0F, 1e6F, -9.0F};
+const float c[count] = {1e-7F, 2.0F, 8.0F, -0.07F, 77.0F, 3.0F, -1.0F, 6.0F,
+                        2e-3F, 4.0F, 5.5F, -0.6F,  1e5F,  0.7F, -4.0F, 0.3F};
 }  // namespace
 
 TEST_CASE("every target has the same arithmetic") {
   on_each_target([](const kernels::SimdProbe& probe) {
-    const bool rounds_twice = simd::active_target() == simd::Target::baseline;
-    float y[13][8];
+    const bool rounds_twice = std::string(simd::name(simd::active_target())) == "baseline";
+    float y[13][count];
     for (int op = 0; op < 13; ++op) probe.apply(op, a, b, c, y[op]);
-    for (std::size_t i = 0; i < 8; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       CHECK(y[0][i] == a[i] + b[i]);
       CHECK(y[1][i] == a[i] - b[i]);
       CHECK(y[2][i] == a[i] * b[i]);
@@ -78,18 +83,21 @@ TEST_CASE("every target has the same arithmetic") {
 
 TEST_CASE("pieces of exp and log") {
   on_each_target([](const kernels::SimdProbe& probe) {
-    const float n[8] = {-126.0F, -1.0F, 0.0F, 1.0F, 10.0F, 127.0F, 2.0F, -20.0F};
-    const float x[8] = {0.5F, 1.5F, 2.5F, -0.5F, -1.49F, 1000.7F, 1e-20F, -88.0F};
-    const float v[8] = {1e-30F, 1.0F, 1.999999F, 2.0F, 3e38F, 0.1F, 1234.5F, 0.75F};
-    float y[8];
+    const float n[count] = {-126.0F, -1.0F,  0.0F, 1.0F,  10.0F, 127.0F, 2.0F,  -20.0F,
+                            -125.0F, 126.0F, 7.0F, -7.0F, 64.0F, -64.0F, 99.0F, 23.0F};
+    const float x[count] = {0.5F,  1.5F, 2.5F, -0.5F, -1.49F, 1000.7F, 1e-20F, -88.0F,
+                            -1.5F, 3.5F, 1e5F, -2.5F, 0.49F,  -0.51F,  1e6F,   77.5F};
+    const float v[count] = {1e-30F, 1.0F, 1.999999F, 2.0F, 3e38F, 0.1F, 1234.5F, 0.75F,
+                            3e-38F, 5.0F, 0.3333F,   8e7F, 1e20F, 9.9F, 4e-10F,  17.0F};
+    float y[count];
     probe.apply(13, n, b, c, y);
-    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == std::exp2(n[i]));
+    for (std::size_t i = 0; i < count; ++i) CHECK(y[i] == std::exp2(n[i]));
     probe.apply(14, x, b, c, y);
-    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == std::nearbyint(x[i]));
-    float e[8], m[8];
+    for (std::size_t i = 0; i < count; ++i) CHECK(y[i] == std::nearbyint(x[i]));
+    float e[count], m[count];
     probe.apply(15, v, b, c, e);
     probe.apply(16, v, b, c, m);
-    for (std::size_t i = 0; i < 8; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       CHECK(m[i] >= 1.0F);
       CHECK(m[i] < 2.0F);
       CHECK(std::ldexp(m[i], static_cast<int>(e[i])) == v[i]);
@@ -99,8 +107,8 @@ TEST_CASE("pieces of exp and log") {
 
 TEST_CASE("min and max give the second operand where one is NaN") {
   on_each_target([](const kernels::SimdProbe& probe) {
-    std::vector<float> nan(8, std::numeric_limits<float>::quiet_NaN());
-    float y[8];
+    std::vector<float> nan(count, std::numeric_limits<float>::quiet_NaN());
+    float y[count];
     for (int op : {9, 10}) {
       probe.apply(op, nan.data(), b, c, y);
       CHECK(y[3] == b[3]);
@@ -113,39 +121,64 @@ TEST_CASE("min and max give the second operand where one is NaN") {
 TEST_CASE("NaN is found and bytes keep whole numbers") {
   on_each_target([](const kernels::SimdProbe& probe) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    const float x[8] = {nan, 1.0F, -nan, std::numeric_limits<float>::infinity(), 0.0F, nan, -1.0F};
-    const float whole[8] = {0.0F, 255.0F, 128.0F, 3.0F, 127.0F, 1.0F, 200.0F, 9.0F};
-    float y[8];
+    const float x[count] = {nan,  1.0F, -nan,  std::numeric_limits<float>::infinity(),
+                            0.0F, nan,  -1.0F, 2.0F,
+                            nan,  0.0F, 3.0F,  nan,
+                            -nan, 4.0F, 1e9F,  nan};
+    const float whole[count] = {0.0F,  255.0F, 128.0F, 3.0F,   127.0F, 1.0F,   200.0F, 9.0F,
+                                60.0F, 254.0F, 2.0F,   129.0F, 77.0F,  130.0F, 0.0F,   251.0F};
+    float y[count];
     probe.apply(17, x, b, c, y);
-    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == (x[i] != x[i] ? b[i] : c[i]));
+    for (std::size_t i = 0; i < count; ++i) CHECK(y[i] == (x[i] != x[i] ? b[i] : c[i]));
     probe.apply(18, whole, b, c, y);
-    for (std::size_t i = 0; i < 8; ++i) CHECK(y[i] == whole[i]);
+    for (std::size_t i = 0; i < count; ++i) CHECK(y[i] == whole[i]);
   });
 }
 
 TEST_CASE("partial loads and stores touch only their lanes") {
   on_each_target([](const kernels::SimdProbe& probe) {
-    for (Index count = 0; count <= probe.lanes; ++count) {
-      // Exactly `count` values: a read or write beyond them is caught by the address sanitizer.
-      std::vector<float> x(a, a + count), y(8, -1.0F);
-      probe.copy_partial(x.data(), y.data(), count);
-      for (Index i = 0; i < 8; ++i) {
-        const auto at = static_cast<std::size_t>(i);
-        CHECK(y[at] == (i < count ? a[at] : -1.0F));
-      }
+    for (Index part = 0; part <= probe.lanes; ++part) {
+      // Exactly `part` values: a read or write beyond them is caught by the address sanitizer.
+      std::vector<float> x(a, a + part), y(count, -1.0F);
+      probe.copy_partial(x.data(), y.data(), part);
+      for (std::size_t i = 0; i < count; ++i)
+        CHECK(y[i] == (static_cast<Index>(i) < part ? a[i] : -1.0F));
     }
   });
 }
 
 TEST_CASE("reductions pair the halves") {
   on_each_target([](const kernels::SimdProbe& probe) {
-    float s[8];
-    for (std::size_t i = 0; i < 8; ++i) s[i] = a[i];
+    float s[count];
+    for (std::size_t i = 0; i < count; ++i) s[i] = a[i];
     for (Index width = probe.lanes / 2; width > 0; width /= 2)
       for (Index i = 0; i < width; ++i)
         s[static_cast<std::size_t>(i)] += s[static_cast<std::size_t>(i + width)];
     CHECK(probe.sum(a) == s[0]);
-    CHECK(probe.largest(a) == (probe.lanes == 8 ? 9.0F : 3.25F));
+    CHECK(probe.largest(a) == *std::max_element(a, a + probe.lanes));
+  });
+}
+
+TEST_CASE("even and odd lanes, and back") {
+  on_each_target([](const kernels::SimdProbe& probe) {
+    const auto lanes = static_cast<std::size_t>(probe.lanes);
+    float even[count], odd[count], low[count], high[count];
+    probe.apply(19, a, b, c, even);
+    probe.apply(20, a, b, c, odd);
+    probe.apply(21, a, b, c, low);
+    probe.apply(22, a, b, c, high);
+    for (std::size_t first = 0; first < count; first += lanes)
+      for (std::size_t i = 0; i < lanes; ++i) {
+        const auto both = [&](std::size_t j) {
+          return j < lanes ? a[first + j] : b[first + j - lanes];
+        };
+        const float zipped = (i % 2 == 0 ? a : b)[first + i / 2];
+        const float zipped_high = (i % 2 == 0 ? a : b)[first + lanes / 2 + i / 2];
+        CHECK(even[first + i] == both(2 * i));
+        CHECK(odd[first + i] == both(2 * i + 1));
+        CHECK(low[first + i] == zipped);
+        CHECK(high[first + i] == zipped_high);
+      }
   });
 }
 
@@ -163,7 +196,7 @@ TEST_CASE("transpose of a block") {
 TEST_CASE("a target that cannot run is refused") {
   CHECK(!simd::reachable_targets().empty());
   CHECK(simd::active_target() == simd::reachable_targets().back());
-  const simd::Target foreign =
-      simd::reachable(simd::Target::neon) ? simd::Target::avx2 : simd::Target::neon;
+  const auto foreign = static_cast<simd::Target>(99);
+  CHECK(!simd::reachable(foreign));
   CHECK_THROWS_WITH(simd::set_target(foreign), doctest::Contains("cannot run here"));
 }

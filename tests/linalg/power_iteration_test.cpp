@@ -46,7 +46,7 @@ TEST_CASE(
   const auto check_within = [&](double tolerance) {
     const CriticWeights<float> weights = critic.constant_weights();
     for (std::size_t i = 0; i < weights.weights.size(); ++i) {
-      CAPTURE(critic.layers()[i].name);
+      CAPTURE(i);
       const double norm = linalg::largest_singular_triple(weights.weights[i]).value;
       CHECK(norm > 1 - 1e-5);  // the estimate is from below, the quotient from above
       CHECK(norm < 1 + tolerance);

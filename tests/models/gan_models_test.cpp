@@ -88,8 +88,9 @@ TEST_CASE("initial weights are a function of the seed, and sigma is nearly one a
   }
   // Once more through the power iteration: the normalised weight's largest singular value is 1.
   const CriticWeights<float> weights = a.weights();
+  const auto vectors = collect_state(a).buffers;  // u and v of each
   for (std::size_t i = 0; i < weights.weights.size(); ++i) {
-    Tensor<float> u = a.layers()[i].u.clone(), v = a.layers()[i].v.clone();
+    Tensor<float> u = vectors[2 * i].tensor.clone(), v = vectors[2 * i + 1].tensor.clone();
     power_iteration(weights.weights[i], u, v, 50);
     const Tensor<float> again = spectral_norm(weights.weights[i], u, v);
     const float sigma = weights.weights[i].data()[0] / again.data()[0];

@@ -74,12 +74,11 @@ TEST_CASE("link: a transfer arrives whole, and both sides count the same bytes")
   CHECK(got.shape == std::vector<std::uint32_t>{20, 5000});
   CHECK(got.hash == xxh64(sent.payload));
   CHECK(pair.device.traffic_out() == pair.server.traffic_in());
-  Traffic delta = pair.device.traffic_out();
-  delta -= before;
-  CHECK(delta.total_bytes() == wire.size());
-  CHECK(delta.of(MessageType::step).bytes == sent.payload.size());
-  CHECK(delta.of(MessageType::step).messages == 1);
-  CHECK(delta.frames == 2 + 7);
+  const Traffic after = pair.device.traffic_out();
+  CHECK(after.total_bytes() == before.total_bytes() + wire.size());
+  CHECK(after.of(MessageType::step).bytes == sent.payload.size());
+  CHECK(after.of(MessageType::step).messages == 1);
+  CHECK(after.frames == before.frames + 2 + 7);
   CHECK(pair.device.queued_bytes() == 0);
 }
 
@@ -188,7 +187,6 @@ TEST_CASE("link: memory grows with what arrived") {
   begin.total_bytes = std::uint64_t{1} << 39;
   REQUIRE(in.on_begin(1, encode(begin)).ok());  // would fail if half a terabyte were reserved
   CHECK(in.on_chunk(1, encode(Chunk{0, ByteSpan(encode(begin))})).ok());
-  CHECK(in.received_bytes() == encode(begin).size());
   CHECK_FALSE(in.on_begin(2, encode(begin)).ok());
 }
 
@@ -294,7 +292,7 @@ TEST_CASE("link: a peer that is not read is neither dead nor slow") {
   CHECK_FALSE(pair.server.tick(70 * second_us).ok());
 }
 
-TEST_CASE("link: unknown types end the session unless they are optional") {
+TEST_CASE("link: unknown types end the connection unless they are optional") {
   for (const bool optional : {true, false}) {
     Pair pair;
     pair.join();

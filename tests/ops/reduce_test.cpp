@@ -66,3 +66,14 @@ TEST_CASE("reductions: errors") {
           iotsl::mean(Tensor<double>::zeros({0, 3}));
         }) == "mean: [0,3] has no elements");
 }
+
+TEST_CASE("argmax: the first of the largest in each row") {
+  const Tensor<float> x = Tensor<float>::from({3, 3}, {-1, 4, 4, -3, -2, -1, 0, 0, 0});
+  CHECK(iotsl::argmax(x) == std::vector<Index>{1, 2, 0});
+  CHECK(iotsl::argmax(Tensor<double>::zeros({0, 3})).empty());
+  CHECK(error_of([] { iotsl::argmax(Tensor<float>::zeros({3})); }) ==
+        "argmax: [3], expected [N,M] with M > 0");
+  CHECK(error_of([] {
+          iotsl::argmax(Tensor<float>::zeros({2, 0}));
+        }) == "argmax: [2,0], expected [N,M] with M > 0");
+}

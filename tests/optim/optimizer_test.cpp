@@ -1,11 +1,10 @@
-// What PyTorch's traces (tests/golden/optim) do not cover: state that travels, errors, schedules.
+// What PyTorch's traces (tests/golden/optim) do not cover: state that travels, errors.
 
 #include "iotsl/optim/optimizer.hpp"
 
 #include <algorithm>
 
 #include "iotsl/autograd/grad.hpp"
-#include "iotsl/optim/schedule.hpp"
 #include "support/adjoint_check.hpp"
 
 namespace {
@@ -15,7 +14,6 @@ using iotsl::NamedTensor;
 using iotsl::Optimizer;
 using iotsl::OptimizerKind;
 using iotsl::OptimizerOptions;
-using iotsl::Schedule;
 
 std::vector<NamedTensor<double>> two_parameters() {
   std::vector<NamedTensor<double>> out{{"a", normal({5}, 1)}, {"b", normal({2, 3}, 2)}};
@@ -176,22 +174,4 @@ TEST_CASE("optimisers: errors") {
       {{"a.momentum_buffer", normal({5}, 1)}, {"b.momentum_buffer", normal({6}, 1)}}, 1);
   CHECK(bad_state.failure().message ==
         "optimizer state: tensor 1 is b.momentum_buffer [6], expected b.momentum_buffer [2,3]");
-  CHECK(iotsl::parse_optimizer("rmsprop").failure().message ==
-        "optimizer 'rmsprop'; expected sgd or adam");
-}
-
-TEST_CASE("learning-rate schedules: ends and middle") {
-  CHECK(iotsl::learning_rate(Schedule::constant, 0.1, 7, 10) == 0.1);
-  CHECK(iotsl::learning_rate(Schedule::linear, 0.1, 0, 10) == 0.1);
-  CHECK(iotsl::learning_rate(Schedule::linear, 0.1, 5, 10) == doctest::Approx(0.05));
-  CHECK(iotsl::learning_rate(Schedule::linear, 0.1, 10, 10) == 0);
-  CHECK(iotsl::learning_rate(Schedule::cosine, 0.1, 0, 10) == 0.1);
-  CHECK(iotsl::learning_rate(Schedule::cosine, 0.1, 5, 10) == doctest::Approx(0.05));
-  CHECK(iotsl::learning_rate(Schedule::cosine, 0.1, 12, 10) == doctest::Approx(0).epsilon(1e-12));
-  CHECK(error_of([] { iotsl::learning_rate(Schedule::linear, 0.1, 0, 0); }) ==
-        "learning_rate: 0 steps in total; expected at least 1");
-  for (Schedule s : {Schedule::constant, Schedule::linear, Schedule::cosine})
-    CHECK(*iotsl::parse_schedule(to_string(s)) == s);
-  CHECK(iotsl::parse_schedule("step").failure().message ==
-        "learning-rate schedule 'step'; expected constant, linear or cosine");
 }

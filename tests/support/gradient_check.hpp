@@ -68,7 +68,8 @@ inline Tensors moved(const Tensors& x, const Tensors& v, double step) {
   Tensors out;
   for (std::size_t i = 0; i < x.size(); ++i) {
     out.push_back(x[i].clone());
-    for (Index k = 0; k < x[i].size(); ++k) out[i].raw()[k] += step * v[i].data()[k];
+    double* values = out[i].mutable_data();
+    for (Index k = 0; k < x[i].size(); ++k) values[k] += step * v[i].data()[k];
     out[i].set_requires_grad();
   }
   return out;

@@ -32,5 +32,6 @@ void add_plan_command(CLI::App& app);
 void add_predict_command(CLI::App& app);
 void add_experiment_command(CLI::App& app);
 void add_gan_command(CLI::App& app);
+void add_privacy_command(CLI::App& app);
 
 }  // namespace iotsl::tool

@@ -76,8 +76,8 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
     const PlannedRun& run = runs[i];
     std::fprintf(stderr, "  %-32.*s %-6s seed %llu  %4ld device epochs",
                  static_cast<int>(run.curve->label.size()), run.curve->label.data(),
-                 run.options.method.c_str(), static_cast<unsigned long long>(run.seed),
-                 static_cast<long>(run.options.epochs));
+                 to_string(run.options.method), static_cast<unsigned long long>(run.seed),
+                 static_cast<long>(run.options.training.epochs));
     if (i < seconds.size()) {
       std::fprintf(stderr, "  about %s", format_seconds(seconds[i]).c_str());
       sum += seconds[i];
@@ -160,20 +160,15 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   size("--threshold", o->given.threshold_mnist, "Test accuracy to be reached, %")
       ->check(CLI::Range(1.0, 100.0));
-  const auto training = [&](const char* option, auto& value, const char* help) {
-    return command->add_option(option, value, help)->group("Training")->capture_default_str();
-  };
-  training("--batch", o->run.batch, "Samples per step")->check(CLI::Range(2, 4096));
-  training("--optimizer", o->run.optimizer, "adam or sgd")->check(CLI::IsMember({"adam", "sgd"}));
-  training("--lr", o->run.lr, "Learning rate")->check(CLI::PositiveNumber);
-  training("--momentum", o->run.momentum, "Momentum of sgd")->check(CLI::Range(0.0, 0.9999));
-  training("--lr-schedule", o->run.lr_schedule, "constant, linear or cosine, per turn")
-      ->check(CLI::IsMember({"constant", "linear", "cosine"}));
-  training("--threads", o->run.threads, "Threads of each process; 0: all cores")
-      ->check(CLI::Range(0, 256));
-  training("--transport", o->run.transport,
-           "inproc: all in this process, bytes counted; tcp: device processes; none: no split")
-      ->check(CLI::IsMember({"inproc", "tcp", "none"}));
+  add_training_options(*command, o->run, "Training",
+                       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "threads"});
+  command
+      ->add_option("--transport", o->run.transport,
+                   "inproc: all in this process, bytes counted; tcp: device processes; none: no "
+                   "split")
+      ->check(CLI::IsMember({"inproc", "tcp", "none"}))
+      ->group("Training")
+      ->capture_default_str();
   command->callback([command, o] { experiment(*command, *o); });
 }
 

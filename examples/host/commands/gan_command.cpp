@@ -146,21 +146,25 @@ void train(const GanCommandOptions& o) {
   catch_stop_signals();
   const Clock::time_point begin = Clock::now();
   Clock::time_point saved = begin;
+  const StopCheck asked{[](void*) { return stop_requested(); }};
+  const auto leave = [&] {
+    fail_command(ErrorCode::other, "stopped after iteration ", trainer.iteration(), " of ",
+                 settings.iterations, "; to go on, give the same options and --resume ", state);
+  };
   while (!trainer.done()) {
-    report.step(expect(trainer.step()));
+    report.step(expect(trainer.step(asked)));
     if (trainer.done()) break;
     const bool stop = stop_requested();
     if (!stop && seconds_since(saved) < save_seconds) continue;
     expect(trainer.save(state, seconds_since(begin)));
     saved = Clock::now();
-    if (stop)
-      fail_command(ErrorCode::other, "stopped after iteration ", trainer.iteration(), " of ",
-                   settings.iterations, "; to go on, give the same options and --resume ", state);
+    if (stop) leave();
   }
-  // The check may take long, and a second Ctrl-C ends the program.
   expect(trainer.save(state, seconds_since(begin)));
   report.note(concat("checking the quality; until that is done the training is kept in ", state));
-  const gan::GeneratorFile file = trainer.finish();
+  const std::optional<gan::GeneratorFile> made = trainer.finish(asked);
+  if (!made) leave();
+  const gan::GeneratorFile& file = *made;
   expect(gan::save_generator(o.out, file));
   std::remove(state.c_str());
   const double seconds = trainer.seconds_before() + seconds_since(begin);

@@ -17,7 +17,7 @@ namespace {
 
 struct Plan {
   ModelSummary model;
-  split::WirePlan wire;
+  split::WireForecast wire;
   std::optional<PreparationCost> preparation;  // of method iotsl
   std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
   double seconds = 0, device_step_seconds = 0, step_seconds = 0;
@@ -36,7 +36,7 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["front"] = short_json(p.model.front);
     out["back"] = short_json(p.model.back);
     out["smashed_values"] = p.model.smashed_values;
-    out["epochs"] = config.epochs;
+    out["epochs"] = config.training.epochs;
     out["steps"] = p.wire.steps;
     out["bytes_up"] = p.wire.bytes_up;
     out["bytes_down"] = p.wire.bytes_down;
@@ -68,8 +68,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
   side("back", p.model.back);
   side("together", p.model.total);
   std::printf("work       %ld device epochs, %llu steps of at most %ld samples\n",
-              static_cast<long>(config.epochs), static_cast<unsigned long long>(p.wire.steps),
-              static_cast<long>(config.batch));
+              static_cast<long>(config.training.epochs),
+              static_cast<unsigned long long>(p.wire.steps),
+              static_cast<long>(config.training.batch));
   std::printf("wire       %s up, %s down (%llu values by the formula of Table I)\n",
               bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
               static_cast<unsigned long long>(p.wire.values_formula));
@@ -92,7 +93,7 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
 
 void plan(CLI::App& command, RunOptions& options) {
   finish_run_options(command, options);
-  if (options.method == "central" || options.method == "fedavg")
+  if (!has_fronts(options.method))
     fail_command(ErrorCode::usage, "--method ", options.method,
                  ": a plan is for runs with a split: sl, iotsl and local");
   if (options.threads > 0) set_threads(options.threads);
@@ -100,48 +101,46 @@ void plan(CLI::App& command, RunOptions& options) {
   const data::Manifest manifest = draw_manifest(options.data, train);
   const split::RunConfig config = to_config(options);
   const CutModel model = build(options.model);
+  const OptimizerOptions& optimizer = config.training.optimizer;
 
   Plan p;
   p.model = summarize(model.layers, options.model.spec, model.front_layers);
-  const split::FrontHalf front(model.layers.slice(0, model.front_layers), config.optimizer,
-                               config.seed);
+  const split::FrontHalf front(model.layers.slice(0, model.front_layers), optimizer, config.seed);
   const split::WireSizes sizes =
       split::wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
-                        static_cast<std::uint64_t>(config.batch));
+                        static_cast<std::uint64_t>(config.training.batch));
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
 
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
   const auto rank =
       static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
-  p.wire = split::plan_wire(config, sizes, samples, 0, rank);
+  p.wire = split::forecast_wire(config, sizes, samples, 0, rank);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
-  const double between = std::max(static_cast<double>(config.barrier_steps),
-                                  config.barrier_seconds / std::max(sampled.step_seconds, 1e-9));
+  const double between = std::max(static_cast<double>(config.barriers.steps),
+                                  config.barriers.seconds / std::max(sampled.step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
-  if (config.splits() && inside > 0)
-    p.wire = split::plan_wire(config, sizes, samples, inside, rank);
+  if (splits(config.method) && inside > 0)
+    p.wire = split::forecast_wire(config, sizes, samples, inside, rank);
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);
   p.device_bytes =
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
   p.server_bytes = measure::peak_resident_bytes();
-  const auto slots = config.optimizer.kind == OptimizerKind::adam ? 2
-                     : config.optimizer.momentum != 0             ? 1
-                                                                  : 0;
-  const auto pull = config.optimizer.ewc > 0 ? 3 : 0;
+  const auto slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0 ? 1 : 0;
+  const auto pull = optimizer.ewc > 0 ? 3 : 0;
   p.checkpoint_bytes =
       static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots + pull));
   const std::uint64_t replay_bytes =
-      4 * static_cast<std::uint64_t>(config.replay) * (sizes.smashed_values + 1);
+      4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;
   p.checkpoint_bytes += replay_bytes;
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());
-  if (config.method == "iotsl") {
+  if (has_generators(config.method)) {
     p.preparation = preparation_cost(config, manifest, sampled);
     p.device_bytes += p.preparation->device_bytes;
     p.wire.bytes_up += p.preparation->bytes_up;

@@ -37,13 +37,14 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
       spec.in_channels, {spec.height, spec.width_px}, card.center_crop || options.data.center_crop};
   const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit));
   Tensor<float> x = Tensor<float>::uninitialized(sample_shape(spec));
+  float* values = x.mutable_data();
   for (Index i = 0; i < x.size(); ++i) {
     const int value = pixels[static_cast<std::size_t>(i)];
-    x.raw()[i] = static_cast<float>(options.invert ? 255 - value : value) / 255.0f;
+    values[i] = static_cast<float>(options.invert ? 255 - value : value) / 255.0f;
   }
   const Tensor<float> logits = run_model(trained.model, x, options.split);
   const Tensor<float> log_probability = log_softmax(logits);
-  const Index best = split::predicted_class(logits.data(), spec.classes);
+  const Index best = argmax(logits)[0];
   const auto probability = [&](Index c) {
     return std::exp(static_cast<double>(log_probability.data()[c]));
   };
@@ -94,7 +95,7 @@ data::Dataset load_test(const PredictOptions& options, const TrainedModel& train
 
 void predict_dataset(const PredictOptions& options, TrainedModel& trained) {
   const data::Dataset test = load_test(options, trained);
-  const split::Evaluation result = split::evaluate(
+  const train::Evaluation result = train::evaluate(
       test, [&](const Tensor<float>& x) { return run_model(trained.model, x, options.split); });
   const std::vector<double> per_class = result.class_accuracy();
   if (options.json) {

@@ -20,9 +20,9 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   RunOptions& run = options.run;
   finish_run_options(command, run);
   if (is_complete(run)) return;
-  if (run.method == "central")
+  if (pools_data(run.method))
     fail_command(ErrorCode::usage, "--method central: has no devices; use iotsl simulate");
-  if (run.method == "fedavg")
+  if (averages(run.method))
     fail_command(ErrorCode::usage, "--method fedavg: runs in one process only; use iotsl simulate");
   if (run.threads > 0) set_threads(run.threads);
   split::ServerOptions server;

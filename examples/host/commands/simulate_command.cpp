@@ -25,7 +25,7 @@ void add_simulate_command(CLI::App& app) {
       ->capture_default_str();
   command->callback([command, options] {
     finish_run_options(*command, *options);
-    if (options->method == "fedavg" && options->transport == "tcp" &&
+    if (averages(options->method) && options->transport == "tcp" &&
         command->count("--transport") > 0)
       fail_command(ErrorCode::usage,
                    "--method fedavg --transport tcp: it runs in one process only, with --transport "

@@ -8,7 +8,7 @@ namespace iotsl::tool {
 std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
   // All runs of an experiment train the same net with the same batches: one measurement is enough.
   RunOptions measured = runs.front().options;
-  measured.method = "sl";
+  measured.method = Method::split_learning;
   const auto [train, test] = load_run_data(measured);
   const StepCost cost =
       sample_steps(measured, to_config(measured), train, test, draw_manifest(measured.data, train));
@@ -25,7 +25,7 @@ std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
     double seconds =
         run_seconds(cost, config, static_cast<std::uint64_t>(total_steps(config, manifest)),
                     config.turns(), tests);
-    if (config.method == "iotsl") {
+    if (has_generators(config.method)) {
       // The seeds of a curve prepare alike.
       if (run.curve != prepared) preparation = preparation_cost(config, manifest, cost);
       prepared = run.curve;

@@ -110,9 +110,9 @@ std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.me
 /// where one of the two has not reached the threshold: then the sums say nothing of each other.
 std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
                        Statistic Costs::*sum) {
-  if (curve.spec->method == "sl") return "";
+  if (curve.spec->method == Method::split_learning) return "";
   for (const CurveResult& other : result.curves) {
-    const bool alike = other.spec->method == "sl" &&
+    const bool alike = other.spec->method == Method::split_learning &&
                        other.spec->partition == curve.spec->partition &&
                        other.costs.until_threshold && curve.costs.until_threshold;
     const double before = (other.costs.*sum).mean;
@@ -192,7 +192,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       const auto devices = static_cast<std::size_t>(result.experiment.spec->devices);
       for (std::size_t i = 0; i < std::min(devices, run.epochs.size()); ++i)
         samples += run.epochs[i].samples;
-      rows.push_back({escape(curve.spec->label), escape(curve.spec->method),
+      rows.push_back({escape(curve.spec->label), escape(to_string(curve.spec->method)),
                       escape(curve.spec->partition), std::to_string(run.seed),
                       std::to_string(run.epochs.size()), std::to_string(samples),
                       duration(run.seconds),

@@ -172,7 +172,7 @@ Json to_json(const CurveResult& curve) {
   Json out = Json::object();
   out["key"] = curve.spec->key;
   out["label"] = curve.spec->label;
-  out["method"] = curve.spec->method;
+  out["method"] = to_string(curve.spec->method);
   out["partition"] = curve.spec->partition;
   Json runs = Json::array();
   for (const FinishedRun& run : curve.runs) {

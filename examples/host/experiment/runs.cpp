@@ -68,7 +68,7 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
       status = record.failure();
   }
   if (!status) fail_command(ErrorCode::data, path, ": ", status.failure().message);
-  if (run.options.method == "iotsl") out.preparation = expect(split::read_preparation(folder));
+  if (has_generators(run.options.method)) out.preparation = expect(split::read_preparation(folder));
   return out;
 }
 
@@ -110,13 +110,14 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
       o.test_per_class = spec.test_per_class;
       o.model.spec.name = spec.model;
       o.model.spec.width = experiment.sizes.width;
-      o.epochs = curve.method == "iotsl" ? experiment.sizes.iotsl_epochs : experiment.sizes.epochs;
-      o.pretrain = curve.pretrain ? "on" : "off";
-      o.impute = curve.impute ? "on" : "off";
+      o.training.epochs =
+          has_generators(curve.method) ? experiment.sizes.iotsl_epochs : experiment.sizes.epochs;
+      o.preparation.pretrain = curve.pretrain;
+      o.preparation.impute = curve.impute;
       o.gan_preset = experiment.sizes.gan_preset;
       o.gan_width = experiment.sizes.gan_width;
       o.gan_iterations = experiment.sizes.gan_iterations;
-      o.pretrain_iterations = experiment.sizes.pretrain_iterations;
+      o.preparation.pretrain_iterations = experiment.sizes.pretrain_iterations;
       o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));
       out.push_back(std::move(run));
     }

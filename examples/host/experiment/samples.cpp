@@ -43,6 +43,9 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
       run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ", records.size(),
       " devices, a column for each class. A classifier trained on ",
       "a device's generated images knows ", known, " % of its held-out real ones, on average.");
+  const split::PreparationRecord& p = *run.preparation;
+  const std::string failed = impute::format_failed_classes(p.struck, p.used_though_failed);
+  if (!failed.empty()) out.caption += concat(" Classes that failed the check: ", failed, ".");
   return out;
 }
 

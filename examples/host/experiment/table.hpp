@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "iotsl/core/shape.hpp"
+#include "iotsl/options/method.hpp"
 
 namespace iotsl::tool {
 
@@ -15,7 +16,8 @@ struct CurveSpec {
   std::string_view key;    ///< names its runs: letters, digits, dashes
   std::string_view label;  ///< in legends and tables
   std::string_view panel;  ///< title of the chart that it is drawn in
-  std::string_view method, partition;
+  Method method;
+  std::string_view partition;
   bool pretrain = false, impute = false;  ///< of method iotsl
 };
 

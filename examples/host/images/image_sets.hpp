@@ -7,11 +7,6 @@
 
 namespace iotsl::tool {
 
-/// Whether the set consists of image files.
-inline bool is_image_set(const DataOptions& options) {
-  return options.dataset == "images" || options.dataset == "celeba";
-}
-
 /// Loads one part of the chosen set. Without `pixels` only labels are kept where that saves memory.
 Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bool pixels = true);
 

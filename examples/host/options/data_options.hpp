@@ -1,7 +1,7 @@
 #pragma once
 // The options that choose data, shared by the subcommands.
 
-#include "host/commands/command.hpp"
+#include "host/options/option_list.hpp"
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/data/source.hpp"
 
@@ -24,49 +24,60 @@ struct DataOptions {
   std::uint64_t split_seed = 1;
 };
 
-/// Adds --dataset, --data and what image files need.
-inline void add_dataset_options(CLI::App& app, DataOptions& options) {
-  app.add_option("--dataset", options.dataset,
-                 "mnist, fashion-mnist, glyphs (built in), images (a folder per class), celeba, or "
-                 "packed (written by iotsl data pack)")
-      ->capture_default_str();
-  app.add_option("--data", options.folder,
-                 "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
-  const auto image = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Images");
-  };
-  image("--image-size", options.image_size,
-        "Scale images to SIDE or HEIGHTxWIDTH; celeba: 128; images: the size that all files have");
-  image("--channels", options.channels, "3: colour (default), 1: grey")
-      ->check(CLI::IsMember({1, 3}));
-  app.add_flag("--center-crop", options.center_crop,
-               "Before scaling cut out the largest centred part of the target's shape")
-      ->group("Images");
-  image("--test-fraction", options.test_fraction,
-        "images without train/ and test/: part of each class to test; default 0.2")
-      ->check(CLI::Range(0.0001, 0.9999));
-  image("--per-class", options.per_class,
-        "celeba: images of each class, a tenth of them to test; default 10000")
-      ->check(CLI::Range(2, 1000000));
-  image("--split-seed", options.split_seed, "Draws which images test")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
-      ->capture_default_str();
+/// Whether the set consists of image files.
+inline bool is_image_set(const DataOptions& options) {
+  return options.dataset == "images" || options.dataset == "celeba";
 }
 
-/// Adds --devices, --partition, --seed and --limit-train.
+/// --dataset, --data and what image files need.
+template <class Options, class List>
+void list_dataset_options(Options& o, List& list) {
+  list.option("dataset", o.dataset,
+              "mnist, fashion-mnist, glyphs (built in), images (a folder per class), celeba, or "
+              "packed (written by iotsl data pack)");
+  list.given("data", o.folder,
+             "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
+  list.begin_group("Images");
+  list.given("image-size", o.image_size,
+             "Scale images to SIDE or HEIGHTxWIDTH; celeba: 128; images: the size that all files "
+             "have");
+  list.given("channels", o.channels, "3: colour (default), 1: grey", CLI::IsMember({1, 3}));
+  list.flag("center-crop", o.center_crop,
+            "Before scaling cut out the largest centred part of the target's shape");
+  list.given("test-fraction", o.test_fraction,
+             "images without train/ and test/: part of each class to test; default 0.2",
+             CLI::Range(0.0001, 0.9999));
+  list.given("per-class", o.per_class,
+             "celeba: images of each class, a tenth of them to test; default 10000",
+             CLI::Range(2, 1000000));
+  list.option("split-seed", o.split_seed, "Draws which images test",
+              CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53), is_image_set(o));
+  list.end_group();
+}
+
+/// --devices, --partition, --seed and --limit-train.
+template <class Options, class List>
+void list_partition_options(Options& o, List& list) {
+  list.option("devices", o.devices, "Number of devices");
+  list.option(
+      "partition", o.partition,
+      "iid, classes:C, classes-random:C, random:A|B|C, dirichlet:ALPHA or table:FILE; only table "
+      "leaves out classes");
+  list.option("seed", o.seed, "Seed of everything random",
+              CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53));
+  list.option("limit-train", o.limit_train,
+              "Training samples over all devices at most (but one of each class that a device "
+              "holds); 0: no limit",
+              CLI::NonNegativeNumber);
+}
+
+inline void add_dataset_options(CLI::App& app, DataOptions& options) {
+  CommandLine list(app);
+  list_dataset_options(options, list);
+}
 inline void add_partition_options(CLI::App& app, DataOptions& options) {
-  app.add_option("--devices", options.devices, "Number of devices")->capture_default_str();
-  app.add_option("--partition", options.partition,
-                 "iid, classes:C, random:A|B|C, dirichlet:ALPHA or table:FILE")
-      ->capture_default_str();
-  app.add_option("--seed", options.seed, "Seed of everything random")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
-      ->capture_default_str();
-  app.add_option(
-         "--limit-train", options.limit_train,
-         "Training samples over all devices at most (but one of each class that a device holds); 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  CommandLine list(app);
+  list_partition_options(options, list);
 }
 
 /// Draws the partition of a training set.

@@ -1,9 +1,10 @@
 #pragma once
 // The options that choose a model, shared by the subcommands.
 
-#include "host/commands/command.hpp"
 #include "host/images/image.hpp"
+#include "host/options/option_list.hpp"
 #include "iotsl/models/summary.hpp"
+#include "iotsl/net/wire_format.hpp"
 
 namespace iotsl::tool {
 
@@ -12,13 +13,18 @@ struct ModelOptions {
   std::string cut;
 };
 
-/// Adds --cut and --width.
+/// --cut and --width.
+template <class Options, class List>
+void list_model_options(Options& o, List& list) {
+  list.given("cut", o.cut,
+             "Last layer on the device: a name (features.6) or an index from 0; default: after "
+             "the first pool of a VGG net, the second of vanilla5");
+  list.option("width", o.spec.width, "Base width; 64 is the published size");
+}
+
 inline void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("--cut", options.cut,
-                 "Last layer on the device: a name (features.6) or an index from 0; default: after "
-                 "the first pool of a VGG net, the second of vanilla5");
-  app.add_option("--width", options.spec.width, "Base width; 64 is the published size")
-      ->capture_default_str();
+  CommandLine list(app);
+  list_model_options(options, list);
 }
 
 /// The network's input and output where no data set decides them.
@@ -63,7 +69,11 @@ inline CutModel build(const ModelOptions& options) {
 /// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
 inline Index sample_bytes(const ModelOptions& options) {
   const CutModel model = build(options);
-  return 4 * (2 * summarize(model.layers, options.spec, model.front_layers).smashed_values + 1);
+  const auto values = static_cast<std::uint64_t>(
+      summarize(model.layers, options.spec, model.front_layers).smashed_values);
+  const net::WireFormat format;
+  return static_cast<Index>(net::label_bytes(1) + format.smashed_bytes(1, values) +
+                            format.gradient_bytes(1, values));
 }
 
 }  // namespace iotsl::tool

@@ -1,8 +1,6 @@
 #include "host/options/run_options.hpp"
 
 #include "iotsl/core/file.hpp"
-#include "iotsl/optim/optimizer.hpp"
-#include "iotsl/optim/schedule.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 
@@ -10,125 +8,96 @@ namespace iotsl::tool {
 
 namespace {
 
+template <class Options, class List>
+void list_net_options(Options& o, List& list) {
+  list_dataset_options(o.data, list);
+  list_partition_options(o.data, list);
+  list.option("limit-test", o.data.limit_test, "Test samples at most; 0: no limit",
+              CLI::NonNegativeNumber);
+  list.option("model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5");
+  list_model_options(o.model, list);
+}
+
+template <class Options, class List>
+void list_training_options(Options& o, List& list) {
+  auto& t = o.training;
+  list.option("method", o.method,
+              "sl: split learning; iotsl: the same after pre-training on what the devices' "
+              "generators make, which fill missing classes too; fedavg: federated averaging, the "
+              "whole net on each device; central: one net, all data in one place; local: devices "
+              "alone with random gradients, to compare energy");
+  list.given("rounds", o.rounds, "Rounds: every device in turn once each", CLI::PositiveNumber);
+  list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", CLI::PositiveNumber);
+  list.option("local-epochs", t.local_epochs, "Epochs of a device per turn",
+              CLI::Range(local_epochs_range.least, local_epochs_range.most));
+  list.option("batch", t.batch, "Samples per step",
+              CLI::Range(batch_range.least, batch_range.most));
+  list.option("optimizer", t.optimizer.kind, "adam or sgd");
+  list.option("lr", t.optimizer.lr, "Learning rate", CLI::PositiveNumber);
+  list.option("momentum", t.optimizer.momentum, "Momentum of sgd", CLI::Range(0.0, 0.9999));
+  list.option("weight-decay", t.optimizer.weight_decay, "Added to the gradient",
+              CLI::NonNegativeNumber);
+  list.option("replay", t.replay,
+              "Smashed samples that the server keeps, to train on other devices' with every batch",
+              CLI::NonNegativeNumber);
+  list.option("ewc", t.optimizer.ewc,
+              "Elastic weight consolidation: strength of the pull towards the weights that earlier "
+              "turns needed",
+              CLI::NonNegativeNumber);
+  list.option("lr-schedule", t.schedule, "constant, linear or cosine, per turn");
+  list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
+  list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
+              CLI::NonNegativeNumber);
+}
+
+template <class Options, class List>
+void list_barrier_options(Options& o, List& list) {
+  list.option("barrier-steps", o.barriers.steps,
+              "Steps between two barriers of a turn; a run goes on from its last barrier",
+              CLI::PositiveNumber);
+  list.option("barrier-seconds", o.barriers.seconds,
+              "The same in seconds; the later of the two counts", CLI::NonNegativeNumber);
+  list.option("offline-limit", o.offline_seconds,
+              "Seconds a device may stay away before its turn is skipped; 0: no limit",
+              CLI::NonNegativeNumber);
+}
+
 /// The options of method iotsl.
-void add_preparation_options(CLI::App& command, RunOptions& o) {
-  const auto is_switch = CLI::IsMember({"on", "off"});
-  command
-      .add_option("--pretrain", o.pretrain, "iotsl: train on generated samples first; on or off")
-      ->check(is_switch)
-      ->capture_default_str();
-  command
-      .add_option("--pretrain-iterations", o.pretrain_iterations,
-                  "Steps of pre-training at most; it ends when a held-out part no longer improves")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command.add_option("--pretrain-batch", o.pretrain_batch, "Samples per step of pre-training")
-      ->check(CLI::Range(2, 4096))
-      ->capture_default_str();
-  command
-      .add_option("--impute", o.impute,
-                  "iotsl: complete each device's classes with other devices' generators; on or off")
-      ->check(is_switch)
-      ->capture_default_str();
-  command
-      .add_option("--scarce", o.scarce,
-                  "A class with less than this part of the device's mean class size is filled up")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command
-      .add_option("--gan-preset", o.gan_preset,
-                  "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto")
-      ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}))
-      ->capture_default_str();
-  command.add_option("--gan-width", o.gan_width, "Width of generator and critic; 0: the preset's")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command.add_option("--gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command.add_option("--generators", o.generators,
-                     "Folder with trained generators, device-000.iotsl and so on, to use again");
+template <class Options, class List>
+void list_preparation_options(Options& o, List& list) {
+  auto& p = o.preparation;
+  list.option("pretrain", p.pretrain, "iotsl: train on generated samples first; on or off");
+  list.option("pretrain-iterations", p.pretrain_iterations,
+              "Steps of pre-training at most; it ends when a held-out part no longer improves",
+              CLI::PositiveNumber);
+  list.option("pretrain-batch", p.pretrain_batch, "Samples per step of pre-training",
+              CLI::Range(batch_range.least, batch_range.most));
+  list.option("impute", p.impute,
+              "iotsl: complete each device's classes with other devices' generators; on or off");
+  list.option("scarce", p.scarce,
+              "A class with less than this part of the device's mean class size is filled up",
+              CLI::Range(0.0, 1.0));
+  const auto& presets = gan::preset_names;
+  list.option("gan-preset", o.gan_preset,
+              "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
+              CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
+  list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
+              CLI::Range(0, 1024));
+  list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
+              CLI::NonNegativeNumber);
+  list.given("generators", p.generators,
+             "Folder with trained generators, device-000.iotsl and so on, to use again");
 }
 
 }  // namespace
 
 void add_run_options(CLI::App& command, RunOptions& o) {
-  add_dataset_options(command, o.data);
-  add_partition_options(command, o.data);
-  command.add_option("--limit-test", o.data.limit_test, "Test samples at most; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command.add_option("--model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5")
-      ->capture_default_str();
-  add_model_options(command, o.model);
-  command
-      .add_option("--method", o.method,
-                  "sl: split learning; iotsl: the same after pre-training on what the devices' "
-                  "generators make, which fill missing classes too; fedavg: federated "
-                  "averaging, the whole net on each device; central: one net, all data in one "
-                  "place; local: devices alone with random gradients, to compare energy")
-      ->check(CLI::IsMember({"sl", "iotsl", "fedavg", "central", "local"}))
-      ->capture_default_str();
-  auto* rounds = command.add_option("--rounds", o.rounds, "Rounds: every device in turn once each")
-                     ->check(CLI::PositiveNumber);
-  command.add_option("--epochs", o.epochs, "Device epochs in all, instead of --rounds")
-      ->check(CLI::PositiveNumber)
-      ->excludes(rounds);
-  command.add_option("--local-epochs", o.local_epochs, "Epochs of a device per turn")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command.add_option("--batch", o.batch, "Samples per step")
-      ->check(CLI::Range(2, 4096))
-      ->capture_default_str();
-  command.add_option("--optimizer", o.optimizer, "adam or sgd")
-      ->check(CLI::IsMember({"adam", "sgd"}))
-      ->capture_default_str();
-  command.add_option("--lr", o.lr, "Learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command.add_option("--momentum", o.momentum, "Momentum of sgd")
-      ->check(CLI::Range(0.0, 0.9999))
-      ->capture_default_str();
-  command.add_option("--weight-decay", o.weight_decay, "Added to the gradient")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option("--replay", o.replay,
-                  "Smashed samples that the server keeps, to train on other devices' with every "
-                  "batch")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option("--ewc", o.ewc,
-                  "Elastic weight consolidation: strength of the pull towards the weights that "
-                  "earlier turns needed")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command.add_option("--lr-schedule", o.lr_schedule, "constant, linear or cosine, per turn")
-      ->check(CLI::IsMember({"constant", "linear", "cosine"}))
-      ->capture_default_str();
-  command.add_option("--threads", o.threads, "Threads of each process; 0: all cores")
-      ->check(CLI::Range(0, 256))
-      ->capture_default_str();
-  command.add_option("--eval-every", o.eval_every, "Test after every so many turns; 0: at the end")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option("--barrier-steps", o.barrier_steps,
-                  "Steps between two barriers of a turn; a run goes on from its last barrier")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      .add_option("--barrier-seconds", o.barrier_seconds,
-                  "The same in seconds; the later of the two counts")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option("--offline-limit", o.offline_seconds,
-                  "Seconds a device may stay away before its turn is skipped; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_preparation_options(command, o);
+  CommandLine list(command);
+  list_net_options(o, list);
+  list_training_options(o, list);
+  command.get_option("--epochs")->excludes(command.get_option("--rounds"));
+  list_barrier_options(o, list);
+  list_preparation_options(o, list);
   command.add_option("--resume", o.resume, "Go on with the run in this folder, where it stopped");
   command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
   command.add_flag("--overwrite", o.overwrite, "Replace an earlier run in the folder");
@@ -137,16 +106,23 @@ void add_run_options(CLI::App& command, RunOptions& o) {
   command.add_option("--config", o.config, "A run's config.json; other options override it");
 }
 
+void add_training_options(CLI::App& command, RunOptions& options, const char* group,
+                          std::vector<std::string_view> names) {
+  CommandLine list(command, std::move(names));
+  list.begin_group(group);
+  list_training_options(options, list);
+}
+
 namespace {
 
 /// What only means something to method iotsl. A config of such a run may lend its other options.
 void check_method(const CLI::App& command, const RunOptions& o) {
-  if (o.method == "iotsl" || !o.config.empty()) return;
-  for (const char* option :
-       {"--pretrain", "--pretrain-iterations", "--pretrain-batch", "--impute", "--scarce",
-        "--gan-preset", "--gan-width", "--gan-iterations", "--generators"})
-    if (command.count(option) > 0)
-      fail_command(ErrorCode::usage, option, ": only for --method iotsl, not for --method ",
+  if (has_generators(o.method) || !o.config.empty()) return;
+  OptionNames list;
+  list_preparation_options(o, list);
+  for (const char* option : list.names)
+    if (command.count(concat("--", option)) > 0)
+      fail_command(ErrorCode::usage, "--", option, ": only for --method iotsl, not for --method ",
                    o.method);
 }
 
@@ -235,102 +211,50 @@ ModelCard card_of(const RunOptions& o) {
 }
 
 split::RunConfig to_config(const RunOptions& o) {
-  if (o.optimizer == "adam" && o.momentum != 0)
-    fail_command(ErrorCode::usage, "--momentum ", o.momentum, ": only for --optimizer sgd");
-  split::RunConfig config;
-  config.method = o.method;
-  config.dataset = o.set_name.empty() ? o.data.dataset : o.set_name;
-  config.model = o.model.spec;
-  config.cut = o.model.cut;
-  config.devices = o.method == "central" ? 1 : o.data.devices;
-  config.local_epochs = o.local_epochs;
-  config.epochs =
-      o.epochs > 0 ? o.epochs : std::max<Index>(1, o.rounds) * config.devices * o.local_epochs;
-  config.batch = o.batch;
-  config.optimizer = {.kind = expect(parse_optimizer(o.optimizer)),
-                      .lr = o.lr,
-                      .weight_decay = o.weight_decay,
-                      .momentum = o.momentum,
-                      .ewc = o.ewc};
-  config.replay = o.replay;
-  config.schedule = expect(parse_schedule(o.lr_schedule));
-  config.eval_every = o.eval_every > 0 ? o.eval_every : config.epochs;
-  config.seed = o.data.seed;
-  config.out = o.out;
-  config.resume = !o.resume.empty();
-  config.barrier_steps = o.barrier_steps;
-  config.barrier_seconds = o.barrier_seconds;
-  config.offline_seconds = o.offline_seconds;
-  config.gan = expect(gan::gan_preset(o.gan_preset));
-  if (o.gan_width > 0) config.gan.width = o.gan_width;
-  if (o.gan_iterations > 0) config.gan.iterations = o.gan_iterations;
-  config.pretrain = o.pretrain == "on";
-  config.impute = o.impute == "on";
-  config.pretrain_iterations = o.pretrain_iterations;
-  config.pretrain_batch = o.pretrain_batch;
-  config.scarce = o.scarce;
-  config.generators = o.generators;
+  if (o.training.optimizer.kind == OptimizerKind::adam && o.training.optimizer.momentum != 0)
+    fail_command(ErrorCode::usage, "--momentum ", o.training.optimizer.momentum,
+                 ": only for --optimizer sgd");
+  split::RunConfig config{.method = o.method,
+                          .dataset = o.set_name.empty() ? o.data.dataset : o.set_name,
+                          .model = o.model.spec,
+                          .cut = o.model.cut,
+                          .devices = pools_data(o.method) ? 1 : o.data.devices,
+                          .training = o.training,
+                          .preparation = o.preparation,
+                          .seed = o.data.seed,
+                          .out = o.out,
+                          .resume = !o.resume.empty(),
+                          .barriers = o.barriers,
+                          .offline_seconds = o.offline_seconds};
+  TrainingOptions& training = config.training;
+  if (training.epochs == 0)
+    training.epochs = std::max<Index>(1, o.rounds) * config.devices * training.local_epochs;
+  if (training.eval_every == 0) training.eval_every = training.epochs;
+  gan::GanSettings& gan = config.preparation.gan;
+  gan = expect(gan::gan_preset(o.gan_preset));
+  if (o.gan_width > 0) gan.width = o.gan_width;
+  if (o.gan_iterations > 0) gan.iterations = o.gan_iterations;
   expect(split::check_config(config));
-  if (config.replay > 0) {
+  if (training.replay > 0) {
     const CutModel model = build(o.model);
     const Sequential<float> front = model.layers.slice(0, model.front_layers);
-    expect(split::ReplayMemory::check(config.replay, config.devices,
+    expect(split::ReplayMemory::check(training.replay, config.devices,
                                       front.output_shape(sample_shape(config.model))));
   }
   return config;
 }
 
-Json to_json(const RunOptions& o) {
-  Json out = Json::object();
-  out["dataset"] = o.data.dataset;
-  if (!o.data.folder.empty()) out["data"] = o.data.folder;
-  if (!o.data.image_size.empty()) out["image-size"] = o.data.image_size;
-  if (o.data.channels != 0) out["channels"] = o.data.channels;
-  if (o.data.center_crop) out["center-crop"] = true;
-  if (o.data.test_fraction != 0) out["test-fraction"] = o.data.test_fraction;
-  if (o.data.per_class != 0) out["per-class"] = o.data.per_class;
-  if (is_image_set(o.data)) out["split-seed"] = o.data.split_seed;
-  out["devices"] = o.data.devices;
-  out["partition"] = o.data.partition;
-  out["seed"] = o.data.seed;
-  out["limit-train"] = o.data.limit_train;
-  out["limit-test"] = o.data.limit_test;
-  out["model"] = o.model.spec.name;
-  if (!o.model.cut.empty()) out["cut"] = o.model.cut;
-  out["width"] = o.model.spec.width;
-  out["method"] = o.method;
-  if (o.epochs > 0)
-    out["epochs"] = o.epochs;
-  else
-    out["rounds"] = o.rounds > 0 ? o.rounds : 1;
-  out["local-epochs"] = o.local_epochs;
-  out["batch"] = o.batch;
-  out["optimizer"] = o.optimizer;
-  out["lr"] = o.lr;
-  out["momentum"] = o.momentum;
-  out["weight-decay"] = o.weight_decay;
-  out["replay"] = o.replay;
-  out["ewc"] = o.ewc;
-  out["lr-schedule"] = o.lr_schedule;
-  out["threads"] = o.threads;
-  out["eval-every"] = o.eval_every;
-  if (o.test_per_class != 0) out["test-per-class"] = o.test_per_class;
-  out["transport"] = o.transport;
-  out["barrier-steps"] = o.barrier_steps;
-  out["barrier-seconds"] = o.barrier_seconds;
-  out["offline-limit"] = o.offline_seconds;
-  if (o.method == "iotsl") {
-    out["pretrain"] = o.pretrain;
-    out["pretrain-iterations"] = o.pretrain_iterations;
-    out["pretrain-batch"] = o.pretrain_batch;
-    out["impute"] = o.impute;
-    out["scarce"] = o.scarce;
-    out["gan-preset"] = o.gan_preset;
-    out["gan-width"] = o.gan_width;
-    out["gan-iterations"] = o.gan_iterations;
-    if (!o.generators.empty()) out["generators"] = o.generators;
-  }
-  return out;
+Json to_json(const RunOptions& options) {
+  RunOptions o = options;
+  if (o.training.epochs == 0) o.rounds = std::max<Index>(1, o.rounds);
+  ConfigWriter list;
+  list_net_options(o, list);
+  list_training_options(o, list);
+  list.given("test-per-class", o.test_per_class);
+  list.option("transport", o.transport);
+  list_barrier_options(o, list);
+  if (has_generators(o.method)) list_preparation_options(o, list);
+  return list.take();
 }
 
 }  // namespace iotsl::tool

@@ -16,37 +16,32 @@ struct RunOptions {
   std::vector<std::string> class_names;
   bool center_crop = false;
 
-  std::string method = "sl";
+  Method method = Method::split_learning;
   std::string transport = "tcp";
-  Index rounds = 0, epochs = 0;  // 0: not given
-  Index local_epochs = 1;
-  Index batch = 64;
-  Index replay = 0;
-  std::string optimizer = "adam";
-  double lr = 1e-3, momentum = 0, weight_decay = 0, ewc = 0;
-  std::string lr_schedule = "cosine";
-  int threads = 0;  // 0: all cores
-  Index eval_every = 1;
-  Index test_per_class = 0;  // 0: the whole test set, or --limit-test of it
+  Index rounds = 0;  // 0: not given
+  /// epochs 0: not given, the rounds count; eval_every 0: at the end.
+  TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
+  split::BarrierOptions barriers;
+  double offline_seconds = 300;
+  split::PreparationOptions preparation;  // its GAN: to_config makes it of the three below
+  std::string gan_preset = "fast";
+  Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
+  int threads = 0;                          // 0: all cores
+  Index test_per_class = 0;                 // 0: the whole test set, or --limit-test of it
   std::string out;
   bool json = false;
   bool quiet = false;
   std::string config;
   std::string resume;  ///< folder of the run to go on with
   bool overwrite = false;
-  Index barrier_steps = 50;
-  double barrier_seconds = 60, offline_seconds = 300;
-  // Method iotsl.
-  std::string pretrain = "on", impute = "on";
-  Index pretrain_iterations = 5000, pretrain_batch = 128;
-  double scarce = 0.5;
-  std::string gan_preset = "fast";
-  Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
-  std::string generators;
 };
 
 /// Adds every option of a run to `command`.
 void add_run_options(CLI::App& command, RunOptions& options);
+
+/// Adds those of the training that have one of these names.
+void add_training_options(CLI::App& command, RunOptions& options, const char* group,
+                          std::vector<std::string_view> names);
 
 /// Takes what --config, or the config.json of --resume, names for every option that the command
 /// line does not give, and checks the whole. Ends the command with a usage error otherwise.

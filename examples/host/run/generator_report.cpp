@@ -1,5 +1,6 @@
 #include "host/run/generator_report.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "host/run/progress.hpp"
@@ -42,13 +43,18 @@ void print_training(const gan::GeneratorCard& card) {
 
 void print_classes(const gan::GeneratorCard& card) {
   const gan::Quality& q = card.quality;
-  std::printf("\n%-14s %8s %9s %9s\n", "class", "samples", "held out", "accuracy");
+  const std::vector<std::uint32_t> failed = q.failed();
+  std::printf("\n%-14s %8s %9s %9s %13s\n", "class", "samples", "held out", "accuracy",
+              "informedness");
   for (const Index label : trained_classes(card)) {
     std::printf("%-14s %8ld", class_name(card, label).c_str(),
                 as_long(card.label_counts[static_cast<std::size_t>(label)]));
     for (std::size_t i = 0; i < q.classes.size(); ++i)
       if (q.classes[i] == label)
-        std::printf(" %9ld %7.1f %%", as_long(q.class_held_out[i]), 100 * q.class_accuracy[i]);
+        std::printf(
+            " %9ld %7.1f %% %13.2f%s", as_long(q.class_held_out[i]), 100 * q.class_accuracy[i],
+            q.class_informedness[i],
+            std::binary_search(failed.begin(), failed.end(), q.classes[i]) ? "  FAILED" : "");
     std::printf("\n");
   }
   std::printf("\n");
@@ -56,15 +62,18 @@ void print_classes(const gan::GeneratorCard& card) {
 
 void print_quality(const gan::GeneratorCard& card) {
   const gan::Quality& q = card.quality;
-  if (q.checked)
+  if (!q.checked) {
+    std::printf("quality     not checked: needs held-out samples of two classes or more\n");
+  } else {
     std::printf(
         "quality     %.1f %% of real held-out samples are known to a classifier trained on "
-        "generated ones\n",
-        100 * q.accuracy);
-  else
-    std::printf("quality     not checked: needs held-out samples of two classes or more\n");
-  if (q.flagged)
-    std::printf("            BELOW THE THRESHOLD of %.0f %%: better not used\n", 100 * q.threshold);
+        "generated ones;\n            informedness %.2f (guessing 0, no mistake 1)\n",
+        100 * q.accuracy, q.informedness);
+    if (const std::size_t failed = q.failed().size(); failed > 0)
+      std::printf(
+          "            %zu of %zu classes are BELOW %.2f: not used where others are better\n",
+          failed, q.classes.size(), q.threshold);
+  }
   std::printf("distinct    %.1f %% of the generated images are different from each other\n",
               100 * q.distinct);
   std::printf("distance    to the nearest training sample: %.2f generated, %.2f held out%s\n",

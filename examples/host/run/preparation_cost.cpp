@@ -2,9 +2,9 @@
 
 #include "host/run/simulation.hpp"
 #include "iotsl/gan/trainer.hpp"
+#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/prepare/generated_data.hpp"
-#include "iotsl/split/records/wire_forecast.hpp"
+#include "iotsl/net/transfer_size.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -48,39 +48,40 @@ TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& ima
 
 PreparationCost preparation_cost(const split::RunConfig& config, const data::Manifest& manifest,
                                  const StepCost& step) {
-  const ImageSpec images = split::image_spec(config.model);
-  gan::GanSettings settings = config.gan;
+  const ImageSpec images = image_spec(config.model);
+  const split::PreparationOptions& chosen = config.preparation;
+  gan::GanSettings settings = chosen.gan;
   settings.check_every = 0;
   PreparationCost out;
   const TrainingCost tried = try_training(settings, images);
   out.iteration_seconds = tried.iteration_seconds;
   out.device_bytes = tried.bytes;
   const double each =
-      out.iteration_seconds * static_cast<double>(config.gan.iterations) + tried.check_seconds;
+      out.iteration_seconds * static_cast<double>(chosen.gan.iterations) + tried.check_seconds;
   out.generator_seconds = each * static_cast<double>(config.devices);
-  if (config.pretrain)
-    out.pretrain_seconds = step.step_seconds * static_cast<double>(config.pretrain_iterations) *
-                           static_cast<double>(config.pretrain_batch) /
-                           static_cast<double>(config.batch);
+  if (chosen.pretrain)
+    out.pretrain_seconds = step.step_seconds * static_cast<double>(chosen.pretrain_iterations) *
+                           static_cast<double>(chosen.pretrain_batch) /
+                           static_cast<double>(config.training.batch);
 
-  const GeneratorSpec spec = gan::generator_spec(config.gan, images);
+  const GeneratorSpec spec = gan::generator_spec(chosen.gan, images);
   gan::GeneratorFile file{{}, GeneratorNet<float>(spec)};
   file.card.model = spec;
-  file.card.settings = config.gan;
+  file.card.settings = chosen.gan;
   file.card.dataset = manifest.dataset;
   file.card.label_counts.resize(static_cast<std::size_t>(images.classes));
   const std::uint64_t bytes = expect(gan::serialize_generator(file)).size();
   out.generator_values = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
   std::uint64_t up = static_cast<std::uint64_t>(config.devices), down = 0;
-  if (!config.generators.empty()) up = 0;
+  if (!chosen.generators.empty()) up = 0;
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
-  out.bytes_up = up * split::transfer_bytes(net::MessageType::gen_upload,
-                                            net::GenUpload::overhead_bytes + bytes, 0);
-  out.bytes_down = down * split::transfer_bytes(net::MessageType::gen_download,
-                                                net::GenDownload::overhead_bytes + bytes, 0);
+  out.bytes_up = up * net::transfer_bytes(net::MessageType::gen_upload,
+                                          net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
+                                              net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;
-  if (!config.generators.empty()) out.generator_seconds = 0;
+  if (!chosen.generators.empty()) out.generator_seconds = 0;
   return out;
 }
 

@@ -29,7 +29,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
           manifest, "--index", std::to_string(i)};
       if (!device_data.folder.empty())
         arguments.insert(arguments.end(), {"--data", device_data.folder});
-      if (config.method == "iotsl")
+      if (has_generators(config.method))
         arguments.insert(arguments.end(), {"--state", split::training_folder(config.out)});
       if (options.threads > 0)
         arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});

@@ -27,26 +27,29 @@ std::string default_folder(const RunOptions& options) {
 
 /// What came before the turns, and both sums: the paper's, which leaves it out, and the full one.
 void print_preparation(const split::PreparationRecord& p, const split::RunSummary& s) {
-  std::size_t trained = 0, flagged = 0, checked = 0;
+  std::size_t trained = 0, checked = 0;
   double accuracy = 0;
   for (const split::GeneratorRecord& each : p.generators) {
     trained += each.origin == "trained";
-    flagged += each.flagged;
     if (each.checked) accuracy += each.accuracy, ++checked;
   }
-  std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s%s\n",
+  std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s\n",
               p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
               checked > 0
                   ? concat("mean accuracy ", percent(accuracy / static_cast<double>(checked)),
                            " of the ", checked, " that could be checked")
                         .c_str()
-                  : "none could be checked",
-              flagged == 0 ? "" : concat(", ", flagged, " below the threshold").c_str());
+                  : "none could be checked");
+  if (const std::string failed = impute::format_failed_classes(p.struck, p.used_though_failed);
+      !failed.empty())
+    std::printf("failed classes   %s\n", failed.c_str());
   if (p.pretraining.done)
-    std::printf("pre-training     %llu iterations in %s, test accuracy %s\n",
-                static_cast<unsigned long long>(p.pretraining.training.iterations),
-                format_seconds(p.pretraining.training.seconds).c_str(),
-                percent(p.pretraining.test_accuracy).c_str());
+    std::printf(
+        "pre-training     %llu iterations in %s, test accuracy %s (fit to the generators %s)\n",
+        static_cast<unsigned long long>(p.pretraining.training.iterations),
+        format_seconds(p.pretraining.training.seconds).c_str(),
+        percent(p.pretraining.test_accuracy).c_str(),
+        percent(p.pretraining.training.held_out_accuracy).c_str());
   std::uint64_t added = 0;
   for (const split::ImputationRecord& each : p.devices) added += each.added;
   if (p.planned)

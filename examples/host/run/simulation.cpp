@@ -23,14 +23,14 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 /// Looks at the files of --generators before anything is written: what is wrong with them, a device
 /// would only find hours later.
 void check_generators(const split::RunConfig& config, const data::Manifest& manifest) {
-  if (config.method != "iotsl" || config.generators.empty() || config.resume) return;
+  if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
+    return;
   for (const std::size_t d :
-       expect(split::find_generators(config.generators, manifest.counts.size()))) {
-    const std::string path = join_path(config.generators, split::generator_name(d));
+       expect(split::find_generators(config.preparation.generators, manifest.counts.size()))) {
+    const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const gan::GeneratorFile file = expect(gan::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits =
-        split::check_generator_fits(file, split::image_spec(config.model), counts);
+    const Result<void> fits = gan::check_generator_fits(file, image_spec(config.model), counts);
     if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
   }
 }
@@ -38,10 +38,11 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
 }  // namespace
 
 impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
-  if (config.method != "iotsl" || !config.impute) return {};
-  return expect(impute::make_plan(manifest.counts,
-                                  std::vector<impute::GeneratorCheck>(manifest.counts.size()),
-                                  {.scarce = config.scarce, .seed = config.seed}));
+  if (!has_generators(config.method) || !config.preparation.impute) return {};
+  const impute::GenerationLog log = expect(impute::make_generation_log(
+      manifest.counts, std::vector<impute::GeneratorCheck>(manifest.counts.size()), config.seed));
+  return expect(impute::make_plan(manifest.counts, log,
+                                  {.scarce = config.preparation.scarce, .seed = config.seed}));
 }
 
 std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
@@ -60,21 +61,23 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
   std::vector<Index> batches;
   for (const std::uint64_t samples : turn_samples(config, manifest)) {
     all += static_cast<Index>(samples);
-    batches.push_back(
-        static_cast<Index>(data::batch_ranges(static_cast<Index>(samples), config.batch).size()));
+    batches.push_back(static_cast<Index>(
+        data::batch_ranges(static_cast<Index>(samples), config.training.batch).size()));
   }
-  if (config.method == "central")
-    batches = {static_cast<Index>(data::batch_ranges(all, config.batch).size())};
+  if (pools_data(config.method))
+    batches = {static_cast<Index>(data::batch_ranges(all, config.training.batch).size())};
   for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
-    steps += batches[static_cast<std::size_t>(turn) % batches.size()] * config.local_epochs;
+    steps +=
+        batches[static_cast<std::size_t>(turn) % batches.size()] * config.training.local_epochs;
   return steps;
 }
 
 Result<split::RunSummary> simulate(RunOptions& options) {
-  if (options.method == "central") options.transport = "none";
-  if (options.method == "fedavg" && options.transport == "tcp") options.transport = "inproc";
+  if (pools_data(options.method)) options.transport = "none";
+  if (averages(options.method) && options.transport == "tcp") options.transport = "inproc";
   if (options.threads > 0) set_threads(options.threads);
-  auto [train, test] = load_run_data(options);
+  RunData sets = load_run_data(options);
+  data::Dataset &train = sets.train, &test = sets.test;
   const std::string old_manifest = options.resume + "/manifest.json";
   const data::Manifest manifest = options.resume.empty()
                                       ? draw_manifest(options.data, train)
@@ -88,7 +91,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const std::string manifest_path = options.out + "/manifest.json";
   if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
-  const bool sends_samples = options.transport != "none" && options.method != "fedavg";
+  const bool sends_samples = options.transport != "none" && !averages(options.method);
   RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
                    options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
@@ -97,7 +100,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   catch_stop_signals();
   Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
     if (options.transport == "none")
-      return split::run_none(config, report.hooks(), train, test, manifest.devices);
+      return split::run_one_net(config, report.hooks(), train, test, manifest.devices);
     if (options.transport == "inproc")
       return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
     return run_with_device_processes(options, config, report, train, test, manifest_path);

@@ -40,7 +40,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   few.devices.resize(1);
   few.counts.resize(1);
   std::vector<Index>& samples = few.devices[0];
-  const auto most = static_cast<std::size_t>(sampled_steps * planned.batch);
+  const auto most = static_cast<std::size_t>(sampled_steps * planned.training.batch);
   if (samples.size() > most) samples.resize(most);
   few.unused = train.size() - static_cast<Index>(samples.size());
   few.counts[0].assign(static_cast<std::size_t>(train.classes), 0);
@@ -50,11 +50,13 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
 
   split::RunConfig config = planned;
   config.devices = 1;
-  config.epochs = 2;
-  config.local_epochs = 1;
-  config.eval_every = 1;
-  if (config.method == "iotsl") config.method = "sl";  // the turns are the same
-  config.replay = 0;                                   // one device has nobody to replay
+  TrainingOptions& training = config.training;
+  training.epochs = 2;
+  training.local_epochs = 1;
+  training.eval_every = 1;
+  training.replay = 0;  // one device has nobody to replay
+  // The turns are the same.
+  if (has_generators(config.method)) config.method = Method::split_learning;
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, 0, true);
@@ -66,7 +68,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   out.device_seconds = warm.seconds_device / steps;
   out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
   // With replay the server works on twice the samples.
-  if (planned.replay > 0) out.step_seconds += warm.seconds_server / steps;
+  if (planned.training.replay > 0) out.step_seconds += warm.seconds_server / steps;
   out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
   out.barrier_seconds = warm.seconds_barrier;
   out.device_bytes = warm.peak_memory_bytes;
@@ -76,7 +78,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
 
 double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
                    std::uint64_t barriers, Index tests) {
-  const auto evaluations = static_cast<double>(config.epochs / config.eval_every);
+  const auto evaluations = static_cast<double>(config.training.epochs / config.training.eval_every);
   return static_cast<double>(steps) * cost.step_seconds +
          static_cast<double>(barriers) * cost.barrier_seconds +
          std::max(1.0, evaluations) * static_cast<double>(tests) * cost.evaluate_seconds;

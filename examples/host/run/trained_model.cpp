@@ -30,9 +30,8 @@ TrainedModel describe_file(const std::string& path, const SafeTensors& file,
                            const ModelChoice& choice) {
   TrainedModel out;
   bool known = !choice.model.empty();
-  for (const auto& [key, text] : file.metadata) {
-    if (key != model_card_key) continue;
-    auto card = parse_model_card(text);
+  if (const std::string* text = file.find_metadata(model_card_key)) {
+    auto card = parse_model_card(*text);
     if (!card)
       fail_command(ErrorCode::data, path, ": ", model_card_key, ": ", card.failure().message);
     out.card = std::move(*card);

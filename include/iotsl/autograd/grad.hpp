@@ -15,6 +15,24 @@ struct GradOptions {
 
 namespace detail {
 
+/// The sum of two gradients of one value: part of the graph, so that a gradient of a gradient goes
+/// through it. Both have one shape; `add`, which also broadcasts, belongs to the layer above.
+template <class T>
+void sum_of_gradients_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
+  for (int i = 0; i < 2; ++i)
+    if (node.wants(i)) gx[i] = gy;
+}
+template <class T>
+inline constexpr OpInfo<T> sum_of_gradients_op{"sum_of_gradients", &sum_of_gradients_vjp<T>};
+
+template <class T>
+Tensor<T> sum_of_gradients(const Tensor<T>& a, const Tensor<T>& b) {
+  Tensor<T> y = Tensor<T>::uninitialized(a.shape());
+  kernels::binary(kernels::Binary::add, y.size(), a.data(), b.data(), y.mutable_data());
+  record(sum_of_gradients_op<T>, y, a, b);
+  return y;
+}
+
 /// One walk from outputs back to targets: iterative, in descending order of creation, over the
 /// nodes that lead to a target only; it frees what it has passed unless told to keep it.
 template <class T>
@@ -102,12 +120,12 @@ class GradWalk {
   }
   void mark_needed() {
     for (Step& step : steps_) {
-      step.node->wanted_ = 0;
+      step.node->wanted = 0;
       for (int i = 0; i < step.node->input_count(); ++i) {
         const Node<T>* input = step.node->input(i);
-        if (input != nullptr && steps_[input->walk_index].needed) step.node->wanted_ |= 1u << i;
+        if (input != nullptr && steps_[input->walk_index].needed) step.node->wanted |= 1u << i;
       }
-      step.needed = step.is_target || step.node->wanted_ != 0;
+      step.needed = step.is_target || step.node->wanted != 0;
     }
   }
 
@@ -116,15 +134,15 @@ class GradWalk {
     if (!sum.defined()) {
       sum = std::move(value);
     } else if (!create_graph_ && sum.unique()) {
-      kernels::axpy(sum.size(), T(1), value.data(), sum.raw());
+      kernels::axpy(sum.size(), T(1), value.data(), sum.mutable_data());
     } else {
-      sum = add(sum, value);  // ops/elementwise.hpp, found by argument-dependent lookup
+      sum = sum_of_gradients(sum, value);
     }
   }
 
   void visit(Step& step) {
     Node<T>* node = step.node;
-    if (step.gradient.defined() && node->wanted_ != 0) {
+    if (step.gradient.defined() && node->wanted != 0) {
       Tensor<T> output_grad = step.is_target ? step.gradient : std::move(step.gradient);
       Tensor<T> input_grads[Node<T>::max_inputs];
       node->op().vjp(*node, output_grad, input_grads);
@@ -200,7 +218,7 @@ void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions o
   RecordScope scope(options.create_graph);
   walk.for_each_target([](Node<T>* leaf, Tensor<T>& gradient) {
     if (!gradient.defined()) return;
-    leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
+    leaf->grad = leaf->grad.defined() ? detail::sum_of_gradients(leaf->grad, gradient) : gradient;
   });
 }
 

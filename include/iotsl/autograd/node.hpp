@@ -78,7 +78,7 @@ class Node : public detail::NodeBase {
     return static_cast<Node*>(inputs_[static_cast<std::size_t>(i)].get());
   }
   /// True if the running walk asks for the gradient of input i.
-  bool wants(int i) const { return (wanted_ >> i & 1u) != 0; }
+  bool wants(int i) const { return (wanted >> i & 1u) != 0; }
 
   // --- saved values ---
   void save(const Tensor<T>& tensor) {
@@ -131,7 +131,7 @@ class Node : public detail::NodeBase {
   Tensor<T> grad;              // leaf: what backward() has accumulated
   std::uint64_t walk = 0;      // the walk that has marked this node
   std::size_t walk_index = 0;  // its place in that walk
-  unsigned wanted_ = 0;
+  unsigned wanted = 0;         // one bit per input whose gradient that walk asks for
 
  private:
   struct Saved {

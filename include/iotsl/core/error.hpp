@@ -70,6 +70,7 @@ std::string concat(const Parts&... parts) {
   return out;
 }
 
+/// Of a build without exceptions, for a program that wants to leave in its own way; null: none.
 inline void set_error_handler(ErrorHandler handler) { detail::error_handler() = handler; }
 
 namespace detail {

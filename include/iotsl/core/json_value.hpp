@@ -224,13 +224,6 @@ inline Result<std::int64_t> get_int(const Json& object, std::string_view key,
   return value;
 }
 
-inline Result<double> get_double(const Json& object, std::string_view key) {
-  auto member = get_member(object, key);
-  if (!member) return member.failure();
-  if (!(*member)->is_number()) return detail::wrong_member(key, "a number", **member);
-  return (*member)->as_double();
-}
-
 inline Result<bool> get_bool(const Json& object, std::string_view key) {
   auto member = get_member(object, key);
   if (!member) return member.failure();

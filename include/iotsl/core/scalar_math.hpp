@@ -29,6 +29,10 @@ inline long double fma(long double a, long double b, long double c) {
   return __builtin_fmal(a, b, c);
 }
 inline double log1p(double x) { return __builtin_log1p(x); }
+inline double expm1(double x) { return __builtin_expm1(x); }
+inline double erfc(double x) { return __builtin_erfc(x); }
+inline double floor(double x) { return __builtin_floor(x); }
+inline double ceil(double x) { return __builtin_ceil(x); }
 inline double sin(double x) { return __builtin_sin(x); }
 inline double cos(double x) { return __builtin_cos(x); }
 inline double pow(double x, double y) { return __builtin_pow(x, y); }

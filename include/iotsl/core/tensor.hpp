@@ -49,8 +49,6 @@ class NodeHandle {
 template <class T>
 class Tensor {
  public:
-  using value_type = T;
-
   /// An undefined tensor: no shape and no values; `defined()` is false.
   Tensor() = default;
 
@@ -61,7 +59,7 @@ class Tensor {
   }
   static Tensor full(const Shape& shape, T value) {
     Tensor out = uninitialized(shape);
-    std::fill_n(out.raw(), out.size(), value);
+    std::fill_n(out.address(), out.size(), value);
     return out;
   }
   static Tensor zeros(const Shape& shape) { return full(shape, T(0)); }
@@ -72,7 +70,7 @@ class Tensor {
       fail("tensor: shape ", shape, " holds ", shape.elements(), " values, ", values.size(),
            " given");
     Tensor out = uninitialized(shape);
-    std::copy(values.begin(), values.end(), out.raw());
+    std::copy(values.begin(), values.end(), out.address());
     return out;
   }
   static Tensor from(const Shape& shape, std::initializer_list<T> values) {
@@ -98,18 +96,18 @@ class Tensor {
     return shape()[d];
   }
 
-  const T* data() const { return raw(); }
-  std::span<const T> values() const { return {raw(), static_cast<std::size_t>(size())}; }
-  /// For writing in place (optimisers, initialisers, running statistics). The graph refuses to use
-  /// a value that it saved before the write.
+  const T* data() const { return address(); }
+  std::span<const T> values() const { return {data(), static_cast<std::size_t>(size())}; }
+  /// For writing: the values of a tensor just made, or in place (optimisers, initialisers, running
+  /// statistics). The graph refuses to use a value that it saved before this call.
   T* mutable_data() {
     body().buffer.bump_version();
-    return raw();
+    return address();
   }
   /// The value of a tensor with one element.
   T item() const {
     if (size() != 1) fail("item: tensor ", shape(), " has ", size(), " values, expected 1");
-    return *raw();
+    return *data();
   }
 
   /// The same values without the edge into the graph.
@@ -137,8 +135,6 @@ class Tensor {
   bool unique() const {
     return defined() && body().references.load_acquire() == 1 && body().buffer.unique();
   }
-  /// Writable values that do not count as a change; only for a tensor just made or unique().
-  T* raw() const { return reinterpret_cast<T*>(body().buffer.data()) + body().offset; }
 
  private:
   struct Body {
@@ -185,6 +181,7 @@ class Tensor {
     b.offset = offset;
   }
 
+  T* address() const { return reinterpret_cast<T*>(body().buffer.data()) + body().offset; }
   Body& body() const {
     if (!defined()) undefined();
     return *body_.get();

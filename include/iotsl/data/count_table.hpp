@@ -14,11 +14,30 @@ namespace data {
 /// counts[device][class]
 using CountTable = std::vector<std::vector<Index>>;
 
+/// Far larger than any device's class, and far from any overflow of a sum.
+inline constexpr Index max_class_count = 1'000'000'000;
+inline Index row_sum(const std::vector<Index>& row) {
+  Index sum = 0;
+  for (const Index v : row) sum += v;
+  return sum;
+}
+
+/// The classes, ascending, of which no device of `counts` holds a sample.
+inline std::vector<Index> classes_of_nobody(const CountTable& counts) {
+  std::vector<Index> out;
+  const std::size_t classes = counts.empty() ? 0 : counts.front().size();
+  for (std::size_t c = 0; c < classes; ++c) {
+    bool held = false;
+    for (const auto& row : counts) held |= row[c] > 0;
+    if (!held) out.push_back(static_cast<Index>(c));
+  }
+  return out;
+}
+
 /// Reads rows of whole numbers, separated by commas, semicolons or blanks. Empty lines and what
 /// follows a '#' are skipped. A failure names the line.
 inline Result<CountTable> parse_count_table(std::string_view text) {
   constexpr std::string_view separators = " \t,;\r";
-  constexpr Index max_count = 1'000'000'000;
   CountTable out;
   for (Index line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -33,9 +52,9 @@ inline Result<CountTable> parse_count_table(std::string_view text) {
       Index value = 0;
       const auto [stop, status] = std::from_chars(word.data(), word.data() + word.size(), value);
       if (status != std::errc() || stop != word.data() + word.size() || value < 0 ||
-          value > max_count)
+          value > max_class_count)
         return failure(ErrorCode::data, "line ", line, ": '", word, "' is not a count from 0 to ",
-                       max_count);
+                       max_class_count);
       row.push_back(value);
       rest.remove_prefix(word.size());
     }
@@ -56,8 +75,8 @@ inline void scale_counts(CountTable& counts, Index limit) {
       if (v > 0) v = std::max<Index>(1, v * limit / total);
 }
 
-/// The table as text for people: a line per device with its total, a line of sums, and the number
-/// of samples that no device has.
+/// The table as text for people: a line per device with its total, a line of sums, the number of
+/// samples that no device has, and the classes that none has.
 inline std::string format_counts(const CountTable& counts, Index unused) {
   const std::size_t classes = counts.empty() ? 0 : counts.front().size();
   std::vector<Index> sums(classes + 1, 0);
@@ -86,6 +105,9 @@ inline std::string format_counts(const CountTable& counts, Index unused) {
   out.append("unused   ");
   cell(std::to_string(unused), 7 * (classes + 1));
   out.push_back('\n');
+  std::string nobody;
+  for (const Index c : classes_of_nobody(counts)) nobody += concat(nobody.empty() ? "" : ", ", c);
+  if (!nobody.empty()) out.append(concat("no device has class ", nobody, "\n"));
   return out;
 }
 

@@ -56,6 +56,21 @@ inline std::vector<Index> class_counts(std::span<const Label> labels, Index clas
   return counts;
 }
 
+/// Samples per class among those with these numbers.
+inline std::vector<std::uint64_t> count_labels(const Dataset& set, std::span<const Index> samples) {
+  std::vector<std::uint64_t> counts(static_cast<std::size_t>(set.classes));
+  for (const Index i : samples) ++counts[set.labels[static_cast<std::size_t>(i)]];
+  return counts;
+}
+
+/// A name for samples of a set, which whoever has the set can compute apart: SHA-256 over the hash
+/// of the whole set and the samples' numbers in it.
+inline Sha256Digest fingerprint(const std::string& set_sha256, std::span<const Index> samples) {
+  Sha256 hash;
+  hash.update(set_sha256).update(bytes_of(samples.data(), samples.size()));
+  return hash.digest();
+}
+
 /// Puts the samples with these numbers into `pixels` [n,C,H,W], as value / 255 in [0,1], and
 /// `labels` [n]. Raises an Error where a number is out of range.
 inline void copy_batch(const Dataset& set, std::span<const Index> samples, float* pixels,

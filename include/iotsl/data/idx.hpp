@@ -10,11 +10,8 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/data/dataset.hpp"
 
-#if defined(IOTSL_WITH_ZLIB) && IOTSL_WITH_ZLIB
+#if IOTSL_READS_GZIP
 #include <zlib.h>
-#define IOTSL_READS_GZIP 1
-#else
-#define IOTSL_READS_GZIP 0
 #endif
 
 IOTSL_NAMESPACE_BEGIN

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "iotsl/data/dataset.hpp"
+#include "iotsl/data/batch.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
@@ -63,21 +63,14 @@ class Loader {
   Index samples() const { return static_cast<Index>(samples_.size()); }
   Index batches() const { return static_cast<Index>(ranges_.size()); }
   Index batch_size(Index b) const { return range(b).size(); }
-  Index largest_batch() const {
-    Index most = 0;
-    for (const BatchRange& each : ranges_) most = std::max(most, each.size());
-    return most;
-  }
   /// Numbers, in the set, of the samples of batch b.
   std::span<const Index> batch(Index b) const {
     const BatchRange& r = range(b);
     return std::span(order_).subspan(static_cast<std::size_t>(r.begin),
                                      static_cast<std::size_t>(r.size()));
   }
-  /// Batch b as `pixels` [n,C,H,W] in [0,1] and `labels` [n], n = batch_size(b).
-  void fill(Index b, float* pixels, std::int32_t* labels) const {
-    copy_batch(*set_, batch(b), pixels, labels);
-  }
+  /// Batch b, of batch_size(b) samples.
+  Batch fetch(Index b) const { return fetch_batch(*set_, batch(b)); }
 
  private:
   const BatchRange& range(Index b) const {
@@ -89,6 +82,33 @@ class Loader {
   std::vector<Index> samples_;
   std::vector<Index> order_;
   std::vector<BatchRange> ranges_;
+};
+
+/// The batches of one epoch after another, each epoch in an order of its own. Step s, from 0, has
+/// batch s % loader.batches() of epoch s / loader.batches(), so that a sequence may begin anywhere.
+class BatchSequence {
+ public:
+  /// Draws the orders of `device`'s epochs, from `first_epoch` on, in `loader`, which must outlive
+  /// the sequence and is nobody else's meanwhile.
+  BatchSequence(Loader& loader, std::uint64_t seed, Index device, Index first_epoch)
+      : loader_(&loader), seed_(seed), device_(device), first_epoch_(first_epoch) {}
+
+  /// How many epochs lie behind a step.
+  std::size_t epoch(std::uint64_t step) const { return static_cast<std::size_t>(step / batches()); }
+  Batch fetch(std::uint64_t step) {
+    const auto wanted = static_cast<Index>(epoch(step));
+    if (wanted != drawn_) loader_->start_epoch(seed_, device_, first_epoch_ + wanted);
+    drawn_ = wanted;
+    return loader_->fetch(static_cast<Index>(step % batches()));
+  }
+
+ private:
+  std::uint64_t batches() const { return static_cast<std::uint64_t>(loader_->batches()); }
+
+  Loader* loader_;
+  std::uint64_t seed_;
+  Index device_, first_epoch_;
+  Index drawn_ = -1;  // the epoch whose order the loader has; -1: none
 };
 
 }  // namespace data

@@ -12,12 +12,14 @@
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
-/// {format, dataset, file_sha256, partition, seed, devices: [{id, indices, counts}], unused}
+/// {format, dataset, file_sha256, partition, seed, redraws, devices: [{id, indices, counts}],
+/// unused, classes_of_nobody}
 struct Manifest {
   std::string dataset;
   std::string file_sha256;  ///< Dataset::sha256 of the training set
   std::string partition;    ///< as given to --partition
   std::int64_t seed = 0;
+  Index redraws = 0;                        ///< Partition::redraws
   std::vector<std::vector<Index>> devices;  ///< samples of each device, ascending
   CountTable counts;                        ///< [device][class]
   Index unused = 0;                         ///< samples that no device has
@@ -30,7 +32,7 @@ struct Manifest {
   }
 };
 
-inline constexpr std::string_view manifest_format = "iotsl-manifest-1";
+inline constexpr std::string_view manifest_format = "iotsl-manifest-2";
 
 /// The manifest of a partition of `set`, the whole training set.
 inline Manifest make_manifest(const Dataset& set, const PartitionSpec& spec, Partition partition,
@@ -40,6 +42,7 @@ inline Manifest make_manifest(const Dataset& set, const PartitionSpec& spec, Par
   out.file_sha256 = set.sha256;
   out.partition = spec.text;
   out.seed = seed;
+  out.redraws = partition.redraws;
   out.devices = std::move(partition.devices);
   out.counts = std::move(partition.counts);
   out.unused = partition.unused;
@@ -53,6 +56,7 @@ inline Json to_json(const Manifest& manifest) {
   out["file_sha256"] = manifest.file_sha256;
   out["partition"] = manifest.partition;
   out["seed"] = manifest.seed;
+  out["redraws"] = manifest.redraws;
   Json devices = Json::array();
   for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
     Json device = Json::object();
@@ -63,6 +67,7 @@ inline Json to_json(const Manifest& manifest) {
   }
   out["devices"] = std::move(devices);
   out["unused"] = manifest.unused;
+  out["classes_of_nobody"] = Json::array_of(classes_of_nobody(manifest.counts));
   return out;
 }
 
@@ -129,7 +134,7 @@ inline Result<void> check_manifest_samples(const Manifest& manifest) {
 }  // namespace detail
 
 /// Reads the text of a manifest. Refused: other keys or formats, indices out of range or not
-/// ascending, a sample on two devices, counts that do not add up.
+/// ascending, a sample on two devices, counts that do not add up or belong to other classes.
 inline Result<Manifest> parse_manifest(std::string_view text) {
   const auto bad = [](const auto&... parts) {
     return failure(ErrorCode::data, "manifest: ", parts...);
@@ -151,6 +156,9 @@ inline Result<Manifest> parse_manifest(std::string_view text) {
   const auto seed = get_int(*json, "seed");
   if (!seed) return bad(seed.failure().message);
   out.seed = *seed;
+  const auto redraws = get_int(*json, "redraws", 0, Index{1} << 32);
+  if (!redraws) return bad(redraws.failure().message);
+  out.redraws = *redraws;
   const auto unused = get_int(*json, "unused", 0, Index{1} << 32);
   if (!unused) return bad(unused.failure().message);
   out.unused = *unused;
@@ -162,7 +170,11 @@ inline Result<Manifest> parse_manifest(std::string_view text) {
       return bad("device ", id, ": ", read.failure().message);
   }
   if (out.devices.empty()) return bad("names no device");
-  if (json->size() != 7) return bad("has ", json->size(), " keys, expected 7");
+  const auto nobody = detail::parse_numbers(*json, "classes_of_nobody", max_classes);
+  if (!nobody) return bad(nobody.failure().message);
+  if (*nobody != classes_of_nobody(out.counts))
+    return bad("classes_of_nobody does not follow from the counts");
+  if (json->size() != 9) return bad("has ", json->size(), " keys, expected 9");
   if (auto checked = detail::check_manifest_samples(out); !checked)
     return bad(checked.failure().message);
   return out;

@@ -13,7 +13,7 @@ IOTSL_NAMESPACE_BEGIN
 namespace gan {
 
 inline constexpr const char* generator_kind = "generator";
-inline constexpr std::uint32_t generator_version = 1;
+inline constexpr std::uint32_t generator_version = 2;
 
 /// What may be claimed about the privacy of the training samples.
 struct PrivacyCard {
@@ -124,6 +124,9 @@ inline Result<GeneratorFile> read_generator(const Container& container) {
   if (!card->class_names.empty() && card->class_names.size() != card->label_counts.size())
     return wrong("class_names has ", card->class_names.size(), " classes, the model ",
                  card->model.images.classes);
+  if (const Result<void> good = check_quality_record(card->quality, card->label_counts.size());
+      !good)
+    return wrong(good.failure().message);
   const auto tensors = parse_safetensors(*weights);
   if (!tensors) return wrong(tensors.failure().message);
   GeneratorFile out{std::move(*card), GeneratorNet<float>(card->model)};

@@ -2,6 +2,7 @@
 // Images from a generator: noise by counter, values as bytes, so that generated images are samples
 // like any other.
 
+#include "iotsl/core/stop_check.hpp"
 #include "iotsl/data/dataset.hpp"
 #include "iotsl/models/generator.hpp"
 
@@ -14,9 +15,10 @@ inline Tensor<float> draw_noise(Index rows, Index latent, bool gaussian, const R
                                 std::uint64_t first) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{rows, latent});
   const std::uint64_t base = first * static_cast<std::uint64_t>(latent);
+  float* values = out.mutable_data();
   for (Index i = 0; i < out.size(); ++i) {
     const std::uint64_t at = base + static_cast<std::uint64_t>(i);
-    out.raw()[i] =
+    values[i] =
         gaussian ? static_cast<float>(random.normal(at)) : static_cast<float>(random.bits(at) & 1u);
   }
   return out;
@@ -33,6 +35,11 @@ inline data::Dataset empty_set(std::string name, const ImageSpec& images) {
   return out;
 }
 
+/// What a generator of samples like those of `set` makes.
+inline ImageSpec image_spec(const data::Dataset& set) {
+  return {set.channels, set.height, set.width, set.classes};
+}
+
 /// Where a generator's noise comes from when it is sampled.
 struct SampleSource {
   bool gaussian = false;
@@ -42,8 +49,9 @@ struct SampleSource {
 
 /// Appends `count` images of class `label` to `set`. Image i is a function of the weights, source,
 /// label and i alone: the batches are always full, so that asking for more images changes none.
-inline void append_generated(data::Dataset& set, const GeneratorNet<float>& net, Index label,
-                             Index count, const SampleSource& source) {
+/// False where it was stopped, with fewer images.
+inline bool append_generated(data::Dataset& set, const GeneratorNet<float>& net, Index label,
+                             Index count, const SampleSource& source, const StopCheck& stop = {}) {
   const ImageSpec& images = net.spec().images;
   if (set.channels != images.channels || set.height != images.height ||
       set.width != images.width_px || set.classes != images.classes)
@@ -56,7 +64,10 @@ inline void append_generated(data::Dataset& set, const GeneratorNet<float>& net,
   constexpr Index batch = 32;
   const std::vector<std::int32_t> labels(batch, static_cast<std::int32_t>(label));
   const Random random(source.seed, Stream::generated, source.number);
+  bool whole = true;
   for (Index done = 0; done < count; done += batch) {
+    whole = !stop();
+    if (!whole) break;
     const auto first = (static_cast<std::uint64_t>(label) << 32) + static_cast<std::uint64_t>(done);
     const Tensor<float> out =
         net.forward(draw_noise(batch, net.spec().latent, source.gaussian, random, first), labels);
@@ -67,6 +78,7 @@ inline void append_generated(data::Dataset& set, const GeneratorNet<float>& net,
                       static_cast<data::Label>(label));
   }
   set.full_size = set.size();
+  return whole;
 }
 
 }  // namespace gan

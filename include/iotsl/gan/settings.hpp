@@ -9,7 +9,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace gan {
 
-/// Defaults are GS-WGAN's, from which the paper's GAN is taken (SPEC section 3).
+/// Defaults are GS-WGAN's (Chen, Orekondy, Fritz 2020), from which the paper's GAN is taken.
 struct GanSettings {
   std::string preset = "paper";     ///< where the numbers come from, for reports
   std::string generator = "full";   ///< full; light: about a sixth of the operations

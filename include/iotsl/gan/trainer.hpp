@@ -3,7 +3,7 @@
 // of GS-WGAN). Every random number is addressed by (seed, device, step), so a training that was
 // stopped goes on with the same bits.
 
-#include "iotsl/data/loader.hpp"
+#include "iotsl/data/batch.hpp"
 #include "iotsl/gan/generator_file.hpp"
 #include "iotsl/gan/wgan_gp.hpp"
 #include "iotsl/optim/ema.hpp"
@@ -18,7 +18,8 @@ struct GanProgress {
   double wasserstein = 0;  ///< mean score of real minus mean score of generated images
   double penalty = 0;      ///< mean of (norm - 1)^2
   double generator_loss = 0;
-  double quality = -1;  ///< accuracy of a check that was made now; -1: none
+  double quality = -1;   ///< accuracy of a check that was made now; -1: none
+  bool stopped = false;  ///< in such a check: the next step() begins with it
 };
 
 class GanTrainer {
@@ -33,7 +34,7 @@ class GanTrainer {
         seed_(seed),
         device_(device),
         held_(hold_out(set, samples_, mixed_seed())),
-        images_{set.channels, set.height, set.width, set.classes},
+        images_(image_spec(set)),
         critic_(images_, settings_.width),
         generator_(generator_spec(settings_, images_)),
         averaged_(generator_.spec()) {
@@ -60,10 +61,16 @@ class GanTrainer {
   /// (can_be_checked), they are left out and nothing stops the training before its last iteration.
   Index check_every() const { return can_be_checked(*set_, held_) ? settings_.check_every : 0; }
 
-  /// critic_steps steps of the critic, then one of the generator. Fails where a loss or a gradient
-  /// is NaN or Inf; the weights stay without, but the iteration is broken off: not to be saved.
-  Result<GanProgress> step() {
+  /// critic_steps steps of the critic, then one of the generator, and a check of the quality where
+  /// it is due, which `stop` breaks off. Fails where a loss or a gradient is NaN or Inf; the
+  /// weights stay without, but the iteration is broken off: not to be saved.
+  Result<GanProgress> step(const StopCheck& stop = {}) {
     GanProgress out;
+    if (record_.check_due) {  // the one that was broken off
+      out.iteration = record_.iteration;
+      watch_quality(out, stop);
+      return out;
+    }
     Result<void> good;
     for (Index k = 0; k < settings_.critic_steps && good; ++k)
       good = train_critic(record_.iteration * settings_.critic_steps + k, out);
@@ -72,16 +79,18 @@ class GanTrainer {
       return failure(good.failure().code, "GAN training: iteration ", record_.iteration + 1, ": ",
                      good.failure().message, "; a smaller learning rate may help");
     out.iteration = ++record_.iteration;
-    if (const Index every = check_every(); every > 0 && record_.iteration % every == 0)
-      out.quality = watch_quality();
+    const Index every = check_every();
+    record_.check_due = every > 0 && record_.iteration % every == 0;
+    if (record_.check_due) watch_quality(out, stop);
     return out;
   }
 
   /// Seconds of training before load(), as save() was told.
   double seconds_before() const { return record_.seconds; }
 
-  /// The generator's averaged weights, checked against the held-out samples.
-  GeneratorFile finish() const {
+  /// The generator's averaged weights, checked against the held-out samples. Nothing where the
+  /// check was stopped.
+  std::optional<GeneratorFile> finish(const StopCheck& stop = {}) const {
     GeneratorFile out{{}, GeneratorNet<float>(averaged_.spec())};
     const std::vector<NamedTensor<float>> to = out.net.parameters();
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -93,12 +102,14 @@ class GanTrainer {
     card.settings = settings_;
     card.dataset = set_->name;
     card.class_names = set_->class_names;
-    card.label_counts.resize(static_cast<std::size_t>(set_->classes));
-    for (const Index i : samples_) ++card.label_counts[set_->labels[static_cast<std::size_t>(i)]];
+    card.label_counts = data::count_labels(*set_, samples_);
     card.seed = seed_;
     card.device = device_;
     card.iterations = static_cast<std::uint64_t>(record_.iteration);
-    card.quality = check_quality(out.net, *set_, held_, out.source(seed_));
+    std::optional<Quality> quality =
+        check_quality(out.net, *set_, held_, out.source(seed_), {.stop = stop});
+    if (!quality) return std::nullopt;
+    card.quality = std::move(*quality);
     return out;
   }
 
@@ -162,6 +173,7 @@ class GanTrainer {
     Index critic_updates = 0, generator_updates = 0;
     double best_quality = 0;
     Index checks_without_rise = 0;
+    bool check_due = false;  ///< one was broken off
     bool settled = false;
     double seconds = 0;
 
@@ -173,6 +185,7 @@ class GanTrainer {
       f("generator_updates", self.generator_updates);
       f("best_quality", self.best_quality);
       f("checks_without_rise", self.checks_without_rise);
+      f("check_due", self.check_due);
       f("settled", self.settled);
       f("seconds", self.seconds);
     }
@@ -192,12 +205,12 @@ class GanTrainer {
   }
 
   /// Samples drawn with replacement, so that labels follow the device's own histogram.
-  detail::Batch draw_batch(Index step) const {
+  data::Batch draw_batch(Index step) const {
     const Random random = numbers(Stream::gan_batch, step);
     std::vector<Index> chosen(static_cast<std::size_t>(settings_.batch));
     for (std::size_t i = 0; i < chosen.size(); ++i)
       chosen[i] = held_.train[static_cast<std::size_t>(random.below(i, held_.train.size()))];
-    return detail::Batch(*set_, chosen);
+    return data::fetch_batch(*set_, chosen);
   }
   Tensor<float> noise(Index step) const {
     return draw_noise(settings_.batch, settings_.latent, gaussian(),
@@ -219,7 +232,7 @@ class GanTrainer {
   }
 
   Result<void> train_critic(Index step, GanProgress& out) {
-    const detail::Batch real = draw_batch(step);
+    const data::Batch real = draw_batch(step);
     Tensor<float> fake;
     Tensor<float> alpha = Tensor<float>::uninitialized(Shape{settings_.batch});
     {
@@ -227,11 +240,12 @@ class GanTrainer {
       fake = generator_.forward(noise(2 * step), real.labels);
     }
     const Random between = numbers(Stream::gan_between, step);
+    float* mix = alpha.mutable_data();
     for (Index i = 0; i < alpha.size(); ++i)
-      alpha.raw()[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
+      mix[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
     critic_.follow_spectrum();
     const CriticLoss<float> loss =
-        critic_loss<float>(critic_, real.pixels, fake, real.labels, alpha,
+        critic_loss<float>(critic_, real.x, fake, real.labels, alpha,
                            {.penalty = settings_.penalty, .drift = settings_.drift});
     out.wasserstein = loss.wasserstein;
     out.penalty = loss.penalty;
@@ -241,7 +255,7 @@ class GanTrainer {
   Result<void> train_generator(GanProgress& out) {
     const Index step = (record_.iteration + 1) * settings_.critic_steps - 1;
     // The labels of the last critic step's batch, with other noise.
-    const detail::Batch real = draw_batch(step);
+    const data::Batch real = draw_batch(step);
     const Tensor<float> loss =
         generator_loss<float>(critic_, generator_, noise(2 * step + 1), real.labels);
     const Result<void> good = update("generator", loss, generator_adam_);
@@ -251,17 +265,21 @@ class GanTrainer {
     return {};
   }
 
-  double watch_quality() {
+  void watch_quality(GanProgress& out, const StopCheck& stop) {
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
-    const Quality quality = check_quality(averaged_, *set_, held_, source, {.memorisation = false});
+    const std::optional<Quality> quality =
+        check_quality(averaged_, *set_, held_, source, {.memorisation = false, .stop = stop});
+    out.stopped = !quality;
+    if (!quality) return;
+    record_.check_due = false;
+    out.quality = quality->accuracy;
     constexpr double rise = 0.005;
-    if (quality.accuracy > record_.best_quality + rise) {
-      record_.best_quality = quality.accuracy;
+    if (quality->accuracy > record_.best_quality + rise) {
+      record_.best_quality = quality->accuracy;
       record_.checks_without_rise = 0;
     } else {
       record_.settled = ++record_.checks_without_rise >= settings_.patience;
     }
-    return quality.accuracy;
   }
 
   /// Everything that changes during the training.

@@ -12,8 +12,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace impute {
 
-/// Far larger than any device's class, and far from any overflow of a sum.
-inline constexpr Index max_class_count = 1'000'000'000;
+using data::max_class_count;
 
 /// A class is scarce where a device holds less than this part of its mean class size.
 inline constexpr double default_scarce = 0.5;

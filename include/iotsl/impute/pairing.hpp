@@ -1,142 +1,157 @@
 #pragma once
 // Partner search (the paper's Algorithm 2, lines 11 to 17): which generators fill what a defective
-// device lacks.
+// device lacks, by what the generation log says that they give.
 
-#include <algorithm>
-#include <limits>
+#include <array>
 
-#include "iotsl/core/scalar_math.hpp"
-#include "iotsl/impute/histogram.hpp"
+#include "iotsl/impute/generation_log.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace impute {
 
-/// What is known of one device's generator.
-struct GeneratorCheck {
-  double loss = 0;       ///< of its own quality check, the lower the better; infinite: not checked
-  bool flagged = false;  ///< failed that check: used only where nobody else has a class
-  /// Samples of each class that it was trained on; empty: the device's whole histogram.
-  std::vector<Index> trained = {};
-};
-
-/// The loss of the check as a share of what guessing costs, log(classes): few classes are easily
-/// told apart. Infinite for one class, with which every judge is right. `trained` must be set.
-inline double relative_loss(const GeneratorCheck& check) {
-  const auto known =
-      std::count_if(check.trained.begin(), check.trained.end(), [](Index n) { return n > 0; });
-  return known < 2 ? std::numeric_limits<double>::infinity()
-                   : check.loss / scalar_math::log(static_cast<double>(known));
-}
-
-/// One generator and the classes it is to fill, ascending.
-struct Partner {
-  Index generator = 0;  ///< the device whose generator it is
-  std::vector<Index> classes;
-};
-
-/// Which generator can give which class, and how well. The search for one device's partners goes
-/// through the best givers of each class only.
+/// What the log says of every generator, as the search asks for it.
 class Offers {
  public:
-  /// How far a generator is from being the right one for a class.
-  enum class Grade { good, scarce, flagged, none };
-
-  /// `checks`: one per device of `histograms`, which must have passed check_histograms(). A
-  /// generator is no good giver of a class that was scarce when it was trained.
-  static Result<Offers> create(const data::CountTable& histograms,
-                               std::vector<GeneratorCheck> checks, double scarce = default_scarce) {
-    if (checks.size() != histograms.size())
-      return failure(ErrorCode::data, "imputation: ", checks.size(), " generators for ",
-                     histograms.size(), " devices");
-    Offers out;
-    for (std::size_t d = 0; d < checks.size(); ++d) {
-      GeneratorCheck& check = checks[d];
-      if (check.trained.empty()) check.trained = histograms[d];
-      if (check.trained.size() != histograms[d].size())
-        return failure(ErrorCode::data, "imputation: the generator of device ", d, " has ",
-                       check.trained.size(), " classes, expected ", histograms[d].size());
-      if (std::isnan(check.loss))
-        return failure(ErrorCode::data, "imputation: the loss of the generator of device ", d,
-                       " is ", check.loss, ", expected a number");
-      for (std::size_t c = 0; c < check.trained.size(); ++c)
-        if (check.trained[c] < 0 || check.trained[c] > max_class_count)
-          return failure(ErrorCode::data, "imputation: the generator of device ", d,
-                         " was trained on ", check.trained[c], " samples of class ", c,
-                         ", expected 0 to ", max_class_count);
-      const double mean = mean_class_size(check.trained);
-      std::vector<Grade>& grades = out.grades_.emplace_back();
-      for (const Index n : check.trained)
-        grades.push_back(n <= 0                                   ? Grade::none
-                         : check.flagged                          ? Grade::flagged
-                         : static_cast<double>(n) < scarce * mean ? Grade::scarce
-                                                                  : Grade::good);
-      out.losses_.push_back(relative_loss(check));
-    }
-    return out;
+  /// A generator has hardly seen a class below `scarce` of its mean class size.
+  Offers(const GenerationLog& log, std::size_t classes, double scarce = default_scarce)
+      : grades_(log.generators), given_(grades_.size(), std::vector<Index>(classes, 0)) {
+    for (const GenerationEntry& entry : log.entries)
+      given_[entry.device][entry.label] = static_cast<Index>(entry.trained);
+    for (const std::vector<Index>& row : given_)
+      hardly_seen_below_.push_back(scarce * mean_class_size(row));
   }
 
-  Index devices() const { return static_cast<Index>(grades_.size()); }
-  Grade grade(Index device, Index label) const {
-    return grades_[static_cast<std::size_t>(device)][static_cast<std::size_t>(label)];
+  Index generators() const { return static_cast<Index>(given_.size()); }
+  bool gives(Index generator, Index label) const { return trained(generator, label) > 0; }
+  bool hardly_seen(Index generator, Index label) const {
+    return static_cast<double>(trained(generator, label)) <
+           hardly_seen_below_[static_cast<std::size_t>(generator)];
   }
-  /// The best grade of `label` among all generators but that of `receiver`.
-  Grade best(Index receiver, Index label) const {
-    Grade out = Grade::none;
-    for (Index j = 0; j < devices(); ++j)
-      if (j != receiver) out = std::min(out, grade(j, label));
-    return out;
+  const GeneratorGrade& grade(Index generator) const {
+    return grades_[static_cast<std::size_t>(generator)];
   }
-  /// Whether `a` is to be preferred to `b` where both give as many classes.
-  bool before(Index a, Index b) const {
-    const double left = losses_[static_cast<std::size_t>(a)];
-    const double right = losses_[static_cast<std::size_t>(b)];
-    return left != right ? left < right : a < b;
+  /// Whether any generator but that of `receiver` gives the class.
+  bool anybody_gives(Index receiver, Index label) const {
+    for (Index j = 0; j < generators(); ++j)
+      if (j != receiver && gives(j, label)) return true;
+    return false;
   }
 
  private:
-  std::vector<double> losses_;              // relative
-  std::vector<std::vector<Grade>> grades_;  // [device][class]
+  Index trained(Index generator, Index label) const {
+    return given_[static_cast<std::size_t>(generator)][static_cast<std::size_t>(label)];
+  }
+  std::vector<GeneratorGrade> grades_;
+  std::vector<std::vector<Index>> given_;  // [generator][class]: samples trained on
+  std::vector<double> hardly_seen_below_;
 };
 
-/// The generators that fill the classes `wanted` (ascending) of device `receiver`, in the order of
-/// the search. Each class comes from a generator that gives it in the best grade that any has. Of
-/// these: one that has all of `wanted`; where there is none, a greedy set cover, which takes the
-/// generator with most of what is still open and so few of them. Ties go to the lower
-/// relative_loss(), then to the lower id. Never the receiver's own. A failure names every class
-/// that no other generator can give.
-///
-/// The grades are ours: the paper takes a superset, however poor. A generator that failed its check
-/// or has hardly seen a class makes poor images of it, and a poor superset would win over good
-/// generators of a few classes each. The price is that a second generator may have to be sent.
+/// What told apart generators that give as many missing classes, in the order in which it is asked.
+enum class TieBreak { none, most_scarce, lower_loss, seen_more, lower_number };
+
+inline constexpr std::array<std::string_view, 5> tie_break_names{
+    "", "more scarce classes", "lower loss", "fewer classes hardly seen", "lower number"};
+
+/// One generator, the classes it is to fill, ascending, and what spoke for it.
+struct Partner {
+  Index generator = 0;  ///< the device whose generator it is
+  std::vector<Index> classes;
+  bool superset = false;  ///< it alone gives all that is missing; else it is one of a cover
+  TieBreak tie = TieBreak::none;
+};
+
+namespace detail {
+
+/// A generator that may be chosen next.
+struct Candidate {
+  Index generator = 0;
+  std::vector<Index> missing, scarce;  ///< that it gives of what is still open
+  Index hardly_seen = 0;               ///< of these
+};
+
+inline std::vector<Candidate> find_candidates(const Offers& offers, Index receiver,
+                                              const Defects& open) {
+  std::vector<Candidate> out;
+  for (Index j = 0; j < offers.generators(); ++j) {
+    if (j == receiver) continue;
+    Candidate candidate{.generator = j, .missing = {}, .scarce = {}};
+    const auto take = [&](const std::vector<Index>& from, std::vector<Index>& to) {
+      for (const Index c : from) {
+        if (!offers.gives(j, c)) continue;
+        to.push_back(c);
+        candidate.hardly_seen += offers.hardly_seen(j, c);
+      }
+    };
+    take(open.missing, candidate.missing);
+    take(open.scarce, candidate.scarce);
+    out.push_back(std::move(candidate));
+  }
+  return out;
+}
+
+/// Leaves those of `from` than which none is better; whether that has thrown any out.
+template <class Better>
+bool keep_best(std::vector<Candidate>& from, const Better& better) {
+  const Candidate best = *std::min_element(from.begin(), from.end(), better);
+  return std::erase_if(from, [&](const Candidate& each) { return better(best, each); }) > 0;
+}
+
+/// The next generator for what is open. `first`: none was chosen before.
+inline Partner choose(const Offers& offers, std::vector<Candidate> from, const Defects& open,
+                      bool first) {
+  keep_best(from, [](const Candidate& a, const Candidate& b) {
+    return a.missing.size() > b.missing.size();
+  });
+  Partner out;
+  out.superset = first && !open.missing.empty() && from[0].missing.size() == open.missing.size();
+  if (keep_best(from, [](const Candidate& a,
+                         const Candidate& b) { return a.scarce.size() > b.scarce.size(); }) &&
+      !open.missing.empty())
+    out.tie = TieBreak::most_scarce;
+  if (keep_best(from, [&](const Candidate& a, const Candidate& b) {
+        return offers.grade(a.generator) < offers.grade(b.generator);
+      }))
+    out.tie = TieBreak::lower_loss;
+  if (keep_best(from, [](const Candidate& a, const Candidate& b) {
+        return a.hardly_seen < b.hardly_seen;
+      }))
+    out.tie = TieBreak::seen_more;
+  if (from.size() > 1) out.tie = TieBreak::lower_number;
+  out.generator = from[0].generator;
+  out.classes = std::move(from[0].missing);
+  out.classes.insert(out.classes.end(), from[0].scarce.begin(), from[0].scarce.end());
+  std::sort(out.classes.begin(), out.classes.end());
+  return out;
+}
+
+}  // namespace detail
+
+/// The generators that fill what device `receiver` lacks, in the order of the search; never its
+/// own. Where generators give all that is missing (L_j a superset of L', the paper's condition), it
+/// is one of these; otherwise a greedy set cover, which takes the one that gives most of what is
+/// still missing, and so few of them. Equal ones are told apart by how many of the scarce classes
+/// they give, too, which spares a further generator; then by the lower relative loss of their
+/// checks; then by how few of the classes they have hardly seen; then by the lower number. Scarce
+/// classes that no partner for the missing ones gives get partners in the same way. A failure names
+/// every class that no other generator gives.
 inline Result<std::vector<Partner>> find_partners(const Offers& offers, Index receiver,
-                                                  const std::vector<Index>& wanted) {
+                                                  Defects open) {
   std::string nobody;
-  for (const Index c : wanted)
-    if (offers.best(receiver, c) == Offers::Grade::none)
-      nobody += concat(nobody.empty() ? "" : ", ", c);
+  for (const std::vector<Index>* lacking : {&open.missing, &open.scarce})
+    for (const Index c : *lacking)
+      if (!offers.anybody_gives(receiver, c)) nobody += concat(nobody.empty() ? "" : ", ", c);
   if (!nobody.empty())
     return failure(ErrorCode::data, "imputation: device ", receiver,
                    " lacks classes that no other device's generator can give: ", nobody);
-
   std::vector<Partner> out;
-  std::vector<Index> open = wanted;
-  // A superset of all that is open is what the greedy choice takes, too: the first turn finds it.
-  while (!open.empty()) {
-    Partner chosen{.generator = -1, .classes = {}};
-    for (Index j = 0; j < offers.devices(); ++j) {
-      if (j == receiver) continue;
-      std::vector<Index> given;
-      for (const Index c : open)
-        if (offers.grade(j, c) == offers.best(receiver, c)) given.push_back(c);
-      const bool better = given.size() > chosen.classes.size() ||
-                          (given.size() == chosen.classes.size() && !given.empty() &&
-                           offers.before(j, chosen.generator));
-      if (better) chosen = {j, std::move(given)};
-    }
+  while (!open.none()) {
+    Partner chosen =
+        detail::choose(offers, detail::find_candidates(offers, receiver, open), open, out.empty());
     const auto filled = [&](Index c) {
       return std::binary_search(chosen.classes.begin(), chosen.classes.end(), c);
     };
-    open.erase(std::remove_if(open.begin(), open.end(), filled), open.end());
+    std::erase_if(open.missing, filled);
+    std::erase_if(open.scarce, filled);
     out.push_back(std::move(chosen));
   }
   return out;

@@ -28,6 +28,22 @@ struct PlanEntry {
   }
 };
 
+/// A generator that a device receives, and why this one: see Partner.
+struct PlanPartner {
+  Index generator = 0;
+  bool superset = false;
+  std::string tie;  ///< of tie_break_names
+
+  friend bool operator==(const PlanPartner&, const PlanPartner&) = default;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("generator", self.generator);
+    f("superset", self.superset);
+    f("tie", self.tie);
+  }
+};
+
 /// One device; without defects it has no entries. The lists of classes ascend.
 struct DevicePlan {
   Index device = 0;
@@ -36,7 +52,8 @@ struct DevicePlan {
   std::vector<Index> missing;      ///< classes of the union that it does not hold
   std::vector<Index> scarce;       ///< classes far smaller than its others
   std::vector<Index> left_scarce;  ///< those of them that nobody else's generator can give
-  std::vector<PlanEntry> entries;  ///< by class
+  std::vector<PlanPartner> partners;  ///< in the order in which they were chosen
+  std::vector<PlanEntry> entries;     ///< by class
 
   bool defective() const { return !missing.empty() || !scarce.empty(); }
   /// The generators it is to receive, ascending.
@@ -64,14 +81,16 @@ struct DevicePlan {
     f("missing", self.missing);
     f("scarce", self.scarce);
     f("left_scarce", self.left_scarce);
+    f("partners", self.partners);
     f("entries", self.entries);
   }
 };
 
-inline constexpr std::string_view plan_format = "iotsl-impute-plan-1";
+inline constexpr std::string_view plan_format = "iotsl-impute-plan-2";
 
 /// {format, scarce_below, devices: [{device, counts, class_size, missing, scarce, left_scarce,
-/// entries: [{generator, class, count, seed}]}]}; every device in order.
+/// partners: [{generator, superset, tie}], entries: [{generator, class, count, seed}]}]}; every
+/// device in order.
 struct Plan {
   double scarce_below = default_scarce;  ///< part of the mean class size
   std::vector<DevicePlan> devices;
@@ -106,17 +125,15 @@ inline Result<void> check_scarce(double scarce) {
 
 }  // namespace detail
 
-/// Plans the imputation of devices with these histograms ([device][class]); `checks` has one
-/// generator per device. Every class of L' is filled up to the device's mean class size. A scarce
-/// class that no other generator can give stays as it is and is listed; a missing one is a failure
-/// that names the device and the classes.
-inline Result<Plan> make_plan(const data::CountTable& histograms,
-                              const std::vector<GeneratorCheck>& checks,
+/// Plans the imputation of devices with these histograms ([device][class]) by what `log`, made from
+/// the same, says of their generators. Every class of L' is filled up to the device's mean class
+/// size. A scarce class that no other generator can give stays as it is and is listed; a missing
+/// one is a failure that names the device and the classes.
+inline Result<Plan> make_plan(const data::CountTable& histograms, const GenerationLog& log,
                               const PlanOptions& options = {}) {
   if (Result<void> good = detail::check_scarce(options.scarce); !good) return good.failure();
   if (Result<void> good = check_histograms(histograms); !good) return good.failure();
-  const Result<Offers> offers = Offers::create(histograms, checks, options.scarce);
-  if (!offers) return offers.failure();
+  const Offers offers(log, histograms.front().size(), options.scarce);
   const std::vector<Index> all = union_of_classes(histograms);
 
   Plan plan{.scarce_below = options.scarce, .devices = {}};
@@ -125,23 +142,27 @@ inline Result<Plan> make_plan(const data::CountTable& histograms,
     device.device = static_cast<Index>(plan.devices.size());
     device.counts = counts;
     device.class_size = target_class_size(counts);
-    Defects defects = find_defects(counts, all, options.scarce);
-    device.missing = std::move(defects.missing);
-    device.scarce = std::move(defects.scarce);
-    std::vector<Index> wanted = device.missing;
-    for (const Index c : device.scarce) {
-      const bool offered = offers.value().best(device.device, c) != Offers::Grade::none;
-      (offered ? wanted : device.left_scarce).push_back(c);
-    }
-    std::sort(wanted.begin(), wanted.end());
-    const Result<std::vector<Partner>> partners = find_partners(*offers, device.device, wanted);
+    Defects open = find_defects(counts, all, options.scarce);
+    device.missing = open.missing;
+    device.scarce = open.scarce;
+    std::erase_if(open.scarce, [&](Index c) {
+      if (offers.anybody_gives(device.device, c)) return false;
+      device.left_scarce.push_back(c);
+      return true;
+    });
+    const Result<std::vector<Partner>> partners =
+        find_partners(offers, device.device, std::move(open));
     if (!partners) return partners.failure();
-    for (const Partner& partner : *partners)
+    for (const Partner& partner : *partners) {
+      device.partners.push_back(
+          {partner.generator, partner.superset,
+           std::string(tie_break_names[static_cast<std::size_t>(partner.tie)])});
       for (const Index c : partner.classes)
         device.entries.push_back({.generator = partner.generator,
                                   .label = c,
                                   .count = device.class_size - counts[static_cast<std::size_t>(c)],
                                   .seed = detail::entry_seed(options.seed, device.device, c)});
+    }
     std::sort(device.entries.begin(), device.entries.end(),
               [](const PlanEntry& a, const PlanEntry& b) { return a.label < b.label; });
     plan.devices.push_back(std::move(device));
@@ -158,6 +179,33 @@ inline Json to_json(const Plan& plan) {
 }
 
 namespace detail {
+
+/// Whether the partners are those of the entries, for reasons that there are.
+inline Result<void> check_partners(const DevicePlan& device) {
+  const auto wrong = [&](const auto&... parts) {
+    return failure(ErrorCode::data, "device ", device.device, ": partners ", parts...);
+  };
+  std::vector<Index> generators;
+  for (const PlanPartner& partner : device.partners) {
+    generators.push_back(partner.generator);
+    if (std::find(tie_break_names.begin(), tie_break_names.end(), partner.tie) ==
+        tie_break_names.end())
+      return wrong("has tie '", partner.tie, "'");
+    if (!partner.superset) continue;
+    const auto gives = [&](Index c) {
+      const auto of_class = [&](const PlanEntry& entry) {
+        return entry.label == c && entry.generator == partner.generator;
+      };
+      return std::any_of(device.entries.begin(), device.entries.end(), of_class);
+    };
+    if (generators.size() > 1 || !std::all_of(device.missing.begin(), device.missing.end(), gives))
+      return wrong("calls generator ", partner.generator,
+                   " a superset, which does not give all that is missing");
+  }
+  std::sort(generators.begin(), generators.end());
+  if (generators != device.generators()) return wrong("are not the generators of the entries");
+  return {};
+}
 
 /// Whether the plan is one that make_plan() can give for the counts in it, for some generators.
 inline Result<void> check_plan(const Plan& plan) {
@@ -203,6 +251,7 @@ inline Result<void> check_plan(const Plan& plan) {
     }
     if (device.entries.size() != open.size())
       return wrong("class ", open[device.entries.size()], " has no entry");
+    if (Result<void> good = check_partners(device); !good) return good;
   }
   return {};
 }
@@ -241,8 +290,8 @@ inline Result<void> save_plan(const std::string& path, const Plan& plan) {
 }
 
 /// The plan as text for people, a line per device: what it holds of each class, `+n` where n
-/// samples are to be generated, then from which generators; `*` marks a scarce class that nobody
-/// else can give.
+/// samples are to be generated, then from which generators, for which classes, and why; `*` marks a
+/// scarce class that nobody else can give.
 inline std::string format_plan(const Plan& plan) {
   constexpr std::size_t width = 11;
   std::string out;
@@ -252,7 +301,7 @@ inline std::string format_plan(const Plan& plan) {
   out.append("device");
   const std::size_t classes = plan.devices.empty() ? 0 : plan.devices.front().counts.size();
   for (std::size_t c = 0; c < classes; ++c) cell(std::to_string(c));
-  out.append("   generators (classes)\n");
+  out.append("   generators (classes: rule)\n");
   for (const DevicePlan& device : plan.devices) {
     const std::string name = std::to_string(device.device);
     out.append(name).append(name.size() < 6 ? 6 - name.size() : 0, ' ');
@@ -267,17 +316,18 @@ inline std::string format_plan(const Plan& plan) {
       cell(text);
     }
     out.append("   ");
-    const std::vector<Index> generators = device.generators();
-    if (generators.empty()) out.append(device.defective() ? "none" : "complete");
-    for (std::size_t g = 0; g < generators.size(); ++g) {
-      out.append(concat(g == 0 ? "" : ", ", generators[g], " ("));
+    if (device.partners.empty()) out.append(device.defective() ? "none" : "complete");
+    for (std::size_t i = 0; i < device.partners.size(); ++i) {
+      const PlanPartner& partner = device.partners[i];
+      out.append(concat(i == 0 ? "" : ", ", partner.generator, " ("));
       bool first = true;
       for (const PlanEntry& entry : device.entries)
-        if (entry.generator == generators[g]) {
+        if (entry.generator == partner.generator) {
           out.append(concat(first ? "" : " ", entry.label));
           first = false;
         }
-      out.push_back(')');
+      out.append(partner.superset ? ": superset" : ": cover");
+      out.append(partner.tie.empty() ? ")" : concat(", ", partner.tie, ")"));
     }
     out.push_back('\n');
   }

@@ -70,14 +70,21 @@ struct GemmProblem {
   }
 };
 
-inline constexpr Index gemm_rows = 240, gemm_depth = 256, gemm_panels = 8;
+/// Rows and panels of a block decide what stays in the caches, and no bit of the result.
+inline constexpr Index gemm_rows = 240, gemm_panels = 8;
+/// Terms that are summed in registers before they are added to the output. Decides bits: a longer
+/// sum is rounded once more after every so many terms.
+inline constexpr Index gemm_depth = 256;
+/// Floats between transposed rows: a cache line more than the depth, because rows that are a power
+/// of two apart compete for the same few sets of the cache.
+inline constexpr Index gemm_row_stride = gemm_depth + 16;
 
 /// Working memory of one thread, in floats.
 struct GemmScratch {
   Index packed, rows, sums;
   explicit GemmScratch(const GemmProblem& p, Index cols)
       : packed(gemm_panels * std::min(p.k, gemm_depth) * cols),
-        rows(p.rows_transposed ? gemm_rows * (gemm_depth + 16) : 0),
+        rows(p.rows_transposed ? gemm_rows * gemm_row_stride : 0),
         sums(round_up(std::min(p.m, gemm_rows), 4) * gemm_panels * cols) {}
   Index total() const { return round_up(packed + rows + sums, 16); }
 };
@@ -99,7 +106,7 @@ inline void gemm_block(const GemmProblem& p, Index i0, Index j0, float* scratch,
     const float* a = p.rows + i0 * p.k + l0;
     Index a_stride = p.k;
     if (p.rows_transposed) {
-      a_stride = gemm_depth + 16;
+      a_stride = gemm_row_stride;
       transpose(depth, rows, p.rows + l0 * p.m + i0, p.m, packed_rows, a_stride);
       a = packed_rows;
     }

@@ -36,16 +36,36 @@ IOTSL_INLINE void clear(Vec (&acc)[Rows][tile_vecs]) {
   }
 }
 
+// A block of at most lanes x lanes.
+inline void transpose_edge(Index rows, Index cols, const float* src, Index src_stride, float* dst,
+                           Index dst_stride) {
+  if (lanes < 8) {  // partial vectors are no faster than single floats
+    for (Index j = 0; j < cols; ++j)
+      for (Index i = 0; i < rows; ++i) dst[j * dst_stride + i] = src[i * src_stride + j];
+    return;
+  }
+  float block[lanes * lanes], turned[lanes * lanes];
+  for (Index i = 0; i < lanes; ++i)
+    store(block + i * lanes, i < rows ? load_partial(src + i * src_stride, cols) : zero());
+  transpose(block, lanes, turned, lanes);
+  for (Index j = 0; j < cols; ++j)
+    store_partial(dst + j * dst_stride, load(turned + j * lanes), rows);
+}
+
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                              Index dst_stride) {
-  const Index row_blocks = rows - rows % lanes, col_blocks = cols - cols % lanes;
-  for (Index j = 0; j < col_blocks; j += lanes)
-    for (Index i = 0; i < row_blocks; i += lanes)
-      transpose(src + i * src_stride + j, src_stride, dst + j * dst_stride + i, dst_stride);
-  for (Index j = col_blocks; j < cols; ++j)
-    for (Index i = 0; i < row_blocks; ++i) dst[j * dst_stride + i] = src[i * src_stride + j];
-  for (Index j = 0; j < cols; ++j)
-    for (Index i = row_blocks; i < rows; ++i) dst[j * dst_stride + i] = src[i * src_stride + j];
+  for (Index j = 0; j < cols; j += lanes) {
+    const Index width = cols - j < lanes ? cols - j : lanes;
+    for (Index i = 0; i < rows; i += lanes) {
+      const Index height = rows - i < lanes ? rows - i : lanes;
+      const float* from = src + i * src_stride + j;
+      float* to = dst + j * dst_stride + i;
+      if (width == lanes && height == lanes)
+        transpose(from, src_stride, to, dst_stride);
+      else
+        transpose_edge(height, width, from, src_stride, to, dst_stride);
+    }
+  }
 }
 
 inline constexpr TileTable tile_table{tile_cols, transpose_matrix};

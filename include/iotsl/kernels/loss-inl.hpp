@@ -8,7 +8,7 @@ using namespace simd::IOTSL_TARGET;
 
 namespace loss {
 
-inline constexpr float lane_numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+inline constexpr float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /// The lanes of a row that exist; the others take the value of `beyond`.
 IOTSL_INLINE Vec row_end(const float* x, Index count, float beyond) {

@@ -26,13 +26,17 @@ struct Gradient {  // sum of y, and of y * (x - center)
   }
 };
 
+/// Elements of a block of channel_stats: 256 KB, which a second pass finds in the cache. Decides
+/// bits: every block has a mean of its own.
+inline constexpr Index stats_block_elems = 65536;
+
 /// Mean and sum of squared deviations of one channel, in blocks that stay in the cache between
 /// the pass for the mean and the pass around it (Chan, Golub, LeVeque 1983: the corrected two-pass
 /// algorithm, eq. 1.7, and the merge of two blocks, eq. 2.1).
 inline void channel_stats(Index n, Index stride, Index hw, const float* x, float* mean,
                           float* var) {
-  const Index block = 65536;
-  const Index length = hw < block ? hw : block, rows = block / length;
+  const Index length = hw < stats_block_elems ? hw : stats_block_elems;
+  const Index rows = stats_block_elems / length;
   double count = 0, center = 0, squares = 0;
   for (Index row = 0; row < n; row += rows) {
     const Index row_count = n - row < rows ? n - row : rows;

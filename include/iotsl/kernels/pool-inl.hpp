@@ -8,36 +8,6 @@ using namespace simd::IOTSL_TARGET;
 
 namespace pool {
 
-// Templates, so that only the shuffle of the right width is ever compiled.
-template <class V>
-IOTSL_INLINE V even_lanes(V a, V b) {
-  if constexpr (sizeof(a.v) == 32)
-    return {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6, 8, 10, 12, 14)};
-  else
-    return {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6)};
-}
-template <class V>
-IOTSL_INLINE V odd_lanes(V a, V b) {
-  if constexpr (sizeof(a.v) == 32)
-    return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7, 9, 11, 13, 15)};
-  else
-    return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7)};
-}
-template <class V>
-IOTSL_INLINE V zip_low(V a, V b) {
-  if constexpr (sizeof(a.v) == 32)
-    return {__builtin_shufflevector(a.v, b.v, 0, 8, 1, 9, 2, 10, 3, 11)};
-  else
-    return {__builtin_shufflevector(a.v, b.v, 0, 4, 1, 5)};
-}
-template <class V>
-IOTSL_INLINE V zip_high(V a, V b) {
-  if constexpr (sizeof(a.v) == 32)
-    return {__builtin_shufflevector(a.v, b.v, 4, 12, 5, 13, 6, 14, 7, 15)};
-  else
-    return {__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)};
-}
-
 /// The first `count` lanes.
 IOTSL_INLINE void store_results(float* y, Vec value, std::uint8_t* index, Vec at, Index count) {
   if (count >= lanes) {

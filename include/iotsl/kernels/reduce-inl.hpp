@@ -10,6 +10,7 @@ using namespace simd::IOTSL_TARGET;
 namespace reduce {
 
 // Elements added in float before the sum goes to a double: at most 32 per lane and accumulator.
+// Decides bits: it says where a sum is rounded to float.
 inline constexpr Index stretch_rows = 32;
 inline constexpr Index stretch_elems = stretch_rows * 4 * lanes;
 

@@ -44,8 +44,12 @@ struct SumShape {
   Index batch = 1, outer_sum = 1, outer = 1, inner_sum = 1, inner = 1;
 };
 
-/// Elements of x that are added into one partial result.
+/// Elements of x that are added into one partial result. Decides bits: the partial results are
+/// rounded on their own (in double) before they are added.
 inline constexpr Index partial_elems = 65536;
+/// Columns that are summed side by side. Decides bits, because a partial result then has so many
+/// times fewer rows.
+inline constexpr Index strip_elems = 512;
 
 /// How the summed elements of one output are cut: `outer_sum` into groups, or, where one is
 /// already large, `inner_sum` into pieces.
@@ -96,7 +100,7 @@ inline void sum_runs(const SumShape& s, const float* x, float* y) {
 /// [outer_sum, outer, inner_sum, inner] -> [outer, inner]: whole rows added to each other.
 inline void sum_columns(const SumShape& s, const float* x, float* y) {
   const ReduceTable& table = reduce_table();
-  const Index strip = std::min<Index>(s.inner, 512);
+  const Index strip = std::min(s.inner, strip_elems);
   const Index strips = (s.inner + strip - 1) / strip;
   const SumCut cut(s, strip);
   const Index outputs = s.outer * s.inner;

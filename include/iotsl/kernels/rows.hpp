@@ -11,7 +11,8 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-/// Elements of a task. Smaller problems stay on the calling thread.
+/// Elements of a task. Smaller problems stay on the calling thread. Decides no bits: a task holds
+/// whole sums, or elements that know nothing of each other.
 inline constexpr Index grain_elems = 32768;
 
 /// Extents and strides, innermost last, of `operands` inputs that are walked together.

@@ -33,14 +33,20 @@ namespace kernels {
 
 IOTSL_TABLE(SpectralTable, spectral_table)
 
+namespace detail {
+/// Terms of a scalar product that are summed in float. Decides bits: a longer one is the sum, in
+/// double, of so many at a time.
+inline constexpr Index dot_block_elems = 1024;
+}  // namespace detail
+
 /// Sum of a * b; blocks are summed in double, in order.
 template <class T>
 reference::Accumulator<T> dot(Index n, const T* a, const T* b) {
   if constexpr (std::is_same_v<T, float>) {
     const SpectralTable& table = spectral_table();
     double sum = 0;
-    for (Index i = 0; i < n; i += 1024)
-      sum += static_cast<double>(table.dot(std::min<Index>(1024, n - i), a + i, b + i));
+    for (Index i = 0; i < n; i += detail::dot_block_elems)
+      sum += static_cast<double>(table.dot(std::min(detail::dot_block_elems, n - i), a + i, b + i));
     return sum;
   } else {
     return reference::dot(n, a, b);
@@ -65,6 +71,7 @@ template <class T>
 void matvec_transposed(Index rows, Index cols, const T* w, const T* u, T* y) {
   if constexpr (std::is_same_v<T, float>) {
     const SpectralTable& table = spectral_table();
+    // Whole vectors of columns, and whole cache lines; each column is one sum, so no bits.
     const Index grain = std::max<Index>(64, grain_elems / std::max<Index>(1, rows) / 8 * 8);
     parallel_chunks(cols, grain, [&](Index begin, Index end) {
       table.columns(rows, cols, begin, end, w, u, y);

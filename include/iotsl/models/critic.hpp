@@ -5,7 +5,10 @@
 #include "iotsl/models/image_spec.hpp"
 #include "iotsl/nn/init.hpp"
 #include "iotsl/nn/module.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/embedding.hpp"
+#include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/spectral.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -42,7 +45,7 @@ class CriticNet {
  public:
   using Scalar = T;
 
-  CriticNet(const ImageSpec& images, Index width) : images_(images), width_(width) {
+  CriticNet(const ImageSpec& images, Index width) {
     if (const Result<void> good = check_images(images); !good) fail(good.failure().message);
     if (width < 1 || width > 1024) fail("critic: width ", width, "; expected 1 to 1024");
     const std::vector<MapSize> maps = detail::halved_maps(images);
@@ -109,10 +112,6 @@ class CriticNet {
     return add(linear(h, weights.weights[convolutions], weights.biases[convolutions]), projection);
   }
 
-  const ImageSpec& images() const { return images_; }
-  Index width() const { return width_; }
-  const std::vector<SpectralWeight<T>>& layers() const { return layers_; }
-
   template <class Visitor>
   void visit_state(Visitor& visitor) const {
     for (const SpectralWeight<T>& layer : layers_) {
@@ -127,8 +126,6 @@ class CriticNet {
   std::vector<NamedTensor<T>> parameters() const { return collect_state(*this).parameters; }
 
  private:
-  ImageSpec images_;
-  Index width_;
   std::vector<SpectralWeight<T>> layers_;
 };
 

@@ -4,7 +4,11 @@
 
 #include "iotsl/models/generator_spec.hpp"
 #include "iotsl/nn/init.hpp"
+#include "iotsl/nn/module.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/embedding.hpp"
+#include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/vector_norm.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -92,8 +96,9 @@ class GeneratorNet {
     const Index classes = spec_.images.classes, cols = spec_.latent + classes;
     detail::check_labels("generator", labels, classes);
     Tensor<T> out = Tensor<T>::zeros(Shape{noise.shape()[0], cols});
+    T* values = out.mutable_data();
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      T* row = out.raw() + static_cast<Index>(i) * cols;
+      T* row = values + static_cast<Index>(i) * cols;
       std::copy_n(noise.data() + static_cast<Index>(i) * spec_.latent, spec_.latent, row);
       row[spec_.latent + labels[i]] = T(1);
     }

@@ -2,7 +2,8 @@
 // What a generator is built from, and the layers that follow from it.
 
 #include "iotsl/models/image_spec.hpp"
-#include "iotsl/nn/module.hpp"
+#include "iotsl/nn/layer_cost.hpp"
+#include "iotsl/ops/conv_options.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "iotsl/models/image_spec.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -15,6 +16,11 @@ struct ModelSpec {
   Index height = 28, width_px = 28;
   Index classes = 10;
 };
+
+/// The images that a classifier tells apart.
+inline ImageSpec image_spec(const ModelSpec& model) {
+  return {model.in_channels, model.height, model.width_px, model.classes};
+}
 
 namespace detail {
 /// `channels` of the published net at another base width.

@@ -13,14 +13,14 @@ Sequential<T> vanilla5(const ModelSpec& spec) {
   Sequential<T> net;
   int place = 0;
   Index channels = spec.in_channels;
-  const auto add_conv = [&](Index planned) {
-    const Index next = detail::scaled(spec, planned);
+  const auto add_conv = [&](Index base) {
+    const Index next = detail::scaled(spec, base);
     net.add(concat("features.", place++), Conv2d<T>(channels, next, 3, {.pad_h = 1, .pad_w = 1}));
     net.add(concat("features.", place++), Relu<T>{});
     channels = next;
   };
-  for (Index planned : {32, 64}) {
-    add_conv(planned);
+  for (Index base : {32, 64}) {
+    add_conv(base);
     net.add(concat("features.", place++), MaxPool2d<T>{});
   }
   for (int i = 0; i < 3; ++i) add_conv(128);

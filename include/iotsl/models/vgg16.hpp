@@ -10,9 +10,9 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// The convolutions in order; 0 stands for a pool.
-inline constexpr Index vgg16_plan[] = {64, 64,  0,   128, 128, 0,   256, 256, 256,
-                                       0,  512, 512, 512, 0,   512, 512, 512, 0};
+/// Channels of the convolutions in order, at base width 64; 0 stands for a pool.
+inline constexpr Index vgg16_channels[] = {64, 64,  0,   128, 128, 0,   256, 256, 256,
+                                           0,  512, 512, 512, 0,   512, 512, 512, 0};
 
 inline constexpr Pool2dOptions halving_pool{};
 /// Keeps the size: 3x3, stride 1, padding 1.
@@ -27,12 +27,12 @@ void add_vgg_features(Sequential<T>& net, const ModelSpec& spec,
   std::size_t pool = 0;
   Index channels = spec.in_channels;
   const auto name = [&place] { return concat("features.", place++); };
-  for (Index planned : vgg16_plan) {
-    if (planned == 0) {
+  for (const Index base : vgg16_channels) {
+    if (base == 0) {
       if (pool < pools.size()) net.add(name(), MaxPool2d<T>{pools[pool++]});
       continue;
     }
-    const Index next = scaled(spec, planned);
+    const Index next = scaled(spec, base);
     net.add(name(), Conv2d<T>(channels, next, 3, {.pad_h = 1, .pad_w = 1}));
     net.add(name(), BatchNorm2d<T>(next));
     net.add(name(), Relu<T>{});

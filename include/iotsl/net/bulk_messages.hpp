@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "iotsl/net/messages.hpp"
+#include "iotsl/net/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -28,7 +29,7 @@ struct WireTensor {
     c.require(static_cast<std::uint8_t>(self.role) <= 2, "tensor role is unknown");
     c.array(self.shape, 4);
     c.block(self.values);
-    std::uint64_t bytes = sizeof(float);
+    std::uint64_t bytes = state_bytes(1);
     bool fits = true;
     for (std::uint32_t extent : self.shape) {
       fits = fits && (extent == 0 || bytes <= (std::uint64_t{1} << 40) / extent);
@@ -149,7 +150,7 @@ struct Step {
   TurnKey key;
   std::uint64_t step = 0;
   std::vector<std::int32_t> labels;
-  ByteSpan smashed;  ///< float32 [N, F]
+  ByteSpan smashed;  ///< [N, F], see WireFormat
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);
@@ -167,7 +168,8 @@ struct Grad {
   std::uint64_t step = 0;
   double loss = 0;            ///< mean over the batch
   std::uint32_t correct = 0;  ///< samples classified correctly before the update
-  ByteSpan gradient;  ///< float32 [N, F]: of the mean loss with respect to the smashed batch
+  /// [N, F], see WireFormat: of the mean loss with respect to the smashed batch.
+  ByteSpan gradient;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     TurnKey::fields(self.key, c);

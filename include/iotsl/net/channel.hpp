@@ -14,8 +14,10 @@
 #include <atomic>
 #include <cerrno>
 
+#include "iotsl/core/bytes.hpp"
+#include "iotsl/core/error.hpp"
 #include "iotsl/core/random.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/clock.hpp"
 
 #if defined(ASIO_NO_EXCEPTIONS)
 namespace asio::detail {
@@ -220,10 +222,6 @@ class Listener {
   std::uint16_t port() const {
     asio::error_code ignored;
     return acceptor_.local_endpoint(ignored).port();
-  }
-  bool loopback() const {
-    asio::error_code ignored;
-    return acceptor_.local_endpoint(ignored).address().is_loopback();
   }
   int handle() { return acceptor_.native_handle(); }
 

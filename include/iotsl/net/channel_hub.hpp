@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "iotsl/net/channel.hpp"
+#include "iotsl/net/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -21,5 +21,7 @@ inline Microseconds steady_now() {
       .count();
 }
 
+inline double to_seconds(Microseconds span) { return static_cast<double>(span) * 1e-6; }
+
 }  // namespace net
 IOTSL_NAMESPACE_END

@@ -7,10 +7,12 @@
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/hash.hpp"
+#include "iotsl/options/names.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -33,6 +35,13 @@ class ByteWriter {
   void number(const V& value) {
     raw(&value, sizeof value);
   }
+  /// An integer that travels as a smaller type.
+  template <std::integral Wire, std::integral V>
+  void number_as(const V& value) {
+    if (!std::in_range<Wire>(value))
+      fail("codec: ", value, " does not fit into ", sizeof(Wire), " bytes");
+    number(static_cast<Wire>(value));
+  }
   /// A number up to max_count.
   void count(std::uint64_t value) {
     if (value > max_count) fail("codec: count ", value, ", expected at most ", max_count);
@@ -44,6 +53,12 @@ class ByteWriter {
     if (text.size() > limit) fail("codec: text of ", text.size(), " bytes, limit ", limit);
     number(static_cast<std::uint16_t>(text.size()));
     raw(text.data(), text.size());
+  }
+  /// The name of a value, as a string. The reader tells whether it knows the name.
+  template <NamedEnum E>
+  bool name(const E& value, std::size_t limit) {
+    string(to_string(value), limit);
+    return true;
   }
   void digest(const Sha256Digest& value) { raw(value.data(), value.size()); }
   /// Count as u32, then the elements.
@@ -92,6 +107,12 @@ class ByteReader {
   void number(V& value) {
     if (const std::uint8_t* p = take(sizeof value)) std::memcpy(&value, p, sizeof value);
   }
+  template <std::integral Wire, std::integral V>
+  void number_as(V& value) {
+    Wire read = 0;
+    number(read);
+    if (ok()) value = static_cast<V>(read);
+  }
   void count(std::uint64_t& value) {
     std::uint64_t read = value;
     number(read);
@@ -109,6 +130,14 @@ class ByteReader {
     number(length);
     if (length > limit) return set_failure("text is longer than its limit");
     if (const std::uint8_t* p = take(length)) text.assign(reinterpret_cast<const char*>(p), length);
+  }
+  template <NamedEnum E>
+  bool name(E& value, std::size_t limit) {
+    std::string text;
+    string(text, limit);
+    const std::optional<E> found = find_named<E>(text);
+    if (found) value = *found;
+    return found.has_value();
   }
   void digest(Sha256Digest& value) {
     if (const std::uint8_t* p = take(value.size())) std::memcpy(value.data(), p, value.size());

@@ -61,7 +61,7 @@ enum class MessageType : std::uint8_t {
   global_model = 0x71,
 };
 
-/// The name in capitals as PROTOCOL writes it; "unknown" for a number without a message.
+/// The name in capitals; "unknown" for a number without a message.
 inline const char* to_string(MessageType type) {
   switch (type) {
     case MessageType::hello:
@@ -234,8 +234,6 @@ class FrameReader {
 
   /// Bytes held now.
   std::size_t buffered() const { return buffer_.size(); }
-  /// True between frames: the peer may close here.
-  bool at_boundary() const { return complete_ || buffer_.empty(); }
 
  private:
   void move_bytes(ByteSpan& input, std::size_t until) {

@@ -4,7 +4,8 @@
 
 #include <deque>
 
-#include "iotsl/net/clock.hpp"
+#include "iotsl/net/link_options.hpp"
+#include "iotsl/net/messages.hpp"
 #include "iotsl/net/traffic.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -12,21 +13,6 @@ namespace net {
 
 /// Longest time between two calls of Link::tick.
 inline constexpr Microseconds tick_interval = second_us / 4;
-
-/// Times as in PROTOCOL, "Limits and times".
-struct LinkOptions {
-  bool server = false;  ///< the side that sends HELLO_OK and JOIN_OK
-  bool timers = true;   ///< false where both ends share one thread and no time passes between them
-  Microseconds hello_limit = 3 * second_us;
-  Microseconds handshake_limit = 5 * second_us;
-  Microseconds ping_interval = 10 * second_us;
-  Microseconds dead_limit = 25 * second_us;
-  Microseconds busy_cap = 120 * second_us;  ///< longest announced silence that is believed
-  /// How long a message waits in the handshake before its sender is told that the server is busy.
-  Microseconds busy_notice = second_us;
-  Microseconds slow_window = 10 * second_us;
-  std::uint64_t slow_bytes_per_second = 16 << 10;
-};
 
 /// State of one connection.
 class Link {

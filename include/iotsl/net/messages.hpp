@@ -24,7 +24,9 @@ struct TurnKey {
   }
 };
 
-/// Where a device stands: its last applied step. Run 0: it has no turn in hand.
+/// Where a device stands: its last applied step. Run 0: it has no turn in hand. The key's fence
+/// rises with every incarnation of the server, so the server compares the key alone; the
+/// incarnation is for who reads a recorded wire.
 struct Position {
   TurnKey key;
   std::uint32_t incarnation = 0;

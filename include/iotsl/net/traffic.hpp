@@ -55,23 +55,20 @@ struct Traffic {
     }
   }
 
-  Traffic& operator+=(const Traffic& other) { return combine(other, std::uint64_t{1}); }
-  Traffic& operator-=(const Traffic& other) { return combine(other, ~std::uint64_t{0}); }
+  Traffic& operator+=(const Traffic& other) {
+    frames += other.frames;
+    transfer_overhead_bytes += other.transfer_overhead_bytes;
+    for (std::size_t i = 0; i < by_type.size(); ++i) {
+      by_type[i].messages += other.by_type[i].messages;
+      by_type[i].bytes += other.by_type[i].bytes;
+      by_type[i].frame_bytes += other.by_type[i].frame_bytes;
+    }
+    return *this;
+  }
   friend bool operator==(const Traffic&, const Traffic&) = default;
 
  private:
   Count& at(MessageType type) { return by_type[static_cast<std::size_t>(type) & 0x7F]; }
-  // Unsigned arithmetic: a factor of 2^64-1 subtracts.
-  Traffic& combine(const Traffic& other, std::uint64_t factor) {
-    frames += other.frames * factor;
-    transfer_overhead_bytes += other.transfer_overhead_bytes * factor;
-    for (std::size_t i = 0; i < by_type.size(); ++i) {
-      by_type[i].messages += other.by_type[i].messages * factor;
-      by_type[i].bytes += other.by_type[i].bytes * factor;
-      by_type[i].frame_bytes += other.by_type[i].frame_bytes * factor;
-    }
-    return *this;
-  }
 };
 
 }  // namespace net

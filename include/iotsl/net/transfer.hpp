@@ -4,6 +4,7 @@
 // whole, and SHA-256 for the kinds that hold a front or a generator.
 
 #include "iotsl/net/messages.hpp"
+#include "iotsl/net/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -28,8 +29,8 @@ struct Begin {
   static constexpr const char* name = "BEGIN";
   MessageType kind{};
   std::uint64_t total_bytes = 0;
-  std::uint8_t codec = 0;            ///< 0: as it is
-  std::uint8_t dtype = 1;            ///< 1: float32
+  std::uint8_t codec = 0;  ///< 0: as it is
+  std::uint8_t dtype = float32.number;
   std::vector<std::uint32_t> shape;  ///< of the smashed batch or its gradient; else empty
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
@@ -40,7 +41,8 @@ struct Begin {
     c.array(self.shape, 4);
     c.require(is_bulk(self.kind), "kind is no transfer");
     c.require(self.codec == 0, "codec is not 0 (raw)");
-    c.require(self.dtype == 1, "dtype is not 1 (float32)");
+    const ValueType values = WireFormat::type_of(self.kind);
+    c.require(self.dtype == values.number, values.mismatch);
   }
 };
 
@@ -105,6 +107,7 @@ class MessageSender {
       Begin begin;
       begin.kind = message_.type;
       begin.total_bytes = content.size();
+      begin.dtype = WireFormat::type_of(message_.type).number;
       begin.shape = message_.shape;
       frames.write(out, Begin::type, transfer_, encode(begin));
       return false;
@@ -150,7 +153,6 @@ class TransferAssembler {
   bool open() const { return open_; }
   /// Kind of the transfer that is open.
   MessageType kind() const { return message_.type; }
-  std::size_t received_bytes() const { return message_.payload.size(); }
 
   Result<void> on_begin(std::uint64_t transfer, ByteSpan payload) {
     if (open_) return problem("BEGIN inside a transfer");

@@ -3,7 +3,14 @@
 // shared handles, so a copy of a layer is the same layer.
 
 #include "iotsl/nn/init.hpp"
+#include "iotsl/nn/layer_cost.hpp"
 #include "iotsl/nn/module.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
+#include "iotsl/ops/loss.hpp"
+#include "iotsl/ops/matmul.hpp"
+#include "iotsl/ops/norm.hpp"
+#include "iotsl/ops/pool.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -1,16 +1,10 @@
 #pragma once
-// What modules have in common: named state, the cost they report, and how they are run.
+// What modules have in common: named state, and how they are run.
 
 #include <string>
 #include <vector>
 
-#include "iotsl/core/random.hpp"
-#include "iotsl/ops/activation.hpp"
-#include "iotsl/ops/conv.hpp"
-#include "iotsl/ops/loss.hpp"
-#include "iotsl/ops/matmul.hpp"
-#include "iotsl/ops/norm.hpp"
-#include "iotsl/ops/pool.hpp"
+#include "iotsl/core/tensor.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -56,29 +50,11 @@ StateLists<typename Model::Scalar> collect_state(const Model& model) {
   return all;
 }
 
-/// What a layer costs for one sample, counted as the paper does (section V-C): a convolution is its
-/// multiply-adds and bias, batch norm 2 per output, ReLU 1 per output, a pool 1 per input, a linear
-/// layer its multiply-adds, dropout nothing; activations are 4 bytes per output.
-struct LayerCost {
-  Index parameters = 0;
-  Index operations = 0;
-  Index activation_bytes = 0;
-};
-
 /// How a forward pass runs. The numbers of a dropout layer are a function of seed, layer and step.
 struct ForwardMode {
   bool training = false;
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
 };
-
-namespace detail {
-inline Index elements_per_sample(const Shape& shape) {
-  Index n = 1;
-  for (int d = 1; d < shape.rank(); ++d) n *= shape[d];
-  return n;
-}
-inline Index activation_bytes(const Shape& output) { return 4 * elements_per_sample(output); }
-}  // namespace detail
 
 IOTSL_NAMESPACE_END

@@ -58,8 +58,6 @@ struct SafeTensor {
   std::vector<std::int64_t> shape;  ///< empty for a scalar
   ByteSpan bytes;                   ///< row-major, little endian
 
-  std::uint64_t elements() const { return bytes.size() / dtype_bytes(dtype); }
-
   /// The values as `V`, which must be the tensor's own type.
   template <class V>
   Result<std::vector<V>> copy_values() const {

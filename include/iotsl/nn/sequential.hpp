@@ -72,12 +72,6 @@ class Sequential {
                         layers_.begin() + static_cast<std::ptrdiff_t>(end));
     return part;
   }
-  /// This chain followed by another; the parameters are shared.
-  Sequential join(const Sequential& next) const {
-    Sequential out = *this;
-    out.layers_.insert(out.layers_.end(), next.layers_.begin(), next.layers_.end());
-    return out;
-  }
 
   Shape output_shape(Shape x) const {
     for (const NamedLayer<T>& named : layers_) x = named.output_shape(x);

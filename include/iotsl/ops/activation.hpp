@@ -33,7 +33,7 @@ inline constexpr OpInfo<T> relu_grad_op{"relu_grad", &relu_grad_vjp<T>};
 template <class T>
 Tensor<T> relu_grad(Tensor<T> gy, const Tensor<T>& y) {
   Tensor<T> gx = output_like(gy);
-  kernels::binary(kernels::Binary::relu_grad, gy.size(), gy.data(), y.data(), gx.raw());
+  kernels::binary(kernels::Binary::relu_grad, gy.size(), gy.data(), y.data(), gx.mutable_data());
   if (Node<T>* node = record(relu_grad_op<T>, gx, gy)) node->save(y);
   return gx;
 }
@@ -58,7 +58,7 @@ inline constexpr OpInfo<T> dropout_op{"dropout", &dropout_vjp<T>};
 template <class T>
 Tensor<T> relu(Tensor<T> x) {
   Tensor<T> y = detail::output_like(x);
-  kernels::unary(kernels::Unary::relu, x.size(), x.data(), y.raw());
+  kernels::unary(kernels::Unary::relu, x.size(), x.data(), y.mutable_data());
   if (Node<T>* node = record(detail::relu_op<T>, y, x)) node->save_output(y);
   return y;
 }
@@ -73,10 +73,12 @@ Tensor<T> dropout(Tensor<T> x, double probability, const Random& random) {
   Tensor<T> y = detail::output_like(x);
   const auto threshold = static_cast<std::uint64_t>(probability * 0x1p32);
   const T factor = static_cast<T>(1 / (1 - probability));
-  parallel_chunks(x.size(), 1 << 14, [&](Index begin, Index end) {
-    const T* from = x.data();
-    T* to = y.raw();
-    for (Index i = begin; i < end; i += 4) {  // chunks begin at multiples of 4
+  const T* from = x.data();
+  T* to = y.mutable_data();
+  // A multiple of 4, the numbers of a block of `random`; decides no bits.
+  constexpr Index chunk_elems = 1 << 14;
+  parallel_chunks(x.size(), chunk_elems, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; i += 4) {
       const auto words = random.block(static_cast<std::uint64_t>(i) / 4);
       for (Index lane = 0; lane < 4 && i + lane < end; ++lane)
         to[i + lane] =

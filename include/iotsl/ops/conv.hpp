@@ -3,20 +3,11 @@
 // size, K output channels, R S kernel size, P Q output size.
 
 #include "iotsl/kernels/kernels.hpp"
+#include "iotsl/ops/conv_options.hpp"
 #include "iotsl/ops/reduce.hpp"
 #include "iotsl/ops/view.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-
-/// Strides, zero padding and dilation of a convolution. `crop` belongs to the transposed one: so
-/// many rows at the bottom and columns at the right are left out of its output and never computed.
-/// For conv2d, its adjoint, they are further zeros there.
-struct Conv2dOptions {
-  Index stride_h = 1, stride_w = 1;
-  Index pad_h = 0, pad_w = 0;
-  Index dilation_h = 1, dilation_w = 1;
-  Index crop_h = 0, crop_w = 0;
-};
 
 template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
@@ -117,7 +108,7 @@ Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index 
     fail("conv_transpose2d: weight ", sw, " and an output of ", h, "x", w, " expect an input [N,",
          shape.k, ",", shape.p, ",", shape.q, "], given ", sg);
   Tensor<T> gx = Tensor<T>::uninitialized(Shape{shape.n, shape.c, h, w});
-  kernels::conv2d_input_grad(shape, gy.data(), weight.data(), gx.raw());
+  kernels::conv2d_input_grad(shape, gy.data(), weight.data(), gx.mutable_data());
   if (Node<T>* node = record(conv2d_input_grad_op<T>, gx, gy, weight)) {
     node->set_attributes(ConvAttributes{options, h, w, sw[2], sw[3]});
     node->save(weight.requires_grad() ? gy : Tensor<T>());
@@ -151,7 +142,8 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   const auto shape =
       detail::conv_shape("conv2d", sx[0], sx[1], sx[2], sx[3], sw[0], sw[2], sw[3], options);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.k, shape.p, shape.q});
-  kernels::conv2d(shape, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr, y.raw());
+  kernels::conv2d(shape, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr,
+                  y.mutable_data());
   Node<T>* node = bias.defined() ? record(detail::conv2d_op<T>, y, x, weight, bias)
                                  : record(detail::conv2d_op<T>, y, x, weight);
   if (node != nullptr) {
@@ -209,7 +201,7 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
     fail("conv2d_weight_grad: x ", sx, " and a kernel of ", r, "x", s, " expect gy [", sx[0], ",",
          sg[1], ",", shape.p, ",", shape.q, "], given ", sg);
   Tensor<T> gw = Tensor<T>::uninitialized(Shape{shape.k, shape.c, r, s});
-  kernels::conv2d_weight_grad(shape, x.data(), gy.data(), gw.raw());
+  kernels::conv2d_weight_grad(shape, x.data(), gy.data(), gw.mutable_data());
   if (Node<T>* node = record(detail::conv2d_weight_grad_op<T>, gw, x, gy)) {
     node->set_attributes(detail::ConvAttributes{options, sx[2], sx[3], r, s});
     node->save(gy.requires_grad() ? x : Tensor<T>());

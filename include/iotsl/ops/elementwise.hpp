@@ -34,13 +34,13 @@ Tensor<T> binary_values(const char* name, kernels::Binary op, const Tensor<T>& a
                         const Tensor<T>& b) {
   if (a.shape() == b.shape()) {
     Tensor<T> y = Tensor<T>::uninitialized(a.shape());
-    kernels::binary(op, y.size(), a.data(), b.data(), y.raw());
+    kernels::binary(op, y.size(), a.data(), b.data(), y.mutable_data());
     return y;
   }
   Tensor<T> y = Tensor<T>::uninitialized(broadcast_shape(name, a.shape(), b.shape()));
   kernels::binary_broadcast(op, y.shape().padded().data(), a.data(),
                             broadcast_strides(a.shape()).data(), b.data(),
-                            broadcast_strides(b.shape()).data(), y.raw());
+                            broadcast_strides(b.shape()).data(), y.mutable_data());
   return y;
 }
 
@@ -120,8 +120,9 @@ void unary_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
       break;
     case Unary::abs: {
       Tensor<T> sign = Tensor<T>::uninitialized(s.shape());
+      T* to = sign.mutable_data();
       for (Index i = 0; i < s.size(); ++i)
-        sign.raw()[i] = static_cast<T>((s.data()[i] > 0) - (s.data()[i] < 0));
+        to[i] = static_cast<T>((s.data()[i] > 0) - (s.data()[i] < 0));
       gx[0] = mul(gy, sign);
       break;
     }
@@ -144,7 +145,7 @@ enum class UnarySaves { input, output };
 template <class T>
 Tensor<T> unary(kernels::Unary op, UnarySaves saves, const Tensor<T>& x) {
   Tensor<T> y = output_like(x);
-  kernels::unary(op, x.size(), x.data(), y.raw());
+  kernels::unary(op, x.size(), x.data(), y.mutable_data());
   if (Node<T>* node = record(unary_ops<T>[static_cast<std::size_t>(op)], y, x)) {
     node->set_attributes(op);
     if (saves == UnarySaves::input) {
@@ -201,7 +202,7 @@ Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
 template <class T>
 Tensor<T> affine(Tensor<T> x, std::type_identity_t<T> factor, std::type_identity_t<T> shift) {
   Tensor<T> y = detail::output_like(x);
-  kernels::affine(x.size(), factor, x.data(), shift, y.raw());
+  kernels::affine(x.size(), factor, x.data(), shift, y.mutable_data());
   if (Node<T>* node = record(detail::affine_op<T>, y, x)) node->set_attributes(factor);
   return y;
 }

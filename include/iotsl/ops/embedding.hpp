@@ -54,8 +54,9 @@ Tensor<T> embedding(const Tensor<T>& weight, std::span<const std::int32_t> label
   const Index rows = weight.shape()[0], width = weight.shape()[1];
   detail::check_labels("embedding", labels, rows);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{static_cast<Index>(labels.size()), width});
+  T* to = y.mutable_data();
   for (std::size_t i = 0; i < labels.size(); ++i)
-    std::copy_n(weight.data() + labels[i] * width, width, y.raw() + static_cast<Index>(i) * width);
+    std::copy_n(weight.data() + labels[i] * width, width, to + static_cast<Index>(i) * width);
   if (Node<T>* node = record(detail::embedding_op<T>, y, weight)) {
     node->set_attributes(labels.size());
     node->save_bytes(detail::keep_labels(labels));
@@ -72,9 +73,9 @@ Tensor<T> scatter_add(const Tensor<T>& x, std::span<const std::int32_t> labels, 
   detail::check_labels("scatter_add", labels, rows);
   const Index width = x.shape()[1];
   Tensor<T> y = Tensor<T>::zeros(Shape{rows, width});
+  T* to = y.mutable_data();
   for (std::size_t i = 0; i < labels.size(); ++i)
-    kernels::axpy(width, T(1), x.data() + static_cast<Index>(i) * width,
-                  y.raw() + labels[i] * width);
+    kernels::axpy(width, T(1), x.data() + static_cast<Index>(i) * width, to + labels[i] * width);
   if (Node<T>* node = record(detail::scatter_add_op<T>, y, x)) {
     node->set_attributes(labels.size());
     node->save_bytes(detail::keep_labels(labels));

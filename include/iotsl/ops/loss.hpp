@@ -25,7 +25,8 @@ void softmax_cross_entropy_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx
   const Index n = x.shape()[0], classes = x.shape()[1];
   const auto* labels = reinterpret_cast<const std::int32_t*>(node.saved_bytes().data());
   Tensor<T> target = Tensor<T>::zeros(x.shape());
-  for (Index i = 0; i < n; ++i) target.raw()[i * classes + labels[i]] = T(1);
+  T* one_hot = target.mutable_data();
+  for (Index i = 0; i < n; ++i) one_hot[i * classes + labels[i]] = T(1);
   gx[0] = mul(sub(exp(log_softmax(x)), target), scale(gy, T(1) / static_cast<T>(n)));
 }
 template <class T>
@@ -41,7 +42,7 @@ template <class T>
 Tensor<T> log_softmax(const Tensor<T>& x) {
   if (x.rank() != 2 || x.shape()[1] < 1) fail("log_softmax: expects x [N,M], given ", x.shape());
   Tensor<T> y = Tensor<T>::uninitialized(x.shape());
-  kernels::log_softmax(x.shape()[0], x.shape()[1], x.data(), y.raw());
+  kernels::log_softmax(x.shape()[0], x.shape()[1], x.data(), y.mutable_data());
   if (Node<T>* node = record(detail::log_softmax_op<T>, y, x)) node->save_output(y);
   return y;
 }
@@ -61,7 +62,7 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
   Tensor<T> loss = Tensor<T>::uninitialized(Shape{});
   const Scratch log_prob(static_cast<std::size_t>(logits.size()) * sizeof(T));
   kernels::softmax_cross_entropy(s[0], s[1], logits.data(), labels.data(), log_prob.as<T>(),
-                                 loss.raw());
+                                 loss.mutable_data());
   if (Node<T>* node = record(detail::softmax_cross_entropy_op<T>, loss, logits)) {
     node->save(logits);
     Buffer kept(labels.size_bytes());

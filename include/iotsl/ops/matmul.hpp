@@ -47,7 +47,7 @@ Tensor<T> matrix_product(const OpInfo<T>& op, bool trans_a, bool trans_b, const 
   if (k != k_b)
     fail(op.name, ": inner extents differ: ", a.shape(), " has ", k, ", ", b.shape(), " has ", k_b);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{m, n});
-  kernels::gemm(trans_a, trans_b, m, n, k, a.data(), b.data(), y.raw());
+  kernels::gemm(trans_a, trans_b, m, n, k, a.data(), b.data(), y.mutable_data());
   if (Node<T>* node = record(op, y, a, b)) {
     node->save(b.requires_grad() ? a : Tensor<T>());
     node->save(a.requires_grad() ? b : Tensor<T>());

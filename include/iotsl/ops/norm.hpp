@@ -56,8 +56,8 @@ void batch_norm_train_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   gx[1] = Tensor<T>::uninitialized(Shape{c});
   gx[2] = Tensor<T>::uninitialized(Shape{c});
   kernels::batch_norm_grad(n, c, x.size() / (n * c), x.data(), gy.data(), node.saved(2).data(),
-                           node.saved(3).data(), gamma.data(), gx[0].raw(), gx[1].raw(),
-                           gx[2].raw());
+                           node.saved(3).data(), gamma.data(), gx[0].mutable_data(),
+                           gx[1].mutable_data(), gx[2].mutable_data());
 }
 
 template <class T>
@@ -112,18 +112,19 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
       fail("batch_norm2d: x ", s, " has ", count, " value per channel; training needs at least 2");
     mean = Tensor<T>::uninitialized(Shape{c});
     var = Tensor<T>::uninitialized(Shape{c});
-    kernels::batch_norm_stats(n, c, hw, x.data(), mean.raw(), var.raw());
+    kernels::batch_norm_stats(n, c, hw, x.data(), mean.mutable_data(), var.mutable_data());
     const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
     detail::update_running(running_mean, mean, 1.0, options.momentum);
     detail::update_running(running_var, var, unbiased, options.momentum);
   }
   Tensor<T> inv_std = Tensor<T>::uninitialized(Shape{c});
+  T* inverse = inv_std.mutable_data();
   for (Index i = 0; i < c; ++i)
-    inv_std.raw()[i] =
+    inverse[i] =
         static_cast<T>(T(1) / scalar_math::sqrt(var.data()[i] + static_cast<T>(options.eps)));
   Tensor<T> y = Tensor<T>::uninitialized(s);
   kernels::batch_norm_apply(n, c, hw, x.data(), mean.data(), inv_std.data(), gamma.data(),
-                            beta.data(), y.raw());
+                            beta.data(), y.mutable_data());
   const OpInfo<T>& op =
       options.training ? detail::batch_norm_train_op<T> : detail::batch_norm_eval_op<T>;
   if (Node<T>* node = record(op, y, x, gamma, beta)) {

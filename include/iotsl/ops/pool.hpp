@@ -43,7 +43,7 @@ inline constexpr OpInfo<T> max_pool2d_gather_op{"max_pool2d_gather", &max_pool2d
 template <class T>
 Tensor<T> max_pool2d_scatter(const Tensor<T>& gy, const kernels::PoolShape& s, Buffer index) {
   Tensor<T> gx = Tensor<T>::uninitialized(Shape{s.n, s.c, s.h, s.w});
-  kernels::max_pool2d_grad(s, gy.data(), index_bytes(index), gx.raw());
+  kernels::max_pool2d_grad(s, gy.data(), index_bytes(index), gx.mutable_data());
   if (Node<T>* node = record(max_pool2d_scatter_op<T>, gx, gy)) {
     node->set_attributes(s);
     node->save_bytes(std::move(index));
@@ -54,7 +54,7 @@ Tensor<T> max_pool2d_scatter(const Tensor<T>& gy, const kernels::PoolShape& s, B
 template <class T>
 Tensor<T> max_pool2d_gather(const Tensor<T>& gx, const kernels::PoolShape& s, Buffer index) {
   Tensor<T> y = Tensor<T>::uninitialized(Shape{s.n, s.c, s.p, s.q});
-  kernels::max_pool2d_gather(s, gx.data(), index_bytes(index), y.raw());
+  kernels::max_pool2d_gather(s, gx.data(), index_bytes(index), y.mutable_data());
   if (Node<T>* node = record(max_pool2d_gather_op<T>, y, gx)) {
     node->set_attributes(s);
     node->save_bytes(std::move(index));
@@ -97,7 +97,8 @@ Tensor<T> max_pool2d(const Tensor<T>& x, Pool2dOptions options = {}) {
   const kernels::PoolShape shape = detail::pool_shape(x.shape(), options);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.c, shape.p, shape.q});
   Buffer index(static_cast<std::size_t>(y.size()));
-  kernels::max_pool2d(shape, x.data(), y.raw(), reinterpret_cast<std::uint8_t*>(index.data()));
+  kernels::max_pool2d(shape, x.data(), y.mutable_data(),
+                      reinterpret_cast<std::uint8_t*>(index.data()));
   if (Node<T>* node = record(detail::max_pool2d_op<T>, y, x)) {
     node->set_attributes(shape);
     node->save_bytes(std::move(index));

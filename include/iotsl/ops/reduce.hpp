@@ -1,5 +1,5 @@
 #pragma once
-// Sum and broadcast: a pair, each the other's gradient.
+// Sum and broadcast: a pair, each the other's gradient. And the largest value, which has none.
 
 #include <initializer_list>
 
@@ -80,7 +80,7 @@ Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
     fail("broadcast_to: ", x.shape(), " cannot be repeated to ", shape);
   Tensor<T> y = Tensor<T>::uninitialized(shape);
   kernels::broadcast(shape.padded().data(), x.data(), detail::broadcast_strides(x.shape()).data(),
-                     y.raw());
+                     y.mutable_data());
   record(detail::broadcast_to_op<T>, y, x);
   return y;
 }
@@ -96,7 +96,7 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   for (std::size_t d = 0; d < 4; ++d)
     if (from[d] != to[d]) mask |= 1u << d;
   Tensor<T> y = Tensor<T>::uninitialized(shape);
-  kernels::reduce_sum(from.data(), mask, x.data(), y.raw());
+  kernels::reduce_sum(from.data(), mask, x.data(), y.mutable_data());
   record(detail::sum_to_op<T>, y, x);
   return y;
 }
@@ -143,9 +143,25 @@ Tensor<T> mean(const Tensor<T>& x) {
   return scale(sum(x), T(1) / static_cast<T>(x.size()));
 }
 
+/// Where the largest of each row of x [N,M] stands, the first of equals: N numbers below M. Of
+/// logits, the class that a net predicts.
+template <class T>
+std::vector<Index> argmax(const Tensor<T>& x) {
+  if (x.rank() != 2 || x.extent(1) == 0) fail("argmax: ", x.shape(), ", expected [N,M] with M > 0");
+  const Index m = x.extent(1);
+  std::vector<Index> out(static_cast<std::size_t>(x.extent(0)));
+  const T* row = x.data();
+  for (Index& place : out) {
+    place = std::max_element(row, row + m) - row;
+    row += m;
+  }
+  return out;
+}
+
 IOTSL_FLOAT(Tensor<float> broadcast_to(const Tensor<float>&, const Shape&))
 IOTSL_FLOAT(Tensor<float> sum_to(const Tensor<float>&, const Shape&))
 IOTSL_FLOAT(Tensor<float> sum(const Tensor<float>&, std::initializer_list<int>, bool))
 IOTSL_FLOAT(Tensor<float> mean(const Tensor<float>&, std::initializer_list<int>, bool))
+IOTSL_FLOAT(std::vector<Index> argmax(const Tensor<float>&))
 
 IOTSL_NAMESPACE_END

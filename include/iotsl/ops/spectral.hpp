@@ -48,7 +48,7 @@ void spectral_norm_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   const T dot = static_cast<T>(kernels::dot(w.size(), gy.data(), w.data())) / sigma;
   gx[0] = output_like(gy);
   kernels::rank_one(matrix[0], matrix[1], T(1) / sigma, gy.data(), -dot / sigma, u.data(), v.data(),
-                    gx[0].raw());
+                    gx[0].mutable_data());
 }
 template <class T>
 inline constexpr OpInfo<T> spectral_norm_op{"spectral_norm", &spectral_norm_vjp<T>};
@@ -69,7 +69,7 @@ Tensor<T> spectral_norm(const Tensor<T>& weight, const Tensor<T>& u, const Tenso
   if (!(*sigma.data() > T(0)))
     fail("spectral_norm: u^T W v is ", *sigma.data(), "; expected a positive number");
   Tensor<T> y = Tensor<T>::uninitialized(weight.shape());
-  kernels::affine(weight.size(), T(1) / *sigma.data(), weight.data(), T(0), y.raw());
+  kernels::affine(weight.size(), T(1) / *sigma.data(), weight.data(), T(0), y.mutable_data());
   if (Node<T>* node = record(detail::spectral_norm_op<T>, y, weight)) {
     node->save(weight);
     node->save(u);
@@ -88,7 +88,7 @@ void power_iteration(const Tensor<T>& weight, Tensor<T>& u, Tensor<T>& v, int it
     const auto length = scalar_math::sqrt(kernels::dot(x.size(), x.data(), x.data()));
     constexpr double least = 1e-12;  // as in PyTorch
     kernels::affine(x.size(), static_cast<T>(1 / (length > least ? length : least)), x.data(), T(0),
-                    x.raw());
+                    x.mutable_data());
   };
   for (int i = 0; i < iterations; ++i) {
     kernels::matvec_transposed(matrix[0], matrix[1], weight.data(), u.data(), v.mutable_data());

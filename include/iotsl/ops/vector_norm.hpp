@@ -22,7 +22,7 @@ void pixel_norm_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   }
   gx[0] = output_like(gy);
   kernels::pixel_norm_grad(s[0], s[1], s[2] * s[3], x.data(), node.saved(1).data(), gy.data(),
-                           gx[0].raw());
+                           gx[0].mutable_data());
 }
 template <class T>
 inline constexpr OpInfo<T> pixel_norm_op{"pixel_norm", &pixel_norm_vjp<T>};
@@ -38,7 +38,7 @@ Tensor<T> pixel_norm(const Tensor<T>& x, double eps = 1e-10) {
   if (s.rank() != 4 || s[1] < 1) fail("pixel_norm: expects x [N,C,H,W], given ", s);
   Tensor<T> y = Tensor<T>::uninitialized(s);
   Tensor<T> inv = Tensor<T>::uninitialized(Shape{s[0], s[2], s[3]});
-  kernels::pixel_norm(s[0], s[1], s[2] * s[3], eps, x.data(), inv.raw(), y.raw());
+  kernels::pixel_norm(s[0], s[1], s[2] * s[3], eps, x.data(), inv.mutable_data(), y.mutable_data());
   if (Node<T>* node = record(detail::pixel_norm_op<T>, y, x)) {
     node->set_attributes(eps);
     node->save(x);

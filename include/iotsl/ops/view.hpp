@@ -88,8 +88,9 @@ Tensor<T> concat_two(const Tensor<T>& a, const Tensor<T>& b, int wanted_dim) {
   shape.set(va.dim, extent);
   Tensor<T> y = Tensor<T>::uninitialized(shape);
   const Index row_a = va.extent * va.inner, row_b = (extent - va.extent) * va.inner;
-  copy_rows(va.outer, row_a, a.data(), row_a, y.raw(), row_a + row_b);
-  copy_rows(va.outer, row_b, b.data(), row_b, y.raw() + row_a, row_a + row_b);
+  T* to = y.mutable_data();
+  copy_rows(va.outer, row_a, a.data(), row_a, to, row_a + row_b);
+  copy_rows(va.outer, row_b, b.data(), row_b, to + row_a, row_a + row_b);
   if (Node<T>* node = record(concat_op<T>, y, a, b))
     node->set_attributes(SliceAttributes{va.dim, va.extent, extent, extent});
   return y;
@@ -133,7 +134,7 @@ Tensor<T> slice(const Tensor<T>& x, int dim, Index begin, Index end) {
   } else {
     y = Tensor<T>::uninitialized(shape);
     detail::copy_rows(view.outer, (end - begin) * view.inner, x.data() + begin * view.inner,
-                      view.extent * view.inner, y.raw(), (end - begin) * view.inner);
+                      view.extent * view.inner, y.mutable_data(), (end - begin) * view.inner);
   }
   if (Node<T>* node = record(detail::slice_op<T>, y, x))
     node->set_attributes(detail::SliceAttributes{view.dim, begin, end, view.extent});
@@ -151,7 +152,7 @@ Tensor<T> pad(const Tensor<T>& x, int dim, Index before, Index after) {
   shape.set(view.dim, extent);
   Tensor<T> y = Tensor<T>::zeros(shape);
   detail::copy_rows(view.outer, view.extent * view.inner, x.data(), view.extent * view.inner,
-                    y.raw() + before * view.inner, extent * view.inner);
+                    y.mutable_data() + before * view.inner, extent * view.inner);
   if (Node<T>* node = record(detail::pad_op<T>, y, x))
     node->set_attributes(detail::SliceAttributes{view.dim, before, before + view.extent, extent});
   return y;
@@ -179,8 +180,9 @@ Tensor<T> transpose(const Tensor<T>& x) {
   if (x.rank() != 2) fail("transpose: ", x.shape(), " has rank ", x.rank(), ", expected 2");
   const Index rows = x.shape()[0], cols = x.shape()[1];
   Tensor<T> y = Tensor<T>::uninitialized(Shape{cols, rows});
+  T* to = y.mutable_data();
   for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < cols; ++j) y.raw()[j * rows + i] = x.data()[i * cols + j];
+    for (Index j = 0; j < cols; ++j) to[j * rows + i] = x.data()[i * cols + j];
   record(detail::transpose_op<T>, y, x);
   return y;
 }

@@ -21,7 +21,7 @@ void update_average(std::vector<NamedTensor<T>>& average,
       fail("update_average: ", weights[i].name, " ", weights[i].tensor.shape(), ", its average ",
            to.shape());
     kernels::affine(to.size(), static_cast<T>(d), to.data(), T(0), to.mutable_data());
-    kernels::axpy(to.size(), static_cast<T>(1 - d), weights[i].tensor.data(), to.raw());
+    kernels::axpy(to.size(), static_cast<T>(1 - d), weights[i].tensor.data(), to.mutable_data());
   }
 }
 

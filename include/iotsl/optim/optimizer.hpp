@@ -5,31 +5,9 @@
 #include "iotsl/kernels/elementwise.hpp"
 #include "iotsl/kernels/optim.hpp"
 #include "iotsl/nn/module.hpp"
+#include "iotsl/options/optimizer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-
-enum class OptimizerKind { sgd, adam };
-
-inline const char* to_string(OptimizerKind kind) {
-  return kind == OptimizerKind::sgd ? "sgd" : "adam";
-}
-inline Result<OptimizerKind> parse_optimizer(std::string_view text) {
-  if (text == "sgd") return OptimizerKind::sgd;
-  if (text == "adam") return OptimizerKind::adam;
-  return failure(ErrorCode::usage, "optimizer '", text, "'; expected sgd or adam");
-}
-
-struct OptimizerOptions {
-  OptimizerKind kind = OptimizerKind::sgd;
-  double lr = 1e-2;
-  double weight_decay = 0;  ///< added to the gradient, as torch.optim does
-  double momentum = 0;      ///< SGD
-  bool nesterov = false;    ///< SGD
-  double beta1 = 0.9;       ///< Adam (Kingma, Ba 2015)
-  double beta2 = 0.999;     ///< Adam
-  double eps = 1e-8;        ///< Adam
-  double ewc = 0;           ///< strength of elastic weight consolidation; 0: none
-};
 
 /// Updates parameters in place. State: `<parameter>.momentum_buffer` for SGD with momentum,
 /// `<parameter>.exp_avg` and `<parameter>.exp_avg_sq` for Adam, and the number of steps.
@@ -53,7 +31,6 @@ class Optimizer {
         state_.push_back({p.name + "." + slot, Tensor<T>::zeros(p.tensor.shape())});
   }
 
-  const OptimizerOptions& options() const { return options_; }
   void set_learning_rate(double lr) { options_.lr = lr; }
   const std::vector<NamedTensor<T>>& parameters() const { return parameters_; }
 
@@ -148,10 +125,11 @@ class Optimizer {
       fail("optimizer: gradient ", gradient.shape(), " for ", parameters_[i].name, " ",
            weight.shape());
     if (options_.ewc == 0) return apply(i, gradient);
-    const Tensor<T> pulled = Tensor<T>::uninitialized(weight.shape());
+    Tensor<T> pulled = Tensor<T>::uninitialized(weight.shape());
     const std::size_t first = first_ewc_slot();
     kernels::elastic_gradient(weight.size(), options_.ewc, gradient.data(), slot(i, first),
-                              slot(i, first + 1), weight.data(), slot(i, first + 2), pulled.raw());
+                              slot(i, first + 1), weight.data(), slot(i, first + 2),
+                              pulled.mutable_data());
     apply(i, pulled);
   }
 

@@ -1,108 +1,57 @@
 #pragma once
-// Instruction-set targets: which exist in this build, which this CPU can run, which is in use, and
-// the pragmas that open and close a region of code compiled for one of them.
-//
-// A region changes only the functions inside it, so no -march flag is needed. System headers must
-// come before the first region: their inline functions would otherwise be compiled for it.
-// Contraction of a*b+c is off inside every region, because compilers contract differently at
-// different optimisation levels; kernels say fma() where they mean it.
+// Which targets of the list this CPU can run, which is in use, and its tables of kernels.
 
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
+#include <iterator>
 #include <span>
 
 #include "iotsl/config.hpp"
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/sync.hpp"
-
-// Which targets this build contains. Each has a vector header simd/vec_<name>.hpp and a pair of
-// region macros below; foreach_target.hpp lists them.
-#if !defined(IOTSL_BASELINE_ONLY) && defined(__x86_64__)
-#define IOTSL_HAVE_AVX2 1
-#else
-#define IOTSL_HAVE_AVX2 0
-#endif
-#if !defined(IOTSL_BASELINE_ONLY) && defined(__ARM_NEON)
-#define IOTSL_HAVE_NEON 1
-#else
-#define IOTSL_HAVE_NEON 0
-#endif
-// Where NEON is in the compiler's own baseline there is nothing to choose at run time.
-#define IOTSL_HAVE_BASELINE (!IOTSL_HAVE_NEON)
-
-#if defined(__clang__)
-#define IOTSL_REGION_BEGIN_BASELINE _Pragma("clang fp contract(off)")
-#define IOTSL_REGION_BEGIN_NEON _Pragma("clang fp contract(off)")
-#define IOTSL_REGION_BEGIN_AVX2     \
-  _Pragma("clang fp contract(off)") \
-      _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
-#define IOTSL_REGION_END_BASELINE _Pragma("clang fp contract(on)")
-#define IOTSL_REGION_END_NEON _Pragma("clang fp contract(on)")
-#define IOTSL_REGION_END_AVX2 _Pragma("clang attribute pop") _Pragma("clang fp contract(on)")
-#define IOTSL_UNROLL _Pragma("clang loop unroll(full)")
-#else
-// A plain `g++ file.cpp` does not optimise; the kernels of such a program still are.
-#if defined(__OPTIMIZE__)
-#define IOTSL_REGION_BEGIN_BASELINE \
-  _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off\")")
-#else
-#define IOTSL_REGION_BEGIN_BASELINE \
-  _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2,fp-contract=off\")")
-#endif
-#define IOTSL_REGION_BEGIN_NEON IOTSL_REGION_BEGIN_BASELINE
-#define IOTSL_REGION_BEGIN_AVX2 IOTSL_REGION_BEGIN_BASELINE _Pragma("GCC target(\"avx2,fma\")")
-#define IOTSL_REGION_END_BASELINE _Pragma("GCC pop_options")
-#define IOTSL_REGION_END_NEON IOTSL_REGION_END_BASELINE
-#define IOTSL_REGION_END_AVX2 IOTSL_REGION_END_BASELINE
-#define IOTSL_UNROLL _Pragma("GCC unroll 32")
-#endif
-
-#if defined(__GNUC__) || defined(__clang__)
-#define IOTSL_INLINE __attribute__((always_inline)) inline
-#else
-#define IOTSL_INLINE inline
-#endif
+#include "iotsl/simd/targets.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace simd {
 
-enum class Target { baseline, avx2, neon };
+#define IOTSL_ENUMERATOR(target) target,
+/// The targets of this build (simd/targets.hpp).
+enum class Target { IOTSL_TARGETS(IOTSL_ENUMERATOR) };
+#undef IOTSL_ENUMERATOR
+
+namespace detail {
+#define IOTSL_NAME(target) #target,
+inline constexpr const char* target_names[] = {IOTSL_TARGETS(IOTSL_NAME)};
+#undef IOTSL_NAME
+}  // namespace detail
 
 inline const char* name(Target target) {
-  switch (target) {
-    case Target::avx2:
-      return "avx2";
-    case Target::neon:
-      return "neon";
-    default:
-      return "baseline";
-  }
+  const auto i = static_cast<std::size_t>(target);
+  return i < std::size(detail::target_names) ? detail::target_names[i] : "unknown target";
 }
 
 /// Whether this build contains the target and this CPU (and its operating system) can run it.
 inline bool reachable(Target target) {
-  switch (target) {
-    case Target::baseline:
-      return IOTSL_HAVE_BASELINE;
-    case Target::neon:
-      return IOTSL_HAVE_NEON;
-    case Target::avx2:
-#if IOTSL_HAVE_AVX2
-      __builtin_cpu_init();
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-      return false;
+#if IOTSL_HAVE_AVX
+  __builtin_cpu_init();
 #endif
+  switch (target) {
+#define IOTSL_RUNS(target) \
+  case Target::target:     \
+    return IOTSL_RUNS_##target;
+    IOTSL_TARGETS(IOTSL_RUNS)
+#undef IOTSL_RUNS
   }
   return false;
 }
 
 namespace detail {
 inline std::span<const Target> find_reachable() {
-  static Target list[3];
+  static Target list[std::size(target_names)];
   std::size_t count = 0;
-  for (Target t : {Target::baseline, Target::avx2, Target::neon})
-    if (reachable(t)) list[count++] = t;
+  for (std::size_t i = 0; i < std::size(target_names); ++i)
+    if (const auto t = static_cast<Target>(i); reachable(t)) list[count++] = t;
   return {list, count};
 }
 
@@ -137,8 +86,21 @@ inline void set_target(Target target) {
   detail::active().store_relaxed(static_cast<int>(target));
 }
 
+namespace detail {
+/// `tables` has one entry per target, in the order of the list.
+template <class Table>
+const Table& of_active_target(std::initializer_list<const Table*> tables) {
+  return tables.size() == 1 ? **tables.begin() : *tables.begin()[static_cast<int>(active_target())];
+}
+}  // namespace detail
+
 }  // namespace simd
 IOTSL_NAMESPACE_END
+
+// IOTSL_TARGET_TABLE(t) is the object `t` of the active target's namespace: `avx2::t`.
+#define IOTSL_ADDRESS_IN_(target, table) &target::table,
+#define IOTSL_TARGET_TABLE(table) \
+  (::iotsl::simd::detail::of_active_target({IOTSL_TARGETS(IOTSL_ADDRESS_IN_, table)}))
 
 // IOTSL_TABLE(Type, t) in namespace kernels is the function t() that returns the table of the
 // active target.
@@ -150,14 +112,4 @@ IOTSL_NAMESPACE_END
 #else
 #define IOTSL_TABLE(type, table) \
   inline const type& table() { return IOTSL_TARGET_TABLE(table); }
-#endif
-
-// IOTSL_TARGET_TABLE(t) is the object `t` of the active target's namespace: `avx2::t`.
-#if IOTSL_HAVE_AVX2
-#define IOTSL_TARGET_TABLE(table) \
-  (::iotsl::simd::active_target() == ::iotsl::simd::Target::avx2 ? avx2::table : baseline::table)
-#elif IOTSL_HAVE_NEON
-#define IOTSL_TARGET_TABLE(table) (neon::table)
-#else
-#define IOTSL_TARGET_TABLE(table) (baseline::table)
 #endif

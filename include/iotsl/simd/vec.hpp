@@ -1,6 +1,6 @@
 #pragma once
 // The vector types of all targets of this build, one namespace each: simd::baseline, simd::avx2,
-// simd::neon. Every one has the same functions on Vec (`lanes` floats) and Mask:
+// simd::avx512, simd::neon. Every one has the same functions on Vec (`lanes` floats) and Mask:
 //
 //   load store load_partial store_partial set1 zero   memory; partial: the first `count` lanes
 //   add sub mul div fma(a,b,c)=a*b+c fnma=c-a*b neg abs sqrt
@@ -9,6 +9,7 @@
 //   reduce_add reduce_max   lanes paired by halves, always in that order
 //   round_small pow2 exponent mantissa   the pieces exp and log are made of
 //   load_bytes store_bytes   lanes that are whole numbers from 0 to 255
+//   even_lanes odd_lanes   of a, then of b;  zip_low zip_high   a0 b0 a1 b1 ..., in two halves
 //   transpose          a block of lanes x lanes floats
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
@@ -20,8 +21,12 @@
 #if IOTSL_HAVE_BASELINE
 #include "iotsl/simd/vec_baseline.hpp"
 #endif
-#if IOTSL_HAVE_AVX2
+#if IOTSL_HAVE_AVX
 #include "iotsl/simd/vec_avx2.hpp"
+#include "iotsl/simd/vec_avx512.hpp"
+#if IOTSL_WITH_AVX2X2
+#include "iotsl/simd/vec_avx2x2.hpp"
+#endif
 #endif
 #if IOTSL_HAVE_NEON
 #include "iotsl/simd/vec_neon.hpp"

@@ -5,10 +5,10 @@
 // costs up to a second of compile time per translation unit.
 
 #include "iotsl/core/shape.hpp"
-#include "iotsl/simd/target.hpp"
+#include "iotsl/simd/targets.hpp"
 
-#if IOTSL_HAVE_AVX2
-IOTSL_REGION_BEGIN_AVX2
+#if IOTSL_HAVE_AVX
+IOTSL_REGION_BEGIN(avx2)
 IOTSL_NAMESPACE_BEGIN
 namespace simd::avx2 {
 
@@ -151,6 +151,19 @@ IOTSL_INLINE Vec high_halves(Floats a, Floats b) {
   return {__builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)};
 }
 
+IOTSL_INLINE Vec even_lanes(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6, 8, 10, 12, 14)};
+}
+IOTSL_INLINE Vec odd_lanes(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7, 9, 11, 13, 15)};
+}
+IOTSL_INLINE Vec zip_low(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 0, 8, 1, 9, 2, 10, 3, 11)};
+}
+IOTSL_INLINE Vec zip_high(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 4, 12, 5, 13, 6, 14, 7, 15)};
+}
+
 /// dst[j][i] = src[i][j] for i, j < 8; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
   const Floats r0 = load(src).v, r1 = load(src + src_stride).v;
@@ -177,5 +190,5 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
 
 }  // namespace simd::avx2
 IOTSL_NAMESPACE_END
-IOTSL_REGION_END_AVX2
+IOTSL_REGION_END
 #endif

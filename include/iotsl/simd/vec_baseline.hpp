@@ -4,11 +4,11 @@
 
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
-#include "iotsl/simd/target.hpp"
+#include "iotsl/simd/targets.hpp"
 
 #if IOTSL_HAVE_BASELINE
 
-IOTSL_REGION_BEGIN_BASELINE
+IOTSL_REGION_BEGIN(baseline)
 IOTSL_NAMESPACE_BEGIN
 namespace simd::baseline {
 
@@ -115,6 +115,13 @@ IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
 #endif
 }
 
+IOTSL_INLINE Vec even_lanes(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6)};
+}
+IOTSL_INLINE Vec odd_lanes(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7)}; }
+IOTSL_INLINE Vec zip_low(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 0, 4, 1, 5)}; }
+IOTSL_INLINE Vec zip_high(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)}; }
+
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
   const Floats a = load(src).v, b = load(src + src_stride).v;
@@ -138,5 +145,5 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
 
 }  // namespace simd::baseline
 IOTSL_NAMESPACE_END
-IOTSL_REGION_END_BASELINE
+IOTSL_REGION_END
 #endif

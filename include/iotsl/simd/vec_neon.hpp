@@ -5,12 +5,12 @@
 
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
-#include "iotsl/simd/target.hpp"
+#include "iotsl/simd/targets.hpp"
 
 #if IOTSL_HAVE_NEON
 #include <arm_neon.h>
 
-IOTSL_REGION_BEGIN_NEON
+IOTSL_REGION_BEGIN(neon)
 IOTSL_NAMESPACE_BEGIN
 namespace simd::neon {
 
@@ -137,6 +137,13 @@ IOTSL_INLINE void store_bytes(std::uint8_t* p, Vec a) {
   __builtin_memcpy(p, &first, 4);
 }
 
+IOTSL_INLINE Vec even_lanes(Vec a, Vec b) {
+  return {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6)};
+}
+IOTSL_INLINE Vec odd_lanes(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7)}; }
+IOTSL_INLINE Vec zip_low(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 0, 4, 1, 5)}; }
+IOTSL_INLINE Vec zip_high(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)}; }
+
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
   const float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + src_stride));
@@ -150,5 +157,5 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
 
 }  // namespace simd::neon
 IOTSL_NAMESPACE_END
-IOTSL_REGION_END_NEON
+IOTSL_REGION_END
 #endif

@@ -1,11 +1,11 @@
 #pragma once
 // Loss and accuracy of a classifier on a data set, overall and per class.
 
-#include "iotsl/data/dataset.hpp"
+#include "iotsl/data/batch.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-namespace split {
+namespace train {
 
 struct Evaluation {
   double loss = 0;                      ///< mean cross-entropy
@@ -33,11 +33,6 @@ struct Evaluation {
   }
 };
 
-/// The class with the largest of `classes` logits; the first of equals.
-inline Index predicted_class(const float* logits, Index classes) {
-  return std::max_element(logits, logits + classes) - logits;
-}
-
 /// Evaluates `predict`, which gives logits [n,classes] for samples [n,C,H,W], on the whole set,
 /// which must have at least one sample.
 template <class Predict>
@@ -47,23 +42,19 @@ Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batc
   Evaluation out;
   out.correct.assign(static_cast<std::size_t>(set.classes), 0);
   out.samples.assign(static_cast<std::size_t>(set.classes), 0);
+  const std::vector<Index> all = data::count_up(set.size());
   double loss = 0;
-  for (Index begin = 0; begin < set.size(); begin += batch) {
-    const Index n = std::min(batch, set.size() - begin);
-    std::vector<Index> numbers;
-    for (Index i = 0; i < n; ++i) numbers.push_back(begin + i);
-    Tensor<float> x = Tensor<float>::uninitialized({n, set.channels, set.height, set.width});
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
-    data::copy_batch(set, numbers, x.raw(), labels.data());
-    const Tensor<float> logits = predict(x);
-    const Tensor<float> batch_loss =
-        softmax_cross_entropy(logits, std::span<const std::int32_t>(labels));
+  for (std::size_t begin = 0; begin < all.size(); begin += static_cast<std::size_t>(batch)) {
+    const std::size_t n = std::min(static_cast<std::size_t>(batch), all.size() - begin);
+    const data::Batch own = data::fetch_batch(set, std::span(all).subspan(begin, n));
+    const Tensor<float> logits = predict(own.x);
+    const Tensor<float> batch_loss = softmax_cross_entropy<float>(logits, own.labels);
     loss += static_cast<double>(batch_loss.item()) * static_cast<double>(n);
-    for (Index i = 0; i < n; ++i) {
-      const auto label = static_cast<std::size_t>(labels[static_cast<std::size_t>(i)]);
-      const Index guess = predicted_class(logits.data() + i * logits.extent(1), logits.extent(1));
+    const std::vector<Index> predicted = argmax(logits);
+    for (std::size_t i = 0; i < predicted.size(); ++i) {
+      const auto label = static_cast<std::size_t>(own.labels[i]);
       ++out.samples[label];
-      out.correct[label] += guess == static_cast<Index>(label);
+      out.correct[label] += predicted[i] == own.labels[i];
     }
   }
   out.loss = loss / static_cast<double>(set.size());
@@ -76,5 +67,5 @@ inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, I
       set, [&model](const Tensor<float>& x) { return model.forward(x, ForwardMode{}); }, batch);
 }
 
-}  // namespace split
+}  // namespace train
 IOTSL_NAMESPACE_END

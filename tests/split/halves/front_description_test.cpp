@@ -8,7 +8,7 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
-namespace architecture_test {
+namespace front_description_test {
 
 namespace {
 
@@ -19,8 +19,9 @@ ModelSpec small(const char* name) {
 Tensor<float> random_values(std::uint64_t seed) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{4, 1, 16, 16});
   const Random random(seed, Stream::user);
+  float* values = out.mutable_data();
   for (Index i = 0; i < out.size(); ++i)
-    out.raw()[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+    values[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
   return out;
 }
 
@@ -166,4 +167,4 @@ TEST_CASE("front state: squares are not negative") {
   CHECK(squares == 3 * front.layers().parameters().size() + 2);
 }
 
-}  // namespace architecture_test
+}  // namespace front_description_test

@@ -18,9 +18,10 @@ namespace {
 /// Samples of two values; the first tells them apart.
 Tensor<float> batch(float first, Index count) {
   Tensor<float> out = Tensor<float>::uninitialized(Shape{count, 2});
+  float* values = out.mutable_data();
   for (Index i = 0; i < count; ++i) {
-    out.raw()[2 * i] = first + static_cast<float>(i);
-    out.raw()[2 * i + 1] = -first;
+    values[2 * i] = first + static_cast<float>(i);
+    values[2 * i + 1] = -first;
   }
   return out;
 }
@@ -162,23 +163,24 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
   const auto random = [](const Shape& shape, std::uint64_t seed) {
     Tensor<float> out = Tensor<float>::uninitialized(shape);
     const Random numbers(seed, Stream::user);
+    float* values = out.mutable_data();
     for (Index i = 0; i < out.size(); ++i)
-      out.raw()[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
+      values[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
     return out;
   };
   const Tensor<float> own = random(four, 1);
   const std::vector<std::int32_t> labels{0, 1, 2, 3};
   const ReplayMemory::Samples others{random(six, 2), {3, 2, 1, 0, 1, 2}};
-  const auto parameters = split::detail::tensors_of(model.back.parameters());
+  const auto parameters = train::tensors_of(model.back.parameters());
   const auto pass = [&](const ReplayMemory::Samples& replayed,
                         std::vector<Tensor<float>>& gradients) {
     return split::detail::train_back(model.back, own.clone(), labels, replayed, {.training = false},
                                      parameters, gradients);
   };
   std::vector<Tensor<float>> alone_gradients, gradients;
-  const StepOutcome alone = pass({}, alone_gradients), joint = pass(others, gradients);
-  CHECK(joint.loss == doctest::Approx(alone.loss).epsilon(1e-6));
-  CHECK(joint.correct == alone.correct);
+  const BackOutcome alone = pass({}, alone_gradients), joint = pass(others, gradients);
+  CHECK(joint.seen.loss == doctest::Approx(alone.seen.loss).epsilon(1e-6));
+  CHECK(joint.seen.correct == alone.seen.correct);
   REQUIRE(joint.gradient.shape() == four);
   for (Index i = 0; i < own.size(); ++i)
     CHECK(joint.gradient.data()[i] ==
@@ -200,11 +202,11 @@ TEST_CASE("replay: goes with generators, imputation and elastic weight consolida
   const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
   const auto samples = tiny::halves(train);
   RunConfig config = tiny::iotsl_config();
-  const auto plain = run_none(config, {}, train, test, samples);
+  const auto plain = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(plain.ok(), plain.failure().message);
-  config.replay = 10;
-  config.optimizer.ewc = 0.5;
-  const auto none = run_none(config, {}, train, test, samples);
+  config.training.replay = 10;
+  config.training.optimizer.ewc = 0.5;
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);

@@ -4,7 +4,7 @@
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace generator_work_test {
+namespace generator_training_test {
 
 using namespace tiny;
 
@@ -35,7 +35,7 @@ TEST_CASE("generator work: a training that was stopped ends with the same weight
 
 TEST_CASE("generator work: numbers that are not finite end the training at once") {
   Setting s;
-  s.config.gan.iterations = 20;
+  s.config.preparation.gan.iterations = 20;
   const TemporaryFolder folder;
   DeviceFiles files;
   files.state = folder / "state";
@@ -63,7 +63,7 @@ TEST_CASE("generator work: numbers that are not finite end the training at once"
 
 TEST_CASE("generator work: no time is asked for checks that are not made") {
   Setting s;
-  s.config.gan.check_every = 2;
+  s.config.preparation.gan.check_every = 2;
   const auto pattern = [&](std::uint32_t device) {
     GeneratorWork work(s.train, s.samples[device], s.task(device), {});
     std::string out;
@@ -71,12 +71,34 @@ TEST_CASE("generator work: no time is asked for checks that are not made") {
       out += work.checks_next() ? '1' : '0';
     return out;
   };
-  s.config.gan.iterations = 4;
-  s.config.gan.patience = 3;
+  s.config.preparation.gan.iterations = 4;
+  s.config.preparation.gan.patience = 3;
   CHECK(pattern(0) == "1101");  // the first begins the training
   std::erase_if(s.samples[0],
                 [&](Index i) { return s.train.labels[static_cast<std::size_t>(i)] != 0; });
-  CHECK(pattern(0) == "1000");
+  CHECK(pattern(0) == "1001");
+}
+
+TEST_CASE("generator work: a stop breaks the check off, and nothing is lost") {
+  const Setting s;
+  const TemporaryFolder folder;
+  const std::vector<std::uint8_t> whole = train_generator(s, 0).file;
+  DeviceFiles files;
+  files.state = folder / "state";
+  bool asked = false;
+  auto stop = [&] { return asked; };
+  GeneratorWork work(s.train, s.samples[0], s.task(0), files, StopCheck::of(stop));
+  REQUIRE(work.step().value() == false);
+  asked = true;
+  CHECK(work.step().value() == false);  // the last iteration, without the check
+  CHECK(work.step().value() == false);
+  CHECK(work.checks_next());
+  // The next start of the program finds the trained weights and makes the check.
+  const Trained second = train_generator(s, 0, files);
+  CHECK(second.steps == 1);
+  CHECK(second.file == whole);
+  asked = false;
+  CHECK(work.step().value() == true);
 }
 
 TEST_CASE("generator work: a damaged state costs time, not the run") {
@@ -105,10 +127,9 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   REQUIRE(write_file_atomic(files.generator, ByteSpan(mine.file)).ok());
   GeneratorWork work(s.train, s.samples[0], s.task(0), files);
   REQUIRE(work.step().value() == true);
-  const auto made = work.finish();
-  REQUIRE(made.ok());
-  CHECK(made->brought);
-  CHECK(std::equal(made->file.begin(), made->file.end(), mine.file.begin(), mine.file.end()));
+  const TrainedGenerator made = work.finish();
+  CHECK(made.brought);
+  CHECK(std::equal(made.file.begin(), made.file.end(), mine.file.begin(), mine.file.end()));
   // It has seen classes 0 and 1, which device 1 does not hold.
   GeneratorWork wrong(s.train, s.samples[1], s.task(1), files);
   const auto refused = wrong.step();
@@ -118,9 +139,9 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   // It is larger than the run's settings allow.
   GeneratorTask narrow = s.task(0);
   narrow.settings.width = 2;
-  const std::size_t limit = generator_file_limit(narrow.settings, image_spec(s.train));
+  const std::size_t limit = gan::generator_file_limit(narrow.settings, gan::image_spec(s.train));
   Setting wide;
-  wide.config.gan.width = 32;
+  wide.config.preparation.gan.width = 32;
   REQUIRE(write_file_atomic(files.generator, ByteSpan(train_generator(wide, 0).file)).ok());
   GeneratorWork large(s.train, s.samples[0], narrow, files);
   const auto too_large = large.step();
@@ -128,4 +149,4 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   CHECK(too_large.failure().message.find(std::to_string(limit)) != std::string::npos);
 }
 
-}  // namespace generator_work_test
+}  // namespace generator_training_test

@@ -11,8 +11,80 @@ using namespace iotsl;
 using namespace iotsl::split;
 using net::MessageType;
 
-using State = DeviceMachine::State;
-using Kind = DeviceAction::Kind;
+using namespace iotsl::split::device_action;
+
+/// Where a machine stands: the state of the part that is at work.
+enum class State {
+  connecting,
+  greeting,
+  building,
+  joining,
+  resuming,
+  training_generator,
+  waiting_gen_ack,
+  receiving_generators,
+  idle,
+  loading,
+  forward,
+  waiting_grad,
+  backward,
+  waiting_barrier,
+  exporting,
+  waiting_committed,
+  waiting_turn_committed,
+  paused,
+  closed,
+};
+
+inline State state_of(const DeviceMachine& machine) {
+  switch (machine.handshake_state()) {
+    case DeviceHandshake::State::connecting:
+      return State::connecting;
+    case DeviceHandshake::State::greeting:
+      return State::greeting;
+    case DeviceHandshake::State::building:
+      return State::building;
+    case DeviceHandshake::State::joining:
+      return State::joining;
+    case DeviceHandshake::State::resuming:
+      return State::resuming;
+    case DeviceHandshake::State::closed:
+      return State::closed;
+    case DeviceHandshake::State::ready:
+      break;
+  }
+  const bool idle = machine.turn_state() == DeviceTurn::State::idle;
+  switch (machine.generator_state()) {
+    case DeviceGeneratorExchange::State::idle:
+      break;
+    case DeviceGeneratorExchange::State::training:
+      REQUIRE(idle);
+      return State::training_generator;
+    case DeviceGeneratorExchange::State::waiting_ack:
+      REQUIRE(idle);
+      return State::waiting_gen_ack;
+    case DeviceGeneratorExchange::State::receiving:
+      REQUIRE(idle);
+      return State::receiving_generators;
+  }
+  static_assert(static_cast<int>(State::paused) - static_cast<int>(State::idle) ==
+                static_cast<int>(DeviceTurn::State::paused));  // in the same order
+  return static_cast<State>(static_cast<int>(State::idle) + static_cast<int>(machine.turn_state()));
+}
+
+/// Whether an action is of this kind, and as one.
+template <class Action>
+bool is(const DeviceAction& action) {
+  return std::holds_alternative<Action>(action);
+}
+template <class Action>
+const Action& as(const DeviceAction& action) {
+  REQUIRE(is<Action>(action));
+  return std::get<Action>(action);
+}
+inline const net::Message& message_of(const DeviceAction& action) {
+  return as<Send>(action).message;
+}
 
 const net::TurnKey key{77, 0, 1};
 
@@ -24,7 +96,7 @@ inline DeviceIdentity identity() {
   return out;
 }
 
-inline net::HelloOk offer(const std::string& method = "sl") {
+inline net::HelloOk offer(Method method = Method::split_learning) {
   net::HelloOk ok;
   ok.run = 77;
   ok.heartbeat_ms = 10000;
@@ -49,7 +121,7 @@ inline net::Grad grad(std::uint64_t step) {
   return out;
 }
 
-/// Takes all actions; the kinds in order.
+/// Takes all actions.
 inline std::vector<DeviceAction> drain(DeviceMachine& machine) {
   std::vector<DeviceAction> out;
   DeviceAction action;
@@ -67,9 +139,8 @@ std::vector<DeviceAction> give(DeviceMachine& machine, const M& fields) {
 template <class M>
 M sent(const std::vector<DeviceAction>& actions) {
   REQUIRE(!actions.empty());
-  REQUIRE(actions[0].kind == Kind::send);
-  REQUIRE(actions[0].message.type == M::type);
-  return net::decode<M>(actions[0].message.payload).value();
+  REQUIRE(message_of(actions[0]).type == M::type);
+  return net::decode<M>(message_of(actions[0]).payload).value();
 }
 
 inline void smash(DeviceMachine& machine) {
@@ -86,7 +157,7 @@ inline DeviceMachine reach(State wanted) {
   for (State at : order) {
     if (at == wanted) {
       drain(m);
-      REQUIRE(m.state() == wanted);
+      REQUIRE(state_of(m) == wanted);
       return m;
     }
     switch (at) {
@@ -130,14 +201,14 @@ inline DeviceMachine reach(State wanted) {
         const auto actions = drain(m);
         net::BarrierCommitted committed{key, 1, {}};
         for (const DeviceAction& a : actions)
-          if (a.kind == Kind::send && a.message.type == MessageType::barrier_ack)
-            committed.hash = sha256(a.message.payload);
+          if (is<Send>(a) && message_of(a).type == MessageType::barrier_ack)
+            committed.hash = sha256(message_of(a).payload);
         m.on_message(net::make_message(committed));
       }
     }
   }
   drain(m);
-  REQUIRE(m.state() == wanted);
+  REQUIRE(state_of(m) == wanted);
   return m;
 }
 
@@ -145,7 +216,7 @@ inline DeviceMachine reach(State wanted) {
 inline void check_refused(const std::vector<DeviceAction>& actions, net::WireError code) {
   REQUIRE(actions.size() == 2);
   CHECK(sent<net::ErrorMessage>(actions).code == code);
-  CHECK(actions[1].kind == Kind::fail);
+  CHECK(is<Fail>(actions[1]));
 }
 
 }  // namespace device_fixture

@@ -9,7 +9,7 @@ using namespace device_fixture;
 namespace {
 
 net::HelloOk iotsl_offer() {
-  net::HelloOk ok = offer("iotsl");
+  net::HelloOk ok = offer(Method::iotsl);
   ok.description.generator = "{}";
   ok.devices = 4;
   ok.index = 1;
@@ -57,26 +57,26 @@ TEST_CASE("device: a generator is trained step by step, sent, and acknowledged")
   auto actions = drain(m);
   REQUIRE(actions.size() == 2);
   CHECK(sent<net::LabelHist>(actions).counts.size() == 4);
-  CHECK(actions[1].kind == Kind::train_generator);
-  CHECK(m.state() == State::training_generator);
+  CHECK(is<TrainGenerator>(actions[1]));
+  CHECK(state_of(m) == State::training_generator);
   m.on_generator_trained(false);
   actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::train_generator);
+  CHECK(is<TrainGenerator>(actions[0]));
   m.on_generator_trained(true);
   actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::finish_generator);
+  CHECK(is<FinishGenerator>(actions[0]));
   m.on_generator_finished(trained());
   actions = drain(m);
   REQUIRE(actions.size() == 1);
   const auto upload = sent<net::GenUpload>(actions);
   CHECK(upload.cost.compute_us == 123);
   CHECK_FALSE(upload.brought);
-  CHECK(m.state() == State::waiting_gen_ack);
+  CHECK(state_of(m) == State::waiting_gen_ack);
   CHECK(give(m, net::GenAck{sha256(ByteSpan(file))}).empty());
-  CHECK(m.state() == State::idle);
-  CHECK(give(m, grant())[0].kind == Kind::load);
+  CHECK(state_of(m) == State::idle);
+  CHECK(is<Load>(give(m, grant())[0]));
 }
 
 TEST_CASE("device: a lost connection ends the training's orders, not the training") {
@@ -95,7 +95,7 @@ TEST_CASE("device: a lost connection ends the training's orders, not the trainin
   drain(m);
   auto actions = give(m, net::JoinOk{77, true});
   REQUIRE(actions.size() == 2);
-  CHECK(actions[1].kind == Kind::train_generator);
+  CHECK(is<TrainGenerator>(actions[1]));
   // The same while it waits for GEN_ACK; now the server has it.
   m.on_generator_trained(true);
   drain(m);
@@ -110,7 +110,7 @@ TEST_CASE("device: a lost connection ends the training's orders, not the trainin
   }()));
   drain(m);
   CHECK(give(m, net::JoinOk{77, false}).size() == 1);
-  CHECK(m.state() == State::idle);
+  CHECK(state_of(m) == State::idle);
 }
 
 TEST_CASE("device: what does not belong to its generator is refused") {
@@ -137,16 +137,15 @@ TEST_CASE("device: plan and generators complete its data before the turn is load
   DeviceMachine m = joined(false);
   drain(m);
   CHECK(give(m, plan()).empty());
-  CHECK(m.state() == State::receiving_generators);
+  CHECK(state_of(m) == State::receiving_generators);
   CHECK(give(m, download(0)).empty());
   auto actions = give(m, download(1));
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::impute);
-  CHECK(actions[0].imputation.entries.size() == 2);
-  CHECK(actions[0].downloads.size() == 2);
-  CHECK(m.state() == State::idle);
+  CHECK(as<Impute>(actions[0]).plan.entries.size() == 2);
+  CHECK(as<Impute>(actions[0]).downloads.size() == 2);
+  CHECK(state_of(m) == State::idle);
   // A grant may arrive before the driver comes to it; the order of the actions is kept.
-  CHECK(give(m, grant())[0].kind == Kind::load);
+  CHECK(is<Load>(give(m, grant())[0]));
   m.on_imputed({});
   // From now on it says so.
   m.on_lost();
@@ -157,7 +156,7 @@ TEST_CASE("device: plan and generators complete its data before the turn is load
   ok.description.classes = 4;
   actions = give(m, ok);
   REQUIRE(actions.size() == 2);
-  const auto join = net::decode<net::Join>(actions[1].message.payload);
+  const auto join = net::decode<net::Join>(message_of(actions[1]).payload);
   REQUIRE(join.ok());
   CHECK(join->imputed == sha256(net::encode(plan())));
 }
@@ -179,7 +178,7 @@ TEST_CASE("device: a run of another server forgets the completed data") {
   m.on_built(Sha256Digest{});
   const auto actions = drain(m);
   REQUIRE(actions.size() == 2);
-  CHECK(net::decode<net::Join>(actions[1].message.payload)->imputed == Sha256Digest{});
+  CHECK(net::decode<net::Join>(message_of(actions[1]).payload)->imputed == Sha256Digest{});
 }
 
 TEST_CASE("device: a cut between the downloads begins the plan anew") {

@@ -67,25 +67,23 @@ TEST_CASE("device: a whole turn") {
   CHECK(hello.samples == 11);
   auto actions = give(m, offer());
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::build);
+  CHECK(is<Build>(actions[0]));
   m.on_built(Sha256Digest{});
   actions = drain(m);
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0].kind == Kind::agree);
+  CHECK(is<Agree>(actions[0]));
   actions.erase(actions.begin());
   CHECK(sent<net::Join>(actions).run == 77);
   CHECK(sent<net::LabelHist>(give(m, net::JoinOk{77})).counts == std::vector<std::uint64_t>{5, 6});
   actions = give(m, grant());
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::load);
-  CHECK(actions[0].grant.first_step == 10);
+  CHECK(as<Load>(actions[0]).grant.first_step == 10);
   m.on_loaded(std::uint64_t{2});
   actions = drain(m);
   CHECK(sent<net::TurnAccept>(actions).steps == 2);
   REQUIRE(actions.size() == 2);
-  CHECK(actions[1].kind == Kind::forward);
-  CHECK(actions[1].step == 11);
-  CHECK(actions[1].batch == 0);
+  CHECK(as<Forward>(actions[1]).step == 11);
+  CHECK(as<Forward>(actions[1]).batch == 0);
   smash(m);
   const net::Step step = sent<net::Step>(drain(m));
   CHECK(step.key == key);
@@ -93,12 +91,11 @@ TEST_CASE("device: a whole turn") {
   CHECK(step.labels == std::vector<std::int32_t>{0, 1});
   actions = give(m, grad(11));
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::backward);
+  CHECK(is<Backward>(actions[0]));
   m.on_updated({}, {100, 5000});
   actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::forward);
-  CHECK(actions[0].batch == 1);
+  CHECK(as<Forward>(actions[0]).batch == 1);
   CHECK(m.last_step() == 11);
   smash(m);
   drain(m);
@@ -107,7 +104,7 @@ TEST_CASE("device: a whole turn") {
   CHECK(drain(m).empty());
   actions = give(m, net::Barrier{key, 3, 12});
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::export_front);
+  CHECK(is<ExportFront>(actions[0]));
   net::FrontState front;
   front.optimizer_steps = 12;
   m.on_exported(front);
@@ -119,15 +116,15 @@ TEST_CASE("device: a whole turn") {
   REQUIRE(ack.costs.size() == 1);
   CHECK(ack.costs[0].compute_us == 150);
   CHECK(ack.costs[0].peak_memory_bytes == 5000);
-  const Sha256Digest hash = sha256(actions[0].message.payload);
+  const Sha256Digest hash = sha256(message_of(actions[0]).payload);
   const net::TurnDone done = sent<net::TurnDone>(give(m, net::BarrierCommitted{key, 3, hash}));
   CHECK(done.last_step == 12);
   CHECK(done.hash == hash);
   CHECK(give(m, net::TurnCommitted{key, 12}).empty());
-  CHECK(m.state() == State::idle);
+  CHECK(state_of(m) == State::idle);
   actions = give(m, net::Bye{"complete"});
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::finish);
+  CHECK(is<Finish>(actions[0]));
 }
 
 TEST_CASE("device: a message that a state does not allow gives ERROR and the end") {
@@ -138,7 +135,7 @@ TEST_CASE("device: a message that a state does not allow gives ERROR and the end
       INFO("state " << static_cast<int>(state) << " message " << net::to_string(message.type));
       m.on_message(message);
       check_refused(drain(m), net::WireError::not_allowed);
-      CHECK(m.state() == State::closed);
+      CHECK(state_of(m) == State::closed);
       m.on_message(message);
       CHECK(drain(m).empty());
     }
@@ -171,14 +168,13 @@ TEST_CASE("device: a barrier inside a turn is answered at its step, and the turn
   m.on_updated({}, {});
   auto actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::export_front);
+  CHECK(is<ExportFront>(actions[0]));
   m.on_exported({});
   actions = drain(m);
-  const Sha256Digest hash = sha256(actions[0].message.payload);
+  const Sha256Digest hash = sha256(message_of(actions[0]).payload);
   actions = give(m, net::BarrierCommitted{key, 1, hash});
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::forward);
-  CHECK(actions[0].step == 12);
+  CHECK(as<Forward>(actions[0]).step == 12);
 }
 
 TEST_CASE("device: another state than the committed one is refused") {
@@ -189,7 +185,7 @@ TEST_CASE("device: another state than the committed one is refused") {
 TEST_CASE("device: method local uses no gradient and sends no batch") {
   DeviceMachine m(identity());
   m.on_connected();
-  m.on_message(net::make_message(offer("local")));
+  m.on_message(net::make_message(offer(Method::random_gradient)));
   m.on_built(Sha256Digest{});
   m.on_message(net::make_message(net::JoinOk{77}));
   m.on_message(net::make_message(grant()));
@@ -199,12 +195,11 @@ TEST_CASE("device: method local uses no gradient and sends no batch") {
   smash(m);
   auto actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::backward);
-  CHECK(actions[0].local);
+  CHECK(as<BackwardRandom>(actions[0]).step == 11);
   m.on_updated({}, {});
   actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::export_front);
+  CHECK(is<ExportFront>(actions[0]));
 }
 
 TEST_CASE("device: what it computes must be finite, and what it builds the server's") {

@@ -12,8 +12,21 @@ using namespace iotsl::split;
 using net::MessageType;
 using net::WireError;
 
-using State = ServerMachine::State;
-using Kind = ServerAction::Kind;
+using Phase = ServerMachine::Phase;
+using State = ServerTurns::State;
+using server_action::Close;
+using server_action::Fail;
+using server_action::Finish;
+using server_action::Grant;
+using server_action::Impute;
+using server_action::Pause;
+using server_action::Prepare;
+using server_action::Report;
+using server_action::RollBack;
+using server_action::Send;
+using server_action::Store;
+using server_action::StoreGenerator;
+using server_action::Train;
 
 /// Two devices with 4 samples each, F = 3, batches of at most 3, two turns of two steps.
 inline ServerPlan plan() {
@@ -45,11 +58,33 @@ template <class M>
 std::vector<ServerAction> give(ServerMachine& machine, ConnectionId from, const M& fields) {
   return give(machine, from, net::make_message(fields));
 }
+template <class A>
+bool is(const ServerAction& action) {
+  return std::holds_alternative<A>(action);
+}
+/// The action, which must be an A.
+template <class A>
+const A& as(const ServerAction& action) {
+  REQUIRE(is<A>(action));
+  return *std::get_if<A>(&action);
+}
+/// The message of a Send, which must be an M.
 template <class M>
 M sent(const ServerAction& action) {
-  REQUIRE(action.kind == Kind::send);
-  REQUIRE(action.message.type == M::type);
-  return net::decode<M>(action.message.payload).value();
+  const net::Message& message = as<Send>(action).message;
+  REQUIRE(message.type == M::type);
+  return net::decode<M>(message.payload).value();
+}
+
+/// True in that state of a turn.
+inline bool is_in(const ServerMachine& m, State state) {
+  return m.phase() == Phase::turns && m.turns()->state() == state;
+}
+/// Steps of the turn in hand that were applied; each has two samples.
+inline std::uint64_t steps_applied(const ServerMachine& m) {
+  std::uint64_t samples = 0;
+  for (const EpochTally& epoch : m.turns()->report().epochs) samples += epoch.samples;
+  return samples / 2;
 }
 
 inline net::Hello hello(std::uint32_t index = net::any_index, std::uint64_t boot_nonce = 5) {
@@ -96,53 +131,53 @@ inline void join(ServerMachine& m, ConnectionId connection, std::uint32_t index,
 
 const net::TurnKey first{77, 0, 1};
 
-/// A machine in the given state of the first turn, whose holder is connection 1; 2 waits.
-inline ServerMachine reach(State wanted, const ServerPlan& with = plan()) {
-  ServerMachine m(with);
+/// Brings a new machine into the given state of the first turn, whose holder is connection 1; 2
+/// waits. Without a state: the second device has not come yet.
+inline void reach(ServerMachine& m, std::optional<State> wanted) {
   join(m, 1, 0);
-  if (wanted != State::gathering) {
-    join(m, 2, 1);
-    const State order[] = {State::waiting_accept, State::stepping, State::training,
-                           State::waiting_ack,    State::storing,  State::waiting_done};
-    for (State at : order) {
-      if (at == wanted) break;
-      switch (at) {
-        case State::waiting_accept:
-          m.on_message(1, net::make_message(net::TurnAccept{first, 2}));
-          break;
-        case State::stepping:
-          m.on_message(1, step_message(first, 1));
-          break;
-        case State::training:
-          m.on_trained({});
-          m.on_message(1, step_message(first, 2));
-          m.on_trained({});
-          break;
-        case State::waiting_ack:
-          m.on_message(1, ack_message(first, 1, 2));
-          break;
-        case State::storing:
-          m.on_stored({});
-          break;
-        default:
-          break;
-      }
+  if (!wanted) {
+    drain(m);
+    return;
+  }
+  join(m, 2, 1);
+  const State order[] = {State::waiting_accept, State::stepping, State::training,
+                         State::waiting_ack,    State::storing,  State::waiting_done};
+  for (State at : order) {
+    if (at == *wanted) break;
+    switch (at) {
+      case State::waiting_accept:
+        m.on_message(1, net::make_message(net::TurnAccept{first, 2}));
+        break;
+      case State::stepping:
+        m.on_message(1, step_message(first, 1));
+        break;
+      case State::training:
+        m.on_trained(TrainedStep{});
+        m.on_message(1, step_message(first, 2));
+        m.on_trained(TrainedStep{});
+        break;
+      case State::waiting_ack:
+        m.on_message(1, ack_message(first, 1, 2));
+        break;
+      case State::storing:
+        m.on_stored({});
+        break;
+      default:
+        break;
     }
   }
   drain(m);
-  REQUIRE(m.state() == wanted);
-  return m;
+  REQUIRE(is_in(m, *wanted));
 }
 
 /// The peer was told why and is closed; the run waits for it to come back.
 inline void check_refused(const std::vector<ServerAction>& actions, WireError code) {
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0].connection == 1);
+  CHECK(as<Send>(actions[0]).connection == 1);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == code);
   CHECK(error.fatal);
-  CHECK(actions[1].kind == Kind::close);
-  CHECK(actions[1].connection == 1);
+  CHECK(as<Close>(actions[1]).connection == 1);
 }
 
 /// A STEP was answered, without ending anything.

@@ -23,7 +23,7 @@ std::vector<ServerAction> come_back(ServerMachine& m, const net::Position& posit
 }
 
 bool proceeds(const ServerAction& action) {
-  CHECK(action.connection == 3);
+  CHECK(as<Send>(action).connection == 3);
   return sent<net::ResumeOk>(action).proceed;
 }
 
@@ -31,40 +31,44 @@ bool proceeds(const ServerAction& action) {
 
 TEST_CASE("server: a device that comes back with its turn goes on") {
   // Its STEP was applied, but GRAD is lost: it is repeated, and answered from memory.
-  ServerMachine m = reach(State::training);
+  ServerMachine m(plan());
+  reach(m, State::training);
   const float gradient[6] = {9, 8, 7, 6, 5, 4};
-  m.on_trained({}, 0.5, 1, bytes_of(gradient, 6), {2, 3});
+  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}});
   const auto answer = drain(m);
   m.on_lost(1);
   CHECK(drain(m).empty());
-  CHECK(m.state() == State::stepping);
-  REQUIRE(m.missing_holder() != nullptr);
+  CHECK(is_in(m, State::stepping));
+  REQUIRE(m.missing_holder().has_value());
   auto actions = come_back(m, {first, 1, 0}, 2);
   REQUIRE(actions.size() == 1);
   CHECK(proceeds(actions[0]));
-  CHECK(m.missing_holder() == nullptr);
+  CHECK_FALSE(m.missing_holder().has_value());
   actions = give(m, 3, step_message(first, 1));
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].message.payload == answer[0].message.payload);
-  CHECK(give(m, 3, step_message(first, 2))[0].kind == Kind::train);
+  CHECK(as<Send>(actions[0]).message.payload == as<Send>(answer[0]).message.payload);
+  CHECK(is<Train>(give(m, 3, step_message(first, 2))[0]));
 }
 
 TEST_CASE("server: what was lost with a connection is said again") {
-  ServerMachine accepting = reach(State::waiting_accept);
+  ServerMachine accepting(plan());
+  reach(accepting, State::waiting_accept);
   accepting.on_lost(1);
   auto actions = come_back(accepting, {first, 1, 0}, 2);
   REQUIRE(actions.size() == 1);
   CHECK(proceeds(actions[0]));
-  CHECK(accepting.state() == State::stepping);
+  CHECK(is_in(accepting, State::stepping));
 
-  ServerMachine barrier = reach(State::waiting_ack);
+  ServerMachine barrier(plan());
+  reach(barrier, State::waiting_ack);
   barrier.on_lost(1);
   actions = come_back(barrier, {first, 1, 1}, 2);
   REQUIRE(actions.size() == 2);
   CHECK(proceeds(actions[0]));
   CHECK(sent<net::Barrier>(actions[1]).step == 2);
 
-  ServerMachine done = reach(State::waiting_done);
+  ServerMachine done(plan());
+  reach(done, State::waiting_done);
   done.on_lost(1);
   actions = come_back(done, {first, 1, 2}, 2);
   REQUIRE(actions.size() == 2);
@@ -75,65 +79,69 @@ TEST_CASE("server: what was lost with a connection is said again") {
 TEST_CASE("server: without its state the run goes back to the last barrier") {
   ServerPlan keeping = plan();
   keeping.keeps_barriers = true;
-  ServerMachine m = reach(State::waiting_ack, keeping);
-  CHECK(m.last_step() == 2);
+  ServerMachine m(keeping);
+  reach(m, State::waiting_ack);
+  CHECK(steps_applied(m) == 2);
   m.on_lost(1);
   auto actions = come_back(m, {}, 0);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::roll_back);
+  CHECK(is<RollBack>(actions[0]));
   m.on_rolled_back({});
-  CHECK(m.incarnation() == 1);
-  CHECK(m.last_step() == 0);
+  CHECK(steps_applied(m) == 0);
   actions = drain(m);
   REQUIRE(actions.size() == 1);
-  REQUIRE(actions[0].kind == Kind::grant);
-  CHECK(actions[0].connection == 3);
-  CHECK(actions[0].grant.key.fence == 2);
+  CHECK(as<Grant>(actions[0]).connection == 3);
+  CHECK(as<Grant>(actions[0]).incarnation == 1);
+  CHECK(as<Grant>(actions[0]).grant.key.fence == 2);
   // A late step of the old grant changes nothing.
   check_answered(give(m, 3, step_message(first, 1)), WireError::stale);
 
   // Nothing was applied since the barrier: nothing has to be loaded.
-  ServerMachine fresh = reach(State::stepping, keeping);
+  ServerMachine fresh(keeping);
+  reach(fresh, State::stepping);
   fresh.on_lost(1);
-  CHECK(come_back(fresh, {}, 0)[0].kind == Kind::grant);
+  CHECK(is<Grant>(come_back(fresh, {}, 0)[0]));
 
   // The turn's last barrier is committed: its books are closed without the device.
-  ServerMachine done = reach(State::waiting_done, keeping);
+  ServerMachine done(keeping);
+  reach(done, State::waiting_done);
   done.on_lost(1);
   actions = come_back(done, {}, 0);
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0].kind == Kind::report);
-  CHECK(actions[1].kind == Kind::grant);
-  CHECK(actions[1].connection == 2);
+  CHECK(is<Report>(actions[0]));
+  CHECK(as<Grant>(actions[1]).connection == 2);
 
   // No folder, no barrier.
-  ServerMachine nowhere = reach(State::waiting_ack);
+  ServerMachine nowhere(plan());
+  reach(nowhere, State::waiting_ack);
   nowhere.on_lost(1);
   actions = come_back(nowhere, {}, 0);
-  CHECK(actions.back().kind == Kind::fail);
-  CHECK(actions.back().problem.message.find("--out") != std::string::npos);
+  CHECK(as<Fail>(actions.back()).problem.message.find("--out") != std::string::npos);
 }
 
 TEST_CASE("server: a turn of an old fence is not taken up") {
-  ServerMachine m = reach(State::stepping);
+  ServerMachine m(plan());
+  reach(m, State::stepping);
   m.on_lost(1);
   auto actions = come_back(m, {{77, 0, 9}, 1, 0}, 2);
   REQUIRE(actions.size() == 2);
   CHECK_FALSE(proceeds(actions[0]));
-  CHECK(actions[1].kind == Kind::grant);
+  CHECK(is<Grant>(actions[1]));
   // Another run's position is none.
-  ServerMachine other = reach(State::stepping);
+  ServerMachine other(plan());
+  reach(other, State::stepping);
   other.on_lost(1);
   other.on_open(3);
   net::Hello fields = hello(0);
   fields.position.key = {78, 0, 1};
   give(other, 3, fields);
   give(other, 3, net::Join{77});
-  CHECK(give(other, 3, net::LabelHist{{2, 2}})[0].kind == Kind::grant);
+  CHECK(is<Grant>(give(other, 3, net::LabelHist{{2, 2}})[0]));
 }
 
 TEST_CASE("server: the same program takes over its place, another one waits for it") {
-  ServerMachine m = reach(State::stepping);
+  ServerMachine m(plan());
+  reach(m, State::stepping);
   m.on_open(3);
   auto actions = give(m, 3, hello(0, 6));
   const auto busy = sent<net::ErrorMessage>(actions[0]);
@@ -143,73 +151,73 @@ TEST_CASE("server: the same program takes over its place, another one waits for 
   m.on_open(4);
   actions = give(m, 4, hello(0, 5));
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0].kind == Kind::close);
-  CHECK(actions[0].connection == 1);
-  CHECK(actions[1].message.type == MessageType::hello_ok);
+  CHECK(as<Close>(actions[0]).connection == 1);
+  CHECK(as<Send>(actions[1]).message.type == MessageType::hello_ok);
 }
 
-TEST_CASE("server: stopping puts the turn into a barrier and asks the devices to come back") {
-  ServerMachine m = reach(State::training);
-  m.request_stop();
+TEST_CASE("server: a pause puts the turn into a barrier and asks the devices to come back") {
+  ServerMachine m(plan());
+  reach(m, State::training);
+  m.request_pause();
   CHECK(drain(m).empty());
-  m.on_trained({});
+  m.on_trained(TrainedStep{});
   auto actions = drain(m);
   REQUIRE(actions.size() == 2);
   CHECK(sent<net::Barrier>(actions[0]).step == 1);
-  CHECK(give(m, 1, ack_message(first, 1, 1))[0].kind == Kind::store);
+  CHECK(is<Store>(give(m, 1, ack_message(first, 1, 1))[0]));
   m.on_stored({});
   actions = drain(m);
   REQUIRE(actions.size() == 6);
-  CHECK(actions[0].message.type == MessageType::barrier_committed);
+  CHECK(as<Send>(actions[0]).message.type == MessageType::barrier_committed);
   CHECK(sent<net::Bye>(actions[1]).will_return);
-  CHECK(actions[5].kind == Kind::fail);
-  CHECK(m.paused());
+  CHECK(is<Pause>(actions[5]));
   CHECK(m.committed().step == 1);
 
-  ServerMachine waiting = reach(State::gathering);
-  waiting.request_stop();
-  CHECK(drain(waiting).back().kind == Kind::fail);
+  ServerMachine waiting(plan());
+  reach(waiting, std::nullopt);
+  waiting.request_pause();
+  CHECK(is<Pause>(drain(waiting).back()));
 }
 
 TEST_CASE("server: LEAVE puts the turn into a barrier, the rest of it waits for the device") {
-  ServerMachine m = reach(State::training);
+  ServerMachine m(plan());
+  reach(m, State::training);
   CHECK(give(m, 1, net::Leave{"stopped"}).empty());
-  m.on_trained({});
+  m.on_trained(TrainedStep{});
   CHECK(sent<net::Barrier>(drain(m)[0]).step == 1);
   give(m, 1, ack_message(first, 1, 1));
   m.on_stored({});
   drain(m);
-  CHECK(give(m, 1, net::Bye{"stopped"})[0].kind == Kind::close);
-  CHECK(m.missing_holder() != nullptr);
+  CHECK(is<Close>(give(m, 1, net::Bye{"stopped"})[0]));
+  CHECK(m.missing_holder().has_value());
   const auto actions = come_back(m, {}, 0);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].grant.done_steps == 1);
-  CHECK(actions[0].grant.key.turn == 0);
+  CHECK(as<Grant>(actions[0]).grant.done_steps == 1);
+  CHECK(as<Grant>(actions[0]).grant.key.turn == 0);
 }
 
 TEST_CASE("server: the turn of a device that stays away is skipped") {
   ServerPlan four = plan();
   four.turns = 4;
-  ServerMachine m = reach(State::stepping, four);
+  ServerMachine m(four);
+  reach(m, State::stepping);
   m.skip_turn();  // it is here
   CHECK(drain(m).empty());
   m.on_lost(1);
   m.skip_turn();
   const auto actions = drain(m);
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0].kind == Kind::report);
-  CHECK(actions[0].report.skipped);
-  CHECK(actions[1].kind == Kind::grant);
-  CHECK(actions[1].connection == 2);
-  CHECK(actions[1].grant.key.turn == 1);
+  CHECK(as<Report>(actions[0]).report.skipped);
+  CHECK(as<Grant>(actions[1]).connection == 2);
+  CHECK(as<Grant>(actions[1]).grant.key.turn == 1);
   m.on_lost(2);
   m.skip_turn();
   drain(m);
   m.skip_turn();  // turn 2, which nobody could be granted
   const auto again = drain(m);
   REQUIRE(!again.empty());
-  CHECK(again[0].report.turn == 2);
-  CHECK(again[0].report.device_name == "pi");
+  CHECK(as<Report>(again[0]).report.turn == 2);
+  CHECK(as<Report>(again[0]).report.device_name == "pi");
 }
 
 TEST_CASE("server: a regular barrier waits for the clock and for the steps") {
@@ -221,15 +229,15 @@ TEST_CASE("server: a regular barrier waits for the clock and for the steps") {
   give(m, 1, net::TurnAccept{first, 4});
   m.on_barrier_due();
   give(m, 1, step_message(first, 1));
-  m.on_trained({});
+  m.on_trained(TrainedStep{});
   CHECK(drain(m).size() == 1);
   give(m, 1, step_message(first, 2));
-  m.on_trained({});
+  m.on_trained(TrainedStep{});
   CHECK(drain(m).size() == 2);
-  CHECK(m.state() == State::waiting_ack);
+  CHECK(is_in(m, State::waiting_ack));
   give(m, 1, ack_message(first, 1, 2));
   m.on_stored({});
-  CHECK(m.state() == State::stepping);
+  CHECK(is_in(m, State::stepping));
   CHECK(m.committed().step == 2);
 }
 
@@ -244,16 +252,15 @@ TEST_CASE("server: a restarted one closes the books of a complete turn by itself
   ServerMachine m(again);
   auto actions = drain(m);
   REQUIRE(actions.size() == 1);
-  CHECK(actions[0].kind == Kind::report);
-  CHECK(m.state() == State::gathering);
+  CHECK(is<Report>(actions[0]));
+  CHECK(m.phase() == Phase::gathering);
   join(m, 1, 0);
   drain(m);
   join(m, 2, 1);
   actions = drain(m);
-  CHECK(actions.back().kind == Kind::grant);
-  CHECK(actions.back().connection == 2);
-  CHECK(actions.back().grant.key.fence == 2);
-  CHECK(actions.back().grant.first_step == 2);
+  CHECK(as<Grant>(actions.back()).connection == 2);
+  CHECK(as<Grant>(actions.back()).grant.key.fence == 2);
+  CHECK(as<Grant>(actions.back()).grant.first_step == 2);
 }
 
 TEST_CASE("server: who may join") {
@@ -261,7 +268,7 @@ TEST_CASE("server: who may join") {
     m.on_open(1);
     const auto actions = give(m, 1, with);
     REQUIRE(actions.size() == 2);
-    CHECK(actions[1].kind == Kind::close);
+    CHECK(is<Close>(actions[1]));
     return sent<net::ErrorMessage>(actions[0]).code;
   };
   ServerMachine m(plan());
@@ -284,14 +291,15 @@ TEST_CASE("server: who may join") {
   join(m, 3, 0);
   CHECK(m.ready_devices() == 1);
 
-  ServerMachine begun = reach(State::stepping);
+  ServerMachine begun(plan());
+  reach(begun, State::stepping);
   begun.on_open(5);
   net::Hello stranger = hello();
   stranger.device = "stranger";
   const auto late = give(begun, 5, stranger);
   CHECK(sent<net::ErrorMessage>(late[0]).code == WireError::full);
   CHECK(sent<net::ErrorMessage>(late[0]).fatal);
-  CHECK(begun.state() == State::stepping);
+  CHECK(is_in(begun, State::stepping));
 
   ServerPlan strict = plan();
   strict.fingerprints = {Sha256Digest{1}, Sha256Digest{2}};
@@ -300,7 +308,7 @@ TEST_CASE("server: who may join") {
   checked.on_open(2);
   net::Hello right = hello(0);
   right.data_fingerprint = Sha256Digest{1};
-  CHECK(give(checked, 2, right)[0].message.type == MessageType::hello_ok);
+  CHECK(as<Send>(give(checked, 2, right)[0]).message.type == MessageType::hello_ok);
 }
 
 TEST_CASE("server: samples per class are bounded, and their sum cannot wrap") {

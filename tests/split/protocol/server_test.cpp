@@ -28,7 +28,7 @@ std::vector<net::Message> all_messages() {
           net::make_message(net::ResumeOk{})};
 }
 
-bool allowed(State state, MessageType type) {
+bool allowed(std::optional<State> state, MessageType type) {
   switch (type) {
     case MessageType::turn_accept:
       return state == State::waiting_accept;
@@ -44,9 +44,11 @@ bool allowed(State state, MessageType type) {
   }
 }
 
-const State all_states[] = {State::gathering,   State::waiting_accept, State::stepping,
-                            State::training,    State::waiting_ack,    State::storing,
-                            State::waiting_done};
+const std::optional<State> all_states[] = {
+    std::nullopt,       State::waiting_accept, State::stepping,    State::training,
+    State::waiting_ack, State::storing,        State::waiting_done};
+
+int number(std::optional<State> state) { return state ? static_cast<int>(*state) : -1; }
 
 }  // namespace
 
@@ -71,20 +73,18 @@ TEST_CASE("server: a whole run of two turns") {
   for (std::uint32_t turn = 0; turn < 2; ++turn) {
     const ConnectionId holder = turn == 0 ? 2 : 1;
     REQUIRE(actions.size() == 1);
-    REQUIRE(actions[0].kind == Kind::grant);
-    CHECK(actions[0].connection == holder);
-    const net::TurnKey key = actions[0].grant.key;
+    CHECK(as<Grant>(actions[0]).connection == holder);
+    const net::TurnKey key = as<Grant>(actions[0]).grant.key;
     CHECK(key.turn == turn);
     CHECK(key.fence == turn + 1);
-    CHECK(actions[0].grant.first_step == step);
+    CHECK(as<Grant>(actions[0]).grant.first_step == step);
     CHECK(give(m, holder, net::TurnAccept{key, 2}).empty());
     for (int i = 0; i < 2; ++i) {
       actions = give(m, holder, step_message(key, ++step));
       REQUIRE(actions.size() == 1);
-      CHECK(actions[0].kind == Kind::train);
-      CHECK(actions[0].step.labels.size() == 2);
+      CHECK(as<Train>(actions[0]).step.labels.size() == 2);
       const float gradient[6] = {};
-      m.on_trained({}, 0.5, 1, bytes_of(gradient, 6), {2, 3}, 10);
+      m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}, 10});
       actions = drain(m);
       CHECK(sent<net::Grad>(actions.back()).step == step);
     }
@@ -95,53 +95,54 @@ TEST_CASE("server: a whole run of two turns") {
     const net::Message ack = ack_message(key, barrier.id, step);
     actions = give(m, holder, ack);
     REQUIRE(actions.size() == 1);
-    CHECK(actions[0].kind == Kind::store);
+    CHECK(is<Store>(actions[0]));
     m.on_stored({});
     actions = drain(m);
     CHECK(sent<net::BarrierCommitted>(actions[0]).hash == ack.digest);
     actions = give(m, holder, net::TurnDone{key, step, ack.digest});
     REQUIRE(actions.size() >= 2);
     CHECK(sent<net::TurnCommitted>(actions[0]).last_step == step);
-    CHECK(actions[1].kind == Kind::report);
-    CHECK(actions[1].report.turn == turn);
-    CHECK(actions[1].report.device_name == "pi");
-    CHECK(actions[1].report.samples == 4);
-    CHECK(actions[1].report.steps == 2);
-    CHECK(actions[1].report.epochs[0].loss_sum == 2.0);
-    CHECK(actions[1].report.epochs[0].samples == 4);
-    CHECK(actions[1].report.epochs[0].correct == 2);
-    CHECK(actions[1].report.epochs[0].server_us == 20);
-    CHECK(actions[1].report.costs[0].compute_us == 7);
+    CHECK(as<Report>(actions[1]).report.turn == turn);
+    CHECK(as<Report>(actions[1]).report.device_name == "pi");
+    CHECK(as<Report>(actions[1]).report.samples == 4);
+    CHECK(as<Report>(actions[1]).report.steps == 2);
+    CHECK(as<Report>(actions[1]).report.epochs[0].loss_sum == 2.0);
+    CHECK(as<Report>(actions[1]).report.epochs[0].samples == 4);
+    CHECK(as<Report>(actions[1]).report.epochs[0].correct == 2);
+    CHECK(as<Report>(actions[1]).report.epochs[0].server_us == 20);
+    CHECK(as<Report>(actions[1]).report.costs[0].compute_us == 7);
     actions.erase(actions.begin(), actions.begin() + 2);
   }
   REQUIRE(actions.size() == 5);
-  CHECK(actions[0].message.type == MessageType::bye);
-  CHECK(actions[4].kind == Kind::finish);
-  CHECK(m.state() == State::closed);
+  CHECK(as<Send>(actions[0]).message.type == MessageType::bye);
+  CHECK(is<Finish>(actions[4]));
+  CHECK(m.phase() == Phase::ended);
 }
 
 TEST_CASE("server: a message that a state does not allow gives ERROR and close") {
-  for (const State state : all_states)
+  for (const std::optional<State>& state : all_states)
     for (const net::Message& message : all_messages()) {
       if (allowed(state, message.type)) continue;
-      ServerMachine m = reach(state);
-      INFO("state " << static_cast<int>(state) << " message " << net::to_string(message.type));
+      ServerMachine m(plan());
+      reach(m, state);
+      INFO("state " << number(state) << " message " << net::to_string(message.type));
       check_refused(give(m, 1, message), WireError::not_allowed);
     }
 }
 
 TEST_CASE("server: nobody but the holder changes anything") {
-  for (const State state : all_states) {
-    if (state == State::gathering) continue;
+  for (const std::optional<State>& state : all_states) {
+    if (!state) continue;
     for (const net::Message& message : all_messages()) {
-      ServerMachine m = reach(state);
-      const std::uint64_t before = m.last_step();
+      ServerMachine m(plan());
+      reach(m, state);
+      const std::uint64_t before = steps_applied(m);
       const auto actions = give(m, 2, message);
-      INFO("state " << static_cast<int>(state) << " message " << net::to_string(message.type));
+      INFO("state " << number(state) << " message " << net::to_string(message.type));
       REQUIRE(!actions.empty());
       CHECK(sent<net::ErrorMessage>(actions[0]).fatal);
-      CHECK(actions[0].connection == 2);
-      CHECK(m.last_step() == before);
+      CHECK(as<Send>(actions[0]).connection == 2);
+      CHECK(steps_applied(m) == before);
     }
   }
 }
@@ -161,46 +162,49 @@ TEST_CASE("server: handshake in its order only") {
 }
 
 TEST_CASE("server: a step is applied exactly once") {
-  ServerMachine m = reach(State::training);
+  ServerMachine m(plan());
+  reach(m, State::training);
   const float gradient[6] = {9, 8, 7, 6, 5, 4};
-  m.on_trained({}, 0.5, 1, bytes_of(gradient, 6), {2, 3});
+  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}});
   const auto answer = drain(m);
   REQUIRE(answer.size() == 1);
-  CHECK(m.last_step() == 1);
+  CHECK(steps_applied(m) == 1);
 
   // The same again: the same answer, and nothing is computed.
   const auto again = give(m, 1, step_message(first, 1));
   REQUIRE(again.size() == 1);
-  CHECK(again[0].kind == Kind::send);
-  CHECK(again[0].message.payload == answer[0].message.payload);
-  CHECK(m.last_step() == 1);
+  CHECK(as<Send>(again[0]).message.payload == as<Send>(answer[0]).message.payload);
+  CHECK(steps_applied(m) == 1);
 
   // Older, newer, of an old turn: answered, and the run goes on.
   check_answered(give(m, 1, step_message(first, 0)), WireError::stale);
   check_answered(give(m, 1, step_message(first, 3)), WireError::gap);
   check_answered(give(m, 1, step_message({77, 0, 0}, 2)), WireError::stale);
   check_answered(give(m, 2, step_message({77, 0, 0}, 2)), WireError::stale);
-  CHECK(give(m, 1, step_message(first, 2))[0].kind == Kind::train);
+  CHECK(is<Train>(give(m, 1, step_message(first, 2))[0]));
 }
 
 TEST_CASE("server: a repeated step with other content is fatal") {
-  ServerMachine m = reach(State::training);
-  m.on_trained({});
+  ServerMachine m(plan());
+  reach(m, State::training);
+  m.on_trained(TrainedStep{});
   drain(m);
   check_refused(give(m, 1, step_message(first, 1, 1.5f)), WireError::nondeterminism);
 }
 
 TEST_CASE("server: the last step of a turn can be repeated, one more cannot be sent") {
-  ServerMachine m = reach(State::waiting_ack);
+  ServerMachine m(plan());
+  reach(m, State::waiting_ack);
   const auto again = give(m, 1, step_message(first, 2));
   REQUIRE(again.size() == 1);
-  CHECK(again[0].message.type == MessageType::grad);
+  CHECK(as<Send>(again[0]).message.type == MessageType::grad);
   check_refused(give(m, 1, step_message(first, 3)), WireError::not_allowed);
 }
 
 TEST_CASE("server: what a STEP holds must fit the model") {
   const auto refused = [](auto change) {
-    ServerMachine m = reach(State::stepping);
+    ServerMachine m(plan());
+    reach(m, State::stepping);
     const float smashed[12] = {};
     net::Step step;
     step.key = first;
@@ -230,28 +234,30 @@ TEST_CASE("server: what a STEP holds must fit the model") {
 }
 
 TEST_CASE("server: NaN, a failed write and a device that gives up end the run") {
-  ServerMachine nan = reach(State::training);
+  ServerMachine nan(plan());
+  reach(nan, State::training);
   nan.on_trained(failure(ErrorCode::other, "NaN"));
   auto actions = drain(nan);
   REQUIRE(actions.size() == 5);
   CHECK(sent<net::ErrorMessage>(actions[0]).code == WireError::not_finite);
-  CHECK(actions[4].kind == Kind::fail);
-  CHECK(actions[4].problem.message == "NaN");
+  CHECK(as<Fail>(actions[4]).problem.message == "NaN");
 
-  ServerMachine disk = reach(State::storing);
+  ServerMachine disk(plan());
+  reach(disk, State::storing);
   disk.on_stored(failure(ErrorCode::other, "disk full"));
-  CHECK(drain(disk).back().problem.message == "disk full");
-  CHECK(disk.state() == State::closed);
+  CHECK(as<Fail>(drain(disk).back()).problem.message == "disk full");
+  CHECK(disk.phase() == Phase::ended);
 
-  ServerMachine given_up = reach(State::stepping);
+  ServerMachine given_up(plan());
+  reach(given_up, State::stepping);
   actions = give(given_up, 1, net::ErrorMessage{WireError::not_finite, true, 0, "NaN"});
-  CHECK(actions.back().kind == Kind::fail);
-  CHECK(actions.back().problem.message == "device 'pi' has failed: NaN");
+  CHECK(as<Fail>(actions.back()).problem.message == "device 'pi' has failed: NaN");
 }
 
 TEST_CASE(
     "server: costs beyond any record end their connection, and sums of large ones do not wrap") {
-  ServerMachine m = reach(State::waiting_ack);
+  ServerMachine m(plan());
+  reach(m, State::waiting_ack);
   net::Message bad = ack_message(first, 1, 2);
   // The writer refuses such a cost as well, so the bytes are changed.
   constexpr std::size_t costs = 16 + 8 + 8 + 4;
@@ -260,7 +266,7 @@ TEST_CASE(
   check_refused(actions, WireError::protocol);
   CHECK(sent<net::ErrorMessage>(actions[0]).text.find("count 18446744073709551615, expected") !=
         std::string::npos);
-  CHECK(m.state() != State::closed);
+  CHECK(m.phase() != Phase::ended);
 
   // The same turn, granted again and again, with the largest costs each time.
   ServerPlan plan = server_fixture::plan();
@@ -275,24 +281,24 @@ TEST_CASE(
     give(often, holder, net::TurnAccept{key, 4});
     give(often, holder, step_message(key, fence));
     give(often, holder, net::Leave{"stopped"});
-    often.on_trained({});
+    often.on_trained(TrainedStep{});
     drain(often);
-    REQUIRE(often.state() == State::waiting_ack);
+    REQUIRE(is_in(often, State::waiting_ack));
     net::BarrierAck ack;
     ack.key = key;
     ack.id = fence;
     ack.step = fence;
     ack.costs = {{net::max_count, net::max_count}};
     give(often, holder, ack);
-    REQUIRE(often.state() == State::storing);
-    CHECK(often.turn().costs[0].compute_us == net::max_count);
-    CHECK(Json(often.turn().costs[0].peak_memory_bytes).is_int());
+    REQUIRE(is_in(often, State::storing));
+    CHECK(often.turns()->report().costs[0].compute_us == net::max_count);
+    CHECK(Json(often.turns()->report().costs[0].peak_memory_bytes).is_int());
     often.on_stored({});
     give(often, holder, net::Bye{"stopped"});
     holder = 2 + fence;
     join(often, holder, 0, 5 + fence);
     drain(often);
-    REQUIRE(often.state() == State::waiting_accept);
+    REQUIRE(is_in(often, State::waiting_accept));
   }
 }
 

@@ -18,8 +18,8 @@ struct Halves {
   BackHalf back;
   explicit Halves(std::uint64_t seed)
       : model(make(seed)),
-        front(model.front, tiny::config().optimizer, seed),
-        back(model.back, tiny::config().optimizer, seed) {}
+        front(model.front, tiny::config().training.optimizer, seed),
+        back(model.back, tiny::config().training.optimizer, seed) {}
   static SplitModel make(std::uint64_t seed) {
     RunConfig config = tiny::config();
     config.seed = seed;
@@ -104,8 +104,8 @@ TEST_CASE("checkpoint: another net's is refused, with the tensor's name") {
   RunConfig wide = tiny::config();
   wide.model.width = 8;
   SplitModel model = build_split_model(wide).value();
-  FrontHalf front(model.front, wide.optimizer, 1);
-  BackHalf back(model.back, wide.optimizer, 1);
+  FrontHalf front(model.front, wide.training.optimizer, 1);
+  BackHalf back(model.back, wide.training.optimizer, 1);
   const auto got =
       read_newest_checkpoint(folder.path, {model.joined, {&front.optimizer(), &back.optimizer()}});
   REQUIRE_FALSE(got.ok());
@@ -128,17 +128,17 @@ TEST_CASE("checkpoint: a resumed run's books are cut back to the barrier") {
   RunHooks hooks;
   hooks.context = &stop;
   hooks.should_stop = &Stop::now;
-  const auto stopped = run_none(config, hooks, train, test, samples);
+  const auto stopped = run_one_net(config, hooks, train, test, samples);
   REQUIRE_FALSE(stopped.ok());
   CHECK(stopped.failure().message.find("after step 7") != std::string::npos);
   // A line that was appended after the barrier, and half of another.
   REQUIRE(append_file(config.out + "/metrics.jsonl", "{\"epoch\":99}\n{\"epo").ok());
   config.resume = true;
-  const auto resumed = run_none(config, {}, train, test, samples);
+  const auto resumed = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
   config.resume = false;
   config.out.clear();
-  const auto whole = run_none(config, {}, train, test, samples);
+  const auto whole = run_one_net(config, {}, train, test, samples);
   CHECK(resumed->weights_sha256 == whole->weights_sha256);
   REQUIRE(resumed->epochs.size() == whole->epochs.size());
   for (std::size_t i = 0; i < whole->epochs.size(); ++i)
@@ -148,7 +148,7 @@ TEST_CASE("checkpoint: a resumed run's books are cut back to the barrier") {
   config.out = folder / "run";
   config.resume = true;
   REQUIRE(cut_file(config.out + "/metrics.jsonl", 3).ok());
-  const auto refused = run_none(config, {}, train, test, samples);
+  const auto refused = run_one_net(config, {}, train, test, samples);
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.failure().message.find("has 3 bytes") != std::string::npos);
 }

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace turn_books_test {
+namespace turn_costs_test {
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -68,4 +68,4 @@ TEST_CASE("turn books: a turn that another server has begun keeps what it has co
   CHECK(other.close(of_turn(5, 0), passed(30, 20), 710).bytes_up == rest.bytes_up);
 }
 
-}  // namespace turn_books_test
+}  // namespace turn_costs_test

@@ -17,11 +17,11 @@ namespace {
 
 RunConfig crash_config(const std::string& out) {
   RunConfig config = tiny::config();
-  config.epochs = 3;
-  config.local_epochs = 1;
+  config.training.epochs = 3;
+  config.training.local_epochs = 1;
   config.out = out;
-  config.barrier_steps = 2;  // barriers inside the turns as well
-  config.barrier_seconds = 0;
+  config.barriers.steps = 2;  // barriers inside the turns as well
+  config.barriers.seconds = 0;
   config.offline_seconds = 0;
   return config;
 }
@@ -44,7 +44,7 @@ TEST_CASE("crash: a run with barriers inside its turns equals one without") {
   const auto summary = with.run(Fault::none, 0);
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   config.out.clear();
-  const auto none = run_none(config, {}, train, test, samples);
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE(none.ok());
   CHECK(history(*summary) == history(*none));
 }
@@ -63,17 +63,17 @@ TEST_CASE("crash: a server that dies at any message changes nothing") {
 
 TEST_CASE("crash: the same with two epochs a turn and no barrier inside") {
   RunConfig config = crash_config("");
-  config.local_epochs = 2;
-  config.epochs = 4;
-  config.barrier_steps = 1000;
+  config.training.local_epochs = 2;
+  config.training.epochs = 4;
+  config.barriers.steps = 1000;
   for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
     check_all(config, fault, static_cast<std::size_t>(fault), 3);
 }
 
 TEST_CASE("crash: what the rivals against forgetting know of earlier turns survives as well") {
   RunConfig config = crash_config("");
-  config.optimizer.ewc = 0.5;
-  config.replay = 7;
+  config.training.optimizer.ewc = 0.5;
+  config.training.replay = 7;
   for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
     check_all(config, fault, static_cast<std::size_t>(fault), 4);
 }

@@ -14,8 +14,8 @@ namespace {
 
 RunConfig fedavg_config() {
   RunConfig config = tiny::config();
-  config.method = "fedavg";
-  config.epochs = 6;
+  config.method = Method::federated_averaging;
+  config.training.epochs = 6;
   return config;
 }
 
@@ -85,11 +85,11 @@ TEST_CASE("fedavg: with one device and one epoch it is plain training, optimiser
   const Data data;
   RunConfig config = fedavg_config();
   config.devices = 1;
-  config.epochs = config.local_epochs = 1;
-  const auto fedavg = run_none(config, {}, data.train, data.test, {tiny::range(0, 41)});
+  config.training.epochs = config.training.local_epochs = 1;
+  const auto fedavg = run_one_net(config, {}, data.train, data.test, {tiny::range(0, 41)});
   REQUIRE_MESSAGE(fedavg.ok(), fedavg.failure().message);
-  config.method = "central";
-  const auto central = run_none(config, {}, data.train, data.test, {tiny::range(0, 41)});
+  config.method = Method::central;
+  const auto central = run_one_net(config, {}, data.train, data.test, {tiny::range(0, 41)});
   REQUIRE(central.ok());
   CHECK(fedavg->weights_sha256 == central->weights_sha256);
   CHECK(fedavg->epochs[0].loss == central->epochs[0].loss);
@@ -101,7 +101,7 @@ TEST_CASE("fedavg: rounds, metrics and bytes of a run") {
   RunConfig config = fedavg_config();
   const auto inproc = run_inproc(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-  const auto none = run_none(config, {}, data.train, data.test, data.samples);
+  const auto none = run_one_net(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   CHECK(none->weights_sha256 == inproc->weights_sha256);
   CHECK(none->bytes_up + none->bytes_down == 0);
@@ -141,17 +141,17 @@ TEST_CASE("fedavg: rounds, metrics and bytes of a run") {
 TEST_CASE("fedavg: a round's result does not depend on the order of its devices") {
   const Data data;
   RunConfig config = fedavg_config();
-  config.epochs = 2;
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01};
-  const auto run = run_none(config, {}, data.train, data.test, data.samples);
+  config.training.epochs = 2;
+  config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01};
+  const auto run = run_one_net(config, {}, data.train, data.test, data.samples);
   REQUIRE(run.ok());
   // By hand: both from the seed's weights, then the mean.
   const SplitModel start = build_split_model(config).value();
   const Sequential<float> out = build_split_model(config)->joined;
   ModelMean mean(out);
   for (const Index device : {Index{1}, Index{0}}) {
-    LocalTraining training(config, data.train, data.samples[static_cast<std::size_t>(device)],
-                           device, build_split_model(config)->joined);
+    FedavgDevice training(config, data.train, data.samples[static_cast<std::size_t>(device)],
+                          device, build_split_model(config)->joined);
     net::GlobalModel global;
     global.first_step = device == 0 ? 0 : 3;
     global.order_seed = config.seed;
@@ -170,11 +170,11 @@ TEST_CASE("fedavg: a round's result does not depend on the order of its devices"
 TEST_CASE("fedavg: it learns, and several local epochs count as such") {
   const Data data;
   RunConfig config = fedavg_config();
-  config.epochs = 40;
-  config.local_epochs = 2;
-  config.eval_every = 1;
-  config.optimizer.lr = 3e-3;
-  const auto run = run_none(config, {}, data.train, data.test, data.samples);
+  config.training.epochs = 40;
+  config.training.local_epochs = 2;
+  config.training.eval_every = 1;
+  config.training.optimizer.lr = 3e-3;
+  const auto run = run_one_net(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
   REQUIRE(run->epochs.size() == 40);
   CHECK(run->epochs[39].loss < 0.5 * run->epochs[0].loss);
@@ -189,8 +189,8 @@ TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
   const Data data;
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
-  config.schedule = Schedule::cosine;
-  const auto whole = run_none(config, {}, data.train, data.test, data.samples);
+  config.training.schedule = Schedule::cosine;
+  const auto whole = run_one_net(config, {}, data.train, data.test, data.samples);
   REQUIRE(whole.ok());
   // The devices of a round have one rate, whoever is first.
   for (const auto& r : whole->epochs)
@@ -229,7 +229,7 @@ TEST_CASE("fedavg: a net without running statistics") {
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
   config.model.name = "vanilla5";
-  config.epochs = 2;
+  config.training.epochs = 2;
   config.out = folder / "run";
   const auto run = run_inproc(config, {}, data.train, data.test, data.samples);
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
@@ -245,17 +245,17 @@ TEST_CASE("fedavg: what does not fit is refused") {
   const Data data;
   RunConfig config = fedavg_config();
   const auto error = [&] {
-    const auto run = run_none(config, {}, data.train, data.test, data.samples);
+    const auto run = run_one_net(config, {}, data.train, data.test, data.samples);
     return run.ok() ? std::string("no error") : run.failure().message;
   };
-  config.epochs = 5;
+  config.training.epochs = 5;
   CHECK(error() ==
         "--epochs 5: expected a multiple of 2, a round of --method fedavg, which all devices take "
         "part in");
-  config.epochs = 6;
-  config.replay = 4;
+  config.training.epochs = 6;
+  config.training.replay = 4;
   CHECK(error() == "--replay 4: for split learning only, not for --method fedavg");
-  config.replay = 0;
+  config.training.replay = 0;
   config.devices = 3;
   CHECK(error() == "--devices 3, but the partition has 2");
 

@@ -78,7 +78,7 @@ class FragileRun {
     Device out;
     out.machine = std::make_unique<DeviceMachine>(std::move(identity));
     DeviceFiles files = files_;
-    files.data_fingerprint = data_fingerprint(train_.sha256, samples_[i]);
+    files.data_fingerprint = data::fingerprint(train_.sha256, samples_[i]);
     out.work = std::make_unique<DeviceWork>(train_, samples_[i], std::move(files));
     return out;
   }

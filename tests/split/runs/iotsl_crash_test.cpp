@@ -12,8 +12,8 @@ namespace {
 
 RunConfig crash_config() {
   RunConfig config = tiny::iotsl_config();
-  config.barrier_steps = 3;
-  config.barrier_seconds = 0;
+  config.barriers.steps = 3;
+  config.barriers.seconds = 0;
   config.offline_seconds = 0;
   return config;
 }
@@ -59,10 +59,10 @@ TEST_CASE("iotsl: a device that is away while generators are collected is named,
 
 TEST_CASE("iotsl: the same without pre-training, and without imputation") {
   RunConfig config = crash_config();
-  config.pretrain = false;
+  config.preparation.pretrain = false;
   check_all(config, Fault::device_dies, 0, 4);
-  config.pretrain = true;
-  config.impute = false;
+  config.preparation.pretrain = true;
+  config.preparation.impute = false;
   check_all(config, Fault::server_dies, 1, 4);
 }
 

@@ -9,15 +9,15 @@ namespace tiny {
 /// anywhere.
 inline RunConfig iotsl_config() {
   RunConfig out = config();
-  out.method = "iotsl";
-  out.epochs = 3;
-  out.gan.preset = "tiny";
-  out.gan.width = 4;
-  out.gan.iterations = 2;
-  out.gan.critic_steps = 2;
-  out.gan.batch = 4;
-  out.pretrain_iterations = 4;
-  out.pretrain_batch = 16;
+  out.method = Method::iotsl;
+  out.training.epochs = 3;
+  out.preparation.gan.preset = "tiny";
+  out.preparation.gan.width = 4;
+  out.preparation.gan.iterations = 2;
+  out.preparation.gan.critic_steps = 2;
+  out.preparation.gan.batch = 4;
+  out.preparation.pretrain_iterations = 4;
+  out.preparation.pretrain_batch = 16;
   return out;
 }
 

@@ -6,7 +6,7 @@
 #include "split/runs/tcp_run.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iotsl_session_test {
+namespace iotsl_transports_test {
 
 using namespace tiny;
 
@@ -28,7 +28,7 @@ TEST_CASE("iotsl: the same weights and numbers without a split, in memory and ov
   const data::Dataset train = dataset(52, 1), test = dataset(24, 2);
   const auto samples = halves(train);
   const RunConfig config = iotsl_config();
-  const auto none = run_none(config, {}, train, test, samples);
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
@@ -92,15 +92,15 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
   const TemporaryFolder folder;
   RunConfig both = iotsl_config();
   both.out = folder / "both";
-  const auto first = run_none(both, {}, train, test, samples);
+  const auto first = run_one_net(both, {}, train, test, samples);
   REQUIRE(first.ok());
   RunConfig config = iotsl_config();
-  config.generators = folder / "both/generators";  // the same ones
+  config.preparation.generators = folder / "both/generators";  // the same ones
   std::vector<std::string> weights{first->weights_sha256};
   for (const auto& [pretrain, impute] : {std::pair{true, false}, {false, true}}) {
-    config.pretrain = pretrain;
-    config.impute = impute;
-    const auto none = run_none(config, {}, train, test, samples);
+    config.preparation.pretrain = pretrain;
+    config.preparation.impute = impute;
+    const auto none = run_one_net(config, {}, train, test, samples);
     REQUIRE_MESSAGE(none.ok(), none.failure().message);
     const auto inproc = run_inproc(config, {}, train, test, samples);
     REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
@@ -115,21 +115,21 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
     weights.push_back(none->weights_sha256);
   }
   // With both switched on and the same generators: the first run's weights.
-  config.pretrain = config.impute = true;
+  config.preparation.pretrain = config.preparation.impute = true;
   CHECK(run_inproc(config, {}, train, test, samples)->weights_sha256 == first->weights_sha256);
   // The rivals against forgetting go with it, and pre-training is none of the turns that they
   // remember.
-  config.replay = 8;
-  config.optimizer.ewc = 10;
-  const auto rivals = run_none(config, {}, train, test, samples);
+  config.training.replay = 8;
+  config.training.optimizer.ewc = 10;
+  const auto rivals = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(rivals.ok(), rivals.failure().message);
   const auto rivals_inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_MESSAGE(rivals_inproc.ok(), rivals_inproc.failure().message);
   CHECK(history(*rivals_inproc) == history(*rivals));
   CHECK(rivals->weights_sha256 != first->weights_sha256);
   CHECK(rivals->preparation->pretraining.test_loss == first->preparation->pretraining.test_loss);
-  config.pretrain = config.impute = false;
-  const auto nothing = run_none(config, {}, train, test, samples);
+  config.preparation.pretrain = config.preparation.impute = false;
+  const auto nothing = run_one_net(config, {}, train, test, samples);
   REQUIRE_FALSE(nothing.ok());
   CHECK(nothing.failure().message.find("--method sl") != std::string::npos);
 }
@@ -140,12 +140,12 @@ TEST_CASE("iotsl: a device with a generator of other data is turned away") {
   const TemporaryFolder folder;
   RunConfig config = iotsl_config();
   config.out = folder / "run";
-  REQUIRE(run_none(config, {}, train, test, samples).ok());
-  config.generators = folder / "run/generators";
+  REQUIRE(run_one_net(config, {}, train, test, samples).ok());
+  config.preparation.generators = folder / "run/generators";
   config.out.clear();
   const std::vector<std::vector<Index>> swapped{samples[1], samples[0]};
-  for (const auto& outcome :
-       {run_none(config, {}, train, test, swapped), run_inproc(config, {}, train, test, swapped)}) {
+  for (const auto& outcome : {run_one_net(config, {}, train, test, swapped),
+                              run_inproc(config, {}, train, test, swapped)}) {
     REQUIRE_FALSE(outcome.ok());
     CHECK_MESSAGE(outcome.failure().message.find("class 0") != std::string::npos,
                   outcome.failure().message);
@@ -158,7 +158,7 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
   const TemporaryFolder folder;
   RunConfig config = iotsl_config();
   config.out = folder / "whole";
-  const auto whole = run_none(config, {}, train, test, samples);
+  const auto whole = run_one_net(config, {}, train, test, samples);
   REQUIRE(whole.ok());
   // Every question whether to stop is a place to stop at: in the training of the first generator
   // and of the second, in pre-training, and in the turns.
@@ -172,7 +172,7 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
       again.out = folder / concat(inproc ? "inproc-" : "none-", calls);
       const auto run = [&](const RunHooks& hooks) {
         return inproc ? run_inproc(again, hooks, train, test, samples)
-                      : run_none(again, hooks, train, test, samples);
+                      : run_one_net(again, hooks, train, test, samples);
       };
       Stop stop{calls};
       RunHooks hooks;
@@ -191,4 +191,4 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
   }
 }
 
-}  // namespace iotsl_session_test
+}  // namespace iotsl_transports_test

@@ -33,8 +33,8 @@ inline RunConfig config() {
   out.dataset = "tiny";
   out.model = {.name = "vgg16bn-compact", .width = 4, .height = 16, .width_px = 16, .classes = 4};
   out.devices = 2;
-  out.epochs = 4;
-  out.batch = 8;
+  out.training.epochs = 4;
+  out.training.batch = 8;
   out.seed = 7;
   return out;
 }
@@ -51,8 +51,8 @@ inline DeviceIdentity identity(const RunConfig& config, const data::Dataset& tra
   out.name = concat("device-", index);
   out.index = static_cast<std::uint32_t>(index);
   out.dataset = config.dataset;
-  out.label_counts = count_labels(train, samples);
-  out.data_fingerprint = data_fingerprint(train.sha256, samples);
+  out.label_counts = data::count_labels(train, samples);
+  out.data_fingerprint = data::fingerprint(train.sha256, samples);
   return out;
 }
 

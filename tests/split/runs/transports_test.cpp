@@ -6,33 +6,33 @@
 using namespace iotsl;
 using namespace iotsl::split;
 
-namespace session_test {
+namespace transports_test {
 
 namespace {
 
 std::vector<Sha256Digest> fingerprints(const data::Dataset& train,
                                        const std::vector<std::vector<Index>>& samples) {
   std::vector<Sha256Digest> out;
-  for (const auto& device : samples) out.push_back(data_fingerprint(train.sha256, device));
+  for (const auto& device : samples) out.push_back(data::fingerprint(train.sha256, device));
   return out;
 }
 
 }  // namespace
 
-TEST_CASE("session: none and inproc give the same weights, bit for bit") {
+TEST_CASE("transports: none and inproc give the same weights, bit for bit") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   // 25 samples in batches of 8: the last one joins the batch before.
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
     RunConfig config = tiny::config();
-    config.optimizer.kind = kind;
+    config.training.optimizer.kind = kind;
     if (kind == OptimizerKind::sgd) {
-      config.optimizer.momentum = 0.9;
-      config.optimizer.weight_decay = 1e-4;
-      config.schedule = Schedule::cosine;
-      config.local_epochs = 2;
+      config.training.optimizer.momentum = 0.9;
+      config.training.optimizer.weight_decay = 1e-4;
+      config.training.schedule = Schedule::cosine;
+      config.training.local_epochs = 2;
     }
-    const auto none = run_none(config, {}, train, test, samples);
+    const auto none = run_one_net(config, {}, train, test, samples);
     REQUIRE_MESSAGE(none.ok(), none.failure().message);
     const auto inproc = run_inproc(config, {}, train, test, samples);
     REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
@@ -46,14 +46,14 @@ TEST_CASE("session: none and inproc give the same weights, bit for bit") {
   }
 }
 
-TEST_CASE("session: elastic weight consolidation gives the same weights over every transport") {
+TEST_CASE("transports: elastic weight consolidation gives the same weights over every transport") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
-  const auto plain = run_none(config, {}, train, test, samples);
+  const auto plain = run_one_net(config, {}, train, test, samples);
   REQUIRE(plain.ok());
-  config.optimizer.ewc = 0.5;
-  const auto none = run_none(config, {}, train, test, samples);
+  config.training.optimizer.ewc = 0.5;
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
   CHECK(none->epochs[1].loss == plain->epochs[1].loss);
@@ -67,23 +67,23 @@ TEST_CASE("session: elastic weight consolidation gives the same weights over eve
   CHECK(sockets->weights_sha256 == none->weights_sha256);
   // Adam's two slots and three more for each value of the front, both ways in four turns.
   CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
-  config.optimizer.ewc = -1;
-  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+  config.training.optimizer.ewc = -1;
+  CHECK(run_one_net(config, {}, train, test, samples).failure().message ==
         "--ewc -1: expected 0 to 1e12");
-  config.optimizer.ewc = 1;
-  config.method = "central";
-  CHECK(run_none(config, {}, train, test, samples).failure().message ==
+  config.training.optimizer.ewc = 1;
+  config.method = Method::central;
+  CHECK(run_one_net(config, {}, train, test, samples).failure().message ==
         "--ewc 1: for split learning only, not for --method central");
 }
 
-TEST_CASE("session: replay gives the same weights over every transport, and after a stop") {
+TEST_CASE("transports: replay gives the same weights over every transport, and after a stop") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
-  const auto plain = run_none(config, {}, train, test, samples);
+  const auto plain = run_one_net(config, {}, train, test, samples);
   REQUIRE(plain.ok());
-  config.replay = 10;
-  const auto none = run_none(config, {}, train, test, samples);
+  config.training.replay = 10;
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(none.ok(), none.failure().message);
   CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
   CHECK(none->epochs[1].loss != plain->epochs[1].loss);
@@ -99,8 +99,8 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
 
   // Stopped in the second turn, and taken up again: with both rivals at once.
   const TemporaryFolder folder;
-  config.optimizer.ewc = 0.5;
-  const auto whole = run_none(config, {}, train, test, samples);
+  config.training.optimizer.ewc = 0.5;
+  const auto whole = run_one_net(config, {}, train, test, samples);
   REQUIRE(whole.ok());
   config.out = folder / "run";
   struct Stop {
@@ -109,14 +109,14 @@ TEST_CASE("session: replay gives the same weights over every transport, and afte
   RunHooks hooks;
   hooks.context = &stop;
   hooks.should_stop = [](void* self) { return ++static_cast<Stop*>(self)->steps == 4; };
-  REQUIRE_FALSE(run_none(config, hooks, train, test, samples).ok());
+  REQUIRE_FALSE(run_one_net(config, hooks, train, test, samples).ok());
   config.resume = true;
-  const auto resumed = run_none(config, {}, train, test, samples);
+  const auto resumed = run_one_net(config, {}, train, test, samples);
   REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
   CHECK(resumed->weights_sha256 == whole->weights_sha256);
 }
 
-TEST_CASE("session: a memory for replay that makes no sense is refused") {
+TEST_CASE("transports: a memory for replay that makes no sense is refused") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const auto error = [&](RunConfig config) {
@@ -125,29 +125,29 @@ TEST_CASE("session: a memory for replay that makes no sense is refused") {
     return inproc.failure().message;
   };
   RunConfig config = tiny::config();
-  config.replay = 1;
+  config.training.replay = 1;
   CHECK(error(config) == "--replay 1: expected at least one sample for each of 2 devices");
-  config.replay = 10'000'000;
+  config.training.replay = 10'000'000;
   CHECK(error(config) ==
         "--replay 10000000: a smashed sample takes 1028 bytes; expected at most 2088991 samples, "
         "2048 MiB");
-  config.replay = -1;
+  config.training.replay = -1;
   CHECK(error(config) == "--replay -1: expected at least 0");
-  config.replay = 5;
-  config.method = "local";
+  config.training.replay = 5;
+  config.method = Method::random_gradient;
   CHECK(error(config) == "--replay 5: for split learning only, not for --method local");
   config = tiny::config();
-  config.replay = 5;
+  config.training.replay = 5;
   config.devices = 1;
-  CHECK(run_none(config, {}, train, test, {tiny::range(0, 41)}).failure().message ==
+  CHECK(run_one_net(config, {}, train, test, {tiny::range(0, 41)}).failure().message ==
         "--replay 5: replays other devices' samples, there is only one");
 }
 
-TEST_CASE("session: tcp gives the same weights, and every byte is accounted for") {
+TEST_CASE("transports: tcp gives the same weights, and every byte is accounted for") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const RunConfig config = tiny::config();
-  const auto none = run_none(config, {}, train, test, samples);
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE(none.ok());
   tiny::TcpRun tcp{config, train, samples};
   ServerOptions options;
@@ -188,7 +188,7 @@ TEST_CASE("session: tcp gives the same weights, and every byte is accounted for"
   CHECK(epochs_up > summary->bytes_up * 9 / 10);
 }
 
-TEST_CASE("session: the same bytes in memory as over sockets") {
+TEST_CASE("transports: the same bytes in memory as over sockets") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const RunConfig config = tiny::config();
@@ -203,11 +203,11 @@ TEST_CASE("session: the same bytes in memory as over sockets") {
   CHECK(inproc->bill.transfers == sockets->bill.transfers);
 }
 
-TEST_CASE("session: local trains the front alone and sends no batch") {
+TEST_CASE("transports: local trains the front alone and sends no batch") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
-  config.method = "local";
+  config.method = Method::random_gradient;
   tiny::TcpRun tcp{config, train, samples};
   const auto summary = tcp.run(test);
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
@@ -217,18 +217,19 @@ TEST_CASE("session: local trains the front alone and sends no batch") {
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE(inproc.ok());
   CHECK(inproc->weights_sha256 == summary->weights_sha256);
-  const auto trained = run_none(tiny::config(), {}, train, test, samples);
+  const auto trained = run_one_net(tiny::config(), {}, train, test, samples);
   CHECK(trained->weights_sha256 != summary->weights_sha256);
 }
 
-TEST_CASE("session: central trains on all data together") {
+TEST_CASE("transports: central trains on all data together") {
   const data::Dataset train = tiny::dataset(64, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
-  config.method = "central";
-  config.epochs = 30;
-  config.eval_every = 100;
-  config.optimizer.lr = 3e-3;
-  const auto summary = run_none(config, {}, train, test, {tiny::range(0, 30), tiny::range(30, 64)});
+  config.method = Method::central;
+  config.training.epochs = 30;
+  config.training.eval_every = 100;
+  config.training.optimizer.lr = 3e-3;
+  const auto summary =
+      run_one_net(config, {}, train, test, {tiny::range(0, 30), tiny::range(30, 64)});
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   CHECK(summary->epochs[0].samples == 64);
   CHECK(summary->epochs.back().loss < 0.5 * summary->epochs.front().loss);
@@ -236,7 +237,7 @@ TEST_CASE("session: central trains on all data together") {
   CHECK(summary->final_test_accuracy > 0.5);
 }
 
-TEST_CASE("session: a device with other data than the manifest's is refused") {
+TEST_CASE("transports: a device with other data than the manifest's is refused") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   RunConfig config = tiny::config();
@@ -253,7 +254,7 @@ TEST_CASE("session: a device with other data than the manifest's is refused") {
   CHECK_FALSE(tcp.outcomes[1].ok());
 }
 
-TEST_CASE("session: a connection that is lost before the device has joined is made again") {
+TEST_CASE("transports: a connection that is lost before the device has joined is made again") {
   const data::Dataset train = tiny::dataset(8, 1);
   asio::io_context context;
   auto listener = net::Listener::open(context, {"127.0.0.1", 0}, false);
@@ -280,18 +281,18 @@ TEST_CASE("session: a connection that is lost before the device has joined is ma
   CHECK(connections == 2);
 }
 
-TEST_CASE("session: NaN never enters the weights") {
+TEST_CASE("transports: NaN never enters the weights") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   RunConfig config = tiny::config();
-  config.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
-  config.epochs = 40;
+  config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 1e5, .momentum = 0.9};
+  config.training.epochs = 40;
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_FALSE(inproc.ok());
   CHECK(inproc.failure().message.find("NaN or Inf") != std::string::npos);
-  const auto none = run_none(config, {}, train, test, samples);
+  const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_FALSE(none.ok());
   CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
 }
 
-}  // namespace session_test
+}  // namespace transports_test

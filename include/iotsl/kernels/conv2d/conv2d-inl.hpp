@@ -1,5 +1,5 @@
 // Inner loops of convolution, once per target. Layouts and drivers:
-// conv2d_correlate.hpp and conv2d_weight_grad.hpp.
+// correlate.hpp and weight_grad.hpp.
 IOTSL_NAMESPACE_BEGIN
 namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;

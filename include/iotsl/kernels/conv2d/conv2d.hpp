@@ -2,8 +2,11 @@
 // Convolution and its two adjoints; meaning as in reference/conv2d.hpp. float
 // runs on the active SIMD target, every other type on the reference loops.
 
+#include "iotsl/kernels/conv2d/algorithm.hpp"
 #include "iotsl/kernels/conv2d/correlate.hpp"
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
+#include "iotsl/kernels/conv2d/winograd.hpp"
+#include "iotsl/kernels/conv2d/winograd_weight_grad.hpp"
 #include "iotsl/kernels/reference/conv2d.hpp"
 #include "iotsl/kernels/types.hpp"
 
@@ -13,16 +16,8 @@ namespace kernels {
 
 namespace detail {
 
-/// Algorithms behind the three entry points. The choice is a function of (op,
-/// shape) alone.
-enum class ConvAlgorithm {
-  direct,  ///< channel-last blocks, one pass per kernel tap
-  patches  ///< few input channels: the patch is the depth of a matrix product
-};
-
-inline ConvAlgorithm choose_algorithm(const ConvShape& s) {
-  return s.c <= 4 && s.r * s.s > 1 ? ConvAlgorithm::patches : ConvAlgorithm::direct;
-}
+/// Floats of the patches' gradients that are held at a time; decides no bits.
+inline constexpr Index patch_floats = 1024 * 1024;
 
 inline AxisMap rows_of(const ConvShape& s) {
   return AxisMap(AxisMap::Kind::forward, s.p, s.r, s.h, s.stride_h, s.pad_h, s.dilation_h);
@@ -31,10 +26,12 @@ inline AxisMap cols_of(const ConvShape& s) {
   return AxisMap(AxisMap::Kind::forward, s.q, s.s, s.w, s.stride_w, s.pad_w, s.dilation_w);
 }
 
-inline void conv2d_float(const ConvShape& s, const float* x, const float* w, const float* bias,
-                         float* y) {
+// `algorithm`: one that fits the shape.
+
+inline void conv2d_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
+                         const float* w, const float* bias, float* y) {
   const AxisMap row = rows_of(s), col = cols_of(s);
-  if (choose_algorithm(s) == ConvAlgorithm::patches) {
+  if (algorithm == ConvAlgorithm::patches) {
     const Im2col patches{&row, &col, s.c, s.h, s.w};
     const AxisMap same_row(s.p), same_col(s.q);
     const Index depth = patches.depth();
@@ -43,20 +40,24 @@ inline void conv2d_float(const ConvShape& s, const float* x, const float* w, con
     return;
   }
   const Index taps = s.r * s.s;
-  correlate({s.n, s.c, s.h, s.w, s.k, &row, &col, 1, 1, s.c * taps, taps}, x, w, bias, y);
+  const Correlation c{s.n, s.c, s.h, s.w, s.k, &row, &col, 1, 1, s.c * taps, taps};
+  if (algorithm == ConvAlgorithm::winograd)
+    winograd_correlate(c, s.pad_h, s.pad_w, false, x, w, bias, y);
+  else
+    correlate(c, x, w, bias, y);
 }
 
-inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const float* w,
-                                    float* gx) {
+inline void conv2d_input_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* gy,
+                                    const float* w, float* gx) {
   const Index taps = s.r * s.s;
-  if (choose_algorithm(s) == ConvAlgorithm::patches && s.p * s.q > 0) {
+  if (algorithm == ConvAlgorithm::patches && s.p * s.q > 0) {
     // The gradient of every patch, then the patches are added up; some images
     // at a time.
     const AxisMap row = rows_of(s), col = cols_of(s);
     const Im2col patches{&row, &col, s.c, s.h, s.w};
     const AxisMap same_row(s.p), same_col(s.q);
     const Index depth = patches.depth(), planes = depth * s.p * s.q, image = s.c * s.h * s.w;
-    const Index step = std::clamp<Index>(1024 * 1024 / planes, 1, std::max<Index>(1, s.n));
+    const Index step = std::clamp<Index>(patch_floats / planes, 1, std::max<Index>(1, s.n));
     const Scratch columns(static_cast<std::size_t>(step * planes) * sizeof(float));
     for (Index first = 0; first < s.n; first += step) {
       const Index images = std::min(step, s.n - first);
@@ -72,21 +73,29 @@ inline void conv2d_input_grad_float(const ConvShape& s, const float* gy, const f
   }
   const AxisMap row(AxisMap::Kind::adjoint, s.h, s.r, s.p, s.stride_h, s.pad_h, s.dilation_h);
   const AxisMap col(AxisMap::Kind::adjoint, s.w, s.s, s.q, s.stride_w, s.pad_w, s.dilation_w);
-  correlate({s.n, s.k, s.p, s.q, s.c, &row, &col, s.stride_h, s.stride_w, taps, s.c * taps}, gy, w,
-            nullptr, gx);
+  const Correlation c{s.n,  s.k,        s.p,        s.q,  s.c,       &row,
+                      &col, s.stride_h, s.stride_w, taps, s.c * taps};
+  if (algorithm == ConvAlgorithm::winograd)
+    winograd_correlate(c, 2 - s.pad_h, 2 - s.pad_w, true, gy, w, nullptr, gx);
+  else
+    correlate(c, gy, w, nullptr, gx);
 }
 
-inline void conv2d_weight_grad_float(const ConvShape& s, const float* x, const float* gy,
-                                     float* gw) {
+inline void conv2d_weight_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
+                                     const float* gy, float* gw) {
   const AxisMap row = rows_of(s), col = cols_of(s);
-  if (choose_algorithm(s) == ConvAlgorithm::patches) {
+  if (algorithm == ConvAlgorithm::patches) {
     const Im2col patches{&row, &col, s.c, s.h, s.w};
     const AxisMap same_row(s.p), same_col(s.q);
     weight_grad({s.n, patches.depth(), s.p, s.q, s.k, &same_row, &same_col, 1, &patches}, x, gy,
                 gw);
     return;
   }
-  weight_grad({s.n, s.c, s.h, s.w, s.k, &row, &col, s.stride_w}, x, gy, gw);
+  const WeightGrad g{s.n, s.c, s.h, s.w, s.k, &row, &col, s.stride_w};
+  if (algorithm == ConvAlgorithm::winograd)
+    winograd_weight_grad(g, s.pad_h, s.pad_w, x, gy, gw);
+  else
+    weight_grad(g, x, gy, gw);
 }
 
 }  // namespace detail
@@ -96,7 +105,7 @@ inline void conv2d_weight_grad_float(const ConvShape& s, const float* x, const f
 template <class T>
 void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity_t<T>* bias, T* y) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_float(s, x, w, bias, y);
+    detail::conv2d_float(choose_algorithm(ConvOperation::forward, s), s, x, w, bias, y);
   else
     reference::conv2d(s, x, w, bias, y);
 }
@@ -105,7 +114,7 @@ void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity
 template <class T>
 void conv2d_input_grad(const ConvShape& s, const T* gy, const T* w, T* gx) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_input_grad_float(s, gy, w, gx);
+    detail::conv2d_input_grad_float(choose_algorithm(ConvOperation::input_grad, s), s, gy, w, gx);
   else
     reference::conv2d_input_grad(s, gy, w, gx);
 }
@@ -114,7 +123,7 @@ void conv2d_input_grad(const ConvShape& s, const T* gy, const T* w, T* gx) {
 template <class T>
 void conv2d_weight_grad(const ConvShape& s, const T* x, const T* gy, T* gw) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_weight_grad_float(s, x, gy, gw);
+    detail::conv2d_weight_grad_float(choose_algorithm(ConvOperation::weight_grad, s), s, x, gy, gw);
   else
     reference::conv2d_weight_grad(s, x, gy, gw);
 }

@@ -56,6 +56,23 @@ inline Index band_input_rows(const Correlation& c, const CorrelatePlan& plan) {
   return most;
 }
 
+/// What a worker keeps: a block of the input, the outputs of one panel, and behind these floats the
+/// tiles.
+struct CorrelateMemory {
+  Index block_floats, float_bytes, bytes;
+
+  static CorrelateMemory make(const Correlation& c, const CorrelatePlan& plan, Index cols) {
+    const Index pixels = plan.images * band_input_rows(c, plan) * c.in_w;
+    const Index outputs = (plan.images * plan.band * c.col->out() + 1) * cols;
+    CorrelateMemory out;
+    out.block_floats = pixel_stride(c.in_c) * (1 + pixels);
+    out.float_bytes =
+        round_up((out.block_floats + outputs) * static_cast<Index>(sizeof(float)), 64);
+    out.bytes = out.float_bytes + round_up(TileList::bytes(c, plan), 64);
+    return out;
+  }
+};
+
 /// One block of images and output rows: its input as
 /// [image][row][column][channel], behind one pixel of zeros that stands for
 /// everything outside.
@@ -95,12 +112,8 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
     shift[o] = bias != nullptr && o < c.out_c ? bias[o] : 0.0F;
 
   const Index stride = detail::pixel_stride(c.in_c);
-  const Index in_floats = stride * (1 + plan.images * detail::band_input_rows(c, plan) * c.in_w);
-  const Index buffer_floats = (plan.images * plan.band * out_w + 1) * cols;
-  const Index float_bytes =
-      round_up((in_floats + buffer_floats) * static_cast<Index>(sizeof(float)), 64);
-  const Index worker_bytes = float_bytes + round_up(detail::TileList::bytes(c, plan), 64);
-  const Scratch scratch(static_cast<std::size_t>(threads() * worker_bytes));
+  const auto worker = detail::CorrelateMemory::make(c, plan, cols);
+  const Scratch scratch(static_cast<std::size_t>(threads() * worker.bytes));
 
   const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
   run_tasks(work, plan.tasks(c), [&](Index task) {
@@ -111,10 +124,10 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
     Index first_row, last_row;
     c.row->input_range(begin, end, first_row, last_row);
 
-    char* memory = scratch.as<char>() + worker_index() * worker_bytes;
+    char* memory = scratch.as<char>() + worker_index() * worker.bytes;
     float* block = reinterpret_cast<float*>(memory);
-    float* buffer = block + in_floats;
-    detail::TileList tiles(c, plan, used, memory + float_bytes);
+    float* buffer = block + worker.block_floats;
+    detail::TileList tiles(c, plan, used, memory + worker.float_bytes);
     Index listed = 0;  // images of the block that `tiles` describes
 
     const Index first_panel = panels * group / plan.panel_groups;

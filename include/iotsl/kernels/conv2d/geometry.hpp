@@ -1,6 +1,6 @@
 #pragma once
 // Which input pixel meets which output pixel under which kernel tap. Convolution and its input
-// gradient differ only in this map, so both run on the same driver (conv2d_correlate.hpp).
+// gradient differ only in this map, so both run on the same driver (correlate.hpp).
 
 #include <cstdint>
 

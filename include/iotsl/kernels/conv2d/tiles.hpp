@@ -33,8 +33,21 @@ inline Index pixel_stride(Index channels) {
   return channels <= 8 ? 8 : 16 * (lines + (lines % 2 == 0 ? 1 : 0));
 }
 
-/// How the work is cut: a function of the shape alone.
+/// How the work is cut: a function of the shape alone. None of the sizes decides bits: the sum of
+/// an output runs in registers from its first to its last term, whatever block it is in (a tap that
+/// is left out would have added zeros).
 struct CorrelatePlan {
+  // A tile is one pixel of several images where these fill it (4 rows at least), and a tile's
+  // images have at most so many floats, an image so many pixels of output. Limits of a block of
+  // them:
+  static constexpr Index minor_images = 4, minor_floats = 96 * 1024, minor_pixels = 256;
+  static constexpr Index minor_block_floats = 64 * 1024, minor_block_pixels = 1024;
+  // Else of a block: floats of its input, and pixels of its output.
+  static constexpr Index block_floats = 128 * 1024, block_pixels = 512;
+  // Enough for the cores of a small machine to finish together.
+  static constexpr Index wanted_tasks = 16;
+  static constexpr Index most_repeats = 8;
+
   Index images;        ///< per block
   Index band;          ///< output rows per block
   bool image_minor;    ///< a tile is one pixel of several images, instead of several pixels of one
@@ -45,25 +58,25 @@ struct CorrelatePlan {
     const Index out_h = c.row->out(), out_w = c.col->out();
     const Index image_floats = c.in_h * c.in_w * pixel_stride(c.in_c);
     CorrelatePlan plan{1, out_h, false, 1, 1};
-    plan.image_minor = c.n >= 4 && image_floats * tile_rows <= 96 * 1024 && out_h * out_w <= 256;
+    plan.image_minor = c.n >= minor_images && image_floats * tile_rows <= minor_floats &&
+                       out_h * out_w <= minor_pixels;
     if (plan.image_minor) {
-      const Index groups = std::max<Index>(1, 64 * 1024 / (image_floats * tile_rows));
-      const Index fits = std::max<Index>(1, 1024 / (out_h * out_w * tile_rows));
+      const Index groups = std::max<Index>(1, minor_block_floats / (image_floats * tile_rows));
+      const Index fits = std::max<Index>(1, minor_block_pixels / (out_h * out_w * tile_rows));
       plan.images = std::min(c.n, std::min(groups, fits) * tile_rows);
     } else {
-      // At most 128 K floats of input and 512 pixels of output, in whole phases.
+      // In whole phases.
       const Index row_floats = c.in_w * pixel_stride(c.in_c);
-      const Index in_rows = std::max<Index>(1, 128 * 1024 / row_floats);
-      Index band = std::max<Index>(1, std::min(in_rows * out_h / c.in_h, 512 / out_w));
+      const Index in_rows = std::max<Index>(1, block_floats / row_floats);
+      Index band = std::max<Index>(1, std::min(in_rows * out_h / c.in_h, block_pixels / out_w));
       band = std::max(c.phase_h, band - band % c.phase_h);
       const Index bands = (out_h + band - 1) / band;
       plan.band = std::min(out_h, round_up((out_h + bands - 1) / bands, c.phase_h));
     }
-    // About 16 tasks: enough for the cores of a small machine to finish together.
     const Index blocks = plan.image_blocks(c) * plan.bands(c);
     const Index panels = (c.out_c + tile_cols - 1) / tile_cols;
-    plan.panel_groups = std::min(panels, std::max<Index>(1, 16 / blocks));
-    plan.repeat = std::clamp<Index>(blocks / 16, 1, 8);
+    plan.panel_groups = std::min(panels, std::max<Index>(1, wanted_tasks / blocks));
+    plan.repeat = std::clamp<Index>(blocks / wanted_tasks, 1, most_repeats);
     return plan;
   }
   Index image_blocks(const Correlation& c) const { return (c.n + images - 1) / images; }

@@ -24,8 +24,15 @@ struct WeightGrad {
 
 namespace detail {
 
-/// How the work is cut: a function of the shape alone.
+/// How the work is cut: a function of the shape alone. Slots, images and band decide bits: a band
+/// of a block is summed in registers and then added to the sums of its slot.
 struct WeightGradPlan {
+  static constexpr Index sum_floats = 1024 * 1024;  // of all slots together
+  static constexpr Index most_slots = 8;
+  static constexpr Index wanted_tasks = 8;
+  static constexpr Index band_pixels = 224;          // output pixels summed in registers
+  static constexpr Index block_floats = 256 * 1024;  // of x and gy
+
   Index slots;   ///< parts of the batch with sums of their own, merged in order
   Index groups;  ///< parts of the output channels
   Index images;  ///< per block
@@ -36,13 +43,13 @@ struct WeightGradPlan {
     const Index panels = (g.k + tile_cols - 1) / tile_cols;
     const Index sums = std::max<Index>(1, taps * g.c * panels * tile_cols);
     WeightGradPlan plan;
-    plan.slots = std::min(std::clamp<Index>(1024 * 1024 / sums, 1, 8), g.n);
-    plan.groups = std::min(panels, (8 + plan.slots - 1) / plan.slots);
+    plan.slots = std::min(std::clamp<Index>(sum_floats / sums, 1, most_slots), g.n);
+    plan.groups = std::min(panels, (wanted_tasks + plan.slots - 1) / plan.slots);
     const Index image_floats = g.h * g.w * pixel_stride(g.c) + pixels * round_up(g.k, tile_cols);
-    plan.images = std::min(std::max<Index>(1, 224 / pixels),
-                           std::max<Index>(1, 256 * 1024 / std::max<Index>(1, image_floats)));
+    plan.images = std::min(std::max<Index>(1, band_pixels / pixels),
+                           std::max<Index>(1, block_floats / std::max<Index>(1, image_floats)));
     plan.images = std::min(plan.images, (g.n + plan.slots - 1) / plan.slots);
-    plan.band = std::clamp<Index>(224 / (out_w * plan.images), 1, out_h);
+    plan.band = std::clamp<Index>(band_pixels / (out_w * plan.images), 1, out_h);
     return plan;
   }
 };
@@ -125,95 +132,142 @@ inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float*
   }
 }
 
+/// The sums of every slot, and of every worker a block of x and gy with its runs.
+class WeightGradWork {
+ public:
+  WeightGradWork(const WeightGrad& g, const UsedTaps& used)
+      : g_(g),
+        used_(used),
+        tiles_(tile_table()),
+        kernels_(conv_table()),
+        cols_(tiles_.cols),
+        pixels_(g.row->out() * g.col->out()),
+        plan_(WeightGradPlan::make(g, used.count(), cols_)),
+        panels_((g.k + cols_ - 1) / cols_),
+        panel_floats_(used.count() * g.c * cols_),
+        group_panels_((panels_ + plan_.groups - 1) / plan_.groups),
+        x_stride_(pixel_stride(g.c)),
+        gy_stride_(pixel_stride(group_panels_ * cols_)),
+        x_floats_(plan_.images * g.h * g.w * x_stride_),
+        float_bytes_(round_up(
+            (x_floats_ + plan_.images * pixels_ * gy_stride_) * static_cast<Index>(sizeof(float)),
+            64)),
+        worker_bytes_(float_bytes_ + round_up(RunList::bytes(g, plan_), 64)),
+        sums_memory_(static_cast<std::size_t>(plan_.slots * panels_ * panel_floats_) *
+                     sizeof(float)),
+        scratch_(static_cast<std::size_t>(threads() * worker_bytes_)) {}
+
+  Index tasks() const { return plan_.slots * plan_.groups; }
+  Index panels() const { return panels_; }
+  /// Floats that merge() reads over all panels.
+  Index sum_floats() const { return plan_.slots * panels_ * panel_floats_; }
+
+  /// The sums of one slot in one group of panels.
+  void sum(Index task, const float* x, const float* gy) const {
+    const Index slot = task / plan_.groups;
+    const Group group = group_of(task % plan_.groups);
+    if (group.channels <= 0) return;
+    char* memory = scratch_.as<char>() + worker_index() * worker_bytes_;
+    float* xs = reinterpret_cast<float*>(memory);
+    float* gs = xs + x_floats_;
+    RunList runs(g_, memory + float_bytes_);
+    float* slot_sums = sums_of(slot, 0);
+    std::memset(
+        slot_sums + group.first * panel_floats_, 0,
+        static_cast<std::size_t>((group.last - group.first) * panel_floats_) * sizeof(float));
+    const Index end = g_.n * (slot + 1) / plan_.slots;
+    for (Index image = g_.n * slot / plan_.slots; image < end; image += plan_.images) {
+      const Index images = std::min(plan_.images, end - image);
+      load_block(group, x, gy, image, images, xs, gs);
+      add_block(group, images, xs, gs, runs, slot_sums);
+    }
+  }
+
+  /// gw of one panel from the sums of all slots, in their order.
+  void merge(Index panel, float* gw) const {
+    float* total = sums_of(0, panel);
+    for (Index slot = 1; slot < plan_.slots; ++slot)
+      kernels_.accumulate_into(panel_floats_, sums_of(slot, panel), total);
+    unpack_panel(g_, used_, total, panel * cols_, std::min(cols_, g_.k - panel * cols_), cols_, gw);
+  }
+
+ private:
+  /// Panels [first, last), whose output channels begin at first_k.
+  struct Group {
+    Index first, last, first_k, channels;
+  };
+  Group group_of(Index number) const {
+    const Index first = std::min(panels_, number * group_panels_);
+    const Index last = std::min(panels_, first + group_panels_);
+    return {first, last, first * cols_, std::min(g_.k, last * cols_) - first * cols_};
+  }
+  float* sums_of(Index slot, Index panel) const {
+    return sums_memory_.as<float>() + (slot * panels_ + panel) * panel_floats_;
+  }
+
+  /// `images` images channel-last: x into xs, the group's part of gy into gs.
+  void load_block(const Group& group, const float* x, const float* gy, Index first, Index images,
+                  float* xs, float* gs) const {
+    for (Index i = 0; i < images; ++i) {
+      if (g_.im2col != nullptr)
+        g_.im2col->gather(x, first + i, 0, g_.row->out(), xs + i * x_stride_, images * x_stride_);
+      else
+        tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
+                         xs + i * x_stride_, images * x_stride_);
+      tiles_.transpose(group.channels, pixels_, gy + ((first + i) * g_.k + group.first_k) * pixels_,
+                       pixels_, gs + i * gy_stride_, images * gy_stride_);
+    }
+    // Columns beyond the last output channel are computed too: they must at least be numbers.
+    for (Index p = 0; group.channels % cols_ != 0 && p < images * pixels_; ++p)
+      for (Index o = group.channels; o < round_up(group.channels, cols_); ++o)
+        gs[p * gy_stride_ + o] = 0.0F;
+  }
+
+  /// Adds the products of a loaded block to the sums of its slot, band by band.
+  void add_block(const Group& group, Index images, const float* xs, const float* gs, RunList& runs,
+                 float* slot_sums) const {
+    const Index out_h = g_.row->out(), x_step = RunList::x_step(g_, images, x_stride_);
+    for (Index begin = 0; begin < out_h; begin += plan_.band) {
+      runs.build(images, begin, std::min(out_h, begin + plan_.band), x_stride_, gy_stride_);
+      for (Index panel = group.first; panel < group.last; ++panel)
+        for (Index t = 0; t < used_.count(); ++t) {
+          const Index tap = used_.tap(t);
+          const OuterBlock block{xs,           gs + (panel - group.first) * cols_,
+                                 x_step,       gy_stride_,
+                                 runs.of(tap), runs.count(tap),
+                                 cols_};
+          kernels_.outer(block, g_.c, slot_sums + panel * panel_floats_ + t * g_.c * cols_);
+        }
+    }
+  }
+
+  const WeightGrad& g_;
+  const UsedTaps& used_;
+  const TileTable& tiles_;
+  const ConvTable& kernels_;
+  Index cols_, pixels_;
+  WeightGradPlan plan_;
+  Index panels_, panel_floats_, group_panels_;
+  Index x_stride_, gy_stride_;  // floats between pixels of a block
+  Index x_floats_, float_bytes_, worker_bytes_;
+  Scratch sums_memory_;  // [slot][panel][used tap][c][cols]
+  Scratch scratch_;      // of each worker: x, gy, runs
+};
+
 }  // namespace detail
 
 inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, float* gw) {
-  using detail::pixel_stride;
-  using detail::RunList;
-  const TileTable& tile_kernels = tile_table();
-  const ConvTable& kernels = conv_table();
-  const Index cols = tile_kernels.cols, taps = g.row->taps() * g.col->taps();
-  const Index out_h = g.row->out(), out_w = g.col->out(), pixels = out_h * out_w;
+  const Index taps = g.row->taps() * g.col->taps(), pixels = g.row->out() * g.col->out();
   if (g.k * g.c * taps == 0) return;
   const UsedTaps used(*g.row, *g.col);
-  if (g.n * pixels * used.count() == 0) {
+  const Index products = g.n * pixels * used.count();
+  if (products == 0) {
     std::memset(gw, 0, static_cast<std::size_t>(g.k * g.c * taps) * sizeof(float));
     return;
   }
-
-  const auto plan = detail::WeightGradPlan::make(g, used.count(), cols);
-  const Index panels = (g.k + cols - 1) / cols, panel_floats = used.count() * g.c * cols;
-  const Scratch sums_memory(static_cast<std::size_t>(plan.slots * panels * panel_floats) *
-                            sizeof(float));
-  float* sums = sums_memory.as<float>();
-
-  const Index x_stride = pixel_stride(g.c);
-  const Index group_panels = (panels + plan.groups - 1) / plan.groups;
-  const Index gy_stride = pixel_stride(group_panels * cols);
-  const Index x_floats = plan.images * g.h * g.w * x_stride;
-  const Index gy_floats = plan.images * pixels * gy_stride;
-  const Index float_bytes =
-      round_up((x_floats + gy_floats) * static_cast<Index>(sizeof(float)), 64);
-  const Index worker_bytes = float_bytes + round_up(RunList::bytes(g, plan), 64);
-  const Scratch scratch(static_cast<std::size_t>(threads() * worker_bytes));
-
-  const Index work = g.n * pixels * g.k * g.c * used.count();
-  run_tasks(work, plan.slots * plan.groups, [&](Index task) {
-    const Index slot = task / plan.groups, group = task % plan.groups;
-    const Index first_panel = std::min(panels, group * group_panels);
-    const Index last_panel = std::min(panels, first_panel + group_panels);
-    const Index first_k = first_panel * cols, group_k = std::min(g.k, last_panel * cols) - first_k;
-    if (group_k <= 0) return;
-    char* memory = scratch.as<char>() + worker_index() * worker_bytes;
-    float* xs = reinterpret_cast<float*>(memory);
-    float* gs = xs + x_floats;
-    RunList runs(g, memory + float_bytes);
-    float* slot_sums = sums + slot * panels * panel_floats;
-    std::memset(
-        slot_sums + first_panel * panel_floats, 0,
-        static_cast<std::size_t>((last_panel - first_panel) * panel_floats) * sizeof(float));
-
-    const Index slot_end = g.n * (slot + 1) / plan.slots;
-    for (Index image = g.n * slot / plan.slots; image < slot_end; image += plan.images) {
-      const Index images = std::min(plan.images, slot_end - image);
-      for (Index i = 0; i < images; ++i) {
-        if (g.im2col != nullptr)
-          g.im2col->gather(x, image + i, 0, out_h, xs + i * x_stride, images * x_stride);
-        else
-          tile_kernels.transpose(g.c, g.h * g.w, x + (image + i) * g.c * g.h * g.w, g.h * g.w,
-                                 xs + i * x_stride, images * x_stride);
-        tile_kernels.transpose(group_k, pixels, gy + ((image + i) * g.k + first_k) * pixels, pixels,
-                               gs + i * gy_stride, images * gy_stride);
-      }
-      // Columns beyond the last output channel are computed too: they must at
-      // least be numbers.
-      for (Index p = 0; group_k % cols != 0 && p < images * pixels; ++p)
-        for (Index o = group_k; o < round_up(group_k, cols); ++o) gs[p * gy_stride + o] = 0.0F;
-
-      for (Index begin = 0; begin < out_h; begin += plan.band) {
-        runs.build(images, begin, std::min(out_h, begin + plan.band), x_stride, gy_stride);
-        for (Index panel = first_panel; panel < last_panel; ++panel)
-          for (Index t = 0; t < used.count(); ++t) {
-            const OuterBlock block{xs,
-                                   gs + (panel - first_panel) * cols,
-                                   RunList::x_step(g, images, x_stride),
-                                   gy_stride,
-                                   runs.of(used.tap(t)),
-                                   runs.count(used.tap(t)),
-                                   cols};
-            kernels.outer(block, g.c, slot_sums + panel * panel_floats + t * g.c * cols);
-          }
-      }
-    }
-  });
-
-  run_tasks(plan.slots * panels * panel_floats * 8, panels, [&](Index panel) {
-    float* total = sums + panel * panel_floats;
-    for (Index slot = 1; slot < plan.slots; ++slot)
-      kernels.accumulate_into(panel_floats, total + slot * panels * panel_floats, total);
-    detail::unpack_panel(g, used, total, panel * cols, std::min(cols, g.k - panel * cols), cols,
-                         gw);
-  });
+  const detail::WeightGradWork work(g, used);
+  run_tasks(products * g.k * g.c, work.tasks(), [&](Index task) { work.sum(task, x, gy); });
+  run_tasks(work.sum_floats() * 8, work.panels(), [&](Index panel) { work.merge(panel, gw); });
 }
 
 }  // namespace kernels

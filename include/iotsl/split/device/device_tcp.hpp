@@ -3,7 +3,7 @@
 // before longer work. A lost connection is made again; the turn in hand goes on where it stood.
 
 #include "iotsl/net/channel.hpp"
-#include "iotsl/split/device/device_work.hpp"
+#include "iotsl/split/device/carry_out.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -14,8 +14,9 @@ struct DeviceOptions {
   net::ConnectOptions connect;
   /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
   net::Microseconds reconnect_limit = net::for_ever;
-  DeviceFiles files;                        ///< the fingerprint is taken from `identity`
-  const std::atomic<bool>* stop = nullptr;  ///< set by a signal: finish the step and say BYE
+  DeviceFiles files;  ///< the fingerprint is taken from `identity`
+  /// Set by a signal: finish the step and say BYE. A later start may go on with the run.
+  const std::atomic<bool>* pause_requested = nullptr;
   /// A line for the user when the connection is lost or back; may be null.
   void (*on_note)(const std::string& text) = nullptr;
 };
@@ -29,24 +30,24 @@ struct DeviceSummary {
 namespace detail {
 
 /// One connection of a device with its buffers.
-class DeviceSession {
+class DeviceConnection {
  public:
-  DeviceSession(net::Channel channel, DeviceMachine& machine, DeviceWork& work,
-                const DeviceOptions& options)
+  DeviceConnection(net::Channel channel, DeviceMachine& machine, DeviceWork& work,
+                   const DeviceOptions& options)
       : channel_(std::move(channel)),
         link_(net::LinkOptions{}, net::steady_now()),
         machine_(machine),
         work_(work),
-        stop_(options.stop),
+        pause_requested_(options.pause_requested),
         on_note_(options.on_note) {}
 
   /// Until the run is over for this device, or the connection is lost.
   DeviceStatus run() {
     machine_.on_connected();
     for (;;) {
-      if (stop_ != nullptr && stop_->load() && !told_stop_) {
-        told_stop_ = true;
-        machine_.request_stop();
+      if (pause_requested_ != nullptr && pause_requested_->load() && !told_pause_) {
+        told_pause_ = true;
+        machine_.request_pause();
       }
       DeviceAction action;
       const bool active = machine_.pop(action);
@@ -80,14 +81,13 @@ class DeviceSession {
   using Microseconds = net::Microseconds;
 
   DeviceStatus perform(DeviceAction& action) {
-    using Kind = DeviceAction::Kind;
-    const Kind kind = action.kind;
-    const bool computes =
-        kind == Kind::forward || kind == Kind::backward || kind == Kind::train_generator;
-    const bool unknown_time = kind == Kind::finish_generator || kind == Kind::impute ||
-                              (kind == Kind::train_generator && takes_longer());
-    if (kind == Kind::reconnect) {
-      retry_after_ = Microseconds{action.retry_after_ms} * 1000;
+    using namespace device_action;
+    const bool trains = is_any_of<TrainGenerator>(action);
+    const bool computes = trains || is_any_of<Forward, Backward, BackwardRandom>(action);
+    const bool unknown_time =
+        is_any_of<FinishGenerator, Impute>(action) || (trains && takes_longer());
+    if (const Reconnect* later = std::get_if<Reconnect>(&action)) {
+      retry_after_ = Microseconds{later->retry_after_ms} * 1000;
       problem_ = failure(ErrorCode::network, "the server asks to come back later");
     }
     if ((computes || unknown_time) && !lost_)
@@ -96,7 +96,7 @@ class DeviceSession {
     const DeviceStatus status = carry_out(action, machine_, work_, link_, problem_);
     if (computes && !unknown_time)
       longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
-    if (kind == Kind::train_generator) tell_progress();
+    if (trains) tell_progress();
     return status;
   }
 
@@ -137,7 +137,8 @@ class DeviceSession {
     }
     take_messages();
     if (!state) return state;
-    if (machine_.state() == DeviceMachine::State::connecting) return {};  // told to come back
+    if (machine_.handshake_state() == DeviceHandshake::State::connecting)
+      return {};  // told to come back
     if (channel_.closed())
       return failure(ErrorCode::network, "the server ", channel_.peer(), " closed the connection");
     return link_.tick(net::steady_now());
@@ -185,9 +186,9 @@ class DeviceSession {
   net::Link link_;
   DeviceMachine& machine_;
   DeviceWork& work_;
-  const std::atomic<bool>* stop_;
+  const std::atomic<bool>* pause_requested_;
   void (*on_note_)(const std::string& text);
-  bool told_stop_ = false;
+  bool told_pause_ = false;
   net::Bytes in_ = net::Bytes(2 * net::chunk_content_bytes);
   net::Bytes out_;
   std::size_t sent_ = 0;
@@ -206,13 +207,15 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
   asio::io_context context;
   DeviceFiles files = options.files;
   files.data_fingerprint = options.identity.data_fingerprint;
-  DeviceWork work(set, std::move(samples), std::move(files));
+  auto pausing = [&] {
+    return options.pause_requested != nullptr && options.pause_requested->load();
+  };
+  DeviceWork work(set, std::move(samples), std::move(files), StopCheck::of(pausing));
   DeviceMachine machine(options.identity);
   DeviceSummary summary;
   const auto note = [&](const auto&... parts) {
     if (options.on_note != nullptr) options.on_note(concat(parts...));
   };
-  const auto stopped = [&] { return options.stop != nullptr && options.stop->load(); };
   net::ConnectOptions connect = options.connect;
   net::Microseconds alone_since = net::steady_now();
   for (std::uint32_t attempt = 1;; ++attempt) {
@@ -222,32 +225,32 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
     connect.total_limit = left();
     Result<net::Channel> channel = net::connect_patiently(context, options.server, connect);
     if (!channel) {
-      if (machine.has_joined() && stopped()) return summary;
+      if (machine.has_joined() && pausing()) return summary;
       return channel.failure();
     }
-    detail::DeviceSession session(std::move(channel).value(), machine, work, options);
-    const DeviceStatus status = session.run();
+    detail::DeviceConnection connection(std::move(channel).value(), machine, work, options);
+    const DeviceStatus status = connection.run();
     // Until the server is back, or this program starts again.
     if (GeneratorWork* generator = work.generator()) {
       const Result<void> saved = generator->save();
       if (!saved) note(saved.failure().message);
     }
     summary.steps = machine.last_step();
-    summary.bytes_up += session.channel().bytes_out();
-    summary.bytes_down += session.channel().bytes_in();
+    summary.bytes_up += connection.channel().bytes_out();
+    summary.bytes_down += connection.channel().bytes_in();
     summary.peak_memory_bytes = measure::peak_resident_bytes();
-    if (status == DeviceStatus::failed) return session.problem();
-    if (status == DeviceStatus::finished || stopped()) return summary;
-    if (session.joined()) {
+    if (status == DeviceStatus::failed) return connection.problem();
+    if (status == DeviceStatus::finished || pausing()) return summary;
+    if (connection.joined()) {
       alone_since = net::steady_now();
       attempt = 1;
-      note("connection lost after step ", summary.steps, ": ", session.problem().message,
+      note("connection lost after step ", summary.steps, ": ", connection.problem().message,
            "; trying again");
     }
     ++connect.jitter_seed;
     const net::Microseconds delay =
-        std::max(session.retry_after(), net::retry_delay(connect, attempt));
-    if (delay > left()) return session.problem();
+        std::max(connection.retry_after(), net::retry_delay(connect, attempt));
+    if (delay > left()) return connection.problem();
     ::poll(nullptr, 0, static_cast<int>(delay / 1000));
   }
 }

@@ -7,58 +7,22 @@
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
+#include "iotsl/train/step.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-namespace detail {
-
-inline std::vector<Tensor<float>> tensors_of(const std::vector<NamedTensor<float>>& named) {
-  std::vector<Tensor<float>> out;
-  for (const auto& t : named) out.push_back(t.tensor);
-  return out;
-}
-
-/// NaN and Inf must not enter weights: the name of the first parameter whose gradient has one.
-inline Result<void> check_gradients(const std::vector<Tensor<float>>& gradients,
-                                    const std::vector<NamedTensor<float>>& parameters,
-                                    std::size_t first = 0) {
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (!all_finite(gradients[i]))
-      return failure(ErrorCode::other, "the gradient of '", parameters[first + i].name,
-                     "' has NaN or Inf; a smaller learning rate may help");
-  return {};
-}
-
-/// Of the first rows of `logits`, one for each label.
-inline Index count_correct(const Tensor<float>& logits, std::span<const std::int32_t> labels) {
-  const Index n = static_cast<Index>(labels.size()), classes = logits.shape()[1];
-  Index correct = 0;
-  for (Index i = 0; i < n; ++i) {
-    const float* row = logits.data() + i * classes;
-    correct += std::max_element(row, row + classes) - row == labels[static_cast<std::size_t>(i)];
-  }
-  return correct;
-}
-
-/// Numbers of dropout: a function of the run's seed and of the step, on both sides.
-inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step) {
-  return {.training = true, .seed = seed, .step = static_cast<std::uint32_t>(step)};
-}
-
-}  // namespace detail
 
 /// The device's half: forward, then backward with the gradient that the server sends.
 class FrontHalf {
  public:
   FrontHalf(Sequential<float> front, const OptimizerOptions& options, std::uint64_t seed)
       : front_(std::move(front)), optimizer_(front_.parameters(), options), seed_(seed) {
-    parameters_ = detail::tensors_of(optimizer_.parameters());
+    parameters_ = train::tensors_of(optimizer_.parameters());
   }
 
   /// The smashed batch of x [N,C,H,W]: step 1 of the paper's section II.
   Result<Tensor<float>> forward(const Tensor<float>& x, std::uint64_t step) {
-    smashed_ = front_.forward(x, detail::training_mode(seed_, step));
+    smashed_ = front_.forward(x, train::training_mode(seed_, step));
     if (!all_finite(smashed_))
       return failure(ErrorCode::other, "step ", step, ": the smashed batch has NaN or Inf");
     return smashed_.detach();
@@ -68,7 +32,7 @@ class FrontHalf {
   Result<void> backward(const Tensor<float>& gradient) {
     const std::vector<Tensor<float>> gradients = grad<float>({smashed_}, parameters_, {gradient});
     smashed_ = {};
-    const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
+    const Result<void> finite = train::check_gradients(gradients, optimizer_.parameters());
     if (!finite) return finite;
     optimizer_.step(gradients);
     return {};
@@ -96,9 +60,8 @@ class FrontHalf {
 };
 
 /// What the server has found out about a batch.
-struct StepOutcome {
-  double loss = 0;         ///< mean over the batch
-  Index correct = 0;       ///< before the update
+struct BackOutcome {
+  train::StepOutcome seen;
   Tensor<float> gradient;  ///< with respect to the smashed batch
 };
 
@@ -107,19 +70,19 @@ namespace detail {
 /// Forward and loss of the back on `smashed` [N,...], together with what is replayed. `gradients`
 /// receives those of `parameters`, of the mean over all rows. Loss, hits and the gradient of the
 /// smashed batch are those of its own rows, as if their mean were all of the loss.
-inline StepOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
+inline BackOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
                               std::span<const std::int32_t> labels,
                               const ReplayMemory::Samples& replayed, const ForwardMode& mode,
                               std::vector<Tensor<float>> parameters,
                               std::vector<Tensor<float>>& gradients) {
   smashed.set_requires_grad();
-  StepOutcome out;
+  BackOutcome out;
   parameters.push_back(smashed);
   if (replayed.labels.empty()) {
     const Tensor<float> logits = back.forward(smashed, mode);
     const Tensor<float> loss = softmax_cross_entropy(logits, labels);
-    out.loss = static_cast<double>(loss.item());
-    out.correct = count_correct(logits, labels);
+    out.seen.loss = static_cast<double>(loss.item());
+    out.seen.correct = train::count_correct(logits, labels);
     gradients = grad<float>({loss}, parameters);
     out.gradient = gradients.back();
   } else {
@@ -127,9 +90,9 @@ inline StepOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
     all.insert(all.end(), replayed.labels.begin(), replayed.labels.end());
     const Tensor<float> logits = back.forward(concat<float>({smashed, replayed.smashed}, 0), mode);
     const auto own = static_cast<Index>(labels.size());
-    out.loss = static_cast<double>(
+    out.seen.loss = static_cast<double>(
         softmax_cross_entropy(slice(logits.detach(), 0, 0, own), labels).item());
-    out.correct = count_correct(logits, labels);
+    out.seen.correct = train::count_correct(logits, labels);
     gradients = grad<float>({softmax_cross_entropy<float>(logits, all)}, parameters);
     out.gradient =
         scale(gradients.back(), static_cast<float>(all.size()) / static_cast<float>(own));
@@ -146,20 +109,19 @@ class BackHalf {
   BackHalf(Sequential<float> back, const OptimizerOptions& options, std::uint64_t seed)
       : back_(std::move(back)),
         optimizer_(back_.parameters(), options),
-        parameters_(detail::tensors_of(optimizer_.parameters())),
+        parameters_(train::tensors_of(optimizer_.parameters())),
         seed_(seed) {}
 
   /// `smashed` [N,...] and N labels. `replayed`: samples of earlier turns to train on as well.
-  Result<StepOutcome> train(Tensor<float> smashed, std::span<const std::int32_t> labels,
+  Result<BackOutcome> train(Tensor<float> smashed, std::span<const std::int32_t> labels,
                             std::uint64_t step, const ReplayMemory::Samples& replayed = {}) {
     std::vector<Tensor<float>> gradients;
-    StepOutcome out =
-        detail::train_back(back_, std::move(smashed), labels, replayed,
-                           detail::training_mode(seed_, step), parameters_, gradients);
-    const Result<void> finite = detail::check_gradients(gradients, optimizer_.parameters());
+    BackOutcome out = detail::train_back(back_, std::move(smashed), labels, replayed,
+                                         train::training_mode(seed_, step), parameters_, gradients);
+    const Result<void> finite = train::check_gradients(gradients, optimizer_.parameters());
     if (!finite)
       return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
-    if (!std::isfinite(out.loss) || !all_finite(out.gradient))
+    if (!std::isfinite(out.seen.loss) || !all_finite(out.gradient))
       return failure(ErrorCode::other, "step ", step, ": the loss or its gradient is NaN or Inf");
     optimizer_.step(gradients);
     return out;

@@ -7,7 +7,7 @@
 // dilation_w}; batch_norm2d {channels}; max_pool2d {kernel_h, kernel_w, stride_h, stride_w, pad_h,
 // pad_w}; linear {in, out}; dropout {place}; none for the others.
 
-#include "iotsl/net/messages.hpp"
+#include "iotsl/net/run_description.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN

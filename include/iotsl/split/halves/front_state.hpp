@@ -3,9 +3,9 @@
 
 #include "iotsl/core/finite.hpp"
 #include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/transfer.hpp"
 #include "iotsl/nn/sequential.hpp"
 #include "iotsl/optim/optimizer.hpp"
+#include "iotsl/split/halves/wire_sizes.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -19,8 +19,8 @@ inline bool holds_squares(std::string_view name) {
 }
 /// The first of the float32 values on the wire that is below zero, or 0.
 inline float first_negative(ByteSpan values) {
-  for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {
-    float value;
+  float value = 0;
+  for (std::size_t i = 0; i + sizeof value <= values.size(); i += sizeof value) {
     std::memcpy(&value, values.data() + i, sizeof value);
     if (value < 0) return value;
   }
@@ -119,22 +119,7 @@ inline Sha256Digest structure_sha256(const Sequential<float>& front) {
   return hash.digest();
 }
 
-/// How many float32 values the parts of the wire have: the sizes that both sides agreed on.
-struct WireSizes {
-  std::uint64_t front_values = 0;      ///< w
-  std::uint64_t buffer_values = 0;     ///< running statistics
-  std::uint64_t optimizer_values = 0;  ///< slots of the front's optimiser
-  std::uint64_t state_overhead = 0;    ///< bytes of names, shapes and counters
-  std::uint64_t smashed_values = 0;    ///< F, for one sample
-  std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
-  std::uint64_t generator_bytes = 0;   ///< most of a generator file; 0: there are none
-
-  std::uint64_t state_bytes() const {
-    return 4 * (front_values + buffer_values + optimizer_values) + state_overhead;
-  }
-  std::uint64_t batch_bytes() const { return 4 * largest_batch * (smashed_values + 1); }
-};
-
+/// The sizes that follow from a front, its optimiser and a batch of `batch` samples [1,C,H,W].
 inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<float>& optimizer,
                             const Shape& sample, std::uint64_t batch) {
   WireSizes out;
@@ -143,28 +128,12 @@ inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<floa
     std::uint64_t& values = t.role == net::TensorRole::parameter ? out.front_values
                             : t.role == net::TensorRole::buffer  ? out.buffer_values
                                                                  : out.optimizer_values;
-    values += t.values.size() / 4;
+    values += t.values.size() / net::state_bytes(1);
   }
-  out.state_overhead =
-      net::encode(state).size() - 4 * (out.front_values + out.buffer_values + out.optimizer_values);
+  out.state_overhead = net::encode(state).size() - out.state_bytes();
   out.smashed_values = static_cast<std::uint64_t>(front.output_shape(sample).elements());
   out.largest_batch = batch + 1;
   return out;
-}
-
-/// Tells a link how large the peer's transfers may be; `of_device`: the link leads to a device.
-template <class Link>
-void set_transfer_limits(Link& link, const WireSizes& sizes, bool of_device) {
-  using net::MessageType;
-  // What a message holds beside the state or the batch; an epoch's costs take 16 bytes.
-  constexpr std::uint64_t fields = 128 + 16 * 1024;
-  const auto state = static_cast<std::size_t>(sizes.state_bytes() + fields);
-  const auto batch = static_cast<std::size_t>(sizes.batch_bytes() + fields);
-  link.set_transfer_limit(of_device ? MessageType::barrier_ack : MessageType::turn_grant, state);
-  link.set_transfer_limit(of_device ? MessageType::step : MessageType::grad, batch);
-  if (sizes.generator_bytes != 0)
-    link.set_transfer_limit(of_device ? MessageType::gen_upload : MessageType::gen_download,
-                            static_cast<std::size_t>(sizes.generator_bytes + fields));
 }
 
 }  // namespace split

@@ -86,6 +86,7 @@ class ReplayMemory {
     out.smashed = Tensor<float>::uninitialized(shape);
     const Random random(seed_, Stream::replay_draw, static_cast<std::uint32_t>(step));
     const Index size = sample_size();
+    float* smashed = out.smashed.mutable_data();
     for (Index i = 0; i < count; ++i) {
       auto left = static_cast<Index>(
           random.below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(others)));
@@ -95,7 +96,7 @@ class ReplayMemory {
         d += d + 1 == device ? 2 : 1;
       }
       const Index place = static_cast<Index>(d) * share_ + left;
-      std::copy_n(values_.data() + place * size, size, out.smashed.raw() + i * size);
+      std::copy_n(values_.data() + place * size, size, smashed + i * size);
       out.labels.push_back(labels_[static_cast<std::size_t>(place)]);
     }
     return out;

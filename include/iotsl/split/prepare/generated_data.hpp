@@ -2,96 +2,25 @@
 // Samples that generators make: the server's data set for pre-training, and what a device adds to
 // its own. All of it is a function of generators, plan and seeds alone.
 
-#include "iotsl/core/file.hpp"
 #include "iotsl/gan/generator_file.hpp"
 #include "iotsl/gan/sample.hpp"
-#include "iotsl/impute/histogram.hpp"
-#include "iotsl/models/model_spec.hpp"
+#include "iotsl/impute/generation_log.hpp"
 #include "iotsl/net/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// Samples of one class that one generator makes.
-struct GenerationEntry {
-  std::uint32_t device = 0;  ///< whose generator it is
-  std::uint32_t label = 0;   ///< `class` in the file
-  std::uint64_t count = 0;
-  std::uint64_t seed = 0;  ///< of their latents
-
-  template <class Self, class Fields>
-  static void json_fields(Self& self, Fields& f) {
-    f("device", self.device);
-    f("class", self.label);
-    f("count", self.count);
-    f("seed", self.seed);
-  }
-};
-
-/// The generation log of Algorithm 1: what the data set for pre-training is made of.
-struct GenerationLog {
-  std::string format = "iotsl-generation-1";
-  std::vector<GenerationEntry> entries;
-
-  std::uint64_t samples() const {
-    std::uint64_t sum = 0;
-    for (const GenerationEntry& entry : entries) sum += entry.count;
-    return sum;
-  }
-  template <class Self, class Fields>
-  static void json_fields(Self& self, Fields& f) {
-    f("format", self.format);
-    f("entries", self.entries);
-  }
-};
-
-inline ImageSpec image_spec(const ModelSpec& model) {
-  return {model.in_channels, model.height, model.width_px, model.classes};
-}
-inline ImageSpec image_spec(const net::RunDescription& run) {
-  return {run.channels, run.height, run.width, run.classes};
-}
-
-inline ImageSpec image_spec(const data::Dataset& set) {
-  return {set.channels, set.height, set.width, set.classes};
-}
-
-/// Most bytes that a generator file of these settings has: parameters, card and container.
-inline std::size_t generator_file_limit(const gan::GanSettings& settings, const ImageSpec& images) {
-  const std::size_t beside = (64 << 10) + 512 * static_cast<std::size_t>(images.classes);
-  const Index parameters = lay_out(gan::generator_spec(settings, images)).cost().parameters;
-  return 4 * static_cast<std::size_t>(parameters) + beside;
-}
-
-/// For each device the classes and counts of its histogram ([device][class]), as far as its
-/// generator was trained on the class (`trained`, likewise).
-inline GenerationLog plan_generation(const std::vector<std::vector<std::uint64_t>>& histograms,
-                                     const std::vector<std::vector<std::uint64_t>>& trained,
-                                     std::uint64_t seed) {
-  GenerationLog out;
-  for (std::size_t d = 0; d < histograms.size(); ++d)
-    for (std::size_t c = 0; c < histograms[d].size(); ++c) {
-      if (histograms[d][c] == 0 || trained[d][c] == 0) continue;
-      const auto words = Random(seed, Stream::generation, static_cast<std::uint32_t>(d)).block(c);
-      // 53 bits, which every JSON reader keeps.
-      const std::uint64_t own = ((std::uint64_t{words[0]} << 32) | words[1]) >> 11;
-      out.entries.push_back(
-          {static_cast<std::uint32_t>(d), static_cast<std::uint32_t>(c), histograms[d][c], own});
-    }
-  return out;
-}
 
 /// Most memory that the images for pre-training may take. They are a data set like the devices' own
 /// together: twenty million of MNIST's size.
 inline constexpr std::uint64_t max_generated_bytes = std::uint64_t{16} << 30;
 
 /// Whether the log's images fit into max_generated_bytes. The counts come from the devices.
-inline Result<void> check_generation(const GenerationLog& log, const ImageSpec& images) {
+inline Result<void> check_generation(const impute::GenerationLog& log, const ImageSpec& images) {
   const auto each = static_cast<std::uint64_t>(images.channels * images.height * images.width_px) +
                     sizeof(data::Label);
   const std::uint64_t most = max_generated_bytes / each;
   std::uint64_t sum = 0;
-  for (const GenerationEntry& entry : log.entries) {
+  for (const impute::GenerationEntry& entry : log.entries) {
     const std::uint64_t room = ~std::uint64_t{0} - sum;
     sum += std::min(entry.count, room);
   }
@@ -111,7 +40,7 @@ inline void reserve_samples(data::Dataset& set, std::uint64_t count) {
 /// Carries out the log. `load(device)` gives the Result of a device's generator; each is asked for
 /// once. `images` of every generator and of the set.
 template <class Load>
-Result<data::Dataset> generate_dataset(const GenerationLog& log, const ImageSpec& images,
+Result<data::Dataset> generate_dataset(const impute::GenerationLog& log, const ImageSpec& images,
                                        const Load& load) {
   const Result<void> fits = check_generation(log, images);
   if (!fits) return fits.failure();
@@ -122,7 +51,7 @@ Result<data::Dataset> generate_dataset(const GenerationLog& log, const ImageSpec
     Result<gan::GeneratorFile> generator = load(device);
     if (!generator) return generator.failure();
     for (; i < log.entries.size() && log.entries[i].device == device; ++i) {
-      const GenerationEntry& entry = log.entries[i];
+      const impute::GenerationEntry& entry = log.entries[i];
       gan::append_generated(out, generator->net, Index{entry.label},
                             static_cast<Index>(entry.count), generator->source(entry.seed));
     }
@@ -145,51 +74,6 @@ inline data::Dataset complete_dataset(const data::Dataset& own, std::span<const 
                           generator.source(entry.seed));
   }
   return out;
-}
-
-/// What is worth knowing of a generator that was not trained in this run: its data set or its
-/// samples per class are others than those of the device. Empty where there is nothing.
-inline std::string generator_differences(const gan::GeneratorCard& card, const std::string& dataset,
-                                         const std::vector<std::uint64_t>& label_counts) {
-  std::string out;
-  if (card.dataset != dataset)
-    out = concat("was trained on ", card.dataset, ", its device holds ", dataset);
-  if (card.label_counts == label_counts) return out;
-  const auto list = [](const std::vector<std::uint64_t>& counts) {
-    std::string text;
-    for (const std::uint64_t count : counts) text += concat(text.empty() ? "" : " ", count);
-    return text;
-  };
-  return concat(out.empty() ? "" : out + "; ", "was trained on other samples: per class ",
-                list(card.label_counts), ", its device holds ", list(label_counts));
-}
-
-/// Whether a generator is one for these images, and for these samples per class: it must not have
-/// seen a class that its device does not hold.
-inline Result<void> check_generator_fits(const gan::GeneratorFile& file, const ImageSpec& images,
-                                         const std::vector<std::uint64_t>& label_counts) {
-  const ImageSpec& made = file.net.spec().images;
-  if (!(made == images))
-    return failure(ErrorCode::usage, "the generator makes images of ", made.channels, "x",
-                   made.height, "x", made.width_px, " in ", made.classes,
-                   " classes, the run's are ", images.channels, "x", images.height, "x",
-                   images.width_px, " in ", images.classes);
-  const std::vector<std::uint64_t>& trained = file.card.label_counts;
-  if (trained.size() != label_counts.size())
-    return failure(ErrorCode::usage, "the generator's card counts ", trained.size(),
-                   " classes, the run has ", label_counts.size());
-  bool any = false;
-  for (std::size_t c = 0; c < trained.size(); ++c) {
-    if (trained[c] > static_cast<std::uint64_t>(impute::max_class_count))
-      return failure(ErrorCode::usage, "the generator's card counts ", trained[c],
-                     " samples of class ", c, ", expected 0 to ", impute::max_class_count);
-    any = any || trained[c] != 0;
-    if (trained[c] != 0 && label_counts[c] == 0)
-      return failure(ErrorCode::usage, "the generator was trained on ", trained[c],
-                     " samples of class ", c, ", of which its device holds none");
-  }
-  if (!any) return failure(ErrorCode::usage, "the generator's card counts no samples");
-  return {};
 }
 
 }  // namespace split

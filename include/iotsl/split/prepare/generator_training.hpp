@@ -6,11 +6,11 @@
 
 #include <optional>
 
+#include "iotsl/gan/generator_check.hpp"
 #include "iotsl/gan/trainer.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/prepare/generated_data.hpp"
-#include "iotsl/split/protocol/device_generator_exchange.hpp"
+#include "iotsl/split/protocol/device_actions.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -33,16 +33,18 @@ struct GeneratorTask {
 
 class GeneratorWork {
  public:
-  /// `samples` are numbers in `set`, which must outlive this.
+  /// `samples` are numbers in `set`, which must outlive this. `stop` breaks off a check of the
+  /// quality, which may take longer than an iteration; the next step() begins with it.
   GeneratorWork(const data::Dataset& set, std::span<const Index> samples, GeneratorTask task,
-                DeviceFiles files)
+                DeviceFiles files, StopCheck stop = {})
       : set_(&set),
         samples_(samples.begin(), samples.end()),
         task_(std::move(task)),
-        files_(std::move(files)) {}
+        files_(std::move(files)),
+        stop_(stop) {}
 
-  /// One iteration; true where there is nothing left to do but finish(). What is found in the files
-  /// is taken up first.
+  /// One iteration, after the last one the check of the quality, too; true where there is nothing
+  /// left to do but finish(). What is found in the files is taken up first.
   Result<bool> step() {
     const net::Microseconds start = net::steady_now();
     if (!file_.empty()) return true;
@@ -51,7 +53,7 @@ class GeneratorWork {
       if (!complete || *complete) return complete;
     }
     if (!trainer_->done()) {
-      const Result<gan::GanProgress> now = trainer_->step();
+      const Result<gan::GanProgress> now = trainer_->step(stop_);
       if (!now) {
         trainer_.reset();  // so that save() leaves the last good state
         return failure(now.failure().code, "device ", task_.device, ": ", now.failure().message);
@@ -66,24 +68,11 @@ class GeneratorWork {
       const Result<void> saved = save();
       if (!saved) return saved.failure();
     }
-    return last;
+    return last ? check_and_keep() : Result<bool>(false);
   }
 
-  /// The generator with its quality check. After step() was true; as often as is wanted.
-  Result<TrainedGenerator> finish() {
-    if (file_.empty()) {
-      const net::Microseconds start = net::steady_now();
-      const auto bytes = gan::serialize_generator(trainer_->finish());
-      if (!bytes) return bytes.failure();
-      cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
-      cost_.peak_memory_bytes = measure::peak_resident_bytes();
-      trainer_.reset();
-      file_ = std::move(*bytes);
-      const Result<void> kept = keep_file();
-      if (!kept) return kept.failure();
-    }
-    return TrainedGenerator{brought_, cost_, file_};
-  }
+  /// The finished generator. After step() was true; as often as is wanted.
+  TrainedGenerator finish() const { return {brought_, cost_, file_}; }
 
   /// Keeps the training for the next start of this program.
   Result<void> save() {
@@ -92,11 +81,11 @@ class GeneratorWork {
     const Result<void> written = trainer_->save(training_path());
     return written ? write_cost() : written;
   }
-  /// Whether the next iteration ends with a look at the quality, which takes longer than the rest.
+  /// Whether the next step() ends with a look at the quality, which takes longer than the rest.
   bool checks_next() const {
     if (!trainer_) return true;
-    const Index every = trainer_->check_every();
-    return every > 0 && (trainer_->iteration() + 1) % every == 0;
+    const Index every = trainer_->check_every(), next = trainer_->iteration() + 1;
+    return next >= task_.settings.iterations || (every > 0 && next % every == 0);
   }
 
   /// What to tell the user about the last iterations; empty where it is too early for another line.
@@ -114,6 +103,20 @@ class GeneratorWork {
   }
 
  private:
+  /// The last thing: the quality check of the trained generator. False where it was stopped.
+  Result<bool> check_and_keep() {
+    const net::Microseconds start = net::steady_now();
+    const std::optional<gan::GeneratorFile> made = trainer_->finish(stop_);
+    if (!made) return false;
+    auto bytes = gan::serialize_generator(*made);
+    if (!bytes) return bytes.failure();
+    cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
+    cost_.peak_memory_bytes = measure::peak_resident_bytes();
+    trainer_.reset();
+    file_ = std::move(*bytes);
+    const Result<void> kept = keep_file();
+    return kept ? Result<bool>(true) : kept.failure();
+  }
   Result<void> write_cost() const {
     return write_file_atomic(cost_path(), to_text(to_json_fields(cost_)) + "\n");
   }
@@ -169,15 +172,14 @@ class GeneratorWork {
     };
     const Result<gan::GeneratorFile> file = gan::parse_generator(*bytes);
     if (!file) return wrong(file.failure());
-    std::vector<std::uint64_t> counts(static_cast<std::size_t>(set_->classes));
-    for (const Index i : samples_) ++counts[set_->labels[static_cast<std::size_t>(i)]];
-    const ImageSpec images = image_spec(*set_);
-    const Result<void> fits = check_generator_fits(*file, images, counts);
+    const ImageSpec images = gan::image_spec(*set_);
+    const Result<void> fits =
+        gan::check_generator_fits(*file, images, data::count_labels(*set_, samples_));
     if (!fits) return wrong(fits.failure());
-    if (bytes->size() > generator_file_limit(task_.settings, images))
+    if (bytes->size() > gan::generator_file_limit(task_.settings, images))
       return failure(ErrorCode::usage, files_.generator, ": has ", bytes->size(),
                      " bytes; a generator of the run's settings has at most ",
-                     generator_file_limit(task_.settings, images));
+                     gan::generator_file_limit(task_.settings, images));
     file_ = std::move(*bytes);
     brought_ = true;
     return true;
@@ -200,6 +202,7 @@ class GeneratorWork {
   std::vector<Index> samples_;
   GeneratorTask task_;
   DeviceFiles files_;
+  StopCheck stop_;
   std::optional<gan::GanTrainer> trainer_;
   gan::GanProgress progress_;
   net::EpochCost cost_;

@@ -1,32 +1,14 @@
 #pragma once
-// What the device's state machine is told and what it asks for.
+// What the device's state machine is told, and what it asks of the driver: one struct for each kind
+// of action, with what that kind needs.
+
+#include <variant>
 
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-enum class DeviceState {
-  connecting,
-  greeting,
-  building,
-  joining,
-  resuming,
-  training_generator,
-  waiting_gen_ack,
-  receiving_generators,
-  idle,
-  loading,
-  forward,
-  waiting_grad,
-  backward,
-  waiting_barrier,
-  exporting,
-  waiting_committed,
-  waiting_turn_committed,
-  closed,
-};
 
 /// Who the device is and what it holds.
 struct DeviceIdentity {
@@ -44,36 +26,103 @@ struct DeviceIdentity {
   }
 };
 
-struct DeviceAction {
-  enum class Kind {
-    send,              ///< `message`
-    build,             ///< the front of `setup`; answer on_built
-    agree,             ///< the heartbeat of `setup` and the front's sizes hold for the link
-    train_generator,   ///< one iteration; answer on_generator_trained
-    finish_generator,  ///< answer on_generator_finished
-    impute,            ///< complete the data as `imputation` says, with `downloads`; on_imputed
-    load,              ///< the front of `grant`; answer on_loaded
-    forward,           ///< step `step` of the turn's batch `batch`; answer on_smashed
-    backward,          ///< with `grad`, or with random values where `local`; answer on_updated
-    repeat,            ///< the last smashed batch once more; answer on_smashed
-    export_front,      ///< answer on_exported
-    reconnect,         ///< close, wait `retry_after_ms`, connect again
-    finish,            ///< the run is over: flush, then close
-    fail,              ///< the session is over with `problem`: flush, then close
-  };
-  Kind kind{};
-  net::Message message;  ///< what is sent, or the content that `grant` or `grad` look into
+/// A generator as its device hands it over.
+struct TrainedGenerator {
+  bool brought = false;
+  net::EpochCost cost;
+  ByteSpan file;
+};
+
+namespace device_action {
+
+struct Send {
+  net::Message message;
+};
+
+/// Build the front of `setup`; answer on_built.
+struct Build {
   net::HelloOk setup;
+};
+
+/// The heartbeat of `setup` and the sizes of the front hold for the link from now on.
+struct Agree {
+  net::HelloOk setup;
+};
+
+/// One iteration; answer on_generator_trained.
+struct TrainGenerator {};
+
+/// Answer on_generator_finished.
+struct FinishGenerator {};
+
+/// Complete the data as `plan` says, with the GEN_DOWNLOAD of each of its generators; answer
+/// on_imputed.
+struct Impute {
+  net::ImputePlan plan;
+  std::vector<net::Message> downloads;
+};
+
+/// Load the front of `grant`, whose values lie in `message`; answer on_loaded.
+struct Load {
+  net::Message message;
   net::TurnGrant grant;
+};
+
+/// Answer on_smashed.
+struct Forward {
+  std::uint64_t step = 0;   ///< of the run, from 1
+  std::uint64_t batch = 0;  ///< of the turn, from 0
+};
+
+/// The last smashed batch once more; answer on_smashed.
+struct Repeat {};
+
+/// Backward and update with `grad`, whose values lie in `message`; answer on_updated.
+struct Backward {
+  net::Message message;
   net::Grad grad;
-  net::ImputePlan imputation;
-  std::vector<net::Message> downloads;  ///< GEN_DOWNLOAD of each of its generators
-  std::uint64_t step = 0;               ///< of the run, from 1
-  std::uint64_t batch = 0;              ///< of the turn, from 0
+};
+
+/// The same with random values in place of a gradient (method local); answer on_updated.
+struct BackwardRandom {
+  std::uint64_t step = 0;  ///< of the run, from 1
+};
+
+/// Answer on_exported.
+struct ExportFront {};
+
+/// Close, wait, connect again.
+struct Reconnect {
   std::uint32_t retry_after_ms = 0;
-  bool local = false;
+};
+
+/// The run is over for this device: flush, then close.
+struct Finish {};
+
+/// The same because of `problem`.
+struct Fail {
   Failure problem;
 };
+
+}  // namespace device_action
+
+using DeviceAction =
+    std::variant<device_action::Send, device_action::Build, device_action::Agree,
+                 device_action::TrainGenerator, device_action::FinishGenerator,
+                 device_action::Impute, device_action::Load, device_action::Forward,
+                 device_action::Repeat, device_action::Backward, device_action::BackwardRandom,
+                 device_action::ExportFront, device_action::Reconnect, device_action::Finish,
+                 device_action::Fail>;
+
+namespace device_action {
+
+/// Whether the action is of one of these kinds.
+template <class... Kinds>
+bool is_any_of(const DeviceAction& action) {
+  return (std::holds_alternative<Kinds>(action) || ...);
+}
+
+}  // namespace device_action
 
 }  // namespace split
 IOTSL_NAMESPACE_END

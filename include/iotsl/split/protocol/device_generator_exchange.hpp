@@ -3,14 +3,14 @@
 // iteration at a time, and sends it; it takes the plan of imputation and the generators that fill
 // what it lacks.
 //
-//   after LABEL_HIST, where JOIN_OK asks for it: training the generator -> waiting for GEN_ACK
+//   where JOIN_OK asks for it: training the generator -> waiting for GEN_ACK -> idle
 //   whenever idle: IMPUTE_PLAN -> receiving each GEN_DOWNLOAD -> completing the data -> idle
 //
 // A lost connection ends both; what is trained so far is kept by the one who trains, and the server
 // asks again.
 
 #include "iotsl/impute/histogram.hpp"
-#include "iotsl/split/protocol/device_handshake.hpp"
+#include "iotsl/split/protocol/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -46,113 +46,107 @@ inline Result<void> check_impute_plan(const net::ImputePlan& plan,
   return {};
 }
 
-/// A generator as its device hands it over.
-struct TrainedGenerator {
-  bool brought = false;
-  net::EpochCost cost;
-  ByteSpan file;
-};
-
-class DeviceGenerators : public DeviceConnection {
+class DeviceGeneratorExchange {
  public:
-  /// One iteration is done; true: it was the last.
-  void on_generator_trained(const Result<bool>& last) {
-    if (generator_state() != State::training_generator) return;
-    if (!last) return give_up(net::WireError::run_failed, last.failure());
-    ask(*last ? DeviceAction::Kind::finish_generator : DeviceAction::Kind::train_generator);
+  enum class State { idle, training, waiting_ack, receiving };
+
+  State state() const { return state_; }
+  /// SHA-256 of the IMPUTE_PLAN that the data is completed with; zeros: of none.
+  const Sha256Digest& imputed() const { return imputed_; }
+
+  /// Trains the generator, from where it stands.
+  void begin(DeviceOutbox& out) {
+    state_ = State::training;
+    out.ask(device_action::TrainGenerator{});
   }
 
-  void on_generator_finished(const Result<TrainedGenerator>& generator) {
-    if (generator_state() != State::training_generator) return;
-    if (!generator) return give_up(net::WireError::run_failed, generator.failure());
+  /// One iteration is done; true: it was the last.
+  [[nodiscard]] DeviceVerdict on_trained(const Result<bool>& last, DeviceOutbox& out) {
+    if (state_ != State::training) return {};
+    if (!last) return DeviceRefusal{net::WireError::run_failed, last.failure()};
+    if (*last)
+      out.ask(device_action::FinishGenerator{});
+    else
+      out.ask(device_action::TrainGenerator{});
+    return {};
+  }
+
+  [[nodiscard]] DeviceVerdict on_finished(const Result<TrainedGenerator>& generator,
+                                          DeviceOutbox& out) {
+    if (state_ != State::training) return {};
+    if (!generator) return DeviceRefusal{net::WireError::run_failed, generator.failure()};
     own_hash_ = sha256(generator->file);
     net::GenUpload upload;
     upload.brought = generator->brought;
     upload.cost = generator->cost;
     upload.file = generator->file;
-    generator_ = State::waiting_gen_ack;
-    send(upload);
+    state_ = State::waiting_ack;
+    out.send(upload);
+    return {};
+  }
+
+  [[nodiscard]] DeviceVerdict on_ack(const net::Message& message) {
+    if (state_ != State::waiting_ack) return DeviceRefusal::not_allowed(message.type);
+    const Result<net::GenAck> ack = net::decode<net::GenAck>(message.payload);
+    if (!ack) return DeviceRefusal::damaged(ack.failure());
+    if (ack->sha256 != own_hash_)
+      return DeviceRefusal::because(net::WireError::protocol, "GEN_ACK of another generator");
+    state_ = State::idle;
+    return {};
+  }
+
+  /// `label_counts` of the device's own samples.
+  [[nodiscard]] DeviceVerdict on_plan(const net::Message& message, const net::HelloOk& setup,
+                                      const std::vector<std::uint64_t>& label_counts) {
+    if (state_ != State::idle || setup.description.generator.empty())
+      return DeviceRefusal::not_allowed(message.type);
+    Result<net::ImputePlan> plan = net::decode<net::ImputePlan>(message.payload);
+    if (!plan) return DeviceRefusal::damaged(plan.failure());
+    const Result<void> good = check_impute_plan(*plan, label_counts, setup.index, setup.devices);
+    if (!good) return DeviceRefusal{net::WireError::protocol, good.failure()};
+    plan_ = std::move(plan).value();
+    plan_hash_ = sha256(message.payload);
+    downloads_.clear();
+    state_ = State::receiving;
+    return {};
+  }
+
+  [[nodiscard]] DeviceVerdict on_download(net::Message message, DeviceOutbox& out) {
+    if (state_ != State::receiving) return DeviceRefusal::not_allowed(message.type);
+    const Result<net::GenDownload> download = net::decode<net::GenDownload>(message.payload);
+    if (!download) return DeviceRefusal::damaged(download.failure());
+    const net::ImputePlan::Generator& wanted = plan_.generators[downloads_.size()];
+    if (download->device != wanted.device || sha256(download->file) != wanted.sha256)
+      return DeviceRefusal::because(net::WireError::protocol, "GEN_DOWNLOAD of device ",
+                                    download->device, " is not the generator of device ",
+                                    wanted.device, " in the plan");
+    downloads_.push_back(std::move(message));
+    if (downloads_.size() < plan_.generators.size()) return {};
+    out.ask(device_action::Impute{std::move(plan_), std::move(downloads_)});
+    rest();
+    return {};
   }
 
   /// The data is completed, or a generator cannot do it.
-  void on_imputed(const Result<void>& done) {
-    if (closed_) return;
-    if (!done) return give_up(net::WireError::data_mismatch, done.failure());
+  [[nodiscard]] DeviceVerdict on_imputed(const Result<void>& done) {
+    if (!done) return DeviceRefusal{net::WireError::data_mismatch, done.failure()};
     imputed_ = plan_hash_;
+    return {};
   }
 
- protected:
-  explicit DeviceGenerators(DeviceIdentity identity) : DeviceConnection(std::move(identity)) {}
+  /// What was not complete is said again.
+  void on_lost() { rest(); }
+  /// The run is another one.
+  void forget() { *this = {}; }
 
-  /// `idle`: nothing hinders a turn.
-  State generator_state() const { return generator_; }
-  Sha256Digest imputed() const override { return imputed_; }
-
-  void want_generator(bool wanted) { wanted_ = wanted; }
-  /// Trains the generator from where it stands, where the server wants it.
-  void begin_generator() {
-    if (!wanted_) return;
-    generator_ = State::training_generator;
-    ask(DeviceAction::Kind::train_generator);
-  }
-  void forget_preparation() {
-    drop_preparation();
-    imputed_ = plan_hash_ = {};
-  }
-  /// The connection is lost: what was not complete is said again.
-  void drop_preparation() {
-    generator_ = State::idle;
-    wanted_ = false;
+ private:
+  void rest() {
+    state_ = State::idle;
     plan_ = {};
     downloads_.clear();
   }
 
-  void on_gen_ack(const net::Message& message) {
-    if (link_ != State::idle || generator_ != State::waiting_gen_ack) return refuse(message.type);
-    const Result<net::GenAck> ack = decoded<net::GenAck>(message);
-    if (!ack) return;
-    if (ack->sha256 != own_hash_)
-      return give_up(net::WireError::protocol,
-                     failure(ErrorCode::network, "GEN_ACK of another generator"));
-    generator_ = State::idle;
-    wanted_ = false;
-  }
-
-  /// `idle`: the machine has nothing else in hand.
-  void on_impute_plan(const net::Message& message, bool idle) {
-    if (!idle || setup_.description.generator.empty()) return refuse(message.type);
-    Result<net::ImputePlan> plan = decoded<net::ImputePlan>(message);
-    if (!plan) return;
-    const Result<void> good =
-        check_impute_plan(*plan, identity_.label_counts, setup_.index, setup_.devices);
-    if (!good) return give_up(net::WireError::protocol, good.failure());
-    plan_ = std::move(plan).value();
-    plan_hash_ = sha256(message.payload);
-    downloads_.clear();
-    generator_ = State::receiving_generators;
-  }
-
-  void on_gen_download(net::Message message) {
-    if (link_ != State::idle || generator_ != State::receiving_generators)
-      return refuse(message.type);
-    const Result<net::GenDownload> download = decoded<net::GenDownload>(message);
-    if (!download) return;
-    const net::ImputePlan::Generator& wanted = plan_.generators[downloads_.size()];
-    if (download->device != wanted.device || sha256(download->file) != wanted.sha256)
-      return give_up(net::WireError::protocol,
-                     failure(ErrorCode::network, "GEN_DOWNLOAD of device ", download->device,
-                             " is not the generator of device ", wanted.device, " in the plan"));
-    downloads_.push_back(std::move(message));
-    if (downloads_.size() < plan_.generators.size()) return;
-    DeviceAction& action = ask(DeviceAction::Kind::impute);
-    action.imputation = std::move(plan_);
-    action.downloads = std::move(downloads_);
-    drop_preparation();
-  }
-
- private:
-  State generator_ = State::idle;
-  bool wanted_ = false;
+  State state_ = State::idle;
   Sha256Digest own_hash_{};
   net::ImputePlan plan_;  ///< whose generators are arriving
   Sha256Digest plan_hash_{}, imputed_{};

@@ -1,32 +1,46 @@
 #pragma once
-// The device's machine up to JOIN_OK: handshake, the queue of actions, and how it ends.
+// The device's connection from HELLO to the point where the run goes on: after JOIN_OK, or after
+// RESUME_OK where a turn is in hand.
+//
+//   connecting -> greeting (HELLO) -> building the front, unless it is there -> joining (JOIN)
+//   -> resuming (RESUME), where a turn is in hand -> ready
 
-#include <algorithm>
-#include <deque>
-
-#include "iotsl/split/protocol/device_actions.hpp"
+#include "iotsl/split/protocol/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-class DeviceConnection {
+class DeviceHandshake {
  public:
-  using State = DeviceState;
+  enum class State {
+    connecting,
+    greeting,
+    building,
+    joining,
+    resuming,
+    ready,
+    closed,  ///< the run is over for this device
+  };
 
-  /// True once a server has taken this device in.
+  explicit DeviceHandshake(DeviceIdentity identity) : identity_(std::move(identity)) {}
+
+  State state() const { return state_; }
+  /// Whether there is a server to talk to.
+  bool connected() const { return state_ != State::connecting && state_ != State::closed; }
+  /// Whether a server has ever taken this device in.
   bool has_joined() const { return joined_; }
-  /// The next action to carry out; false when there is none.
-  bool pop(DeviceAction& action) {
-    if (actions_.empty()) return false;
-    action = std::move(actions_.front());
-    actions_.pop_front();
-    return true;
-  }
+  const DeviceIdentity& identity() const { return identity_; }
 
-  // Events.
+  // What the server has said, each after its message.
 
-  void on_connected() {
-    if (closed_ || link_ != State::connecting) return;
+  const net::HelloOk& setup() const { return setup_; }
+  bool generator_wanted() const { return generator_wanted_; }
+  /// Whether the turn in hand goes on.
+  bool turn_proceeds() const { return turn_proceeds_; }
+
+  /// `position` of the turn in hand.
+  void on_connected(const net::Position& position, DeviceOutbox& out) {
+    if (state_ != State::connecting) return;
     net::Hello hello;
     hello.device = identity_.name;
     hello.index = identity_.index;
@@ -34,148 +48,105 @@ class DeviceConnection {
     hello.dataset = identity_.dataset;
     hello.samples = identity_.samples();
     hello.data_fingerprint = identity_.data_fingerprint;
-    hello.position = position();
-    link_ = State::greeting;
-    send(hello);
+    hello.position = position;
+    state_ = State::greeting;
+    out.send(hello);
   }
 
-  /// `model_hash`: structure_sha256 of the front that was built.
-  void on_built(const Result<Sha256Digest>& model_hash) {
-    if (closed_ || link_ != State::building) return;
-    if (!model_hash) return give_up(net::WireError::model_mismatch, model_hash.failure());
-    if (*model_hash != setup_.model_hash)
-      return give_up(net::WireError::model_mismatch,
-                     failure(ErrorCode::network, "the front built here is not the server's"));
-    built_ = true;
-    join();
-  }
-
- protected:
-  explicit DeviceConnection(DeviceIdentity identity) : identity_(std::move(identity)) {}
-  DeviceConnection(const DeviceConnection&) = default;
-  DeviceConnection& operator=(const DeviceConnection&) = default;
-  virtual ~DeviceConnection() = default;
-
-  /// The turn in hand; run 0: none.
-  virtual net::Position position() const = 0;
-  /// The run, its model or this device's place is another one: nothing holds any more.
-  virtual void forget_run() = 0;
-  /// SHA-256 of the IMPUTE_PLAN that this device's data is completed with.
-  virtual Sha256Digest imputed() const = 0;
-  /// The server has taken this device in.
-  virtual void on_joined(bool generator_wanted) = 0;
-  virtual void on_lost() = 0;
-
-  void on_hello_ok(const net::Message& message) {
-    if (link_ != State::greeting) return refuse(message.type);
-    Result<net::HelloOk> ok = decoded<net::HelloOk>(message);
-    if (!ok) return;
-    if (ok->version != net::protocol_major)
-      return give_up(net::WireError::version,
-                     failure(ErrorCode::network, "the server chose version ", ok->version,
-                             ", this device speaks ", net::protocol_major));
-    const net::RunDescription& run = ok->description;
-    if (run.dataset != identity_.dataset)
-      return give_up(net::WireError::data_mismatch,
-                     failure(ErrorCode::usage, "the run trains on '", run.dataset,
-                             "', this device has '", identity_.dataset, "'"));
-    if (run.classes != identity_.label_counts.size())
-      return give_up(net::WireError::data_mismatch,
-                     failure(ErrorCode::usage, "the run has ", run.classes,
-                             " classes, this device's data ", identity_.label_counts.size()));
+  /// The state is then `building` where the run, its model or this device's place is another one
+  /// than before. `imputed`: SHA-256 of the IMPUTE_PLAN that the device's data is completed with.
+  [[nodiscard]] DeviceVerdict on_hello_ok(const net::Message& message, const Sha256Digest& imputed,
+                                          DeviceOutbox& out) {
+    if (state_ != State::greeting) return DeviceRefusal::not_allowed(message.type);
+    Result<net::HelloOk> ok = net::decode<net::HelloOk>(message.payload);
+    if (!ok) return DeviceRefusal::damaged(ok.failure());
+    if (DeviceVerdict wrong = check_setup(*ok)) return wrong;
     const bool known = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
                        ok->index == setup_.index;
     setup_ = std::move(ok).value();
-    if (known) return join();
-    forget_run();
+    if (known) {
+      join(imputed, out);
+      return {};
+    }
     built_ = false;
-    link_ = State::building;
-    ask(DeviceAction::Kind::build).setup = setup_;
+    state_ = State::building;
+    out.ask(device_action::Build{setup_});
+    return {};
   }
 
-  void on_join_ok(const net::Message& message) {
-    if (link_ != State::joining) return refuse(message.type);
-    const Result<net::JoinOk> ok = decoded<net::JoinOk>(message);
-    if (!ok) return;
+  /// `model_hash`: structure_sha256 of the front that was built.
+  [[nodiscard]] DeviceVerdict on_built(const Result<Sha256Digest>& model_hash,
+                                       const Sha256Digest& imputed, DeviceOutbox& out) {
+    if (state_ != State::building) return {};
+    if (!model_hash) return DeviceRefusal{net::WireError::model_mismatch, model_hash.failure()};
+    if (*model_hash != setup_.model_hash)
+      return DeviceRefusal::because(net::WireError::model_mismatch,
+                                    "the front built here is not the server's");
+    built_ = true;
+    join(imputed, out);
+    return {};
+  }
+
+  /// `turn`: what to ask of the turn in hand, where there is one.
+  [[nodiscard]] DeviceVerdict on_join_ok(const net::Message& message,
+                                         const std::optional<net::Resume>& turn,
+                                         DeviceOutbox& out) {
+    if (state_ != State::joining) return DeviceRefusal::not_allowed(message.type);
+    const Result<net::JoinOk> ok = net::decode<net::JoinOk>(message.payload);
+    if (!ok) return DeviceRefusal::damaged(ok.failure());
     if (ok->run != setup_.run)
-      return give_up(net::WireError::protocol,
-                     failure(ErrorCode::network, "JOIN_OK of another run"));
+      return DeviceRefusal::because(net::WireError::protocol, "JOIN_OK of another run");
     if (ok->generator_wanted && setup_.description.generator.empty())
-      return give_up(net::WireError::protocol,
-                     failure(ErrorCode::network, "JOIN_OK wants a generator in a run without"));
+      return DeviceRefusal::because(net::WireError::protocol,
+                                    "JOIN_OK wants a generator in a run without");
     joined_ = true;
-    send(net::LabelHist{identity_.label_counts});
-    link_ = State::idle;
-    on_joined(ok->generator_wanted);
+    generator_wanted_ = ok->generator_wanted;
+    out.send(net::LabelHist{identity_.label_counts});
+    state_ = turn ? State::resuming : State::ready;
+    if (turn) out.send(*turn);
+    return {};
   }
 
-  void on_error(const net::Message& message) {
-    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(message);
-    if (!error) return;
-    if (!error->fatal) return reconnect(error->retry_after_ms);
-    const bool data = error->code == net::WireError::data_mismatch;
-    close_with(
-        failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text));
+  [[nodiscard]] DeviceVerdict on_resume_ok(const net::Message& message) {
+    if (state_ != State::resuming) return DeviceRefusal::not_allowed(message.type);
+    const Result<net::ResumeOk> ok = net::decode<net::ResumeOk>(message.payload);
+    if (!ok) return DeviceRefusal::damaged(ok.failure());
+    turn_proceeds_ = ok->proceed;
+    state_ = State::ready;
+    return {};
   }
 
-  void reconnect(std::uint32_t retry_after_ms) {
-    on_lost();
-    ask(DeviceAction::Kind::reconnect).retry_after_ms = retry_after_ms;
+  void on_lost() { state_ = State::connecting; }
+  void close() { state_ = State::closed; }
+
+ private:
+  DeviceVerdict check_setup(const net::HelloOk& ok) const {
+    if (ok.version != net::protocol_major)
+      return DeviceRefusal::because(net::WireError::version, "the server chose version ",
+                                    ok.version, ", this device speaks ", net::protocol_major);
+    const net::RunDescription& run = ok.description;
+    if (run.dataset != identity_.dataset)
+      return DeviceRefusal{net::WireError::data_mismatch,
+                           failure(ErrorCode::usage, "the run trains on '", run.dataset,
+                                   "', this device has '", identity_.dataset, "'")};
+    if (run.classes != identity_.label_counts.size())
+      return DeviceRefusal{net::WireError::data_mismatch,
+                           failure(ErrorCode::usage, "the run has ", run.classes,
+                                   " classes, this device's data ", identity_.label_counts.size())};
+    return {};
   }
-  template <class M>
-  Result<M> decoded(const net::Message& message) {
-    Result<M> fields = net::decode<M>(message.payload);
-    if (!fields) give_up(net::WireError::protocol, fields.failure());
-    return fields;
-  }
-  void refuse(net::MessageType type) {
-    give_up(net::WireError::not_allowed,
-            failure(ErrorCode::network, "the server sent ", net::to_string(type),
-                    " where the protocol does not allow it"));
-  }
-  /// Says why to the server, and ends.
-  void give_up(net::WireError code, Failure why) {
-    if (closed_) return;
-    net::ErrorMessage error;
-    error.code = code;
-    error.text = why.message.substr(0, net::max_text_bytes);
-    send(error);
-    close_with(std::move(why));
-  }
-  void close_with(Failure why) {
-    ask(DeviceAction::Kind::fail).problem = std::move(why);
-    closed_ = true;
-  }
-  void say_bye() {
-    send(net::Bye{"stopped"});
-    finish();
-  }
-  void finish() {
-    ask(DeviceAction::Kind::finish);
-    closed_ = true;
-  }
-  template <class M>
-  void send(const M& fields) {
-    if (link_ != State::connecting)
-      ask(DeviceAction::Kind::send).message = net::make_message(fields);
-  }
-  DeviceAction& ask(DeviceAction::Kind kind) {
-    actions_.emplace_back().kind = kind;
-    return actions_.back();
+
+  void join(const Sha256Digest& imputed, DeviceOutbox& out) {
+    out.ask(device_action::Agree{setup_});
+    state_ = State::joining;
+    out.send(net::Join{setup_.run, imputed});
   }
 
   DeviceIdentity identity_;
-  State link_ = State::connecting;  ///< up to `resuming`, then `idle`: the connection stands
-  bool closed_ = false, joined_ = false, built_ = false, stop_ = false;
+  State state_ = State::connecting;
+  bool joined_ = false, built_ = false;
   net::HelloOk setup_;
-  std::deque<DeviceAction> actions_;
-
- private:
-  void join() {
-    ask(DeviceAction::Kind::agree).setup = setup_;
-    link_ = State::joining;
-    send(net::Join{setup_.run, imputed()});
-  }
+  bool generator_wanted_ = false, turn_proceeds_ = false;
 };
 
 }  // namespace split

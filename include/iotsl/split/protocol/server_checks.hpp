@@ -2,28 +2,19 @@
 // What the server demands of a device before it changes anything.
 
 #include "iotsl/impute/histogram.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server_peer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 /// A place in the order of turns, or why there is none.
-struct HelloVerdict {
-  bool accepted = false;
-  std::uint32_t index = 0;
-  std::uint32_t retry_after_ms = 0;  ///< 0: there is no use in coming back
-  net::WireError code{};
-  std::string text;
-};
+using HelloVerdict = std::variant<std::uint32_t, PeerFault>;
 
-/// `devices`: who has, or had, which place; `begun`: turns are already granted.
+/// `devices`: who has, or had, which place; `begun`: every device was here, and keeps its place.
 inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
                                 const std::vector<DeviceRecord>& devices, bool begun) {
   const auto reject = [](net::WireError code, const auto&... parts) {
-    HelloVerdict out;
-    out.code = code;
-    out.text = concat(parts...);
-    return out;
+    return PeerFault{code, concat(parts...)};
   };
   const std::string& wanted = plan.offer.description.dataset;
   if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
@@ -58,8 +49,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
                     "' holds other samples than when it first joined");
     // The same program takes over from its own dead connection; another one has to wait for it.
     if (known.connection != 0 && known.boot_nonce != hello.boot_nonce) {
-      HelloVerdict busy = reject(net::WireError::full, "place ", index, " is taken by another '",
-                                 known.name, "' that is still connected");
+      PeerFault busy = reject(net::WireError::full, "place ", index, " is taken by another '",
+                              known.name, "' that is still connected");
       busy.retry_after_ms = 5000;
       return busy;
     }
@@ -68,16 +59,14 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
       plan.fingerprints[index] != hello.data_fingerprint)
     return reject(net::WireError::data_mismatch, "device '", hello.device,
                   "' holds other samples than the manifest's device ", index);
-  HelloVerdict accepted;
-  accepted.accepted = true;
-  accepted.index = index;
-  return accepted;
+  return index;
 }
 
-/// `has_generator`: the server has the generator of device `index` from before.
+/// `samples` of the device in place `index`; `trained`: samples per class of the generator that the
+/// server has of it, empty where it has none.
 inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,
                                      std::uint64_t samples, std::uint32_t index,
-                                     bool has_generator) {
+                                     std::span<const std::uint64_t> trained) {
   std::uint64_t sum = 0;  // of at most 4096 counts below 2^30
   for (std::size_t c = 0; c < hist.counts.size(); ++c) {
     if (hist.counts[c] > static_cast<std::uint64_t>(impute::max_class_count))
@@ -88,8 +77,6 @@ inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHis
   if (hist.counts.size() != plan.offer.description.classes || sum != samples)
     return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
                    " samples, expected ", plan.offer.description.classes, " and ", samples);
-  if (!has_generator || plan.generators.empty()) return {};
-  const std::vector<std::uint64_t>& trained = plan.generators[index].label_counts;
   for (std::size_t c = 0; c < std::min(trained.size(), hist.counts.size()); ++c)
     if (trained[c] != 0 && hist.counts[c] == 0)
       return failure(ErrorCode::usage, "the generator that the server has of device ", index,
@@ -113,10 +100,11 @@ inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps
 inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
                                const std::vector<std::uint32_t>& shape) {
   const std::uint64_t n = step.labels.size();
-  if (n < 2 || n > plan.largest_batch || step.smashed.size() != 4 * n * plan.smashed_values)
+  if (n < 2 || n > plan.largest_batch ||
+      step.smashed.size() != plan.format.smashed_bytes(n, plan.smashed_values))
     return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
                    step.smashed.size(), " bytes, expected 2 to ", plan.largest_batch, " and ",
-                   4 * plan.smashed_values, " for each");
+                   plan.format.smashed_bytes(1, plan.smashed_values), " for each");
   std::uint64_t values = shape.empty() ? 0 : 1;
   for (std::uint32_t extent : shape) values *= extent;
   if (values != n * plan.smashed_values || shape[0] != n)

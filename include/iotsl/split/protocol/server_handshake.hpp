@@ -1,240 +1,160 @@
 #pragma once
-// The server's connections: who is at the other end, the handshake, the queue of actions, and how
-// a run ends for all of them.
-
-#include <algorithm>
-#include <deque>
+// The server's connections: who is at the other end, and the handshake in which a device takes its
+// place: HELLO, JOIN, LABEL_HIST, and RESUME where it comes back with a turn in hand.
 
 #include "iotsl/split/protocol/server_checks.hpp"
+#include "iotsl/split/protocol/server_generator_exchange.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-class ServerPeers {
+class ServerHandshake {
  public:
-  const std::vector<DeviceRecord>& devices() const { return devices_; }
-  std::uint32_t ready_devices() const { return ready_; }
-  using State = ServerState;
-  State state() const { return state_; }
-  /// Stopped by the user; the run can go on from committed().
-  bool paused() const { return paused_; }
-  /// Ends the run: devices did not come in time, or one cannot go on.
-  void stop(Failure why) {
-    if (state_ != State::closed) end_run(net::WireError::run_failed, std::move(why));
-  }
-  /// The next action to carry out; false when there is none.
-  bool pop(ServerAction& action) {
-    if (actions_.empty()) return false;
-    action = std::move(actions_.front());
-    actions_.pop_front();
-    return true;
-  }
-
- protected:
-  enum class PeerState { hello, join, label_hist, resume, ready };
-  struct Peer {
-    ConnectionId connection = 0;
-    PeerState state = PeerState::hello;
-    std::uint32_t index = net::any_index;
-    bool has_turn = false;   ///< it said so in HELLO: RESUME follows
-    Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
-    DeviceRecord record = {};
+  /// A HELLO that is accepted, before its device gets its place.
+  struct Admission {
+    net::Hello hello;
+    std::uint32_t index = 0;
   };
+  /// The device is to say more.
+  struct Continues {};
+  /// The device is ready; `resume`: what it has in hand.
+  struct Arrived {
+    std::optional<net::Resume> resume;
+  };
+  using Progress = std::variant<Continues, Arrived, PeerFault>;
 
-  explicit ServerPeers(ServerPlan plan)
-      : plan_(std::move(plan)), devices_(plan_.devices), incarnation_(plan_.offer.incarnation) {}
-  ServerPeers(const ServerPeers&) = default;
-  ServerPeers& operator=(const ServerPeers&) = default;
-  virtual ~ServerPeers() = default;
+  /// `exchange` of method iotsl, or null.
+  ServerHandshake(const ServerPlan& plan, ServerGeneratorExchange* exchange, ServerOutbox& outbox)
+      : plan_(plan), exchange_(exchange), outbox_(outbox), devices_(plan.devices) {}
 
-  /// Whether the device is to send its generator.
-  virtual bool wants_generator(const Peer& peer) const = 0;
-  /// The device is ready. `resume`: what it has in hand, or null.
-  virtual void take_in(Peer& peer, const net::Resume* resume) = 0;
-  /// A device has been taken in, up to its turn in hand.
-  virtual void on_place_taken(const Peer& peer) = 0;
-  /// A connection has been forgotten.
-  virtual void on_dropped() = 0;
+  const std::vector<DeviceRecord>& devices() const { return devices_; }
+  std::uint32_t ready_devices() const {
+    return static_cast<std::uint32_t>(
+        std::count_if(devices_.begin(), devices_.end(),
+                      [](const DeviceRecord& each) { return each.connection != 0; }));
+  }
+  /// Every device was here once, since this server began; from then on each keeps its place.
+  bool complete() const { return complete_; }
 
-  // Handshake.
-
-  void on_hello(Peer& peer, const net::Message& message) {
-    if (peer.state != PeerState::hello) return refuse(peer, message.type);
-    Result<net::Hello> hello = decoded<net::Hello>(peer, message);
-    if (!hello) return;
-    std::vector<DeviceRecord> places = devices_;
-    for (const Peer& other : peers_)
-      if (other.index != net::any_index) places[other.index] = other.record;
-    const HelloVerdict verdict = check_hello(plan_, *hello, places, begun_);
-    if (!verdict.accepted) {
-      send(peer.connection, net::ErrorMessage{verdict.code, verdict.retry_after_ms == 0,
-                                              verdict.retry_after_ms, shortened(verdict.text)});
-      return drop(peer, true);
-    }
-    const ConnectionId connection = peer.connection;
-    for (Peer& other : peers_)
-      if (other.index == verdict.index) {  // its own dead connection
-        drop(other, true);
-        break;
-      }
-    Peer* again = find(connection);
-    if (again == nullptr) return;  // the run has ended over it
-    Peer& joining = *again;
-    joining.index = verdict.index;
-    joining.has_turn = hello->position.key.run == plan_.offer.run;
-    joining.record.name = std::move(hello->device);
-    joining.record.samples = hello->samples;
-    joining.record.boot_nonce = hello->boot_nonce;
-    joining.record.data_fingerprint = hello->data_fingerprint;
-    joining.record.connection = connection;
-    net::HelloOk ok = plan_.offer;
-    ok.incarnation = incarnation_;
-    ok.index = verdict.index;
-    ok.devices = plan_.devices;
-    joining.state = PeerState::join;
-    send(connection, ok);
+  const std::vector<ServerPeer>& peers() const { return peers_; }
+  ServerPeer* find(ConnectionId connection) {
+    return find_if([&](const ServerPeer& peer) { return peer.connection == connection; });
+  }
+  ServerPeer* find_place(std::uint32_t index) {
+    return find_if([&](const ServerPeer& peer) { return peer.index == index; });
   }
 
-  void on_join(Peer& peer, const net::Message& message) {
-    if (peer.state != PeerState::join) return refuse(peer, message.type);
-    const Result<net::Join> join = decoded<net::Join>(peer, message);
-    if (!join) return;
+  void open(ConnectionId connection) { peers_.push_back({connection}); }
+
+  std::variant<Admission, PeerFault> on_hello(const ServerPeer& peer,
+                                              const net::Message& message) const {
+    if (peer.state != PeerState::hello) return not_allowed(peer, message.type);
+    Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
+    if (!hello) return protocol_fault(hello.failure());
+    std::vector<DeviceRecord> places = devices_;
+    for (const ServerPeer& other : peers_)
+      if (other.index != net::any_index) places[other.index] = other.record;
+    HelloVerdict verdict = check_hello(plan_, *hello, places, complete_);
+    if (PeerFault* fault = std::get_if<PeerFault>(&verdict)) return std::move(*fault);
+    return Admission{std::move(hello).value(), *std::get_if<std::uint32_t>(&verdict)};
+  }
+  /// Nobody else may hold the place. `incarnation` of the run.
+  void admit(ServerPeer& peer, Admission admission, std::uint32_t incarnation) {
+    net::Hello& hello = admission.hello;
+    peer.index = admission.index;
+    peer.has_turn = hello.position.key.run == plan_.offer.run;
+    peer.record.name = std::move(hello.device);
+    peer.record.samples = hello.samples;
+    peer.record.boot_nonce = hello.boot_nonce;
+    peer.record.data_fingerprint = hello.data_fingerprint;
+    peer.record.connection = peer.connection;
+    net::HelloOk ok = plan_.offer;
+    ok.incarnation = incarnation;
+    ok.index = admission.index;
+    ok.devices = plan_.devices;
+    peer.state = PeerState::join;
+    outbox_.send(peer.connection, ok);
+  }
+
+  Progress on_join(ServerPeer& peer, const net::Message& message) {
+    if (peer.state != PeerState::join) return not_allowed(peer, message.type);
+    const Result<net::Join> join = net::decode<net::Join>(message.payload);
+    if (!join) return protocol_fault(join.failure());
     if (join->run != plan_.offer.run)
-      return give_up(peer, net::WireError::protocol,
-                     failure(ErrorCode::network, "JOIN of another run"));
+      return PeerFault{net::WireError::protocol, "JOIN of another run"};
     peer.state = PeerState::label_hist;
     peer.imputed = join->imputed;
-    send(peer.connection, net::JoinOk{plan_.offer.run, wants_generator(peer)});
+    const bool wanted = exchange_ != nullptr && exchange_->wants_generator(peer);
+    outbox_.send(peer.connection, net::JoinOk{plan_.offer.run, wanted});
+    return Continues{};
   }
 
-  void on_label_hist(Peer& peer, const net::Message& message) {
-    if (peer.state != PeerState::label_hist) return refuse(peer, message.type);
-    Result<net::LabelHist> hist = decoded<net::LabelHist>(peer, message);
-    if (!hist) return;
+  Progress on_label_hist(ServerPeer& peer, const net::Message& message) {
+    if (peer.state != PeerState::label_hist) return not_allowed(peer, message.type);
+    Result<net::LabelHist> hist = net::decode<net::LabelHist>(message.payload);
+    if (!hist) return protocol_fault(hist.failure());
+    std::span<const std::uint64_t> trained;
+    if (exchange_ != nullptr) trained = exchange_->trained_counts(peer);
     const Result<void> good =
-        check_label_hist(plan_, *hist, peer.record.samples, peer.index, !wants_generator(peer));
-    if (!good) return give_up(peer, net::WireError::data_mismatch, good.failure());
+        check_label_hist(plan_, *hist, peer.record.samples, peer.index, trained);
+    if (!good) return PeerFault{net::WireError::data_mismatch, good.failure().message};
     peer.record.label_counts = std::move(hist->counts);
-    on_place_taken(peer);
-    if (peer.has_turn)
-      peer.state = PeerState::resume;
-    else
-      take_in(peer, nullptr);
+    if (exchange_ != nullptr) exchange_->on_place_taken(peer);
+    if (!peer.has_turn) return arrive(peer, std::nullopt);
+    peer.state = PeerState::resume;
+    return Continues{};
   }
 
-  void on_resume(Peer& peer, const net::Message& message) {
-    if (peer.state != PeerState::resume) return refuse(peer, message.type);
-    const Result<net::Resume> resume = decoded<net::Resume>(peer, message);
-    if (resume) take_in(peer, &*resume);
+  Progress on_resume(ServerPeer& peer, const net::Message& message) {
+    if (peer.state != PeerState::resume) return not_allowed(peer, message.type);
+    const Result<net::Resume> resume = net::decode<net::Resume>(message.payload);
+    if (!resume) return protocol_fault(resume.failure());
+    return arrive(peer, *resume);
   }
 
-  void on_bye(Peer& peer, const net::Message& message) {
-    const Result<net::Bye> bye = decoded<net::Bye>(peer, message);
-    if (bye) drop(peer, true);
+  void close(ServerPeer& peer) {
+    outbox_.push(server_action::Close{peer.connection});
+    forget(peer);
   }
-  /// A device that gives up by itself, for example because of NaN, would do so again.
-  void on_error(Peer& peer, const net::Message& message) {
-    const Result<net::ErrorMessage> error = decoded<net::ErrorMessage>(peer, message);
-    if (!error) return;
-    const Failure why =
-        failure(ErrorCode::network, "device '", peer.record.name, "' has failed: ", error->text);
-    const bool ends = begun_ && peer.state == PeerState::ready;
-    drop(peer, true);
-    if (ends && state_ != State::closed) end_run(net::WireError::run_failed, why);
-  }
-
-  void refuse(Peer& peer, net::MessageType type) {
-    give_up(peer, net::WireError::not_allowed,
-            failure(ErrorCode::network, "device '", peer.record.name, "' sent ",
-                    net::to_string(type), " where the protocol does not allow it"));
-  }
-  static std::string shortened(const std::string& text) {
-    return text.substr(0, net::max_text_bytes);
-  }
-  /// Tells the peer without ending anything.
-  void complain(const Peer& peer, net::WireError code, const std::string& text) {
-    send(peer.connection, net::ErrorMessage{code, false, 0, shortened(text)});
-  }
-  void give_up(Peer& peer, net::WireError code, const Failure& why) {
-    send(peer.connection, net::ErrorMessage{code, true, 0, shortened(why.message)});
-    drop(peer, true);
-  }
-  /// Forgets a connection. The device keeps its place once the run has begun.
-  void drop(Peer& peer, bool still_open) {
-    if (still_open) close(peer.connection);
+  /// The connection is gone. The device keeps its place once the run has begun.
+  void forget(ServerPeer& peer) {
     if (peer.state == PeerState::ready) {
-      --ready_;
-      if (begun_)
+      if (complete_)
         devices_[peer.index].connection = 0;
       else
         devices_[peer.index] = {};
     }
     peers_.erase(peers_.begin() + (&peer - peers_.data()));
-    on_dropped();
   }
-  void end_run(net::WireError code, Failure why) {
-    for (const Peer& each : peers_) {
-      send(each.connection,
-           net::ErrorMessage{code, true, 0, shortened(concat("the run ended: ", why.message))});
-      close(each.connection);
+  /// The run is over: tells every peer, and closes its connection.
+  template <class M>
+  void dismiss_all(const M& farewell) {
+    for (const ServerPeer& each : peers_) {
+      outbox_.send(each.connection, farewell);
+      outbox_.push(server_action::Close{each.connection});
     }
-    end(ServerAction::Kind::fail, std::move(why));
-  }
-  /// Ends this server's part of a run that can go on later.
-  void pause() {
-    for (const Peer& each : peers_) {
-      send(each.connection, net::Bye{"the server was stopped", true});
-      close(each.connection);
-    }
-    paused_ = true;
-    end(ServerAction::Kind::fail, failure(ErrorCode::other, "stopped"));
-  }
-  void end(ServerAction::Kind kind, Failure why) {
     peers_.clear();
-    ask(kind, 0, State::closed).problem = std::move(why);
   }
 
-  Peer* find(ConnectionId connection) {
-    for (Peer& peer : peers_)
-      if (peer.connection == connection) return &peer;
-    return nullptr;
+ private:
+  Progress arrive(ServerPeer& peer, std::optional<net::Resume> resume) {
+    peer.state = PeerState::ready;
+    devices_[peer.index] = peer.record;
+    if (ready_devices() == plan_.devices) complete_ = true;
+    return Arrived{std::move(resume)};
   }
-  template <class M>
-  Result<M> decoded(Peer& peer, const net::Message& message) {
-    Result<M> fields = net::decode<M>(message.payload);
-    if (!fields) give_up(peer, net::WireError::protocol, fields.failure());
-    return fields;
-  }
-  template <class M>
-  void send(ConnectionId connection, const M& fields) {
-    if (connection != 0) push_send(connection, net::make_message(fields));
-  }
-  void push_send(ConnectionId connection, net::Message message) {
-    if (connection != 0) push(ServerAction::Kind::send, connection).message = std::move(message);
-  }
-  void close(ConnectionId connection) { push(ServerAction::Kind::close, connection); }
-  ServerAction& push(ServerAction::Kind kind, ConnectionId connection) {
-    ServerAction& action = actions_.emplace_back();
-    action.kind = kind;
-    action.connection = connection;
-    return action;
+  template <class Predicate>
+  ServerPeer* find_if(Predicate is_wanted) {
+    const auto at = std::find_if(peers_.begin(), peers_.end(), is_wanted);
+    return at == peers_.end() ? nullptr : &*at;
   }
 
-  /// Adds an action and goes to the next state.
-  ServerAction& ask(ServerAction::Kind kind, ConnectionId connection, State next) {
-    state_ = next;
-    return push(kind, connection);
-  }
-
-  ServerPlan plan_;
-  State state_ = State::gathering;
+  const ServerPlan& plan_;
+  ServerGeneratorExchange* exchange_;
+  ServerOutbox& outbox_;
   std::vector<DeviceRecord> devices_;
-  std::vector<Peer> peers_;
-  std::uint32_t ready_ = 0;
-  std::uint32_t incarnation_;
-  bool paused_ = false;
-  bool begun_ = false;  ///< all devices were here once, since this server began
-  std::deque<ServerAction> actions_;
+  std::vector<ServerPeer> peers_;
+  bool complete_ = false;
 };
 
 }  // namespace split

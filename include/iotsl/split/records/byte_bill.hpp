@@ -2,8 +2,9 @@
 // From counted messages to the itemised bill.
 
 #include "iotsl/measure/bytes.hpp"
+#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/traffic.hpp"
-#include "iotsl/split/halves/front_state.hpp"
+#include "iotsl/split/halves/wire_sizes.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -25,10 +26,11 @@ inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& dow
   bill.transfers = up.transfer_overhead_bytes + down.transfer_overhead_bytes;
 
   const auto& step = up.of(MessageType::step);
-  const std::uint64_t sample_bytes = 4 * (sizes.smashed_values + 1);
+  const std::uint64_t sample_bytes =
+      net::label_bytes(1) + sizes.format.smashed_bytes(1, sizes.smashed_values);
   const std::uint64_t samples =
       (step.bytes - step.messages * net::Step::overhead_bytes) / sample_bytes;
-  bill.labels = 4 * samples;
+  bill.labels = net::label_bytes(samples);
   bill.smashed = samples * sample_bytes - bill.labels;
   bill.fields = step.bytes - samples * sample_bytes;
 
@@ -38,11 +40,12 @@ inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& dow
 
   const auto add_state = [&](const net::Traffic::Count& count, std::uint64_t& front) {
     const std::uint64_t n = count.messages;
-    front += 4 * n * sizes.front_values;
-    bill.batch_norm += 4 * n * sizes.buffer_values;
-    bill.optimizer += 4 * n * sizes.optimizer_values;
+    front += net::state_bytes(n * sizes.front_values);
+    bill.batch_norm += net::state_bytes(n * sizes.buffer_values);
+    bill.optimizer += net::state_bytes(n * sizes.optimizer_values);
     bill.fields +=
-        count.bytes - 4 * n * (sizes.front_values + sizes.buffer_values + sizes.optimizer_values);
+        count.bytes -
+        net::state_bytes(n * (sizes.front_values + sizes.buffer_values + sizes.optimizer_values));
   };
   add_state(up.of(MessageType::barrier_ack), bill.front);
   add_state(down.of(MessageType::turn_grant), bill.front_relay);

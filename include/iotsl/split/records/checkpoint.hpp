@@ -10,19 +10,19 @@
 #include "iotsl/nn/state.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/halves/state_part.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/turn_report.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 inline constexpr const char* model_name = "model.safetensors";
-inline constexpr const char* session_name = "session.json";
+inline constexpr const char* run_numbers_name = "session.json";
 inline constexpr const char* checkpoint_folder = "checkpoints";
 inline constexpr const char* best_checkpoint_name = "best.iotsl";
 inline constexpr const char* checkpoint_kind = "checkpoint";
 
 /// Numbers that must never be used twice in a run, whatever is lost.
-struct SessionRecord {
+struct RunNumbers {
   std::uint64_t run = 0;
   std::uint32_t incarnation = 0;
   std::uint32_t fence = 0;  ///< of the last grant
@@ -132,16 +132,17 @@ inline std::vector<StatePart> state_parts(const TrainingState& state) {
 
 }  // namespace detail
 
-inline Result<void> write_session(const std::string& out, const SessionRecord& record) {
-  return write_file_atomic(join_path(out, session_name), to_text(to_json_fields(record), 2) + "\n");
+inline Result<void> write_run_numbers(const std::string& out, const RunNumbers& record) {
+  return write_file_atomic(join_path(out, run_numbers_name),
+                           to_text(to_json_fields(record), 2) + "\n");
 }
-inline Result<SessionRecord> read_session(const std::string& out) {
-  const std::string path = join_path(out, session_name);
+inline Result<RunNumbers> read_run_numbers(const std::string& out) {
+  const std::string path = join_path(out, run_numbers_name);
   const Result<std::string> text = read_text_file(path);
   if (!text) return text.failure();
   const Result<Json> json = parse_json(*text);
   if (!json) return failure(ErrorCode::data, path, ": ", json.failure().message);
-  Result<SessionRecord> record = parse_json_fields<SessionRecord>(*json);
+  Result<RunNumbers> record = parse_json_fields<RunNumbers>(*json);
   if (!record) return failure(ErrorCode::data, path, ": ", record.failure().message);
   return record;
 }
@@ -149,7 +150,7 @@ inline Result<SessionRecord> read_session(const std::string& out) {
 /// Whether the run in `out` has come as far as having a number, or even a turn's barrier.
 inline bool has_begun(const std::string& out) {
   const auto ids = detail::barrier_ids(join_path(out, checkpoint_folder));
-  return file_exists(join_path(out, session_name)) || (!ids.empty() && ids.back() > 0);
+  return file_exists(join_path(out, run_numbers_name)) || (!ids.empty() && ids.back() > 0);
 }
 
 /// Writes barrier `record.barrier.id` of the run in `out` and removes all but the last two. Free

@@ -8,6 +8,7 @@
 #include "iotsl/core/hash.hpp"
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/json_parse.hpp"
+#include "iotsl/impute/generation_log.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -56,12 +57,13 @@ struct GeneratorRecord {
   std::string sha256;            ///< of its file
   std::string data_fingerprint;  ///< of its device's data, in hex; empty: from --generators
   std::vector<std::uint64_t> label_counts;  ///< what it was trained on
-  std::string origin;           ///< trained, brought (iotsl-device --generator) or given
-  bool checked = false;         ///< its quality; with one class it cannot be
-  double loss = 0;              ///< of its quality check
-  double accuracy = 0;          ///< likewise; a fraction
-  bool flagged = false;         ///< below the threshold
-  double seconds_training = 0;  ///< on the device
+  std::string origin;       ///< trained, brought (iotsl-device --generator) or given
+  bool checked = false;     ///< its quality; with one class it cannot be
+  double loss = 0;          ///< of its quality check
+  double accuracy = 0;      ///< likewise; a fraction
+  double informedness = 0;  ///< likewise; of guessing 0, of no mistake 1
+  std::vector<std::uint64_t> passed, failed;  ///< classes that were checked, by what came of it
+  double seconds_training = 0;                ///< on the device
   std::uint64_t peak_memory_bytes = 0;
   std::uint64_t values = 0;    ///< parameters
   std::uint64_t bytes_up = 0;  ///< what its upload takes on the wire, with frames; 0: given
@@ -87,7 +89,9 @@ struct GeneratorRecord {
     f("checked", self.checked);
     f("loss", self.loss);
     f("accuracy", self.accuracy);
-    f("flagged", self.flagged);
+    f("informedness", self.informedness);
+    f("passed", self.passed);
+    f("failed", self.failed);
     f("seconds_training", self.seconds_training);
     f("peak_memory_bytes", self.peak_memory_bytes);
     f("values", self.values);
@@ -95,9 +99,11 @@ struct GeneratorRecord {
   }
 };
 
-/// How pre-training went.
+/// How pre-training went. What it says of the held-out part measures the fit to the generators: how
+/// well other images that they make are known. Of real images only the test data tells.
 struct PretrainReport {
   std::uint64_t samples = 0, held_out = 0;  ///< of the generated set
+  std::uint64_t distinct = 0;               ///< different images in it
   std::uint64_t iterations = 0;
   std::uint64_t best_iteration = 0;  ///< whose weights are kept
   double held_out_loss = 0, held_out_accuracy = 0;
@@ -108,6 +114,7 @@ struct PretrainReport {
   static void json_fields(Self& self, Fields& f) {
     f("samples", self.samples);
     f("held_out", self.held_out);
+    f("distinct", self.distinct);
     f("iterations", self.iterations);
     f("best_iteration", self.best_iteration);
     f("held_out_loss", self.held_out_loss);
@@ -157,6 +164,9 @@ struct ImputationRecord {
 struct PreparationRecord {
   std::string format = "iotsl-preparation-1";
   std::vector<GeneratorRecord> generators;  ///< of each device
+  /// Classes that have failed the check of their generator: not used, since another generator has
+  /// passed; used although, since none has. As in the generation log.
+  std::vector<impute::ClassOfGenerator> struck, used_though_failed;
   PretrainingRecord pretraining;
   bool planned = false;                   ///< impute_plan.json is written
   std::vector<ImputationRecord> devices;  ///< likewise; empty without imputation
@@ -189,6 +199,8 @@ struct PreparationRecord {
   static void json_fields(Self& self, Fields& f) {
     f("format", self.format);
     f("generators", self.generators);
+    f("struck", self.struck);
+    f("used_though_failed", self.used_though_failed);
     f("pretraining", self.pretraining);
     f("planned", self.planned);
     f("imputation", self.devices);

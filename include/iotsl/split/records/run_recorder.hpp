@@ -2,7 +2,7 @@
 // Keeps a run's books: evaluation, metrics, checkpoint and summary, the same for every transport.
 
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/turn_report.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"
@@ -35,15 +35,15 @@ class RunRecorder {
     return found ? Result<void>{} : found.failure();
   }
 
-  const SessionRecord& session() const { return session_; }
+  const RunNumbers& numbers() const { return numbers_; }
   /// Costs that the turn in hand had where the run was taken up.
   const TurnCosts& resumed_turn() const { return resumed_.turn; }
   /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
   /// twice.
   Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence) {
-    session_.incarnation = incarnation;
-    session_.fence = fence;
-    return keeps_barriers() ? write_session(config_.out, session_) : Result<void>{};
+    numbers_.incarnation = incarnation;
+    numbers_.fence = fence;
+    return keeps_barriers() ? write_run_numbers(config_.out, numbers_) : Result<void>{};
   }
 
   void on_step(const TurnReport& turn, std::uint64_t turn_step, std::uint64_t samples,
@@ -53,7 +53,7 @@ class RunRecorder {
     const std::uint64_t epoch =
         std::min<std::uint64_t>(turn_step / per_epoch, turn.epochs.size() - 1);
     hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
-                                    .epochs = static_cast<std::uint64_t>(config_.epochs),
+                                    .epochs = static_cast<std::uint64_t>(config_.training.epochs),
                                     .device = turn.device,
                                     .step = turn_step - epoch * per_epoch + 1,
                                     .steps = per_epoch,
@@ -122,9 +122,9 @@ class RunRecorder {
       r.values_formula =
           last ? measure::values_formula(r.samples, sizes.smashed_values, sizes.front_values)
                : measure::values_formula(r.samples, sizes.smashed_values, 0);
-      if (!config_.splits() || turn.skipped) r.values_formula = 0;
+      if (!splits(config_.method) || turn.skipped) r.values_formula = 0;
       // FedAvg hands over nothing but the whole net.
-      if (config_.method == "fedavg" && last) r.values_formula = sizes.front_values;
+      if (averages(config_.method) && last) r.values_formula = sizes.front_values;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
       if (last && !turn.skipped) {
@@ -169,28 +169,28 @@ class RunRecorder {
   const RunHooks& hooks() const { return hooks_; }
 
  private:
-  /// The session is written last: where it is, everything is.
-  Result<void> begin(const TrainingState& state, const SessionRecord& session) {
-    session_ = session;
+  /// The numbers are written last: where they are, everything is.
+  Result<void> begin(const TrainingState& state, const RunNumbers& numbers) {
+    numbers_ = numbers;
     if (!keeps_barriers()) return {};
     Result<void> done = create_folders(config_.out);
     if (done) done = write_file_atomic(metrics_path(), std::string_view());
     if (done) done = write_checkpoint(config_.out, state, {});
-    if (done) done = write_session(config_.out, session_);
+    if (done) done = write_run_numbers(config_.out, numbers_);
     return done;
   }
 
   /// Loads `state` from the newest barrier, cuts the metrics back, and begins a new incarnation.
   Result<BarrierRecord> resume(const TrainingState& state) {
     if (!keeps_barriers()) return failure(ErrorCode::usage, "a run is resumed from its folder");
-    Result<SessionRecord> session = read_session(config_.out);
-    if (!session) return session.failure();
-    session_ = *session;
-    ++session_.incarnation;
+    const Result<RunNumbers> numbers = read_run_numbers(config_.out);
+    if (!numbers) return numbers.failure();
+    numbers_ = *numbers;
+    ++numbers_.incarnation;
     Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
     if (!found) return found.failure();
     Result<void> done = take_back(*found);
-    if (done) done = write_session(config_.out, session_);
+    if (done) done = write_run_numbers(config_.out, numbers_);
     if (!done) return done.failure();
     resumed_ = std::move(found).value();
     start_ -= static_cast<net::Microseconds>(resumed_.seconds * 1e6);
@@ -207,11 +207,11 @@ class RunRecorder {
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
-    const auto epochs = static_cast<std::uint64_t>(config_.epochs);
-    if (r.epoch % static_cast<std::uint64_t>(config_.eval_every) != 0 && r.epoch != epochs)
+    const auto epochs = static_cast<std::uint64_t>(config_.training.epochs);
+    if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 && r.epoch != epochs)
       return {};
     const net::Microseconds start = net::steady_now();
-    const Evaluation result = evaluate(joined, *test_);
+    const train::Evaluation result = train::evaluate(joined, *test_);
     r.evaluated = true;
     r.test_loss = result.loss;
     r.test_accuracy = result.accuracy();
@@ -256,7 +256,7 @@ class RunRecorder {
   const data::Dataset* test_;
   net::Microseconds start_;
   RunSummary summary_;
-  SessionRecord session_;
+  RunNumbers numbers_;
   CheckpointRecord resumed_;  ///< what earlier incarnations have spent
   std::uint64_t newest_barrier_ = 0;
 };

@@ -11,7 +11,7 @@ struct ServerOptions {
   net::Address address{"127.0.0.1", 0};
   bool insecure = false;
   net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
-  std::vector<Sha256Digest> fingerprints;  ///< of each device's data (data_fingerprint); empty: any
+  std::vector<Sha256Digest> fingerprints;  ///< data::fingerprint of each device's; empty: any
 };
 
 namespace detail {
@@ -86,9 +86,9 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
     }
     run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
-      run.stop(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
-                       " devices came within ", options.gather_limit / net::second_us, " s"));
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
+      run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
+                        " devices came within ", options.gather_limit / net::second_us, " s"));
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_pause();
   }
   (*hub)->stop();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};

@@ -10,24 +10,12 @@
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
 #include "iotsl/split/records/run_recorder.hpp"
-#include "iotsl/split/records/turn_costs.hpp"
+#include "iotsl/split/server/attendance.hpp"
+#include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// Moves messages to devices.
-class ServerTransport {
- public:
-  virtual ~ServerTransport() = default;
-  virtual void send(ConnectionId connection, net::Message message) = 0;
-  /// Closes after everything queued has been sent.
-  virtual void close(ConnectionId connection) = 0;
-  /// What has passed over one connection up to the message that is being handled.
-  virtual LinkTraffic traffic(ConnectionId connection) = 0;
-  /// The same for all connections since the run or its server began.
-  virtual LinkTraffic total() = 0;
-};
 
 class ServerRun {
  public:
@@ -38,10 +26,10 @@ class ServerRun {
                                                    ServerTransport& transport) {
     Result<SplitModel> model = build_split_model(config);
     if (!model) return model.failure();
-    if (config.method == "central")
+    if (pools_data(config.method))
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
-    if (config.method == "fedavg")
+    if (averages(config.method))
       return failure(ErrorCode::usage,
                      "--method fedavg runs in one process only: it needs "
                      "--transport inproc or none");
@@ -70,44 +58,27 @@ class ServerRun {
   }
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
-    if (seconds_between(barrier_at_, now) >= config_.barrier_seconds) machine_->on_barrier_due();
-    if (machine_->state() == ServerState::collecting) tell_absent();
-    const DeviceRecord* missing = machine_->missing_holder();
-    if (missing == nullptr) {
-      away_since_ = 0;
-      return;
-    }
-    if (away_since_ == 0) {
-      away_since_ = now;
-      note(concat("device ", machine_->holder_index(), " is away; the run waits for it"));
-    }
-    // Where nobody is left, nobody could go on.
-    const bool too_long = config_.offline_seconds > 0 && machine_->ready_devices() > 0 &&
-                          seconds_between(away_since_, now) >= config_.offline_seconds;
-    if (!too_long) return;
-    note(concat("device ", machine_->holder_index(), " has been away for ", config_.offline_seconds,
-                " s; its turn is skipped"));
-    away_since_ = 0;
+    if (net::to_seconds(now - barrier_at_) >= config_.barriers.seconds) machine_->on_barrier_due();
+    if (!attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
   }
   /// Ends with an error.
-  void stop(Failure why) {
-    machine_->stop(std::move(why));
+  void abort(Failure why) {
+    machine_->abort(std::move(why));
     carry_out_all();
   }
-  /// Ends at the next step, so that the run can be resumed.
-  void request_stop() {
-    machine_->request_stop();
+  /// Ends at the next barrier, so that the run can go on another time.
+  void request_pause() {
+    machine_->request_pause();
     carry_out_all();
   }
-  bool gathering() const { return machine_->state() == ServerMachine::State::gathering; }
+  bool gathering() const { return machine_->phase() == ServerMachine::Phase::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
-    if (failed_ && machine_->paused()) return recorder_.stopped(machine_->committed().step);
-    if (failed_) return problem_;
+    if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
     if (summary && preparation_) summary->preparation = preparation_->record();
     return summary;
@@ -119,13 +90,13 @@ class ServerRun {
       : config_(config),
         transport_(transport),
         model_(std::move(model)),
-        front_(model_.front, config.optimizer, config.seed),
-        back_(model_.back, config.optimizer, config.seed),
+        front_(model_.front, config.training.optimizer, config.seed),
+        back_(model_.back, config.training.optimizer, config.seed),
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
-                          static_cast<std::uint64_t>(config.batch))),
-        offer_(make_offer(config_, model_.front)),
+                          static_cast<std::uint64_t>(config.training.batch))),
         recorder_(config, hooks, test),
         test_(test),
+        attendance_(config, hooks),
         books_(static_cast<std::size_t>(config.devices)) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
@@ -135,62 +106,56 @@ class ServerRun {
                                  1;
     Result<BarrierRecord> start = recorder_.open(state(), number);
     if (!start) return start.failure();
-    ServerPlan plan;
-    plan.start = std::move(start).value();
-    if (plan.start.id != 0) books_.take_up(plan.start.report.turn, recorder_.resumed_turn());
-    if (config_.resume)
-      note(concat("going on after step ", plan.start.step, ", barrier ", plan.start.id));
-    if (config_.method == "iotsl") {
-      const Result<void> opened = open_preparation(plan, fingerprints);
-      if (!opened) return opened;
+    if (start->id != 0) books_.take_up(start->report.turn, recorder_.resumed_turn());
+    if (config_.resume) note(concat("going on after step ", start->step, ", barrier ", start->id));
+    GeneratorsOnHand generators;
+    if (has_generators(config_.method)) {
+      Result<GeneratorsOnHand> opened = open_preparation(fingerprints);
+      if (!opened) return opened.failure();
+      generators = std::move(opened).value();
     }
-    offer_.run = recorder_.session().run;
-    offer_.incarnation = recorder_.session().incarnation;
-    plan.offer = offer_;
-    plan.devices = static_cast<std::uint32_t>(config_.devices);
-    plan.turns = config_.turns();
-    plan.schedule = config_.schedule;
-    plan.learning_rate = config_.optimizer.lr;
-    plan.smashed_values = sizes_.smashed_values;
-    plan.largest_batch = sizes_.largest_batch;
-    plan.fingerprints = std::move(fingerprints);
-    plan.barrier_steps = static_cast<std::uint64_t>(config_.barrier_steps);
-    plan.keeps_barriers = recorder_.keeps_barriers();
-    plan.last_fence = recorder_.session().fence;
-    machine_.emplace(std::move(plan));
-    told_absent_.resize(static_cast<std::size_t>(config_.devices));
+    machine_.emplace(make_plan(std::move(start).value(), std::move(fingerprints)),
+                     std::move(generators));
     barrier_at_ = net::steady_now();
     carry_out_all();
     return {};
   }
 
-  /// Who is away before the turns: a run without its generator would be another one, so that it
-  /// waits.
-  void tell_absent() {
-    for (std::size_t d = 0; d < told_absent_.size(); ++d) {
-      const bool away =
-          machine_->devices()[d].connection == 0 && !preparation_->generator(d).present;
-      if (away && !told_absent_[d])
-        note(concat("device ", d, " is away; the run waits for its generator"));
-      told_absent_[d] = away;
-    }
+  ServerPlan make_plan(BarrierRecord start, std::vector<Sha256Digest> fingerprints) const {
+    ServerPlan plan;
+    plan.offer = make_offer(config_, model_.front);
+    plan.offer.run = recorder_.numbers().run;
+    plan.offer.incarnation = recorder_.numbers().incarnation;
+    plan.devices = static_cast<std::uint32_t>(config_.devices);
+    plan.turns = config_.turns();
+    plan.schedule = config_.training.schedule;
+    plan.learning_rate = config_.training.optimizer.lr;
+    plan.smashed_values = sizes_.smashed_values;
+    plan.largest_batch = sizes_.largest_batch;
+    plan.format = sizes_.format;
+    plan.fingerprints = std::move(fingerprints);
+    plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
+    plan.keeps_barriers = recorder_.keeps_barriers();
+    plan.last_fence = recorder_.numbers().fence;
+    plan.start = std::move(start);
+    return plan;
   }
 
-  /// What is there of generators, for the machine.
-  Result<void> open_preparation(ServerPlan& plan, std::vector<Sha256Digest>& fingerprints) {
-    sizes_.generator_bytes = generator_file_limit(config_.gan, image_spec(config_.model));
+  /// Opens the preparation; what it has of the devices' generators, for the machine. What trained a
+  /// generator of this run is what its device has to come back with: it goes to `fingerprints`.
+  Result<GeneratorsOnHand> open_preparation(std::vector<Sha256Digest>& fingerprints) {
+    sizes_.generator_bytes = generator_file_limit(config_.preparation.gan, image_spec(config_.model));
     preparation_.emplace(config_, recorder_.hooks());
     const Result<void> opened = preparation_->open();
-    if (!opened) return opened;
-    fingerprints.resize(static_cast<std::size_t>(config_.devices));
-    plan.generators.resize(fingerprints.size());
-    for (std::size_t d = 0; d < plan.generators.size(); ++d) {
+    if (!opened) return opened.failure();
+    GeneratorsOnHand out(static_cast<std::size_t>(config_.devices));
+    fingerprints.resize(out.size());
+    for (std::size_t d = 0; d < out.size(); ++d) {
       const GeneratorRecord& record = preparation_->generator(d);
-      plan.generators[d] = {record.present, record.fingerprint(), record.label_counts};
-      // What trained a generator of this run is what the device has to come back with.
+      if (record.present) out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
       if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
     }
-    return {};
+    return out;
   }
   TrainingState state() {
     return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
@@ -199,84 +164,39 @@ class ServerRun {
     const RunHooks& hooks = recorder_.hooks();
     if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
   }
-  static double seconds_between(net::Microseconds from, net::Microseconds to) {
-    return static_cast<double>(to - from) * 1e-6;
-  }
 
   void carry_out_all() {
-    if (recorder_.hooks().on_device != nullptr && machine_->ready_devices() > told_ready_) {
-      told_ready_ = machine_->ready_devices();
-      recorder_.hooks().on_device(recorder_.hooks().context, told_ready_,
-                                  static_cast<std::uint32_t>(config_.devices));
-    }
-    told_ready_ = machine_->ready_devices();
-    if (machine_->state() == ServerState::collecting && !told_collecting_) {
-      told_collecting_ = true;
-      note("every device is here; the run waits for their generators");
-    }
+    attendance_.on_event(*machine_);
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
         books_.on_connected(connection, i);
     ServerAction action;
-    while (!done_ && machine_->pop(action)) carry_out(action);
+    while (!done_ && machine_->pop(action))
+      std::visit([this](auto& each) { carry_out(each); }, action);
   }
 
-  void carry_out(ServerAction& action) {
-    using Kind = ServerAction::Kind;
-    switch (action.kind) {
-      case Kind::send:
-        return transport_.send(action.connection, std::move(action.message));
-      case Kind::close:
-        return transport_.close(action.connection);
-      case Kind::store_generator:
-        return store_generator(action);
-      case Kind::prepare:
-        return prepare();
-      case Kind::impute: {
-        auto messages = preparation_->imputation_messages(action.device);
-        if (!messages) return machine_->stop(messages.failure());
-        for (net::Message& message : *messages)
-          transport_.send(action.connection, std::move(message));
-        return;
-      }
-      case Kind::grant:
-        return grant(action);
-      case Kind::train:
-        return train(action);
-      case Kind::store:
-        return store(action);
-      case Kind::roll_back:
-        note(concat("device ", machine_->holder_index(), " has lost its state; back to step ",
-                    machine_->committed().step));
-        return machine_->on_rolled_back(recorder_.roll_back(state(), machine_->committed().id));
-      case Kind::report:
-        return report(action.report);
-      case Kind::finish:
-        done_ = true;
-        return;
-      case Kind::fail:
-        done_ = failed_ = true;
-        problem_ = std::move(action.problem);
-    }
+  void carry_out(server_action::Send& action) {
+    transport_.send(action.connection, std::move(action.message));
   }
+  void carry_out(server_action::Close& action) { transport_.close(action.connection); }
 
-  void store_generator(const ServerAction& action) {
+  void carry_out(server_action::StoreGenerator& action) {
     const DeviceRecord& device = machine_->devices()[action.device];
     Result<GeneratorRecord> good =
         preparation_->check(device.data_fingerprint, device.label_counts, action.upload);
     if (!good) return machine_->on_generator_stored(action.connection, good.failure());
     const Result<Sha256Digest> stored =
         preparation_->store(action.device, std::move(good).value(), action.upload.file);
-    if (!stored) return machine_->stop(stored.failure());  // the disk, not the device
+    if (!stored) return machine_->abort(stored.failure());  // the disk, not the device
     machine_->on_generator_stored(action.connection, stored);
   }
 
-  void prepare() {
+  void carry_out(server_action::Prepare&) {
     std::vector<std::vector<std::uint64_t>> histograms;
     for (const DeviceRecord& device : machine_->devices())
       histograms.push_back(device.label_counts);
     const Result<bool> done = preparation_->prepare(model_.joined, test_, histograms);
-    if (done && !*done) return machine_->request_stop();
+    if (done && !*done) return machine_->request_pause();
     Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
     // Later barriers hold weights that are trained further.
     if (ready && machine_->committed().id == 0) {
@@ -287,46 +207,55 @@ class ServerRun {
     machine_->on_prepared(ready, preparation_->orders());
   }
 
-  void grant(ServerAction& action) {
-    const Result<void> written =
-        recorder_.on_grant(machine_->incarnation(), action.grant.key.fence);
-    if (!written) return machine_->stop(written.failure());
-    back_.optimizer().set_learning_rate(action.grant.learning_rate);
-    if (action.grant.done_steps == 0) {
+  void carry_out(server_action::Impute& action) {
+    auto messages = preparation_->imputation_messages(action.device);
+    if (!messages) return machine_->abort(messages.failure());
+    for (net::Message& message : *messages) transport_.send(action.connection, std::move(message));
+  }
+
+  void carry_out(server_action::Grant& action) {
+    net::TurnGrant& grant = action.grant;
+    const Result<void> written = recorder_.on_grant(action.incarnation, grant.key.fence);
+    if (!written) return machine_->abort(written.failure());
+    back_.optimizer().set_learning_rate(grant.learning_rate);
+    if (grant.done_steps == 0) {
       // The turn before is a task that has ended. The device gets its part with the front.
       front_.optimizer().consolidate();
       back_.optimizer().consolidate();
-      replay_.begin_turn(machine_->turn().device);
+      replay_.begin_turn(action.device);
     }
-    books_.on_grant(action.grant.key.turn, net::steady_now());
-    action.grant.front = front_.state();
-    transport_.send(action.connection, net::make_message(action.grant));
+    books_.on_grant(grant.key.turn, net::steady_now());
+    grant.front = front_.state();
+    transport_.send(action.connection, net::make_message(grant));
   }
 
-  void train(ServerAction& action) {
+  void carry_out(server_action::Train& action) {
     const net::Microseconds start = net::steady_now();
     const net::Step& step = action.step;
     const Index n = static_cast<Index>(step.labels.size());
-    if (!all_finite(step.smashed))
-      return machine_->on_trained(
-          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
     Shape shape{n};
     const Shape one = smashed_shape();
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
-    Tensor<float> smashed = Tensor<float>::uninitialized(shape);
-    std::memcpy(smashed.raw(), step.smashed.data(), step.smashed.size());
-    const TurnReport& turn = machine_->turn();
-    const Result<StepOutcome> out =
+    const Tensor<float> smashed = sizes_.format.decode_smashed(step.smashed, shape);
+    if (!all_finite(smashed))
+      return machine_->on_trained(
+          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
+    const TurnReport& turn = machine_->turns()->report();
+    const Result<BackOutcome> out =
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
     if (!out) return machine_->on_trained(out.failure());
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
-    recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->loss);
-    machine_->on_trained({}, out->loss, static_cast<std::uint32_t>(out->correct),
-                         bytes_of(out->gradient), wire_shape(shape),
-                         static_cast<std::uint64_t>(net::steady_now() - start));
+    recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
+    const net::EncodedBatch gradient = sizes_.format.encode_gradient(out->gradient);
+    machine_->on_trained(
+        TrainedStep{.loss = out->seen.loss,
+                    .correct = static_cast<std::uint32_t>(out->seen.correct),
+                    .gradient = gradient.bytes(),
+                    .shape = wire_shape(shape),
+                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
   }
 
-  void store(ServerAction& action) {
+  void carry_out(server_action::Store& action) {
     Result<void> done = front_.load(action.ack.front, action.barrier.step);
     if (done) {
       const net::Microseconds start = net::steady_now();
@@ -340,10 +269,24 @@ class ServerRun {
     machine_->on_stored(done);
   }
 
-  void report(const TurnReport& turn) {
+  void carry_out(server_action::RollBack& action) {
+    note(concat("device ", action.device, " has lost its state; back to step ", action.step));
+    machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
+  }
+
+  void carry_out(server_action::Report& action) {
+    const TurnReport& turn = action.report;
     const TurnCosts costs = books_.close(turn, traffic_of(turn.device), net::steady_now());
     const Result<void> written = recorder_.on_turn(turn, costs, sizes_, model_.joined);
-    if (!written) machine_->stop(written.failure());
+    if (!written) machine_->abort(written.failure());
+  }
+
+  void carry_out(server_action::Finish&) { done_ = true; }
+  void carry_out(server_action::Pause&) { fail(recorder_.stopped(machine_->committed().step)); }
+  void carry_out(server_action::Fail& action) { fail(std::move(action.problem)); }
+  void fail(Failure why) {
+    done_ = true;
+    problem_ = std::move(why);
   }
 
   /// What has passed over the device's connection; nothing where it has none.
@@ -360,19 +303,15 @@ class ServerRun {
   BackHalf back_;
   ReplayMemory replay_;
   WireSizes sizes_;
-  net::HelloOk offer_;
   RunRecorder recorder_;
   const data::Dataset& test_;
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
+  Attendance attendance_;
   TurnBooks books_;
   net::Microseconds barrier_at_ = 0;  // when the last one was written
-  net::Microseconds away_since_ = 0;  // of the device whose turn it is; 0: it is here
-  std::uint32_t told_ready_ = 0;
-  bool told_collecting_ = false;
-  std::vector<bool> told_absent_;  // devices whose generator is waited for
-  bool done_ = false, failed_ = false;
-  Failure problem_;
+  bool done_ = false;
+  std::optional<Failure> problem_;  // why the run is done before its end
 };
 
 }  // namespace split

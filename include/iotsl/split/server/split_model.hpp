@@ -2,7 +2,7 @@
 // The model of a run in its two halves, and what the devices are told of it.
 
 #include "iotsl/core/json.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link_options.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -31,7 +31,7 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
 
 /// The memory of --replay, as large as the run's front makes it.
 inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
-  return ReplayMemory::create(config.replay, config.devices,
+  return ReplayMemory::create(config.training.replay, config.devices,
                               front.output_shape(sample_shape(config.model)), config.seed);
 }
 
@@ -51,18 +51,10 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.width = static_cast<std::uint16_t>(config.model.width_px);
   run.classes = static_cast<std::uint16_t>(config.model.classes);
   run.front = describe_layers(front);
-  run.local_epochs = static_cast<std::uint16_t>(config.local_epochs);
-  run.batch = static_cast<std::uint16_t>(config.batch);
-  run.optimizer = to_string(config.optimizer.kind);
-  run.momentum = config.optimizer.momentum;
-  run.weight_decay = config.optimizer.weight_decay;
-  run.beta1 = config.optimizer.beta1;
-  run.beta2 = config.optimizer.beta2;
-  run.eps = config.optimizer.eps;
-  run.nesterov = config.optimizer.nesterov;
-  run.ewc = config.optimizer.ewc;
+  run.training = config.training;
   run.seed = config.seed;
-  if (config.method == "iotsl") run.generator = to_text(to_json_fields(config.gan));
+  if (has_generators(config.method))
+    run.generator = to_text(to_json_fields(config.preparation.gan));
   offer.model_hash = structure_sha256(front);
   return offer;
 }

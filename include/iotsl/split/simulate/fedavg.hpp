@@ -3,12 +3,15 @@
 // the server averages the weights. The parallel federated learning of the paper's Fig. 1, as a
 // rival: what it takes to send a net instead of smashed data.
 
+#include "iotsl/data/loader.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/net/model_messages.hpp"
-#include "iotsl/split/halves/joined_net.hpp"
+#include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/state_part.hpp"
+#include "iotsl/split/protocol/server_actions.hpp"
 #include "iotsl/split/records/run_config.hpp"
+#include "iotsl/train/trainer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -82,38 +85,36 @@ class ModelMean {
   std::vector<std::uint64_t> samples_ = {0};  // one number, with a place that stays
 };
 
-/// A device's part of a round: from the global weights, with an optimiser begun anew, over all
+/// A device's part of a round: from the averaged weights, with an optimiser begun anew, over all
 /// batches of its local epochs.
-class LocalTraining {
+class FedavgDevice {
  public:
   /// `samples` are numbers in `set`, which must outlive this; `net` is the device's own.
-  LocalTraining(const RunConfig& config, const data::Dataset& set, std::vector<Index> samples,
-                Index device, Sequential<float> net)
-      : config_(&config),
-        set_(&set),
+  FedavgDevice(const RunConfig& config, const data::Dataset& set, std::vector<Index> samples,
+               Index device, Sequential<float> net)
+      : local_epochs_(config.training.local_epochs),
         device_(device),
-        loader_(set, std::move(samples), config.batch),
-        net_(std::move(net), config.optimizer, config.seed) {
+        loader_(set, std::move(samples), config.training.batch),
+        trainer_(std::move(net), config.training.optimizer, config.seed),
+        tallies_(static_cast<std::size_t>(local_epochs_)) {
     out_.samples = static_cast<std::uint64_t>(loader_.samples());
-    out_.results.resize(static_cast<std::size_t>(config.local_epochs));
-    out_.costs.resize(out_.results.size());
+    out_.costs.resize(tallies_.size());
   }
 
   std::uint64_t steps() const {
-    return static_cast<std::uint64_t>(loader_.batches() * config_->local_epochs);
+    return static_cast<std::uint64_t>(loader_.batches() * local_epochs_);
   }
 
   Result<void> begin(const net::GlobalModel& global) {
     if (!(global.learning_rate >= 0 && std::isfinite(global.learning_rate)))
       return failure(ErrorCode::network, "GLOBAL_MODEL: learning rate ", global.learning_rate);
     Optimizer<float> none;
-    const Result<void> loaded = load_front_state(global.model, net_.layers(), none, 0);
+    const Result<void> loaded = load_front_state(global.model, trainer_.net(), none, 0);
     if (!loaded) return loaded;
-    net_.optimizer().set_learning_rate(global.learning_rate);
+    trainer_.optimizer().set_learning_rate(global.learning_rate);
     out_.key = global.key;
-    round_ = global.round;
     first_step_ = global.first_step;
-    seed_ = global.order_seed;
+    batches_.emplace(loader_, global.order_seed, device_, Index{global.round} * local_epochs_);
     return {};
   }
   bool done() const { return out_.steps == steps(); }
@@ -122,20 +123,14 @@ class LocalTraining {
   std::uint64_t last_batch() const { return last_batch_; }
 
   /// The next batch.
-  Result<StepOutcome> step() {
+  Result<train::StepOutcome> step() {
     const net::Microseconds start = net::steady_now();
-    const auto batches = static_cast<std::uint64_t>(loader_.batches());
-    const std::uint64_t epoch = out_.steps / batches, batch = out_.steps % batches;
-    if (batch == 0)
-      loader_.start_epoch(seed_, device_,
-                          Index{round_} * config_->local_epochs + static_cast<Index>(epoch));
-    const LabelledBatch own = fetch_batch(*set_, loader_, static_cast<Index>(batch));
-    Result<StepOutcome> out = net_.train(own.x, own.labels, first_step_ + ++out_.steps);
+    const std::size_t epoch = batches_->epoch(out_.steps);
+    const data::Batch own = batches_->fetch(out_.steps);
+    Result<train::StepOutcome> out = trainer_.train(own, first_step_ + ++out_.steps);
     if (!out) return out;
-    net::EpochResult& result = out_.results[epoch];
-    result.loss_sum += out->loss * static_cast<double>(own.labels.size());
-    result.samples += last_batch_ = own.labels.size();
-    result.correct += static_cast<std::uint64_t>(out->correct);
+    last_batch_ = own.labels.size();
+    tallies_[epoch].add(out->loss, last_batch_, static_cast<std::uint64_t>(out->correct), 0);
     net::EpochCost& cost = out_.costs[epoch];
     cost.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
     cost.peak_memory_bytes = measure::peak_resident_bytes();
@@ -144,19 +139,21 @@ class LocalTraining {
 
   /// The answer, with views of the trained net.
   net::LocalModel finish() {
-    out_.model = model_state(net_.layers());
+    out_.results.clear();
+    for (const EpochTally& seen : tallies_)
+      out_.results.push_back({seen.loss_sum, seen.samples, seen.correct});
+    out_.model = model_state(trainer_.net());
     return out_;
   }
 
  private:
-  const RunConfig* config_;
-  const data::Dataset* set_;
-  Index device_;
+  Index local_epochs_, device_;
   data::Loader loader_;
-  JoinedNet net_;
+  std::optional<data::BatchSequence> batches_;
+  train::Trainer trainer_;
+  std::vector<EpochTally> tallies_;  // of each local epoch
   net::LocalModel out_;
-  std::uint32_t round_ = 0;
-  std::uint64_t first_step_ = 0, seed_ = 0, last_batch_ = 0;
+  std::uint64_t first_step_ = 0, last_batch_ = 0;
 };
 
 /// Whether a device's answer belongs to what it was sent, and may enter the mean.

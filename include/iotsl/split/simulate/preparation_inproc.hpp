@@ -8,7 +8,7 @@ IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 /// Where the devices of a run in one process keep the state of their generators' training.
-inline DeviceFiles local_files(const RunConfig& config, const Sha256Digest& data_fingerprint) {
+inline DeviceFiles inproc_files(const RunConfig& config, const Sha256Digest& data_fingerprint) {
   DeviceFiles out;
   if (!config.out.empty()) out.state = training_folder(config.out);
   out.data_fingerprint = data_fingerprint;
@@ -18,12 +18,12 @@ inline DeviceFiles local_files(const RunConfig& config, const Sha256Digest& data
 namespace detail {
 
 /// Trains the generator of one device. False where the user has stopped it.
-inline Result<bool> train_locally(Preparation& preparation, const RunConfig& config,
-                                  const RunHooks& hooks, const data::Dataset& train,
-                                  const std::vector<Index>& samples, std::uint32_t device) {
-  const Sha256Digest fingerprint = data_fingerprint(train.sha256, samples);
-  GeneratorWork work(train, samples, {config.gan, config.seed, device},
-                     local_files(config, fingerprint));
+inline Result<bool> train_generator(Preparation& preparation, const RunConfig& config,
+                                    const RunHooks& hooks, const data::Dataset& train,
+                                    const std::vector<Index>& samples, std::uint32_t device) {
+  const Sha256Digest fingerprint = data::fingerprint(train.sha256, samples);
+  GeneratorWork work(train, samples, {config.preparation.gan, config.seed, device},
+                     inproc_files(config, fingerprint), {hooks.should_stop, hooks.context});
   for (;;) {
     if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) {
       const Result<void> saved = work.save();
@@ -36,13 +36,12 @@ inline Result<bool> train_locally(Preparation& preparation, const RunConfig& con
       hooks.on_note(hooks.context, note);
     if (*last) break;
   }
-  const Result<TrainedGenerator> made = work.finish();
-  if (!made) return made.failure();
+  const TrainedGenerator made = work.finish();
   net::GenUpload upload;
-  upload.cost = made->cost;
-  upload.file = made->file;
+  upload.cost = made.cost;
+  upload.file = made.file;
   Result<GeneratorRecord> good =
-      preparation.check(fingerprint, count_labels(train, samples), upload);
+      preparation.check(fingerprint, data::count_labels(train, samples), upload);
   if (!good) return good.failure();
   const auto stored = preparation.store(device, std::move(good).value(), upload.file);
   if (!stored) return stored.failure();
@@ -53,44 +52,44 @@ inline Result<bool> train_locally(Preparation& preparation, const RunConfig& con
 
 /// Generators, plan and pre-training of `joined`, as far as `preparation` has not done it. False
 /// where the user has stopped it.
-inline Result<bool> prepare_locally(Preparation& preparation, const RunConfig& config,
-                                    const RunHooks& hooks, const data::Dataset& train,
-                                    const data::Dataset& test,
-                                    const std::vector<std::vector<Index>>& samples,
-                                    Sequential<float>& joined) {
+inline Result<bool> prepare_inproc(Preparation& preparation, const RunConfig& config,
+                                   const RunHooks& hooks, const data::Dataset& train,
+                                   const data::Dataset& test,
+                                   const std::vector<std::vector<Index>>& samples,
+                                   Sequential<float>& joined) {
   std::vector<std::vector<std::uint64_t>> histograms;
   for (std::size_t d = 0; d < samples.size(); ++d) {
-    histograms.push_back(count_labels(train, samples[d]));
+    histograms.push_back(data::count_labels(train, samples[d]));
     if (preparation.generator(d).present) {
       const Result<void> fits = preparation.check_given(d, histograms.back());
       if (!fits) return fits.failure();
       continue;
     }
-    const Result<bool> trained = detail::train_locally(preparation, config, hooks, train,
-                                                       samples[d], static_cast<std::uint32_t>(d));
+    const Result<bool> trained = detail::train_generator(preparation, config, hooks, train,
+                                                         samples[d], static_cast<std::uint32_t>(d));
     if (!trained || !*trained) return trained;
   }
   return preparation.prepare(joined, test, histograms);
 }
 
 /// The samples of one device as its turns use them.
-struct LocalDevice {
+struct DeviceSamples {
   std::unique_ptr<data::Dataset> completed;  ///< null: the own samples are all
   const data::Dataset* set = nullptr;
   std::vector<Index> samples;  ///< numbers in `set`
 };
 
-inline Result<LocalDevice> complete_locally(const Preparation& preparation, std::size_t device,
-                                            const data::Dataset& train,
-                                            const std::vector<Index>& samples) {
-  LocalDevice out{nullptr, &train, samples};
+/// Of device number `device`, which holds `samples` of `train`.
+inline Result<DeviceSamples> complete_samples(const Preparation& preparation, std::size_t device,
+                                              const data::Dataset& train,
+                                              const std::vector<Index>& samples) {
+  DeviceSamples out{nullptr, &train, samples};
   Result<std::optional<data::Dataset>> completed = preparation.completed(device, train, samples);
   if (!completed) return completed.failure();
   if (!completed->has_value()) return out;
   out.completed = std::make_unique<data::Dataset>(std::move(**completed));
   out.set = out.completed.get();
-  out.samples.resize(static_cast<std::size_t>(out.set->size()));
-  for (std::size_t i = 0; i < out.samples.size(); ++i) out.samples[i] = static_cast<Index>(i);
+  out.samples = data::count_up(out.set->size());
   return out;
 }
 

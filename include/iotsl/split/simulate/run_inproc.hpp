@@ -2,6 +2,7 @@
 // A whole run in one process and one thread: the same machines and the same bytes as over TCP,
 // moved from link to link through memory.
 
+#include "iotsl/split/device/carry_out.hpp"
 #include "iotsl/split/server/server_work.hpp"
 #include "iotsl/split/simulate/memory_wire.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
@@ -41,6 +42,26 @@ class InprocTransport : public ServerTransport {
   std::vector<std::unique_ptr<InprocDevice>> devices;
 };
 
+/// One device for each list of sample numbers, connected to `run`.
+inline void connect_devices(InprocTransport& transport, ServerRun& run, const RunConfig& config,
+                            const data::Dataset& train,
+                            const std::vector<std::vector<Index>>& samples) {
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    DeviceIdentity identity;
+    identity.name = concat("device-", i);
+    identity.index = static_cast<std::uint32_t>(i);
+    identity.dataset = config.dataset;
+    identity.label_counts = data::count_labels(train, samples[i]);
+    identity.data_fingerprint = data::fingerprint(train.sha256, samples[i]);
+    transport.devices.push_back(std::unique_ptr<InprocDevice>(new InprocDevice{
+        .machine = DeviceMachine(identity),
+        .work = DeviceWork(train, samples[i], inproc_files(config, identity.data_fingerprint))}));
+    set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
+    run.on_open(i + 1);  // 0 is no connection
+    transport.devices.back()->machine.on_connected();
+  }
+}
+
 /// After an iteration of a device's generator: tells the user, and false where the user has
 /// stopped.
 inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
@@ -52,6 +73,49 @@ inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
   return false;
 }
 
+/// Moves what is under way on one device's connection, and lets both sides handle it. False where
+/// there was nothing to do.
+inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerRun& run,
+                          const RunHooks& hooks) {
+  bool active = false;
+  const Result<std::size_t> down = move_bytes(device.server_link, device.link);
+  if (!down) return down.failure();
+  net::Message message;
+  while (device.link.pop(message)) {
+    active = true;
+    device.machine.on_message(std::move(message));
+  }
+  DeviceAction action;
+  Failure problem;
+  while (device.machine.pop(action)) {
+    active = true;
+    const bool trains = std::holds_alternative<device_action::TrainGenerator>(action);
+    if (carry_out(action, device.machine, device.work, device.link, problem) ==
+        DeviceStatus::failed)
+      run.abort(problem);
+    if (trains && !go_on_training(device, hooks)) break;
+  }
+  const Result<std::size_t> up = move_bytes(device.link, device.server_link);
+  if (!up) return up.failure();
+  while (device.server_link.pop(message)) {
+    active = true;
+    run.on_message(connection, std::move(message));
+  }
+  return active;
+}
+
+/// What the server has sent last, which nobody handles any more but which counts.
+inline Result<void> deliver_rest(InprocDevice& device) {
+  net::Message left;
+  while (device.server_link.wants_to_send()) {
+    const Result<std::size_t> moved = move_bytes(device.server_link, device.link);
+    if (!moved) return moved.failure();
+    while (device.link.pop(left)) {
+    }
+  }
+  return {};
+}
+
 }  // namespace detail
 
 /// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
@@ -59,7 +123,7 @@ inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const data::Dataset& test,
                                      const std::vector<std::vector<Index>>& samples) {
-  if (config.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, true);
+  if (averages(config.method)) return run_fedavg(config, hooks, train, test, samples, true);
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());
@@ -67,67 +131,25 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
   auto created = ServerRun::create(config, hooks, test, {}, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    DeviceIdentity identity;
-    identity.name = concat("device-", i);
-    identity.index = static_cast<std::uint32_t>(i);
-    identity.dataset = config.dataset;
-    identity.label_counts = count_labels(train, samples[i]);
-    identity.data_fingerprint = data_fingerprint(train.sha256, samples[i]);
-    transport.devices.push_back(std::unique_ptr<detail::InprocDevice>(new detail::InprocDevice{
-        .machine = DeviceMachine(identity),
-        .work = DeviceWork(train, samples[i], local_files(config, identity.data_fingerprint))}));
-    set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
-    run.on_open(i + 1);  // 0 is no connection
-    transport.devices.back()->machine.on_connected();
-  }
+  detail::connect_devices(transport, run, config, train, samples);
 
-  LinkTraffic all;
-  std::size_t idle = 0;
+  std::size_t idle = 0;  // rounds in a row
   while (!run.done() && idle < 2) {
     ++idle;
     for (std::size_t i = 0; i < transport.devices.size(); ++i) {
-      detail::InprocDevice& device = *transport.devices[i];
-      const Result<std::size_t> down = detail::move_bytes(device.server_link, device.link);
-      if (!down) return down.failure();
-      net::Message message;
-      while (device.link.pop(message)) {
-        idle = 0;
-        device.machine.on_message(std::move(message));
-      }
-      DeviceAction action;
-      Failure problem;
-      while (device.machine.pop(action)) {
-        idle = 0;
-        const bool trains = action.kind == DeviceAction::Kind::train_generator;
-        if (carry_out(action, device.machine, device.work, device.link, problem) ==
-            DeviceStatus::failed)
-          run.stop(problem);
-        if (trains && !detail::go_on_training(device, hooks)) break;
-      }
-      const Result<std::size_t> up = detail::move_bytes(device.link, device.server_link);
-      if (!up) return up.failure();
-      while (device.server_link.pop(message)) {
-        idle = 0;
-        run.on_message(i + 1, std::move(message));
-      }
+      const Result<bool> active = detail::serve(*transport.devices[i], i + 1, run, hooks);
+      if (!active) return active.failure();
+      if (*active) idle = 0;
     }
     run.on_time(net::steady_now());
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_stop();
+    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_pause();
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
-  for (auto& device : transport.devices) {
-    net::Message left;
-    while (device->server_link.wants_to_send()) {
-      const Result<std::size_t> last = detail::move_bytes(device->server_link, device->link);
-      if (!last) return last.failure();
-      while (device->link.pop(left)) {
-      }
-    }
-    all.up += device->server_link.traffic_in();
-    all.down += device->server_link.traffic_out();
+  for (const auto& device : transport.devices) {
+    const Result<void> delivered = detail::deliver_rest(*device);
+    if (!delivered) return delivered.failure();
   }
-  return run.finish(all);
+  return run.finish(transport.total());
 }
 
 }  // namespace split

@@ -4,22 +4,177 @@
 // method `central` all samples together are one device's.
 
 #include "iotsl/split/halves/joined_net.hpp"
-#include "iotsl/split/server/server_work.hpp"
+#include "iotsl/split/records/turn_recorder.hpp"
+#include "iotsl/split/server/split_model.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
 #include "iotsl/split/simulate/run_fedavg.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
+namespace detail {
+
+/// A run whose only net and devices' samples are all here.
+class OneNetRun {
+ public:
+  /// The sets must outlive the run.
+  OneNetRun(const RunConfig& config, const RunHooks& hooks, const data::Dataset& train,
+            const data::Dataset& test, std::vector<std::vector<Index>> samples, SplitModel model,
+            ReplayMemory replay)
+      : config_(config),
+        hooks_(hooks),
+        train_(train),
+        test_(test),
+        samples_(std::move(samples)),
+        model_(std::move(model)),
+        trainer_(model_.joined, config.training.optimizer, config.seed),
+        replay_(std::move(replay)),
+        sizes_(wire_sizes(model_.front,
+                          Optimizer<float>(model_.front.parameters(), config.training.optimizer),
+                          sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch))),
+        recorder_(config_, hooks, test),
+        turns_(recorder_, sizes_, config.devices) {}
+
+  Result<RunSummary> run() {
+    Result<BarrierRecord> opened = recorder_.open(state());
+    if (!opened) return opened.failure();
+    at_ = std::move(opened).value();
+    Result<void> done = has_generators(config_.method) ? prepare() : Result<void>{};
+    if (done) done = complete_devices();
+    turns_.take_up(at_);
+    for (std::uint64_t turn = at_.report.turn; done && turn < config_.turns(); ++turn)
+      done = run_turn(turn);
+    if (!done) return done.failure();
+    Result<RunSummary> summary = recorder_.finish(trainer_.net(), {}, {}, sizes_);
+    if (summary && preparation_) summary->preparation = preparation_->record();
+    return summary;
+  }
+
+ private:
+  /// What comes before the turns of method iotsl.
+  Result<void> prepare() {
+    preparation_.emplace(config_, hooks_);
+    const Result<void> opened = preparation_->open();
+    if (!opened) return opened;
+    const Result<bool> done =
+        prepare_inproc(*preparation_, config_, hooks_, train_, test_, samples_, trainer_.net());
+    if (!done) return done.failure();
+    if (!*done) return recorder_.stopped(at_.step);
+    if (at_.id != 0) return {};  // later barriers hold weights that are trained further
+    const Result<void> loaded = preparation_->load_pretrained(trainer_.net());
+    return loaded ? recorder_.write_barrier(state(), {}, {}, {}, sizes_) : loaded;
+  }
+
+  Result<void> complete_devices() {
+    for (std::size_t d = 0; d < samples_.size(); ++d) {
+      Result<DeviceSamples> device =
+          preparation_ ? complete_samples(*preparation_, d, train_, samples_[d])
+                       : Result<DeviceSamples>(DeviceSamples{nullptr, &train_, samples_[d]});
+      if (!device) return device.failure();
+      devices_.push_back(std::move(device).value());
+    }
+    return {};
+  }
+
+  /// One turn, or the rest of it where the run was taken up in it.
+  Result<void> run_turn(std::uint64_t turn) {
+    const DeviceSamples& own = devices_[static_cast<std::size_t>(turn % devices_.size())];
+    data::Loader loader(*own.set, own.samples, config_.training.batch);
+    const bool taken_up = at_.id != 0 && turn == at_.report.turn;
+    TurnReport report = taken_up ? at_.report : fresh_report(turn, loader);
+    data::BatchSequence batches(loader, config_.seed, Index{report.device},
+                                Index{report.round} * config_.training.local_epochs);
+    trainer_.optimizer().set_learning_rate(config_.turn_rate(turn));
+    if (at_.step == report.first_step) {
+      trainer_.optimizer().consolidate();
+      replay_.begin_turn(report.device);
+    }
+    turns_.begin_turn(turn);
+    for (std::uint64_t done = at_.step - report.first_step; done < report.steps;) {
+      const Result<void> trained = run_step(batches, report, done++);
+      if (!trained) return trained;
+      const std::uint64_t step = report.first_step + done;
+      const bool stop = hooks_.should_stop != nullptr && hooks_.should_stop(hooks_.context);
+      if (done == report.steps || stop || barrier_is_due(step)) {
+        at_ = {at_.id + 1, step, report};
+        const Result<void> written = turns_.write_barrier(state(), at_, {}, {});
+        if (!written) return written;
+      }
+      if (stop) return recorder_.stopped(step);
+    }
+    return turns_.end_turn(report, {}, trainer_.net());
+  }
+
+  TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
+    TurnReport out = begin_report(turn, devices_.size(),
+                                  static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    out.device_name = pools_data(config_.method) ? "central" : concat("device-", out.device);
+    out.samples = static_cast<std::uint64_t>(loader.samples());
+    out.steps = static_cast<std::uint64_t>(loader.batches() * config_.training.local_epochs);
+    return out;
+  }
+
+  bool barrier_is_due(std::uint64_t step) const {
+    return step >= at_.step + static_cast<std::uint64_t>(config_.barriers.steps) &&
+           turns_.seconds_since_barrier() >= config_.barriers.seconds;
+  }
+
+  /// The step after `done` ones of the turn, entered in its report.
+  Result<void> run_step(data::BatchSequence& batches, TurnReport& report, std::uint64_t done) {
+    const net::Microseconds start = net::steady_now();
+    const data::Batch batch = batches.fetch(done);
+    const Result<train::StepOutcome> out = train(batch, report, report.first_step + done + 1);
+    if (!out) return out.failure();
+    const std::size_t epoch = batches.epoch(done);
+    report.epochs[epoch].add(out->loss, batch.labels.size(),
+                             static_cast<std::uint64_t>(out->correct),
+                             static_cast<std::uint64_t>(net::steady_now() - start));
+    report.costs[epoch].peak_memory_bytes = measure::peak_resident_bytes();
+    recorder_.on_step(report, done, batch.labels.size(), out->loss);
+    return {};
+  }
+
+  Result<train::StepOutcome> train(const data::Batch& batch, const TurnReport& turn,
+                                   std::uint64_t step) {
+    if (!replay_.keeps_samples()) return trainer_.train(batch, step);
+    const auto n = static_cast<Index>(batch.labels.size());
+    Tensor<float> smashed;
+    Result<train::StepOutcome> out =
+        train_across_cut(trainer_, model_.front, model_.back, replay_.draw(turn.device, n, step),
+                         batch, step, smashed);
+    if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
+    return out;
+  }
+
+  TrainingState state() { return {trainer_.net(), {&trainer_.optimizer()}, replay_.parts()}; }
+
+  RunConfig config_;
+  RunHooks hooks_;
+  const data::Dataset& train_;
+  const data::Dataset& test_;
+  std::vector<std::vector<Index>> samples_;
+  SplitModel model_;
+  train::Trainer trainer_;
+  ReplayMemory replay_;
+  WireSizes sizes_;
+  RunRecorder recorder_;
+  TurnRecorder turns_;
+  std::optional<Preparation> preparation_;  // of method iotsl
+  std::vector<DeviceSamples> devices_;
+  BarrierRecord at_;  // the last one
+};
+
+}  // namespace detail
+
 /// Runs `config` (method sl, iotsl, central or fedavg) on the lists of sample numbers in `samples`.
-inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hooks,
-                                   const data::Dataset& train, const data::Dataset& test,
-                                   std::vector<std::vector<Index>> samples) {
+inline Result<RunSummary> run_one_net(const RunConfig& config, const RunHooks& hooks,
+                                      const data::Dataset& train, const data::Dataset& test,
+                                      std::vector<std::vector<Index>> samples) {
   RunConfig run = config;
-  if (run.method == "fedavg") return run_fedavg(config, hooks, train, test, samples, false);
-  if (run.method == "local")
+  if (averages(run.method)) return run_fedavg(config, hooks, train, test, samples, false);
+  if (run.method == Method::random_gradient)
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
-  if (run.method == "central") {
+  if (pools_data(run.method)) {
     std::vector<Index> all;
     for (const auto& device : samples) all.insert(all.end(), device.begin(), device.end());
     std::sort(all.begin(), all.end());
@@ -31,127 +186,11 @@ inline Result<RunSummary> run_none(const RunConfig& config, const RunHooks& hook
                    samples.size());
   Result<SplitModel> model = build_split_model(run);
   if (!model) return model.failure();
-  JoinedNet net(model->joined, run.optimizer, run.seed);
-  const FrontHalf front(model->front, run.optimizer, run.seed);
-  const WireSizes sizes = wire_sizes(model->front, front.optimizer(), sample_shape(run.model),
-                                     static_cast<std::uint64_t>(run.batch));
   Result<ReplayMemory> replay = make_replay(run, model->front);
   if (!replay) return replay.failure();
-  RunRecorder recorder(run, hooks, test);
-  const TrainingState state{net.layers(), {&net.optimizer()}, replay->parts()};
-  Result<BarrierRecord> opened = recorder.open(state);
-  if (!opened) return opened.failure();
-  BarrierRecord at = std::move(opened).value();  // the last one
-  std::optional<Preparation> preparation;
-  std::vector<LocalDevice> devices;
-  if (run.method == "iotsl") {
-    preparation.emplace(run, hooks);
-    Result<void> ready = preparation->open();
-    if (!ready) return ready.failure();
-    const Result<bool> done =
-        prepare_locally(*preparation, run, hooks, train, test, samples, net.layers());
-    if (!done) return done.failure();
-    if (!*done) return recorder.stopped(at.step);
-    if (at.id == 0) {  // later barriers hold weights that are trained further
-      ready = preparation->load_pretrained(net.layers());
-      if (ready) ready = recorder.write_barrier(state, {}, {}, {}, sizes);
-      if (!ready) return ready.failure();
-    }
-  }
-  for (std::size_t d = 0; d < samples.size(); ++d) {
-    Result<LocalDevice> device =
-        preparation ? complete_locally(*preparation, d, train, samples[d])
-                    : Result<LocalDevice>(LocalDevice{nullptr, &train, samples[d]});
-    if (!device) return device.failure();
-    devices.push_back(std::move(device).value());
-  }
-  net::Microseconds barrier_at = net::steady_now();
-  // Of the turn: when it began here, what it had cost before, and writing its barriers.
-  net::Microseconds turn_began = 0, writing = 0;
-  TurnCosts carried = at.id == 0 ? TurnCosts{} : recorder.resumed_turn();
-  const auto commit = [&](std::uint64_t step, const TurnReport& report) {
-    at = {at.id + 1, step, report};
-    const net::Microseconds start = net::steady_now();
-    TurnCosts costs = carried;
-    costs.wall_us += start - turn_began - writing;
-    costs.barrier_us += writing;
-    const Result<void> done = recorder.write_barrier(state, at, {}, {}, sizes, costs);
-    barrier_at = net::steady_now();
-    writing += barrier_at - start;
-    return done;
-  };
-
-  std::uint64_t step = at.step;
-  for (std::uint64_t turn = at.report.turn; turn < run.turns(); ++turn) {
-    const auto device = static_cast<std::size_t>(turn % samples.size());
-    const LocalDevice& own = devices[device];
-    data::Loader loader(*own.set, own.samples, run.batch);
-    const auto batches = static_cast<std::uint64_t>(loader.batches());
-    TurnReport report;
-    if (at.id != 0 && turn == at.report.turn) {
-      report = at.report;
-    } else {
-      report = begin_report(turn, samples.size(), static_cast<std::size_t>(run.local_epochs), step);
-      report.device_name = run.method == "central" ? "central" : concat("device-", device);
-      report.samples = own.samples.size();
-      report.steps = batches * static_cast<std::uint64_t>(run.local_epochs);
-    }
-    net.optimizer().set_learning_rate(run.turn_rate(turn));
-    if (step == report.first_step) {
-      net.optimizer().consolidate();
-      replay->begin_turn(device);
-    }
-    turn_began = net::steady_now();
-    writing = 0;
-    const std::uint64_t last = report.first_step + report.steps;
-    std::uint64_t ordered = ~std::uint64_t{0};  // the epoch whose order the loader has
-    while (step < last) {
-      const net::Microseconds began = net::steady_now();
-      const std::uint64_t done = step - report.first_step, epoch = done / batches;
-      if (epoch != ordered)
-        loader.start_epoch(run.seed, static_cast<Index>(device),
-                           Index{report.round} * run.local_epochs + static_cast<Index>(epoch));
-      ordered = epoch;
-      const LabelledBatch batch = fetch_batch(*own.set, loader, static_cast<Index>(done % batches));
-      const auto n = static_cast<std::uint64_t>(batch.labels.size());
-      ++step;
-      Tensor<float> smashed;
-      const Result<StepOutcome> out =
-          replay->keeps_samples()
-              ? net.train_with(model->front, model->back,
-                               replay->draw(device, static_cast<Index>(n), step), batch, step,
-                               smashed)
-              : net.train(batch.x, batch.labels, step);
-      if (!out) return out.failure();
-      if (smashed.defined()) replay->keep(device, turn, smashed, batch.labels);
-      EpochTally& tally = report.epochs[static_cast<std::size_t>(epoch)];
-      tally.loss_sum += out->loss * static_cast<double>(n);
-      tally.samples += n;
-      tally.correct += static_cast<std::uint64_t>(out->correct);
-      tally.server_us += static_cast<std::uint64_t>(net::steady_now() - began);
-      report.costs[static_cast<std::size_t>(epoch)].peak_memory_bytes =
-          measure::peak_resident_bytes();
-      recorder.on_step(report, step - report.first_step - 1, n, out->loss);
-      const bool stop = hooks.should_stop != nullptr && hooks.should_stop(hooks.context);
-      const bool due =
-          step >= at.step + static_cast<std::uint64_t>(run.barrier_steps) &&
-          static_cast<double>(net::steady_now() - barrier_at) * 1e-6 >= run.barrier_seconds;
-      if (step == last || stop || due) {
-        const Result<void> written = commit(step, report);
-        if (!written) return written.failure();
-      }
-      if (stop) return recorder.stopped(step);
-    }
-    TurnCosts costs = carried;
-    costs.wall_us += net::steady_now() - turn_began - writing;
-    costs.barrier_us += writing;
-    carried = {};
-    const Result<void> booked = recorder.on_turn(report, costs, sizes, net.layers());
-    if (!booked) return booked.failure();
-  }
-  Result<RunSummary> summary = recorder.finish(net.layers(), {}, {}, sizes);
-  if (summary && preparation) summary->preparation = preparation->record();
-  return summary;
+  return detail::OneNetRun(run, hooks, train, test, std::move(samples), std::move(model).value(),
+                           std::move(replay).value())
+      .run();
 }
 
 }  // namespace split

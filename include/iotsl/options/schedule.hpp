@@ -2,30 +2,24 @@
 // Learning-rate schedules: a factor as a function of progress.
 
 #include <cstdint>
-#include <string_view>
 
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/scalar_math.hpp"
+#include "iotsl/options/names.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 enum class Schedule { constant, linear, cosine };
 
-inline const char* to_string(Schedule schedule) {
-  switch (schedule) {
-    case Schedule::constant:
-      return "constant";
-    case Schedule::linear:
-      return "linear";
-    case Schedule::cosine:
-      return "cosine";
-  }
-  return "";
+namespace detail {
+inline constexpr NamedValue<Schedule> schedule_table[] = {
+    {Schedule::constant, "constant"}, {Schedule::linear, "linear"}, {Schedule::cosine, "cosine"}};
 }
-
+constexpr std::span<const NamedValue<Schedule>> names_of(Schedule) {
+  return detail::schedule_table;
+}
 inline Result<Schedule> parse_schedule(std::string_view text) {
-  for (Schedule s : {Schedule::constant, Schedule::linear, Schedule::cosine})
-    if (text == to_string(s)) return s;
+  if (const auto found = find_named<Schedule>(text)) return *found;
   return failure(ErrorCode::usage, "learning-rate schedule '", text,
                  "'; expected constant, linear or cosine");
 }

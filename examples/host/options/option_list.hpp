@@ -1,0 +1,131 @@
+#pragma once
+// Options are listed once, by functions `list_..._options(options, list)`. CommandLine makes a list
+// into options of a command, ConfigWriter into members of config.json, which --config reads back.
+
+#include <algorithm>
+
+#include "host/commands/command.hpp"
+#include "iotsl/core/json.hpp"
+#include "iotsl/options/names.hpp"
+
+namespace iotsl::tool {
+
+/// The text of a value as the command line and config.json have it, where it is not its own.
+inline const char* option_text(bool value) { return value ? "on" : "off"; }
+template <NamedEnum E>
+const char* option_text(E value) {
+  return to_string(value);
+}
+template <class V>
+concept ValueWithText = std::is_same_v<V, bool> || NamedEnum<V>;
+
+/// Adds the options of a list to a command. The values must outlive it.
+class CommandLine {
+ public:
+  explicit CommandLine(CLI::App& command) : command_(command) {}
+  /// Only the options of these names.
+  CommandLine(CLI::App& command, std::vector<std::string_view> only)
+      : command_(command), only_(std::move(only)) {}
+
+  /// What follows stands under this title in --help.
+  void begin_group(const char* title) { group_ = title; }
+  void end_group() { group_ = nullptr; }
+
+  /// An option whose default --help shows. `written`: config.json has it.
+  template <class V>
+  void option(const char* name, V& value, const char* help, const CLI::Validator& check = {},
+              [[maybe_unused]] bool written = true) {
+    if (!is_wanted(name)) return;
+    if constexpr (ValueWithText<V>)
+      add_text(name, value, help)->default_str(option_text(value));
+    else
+      add(name, value, help, check)->capture_default_str();
+  }
+  /// An option that is not given where its value is 0 or empty.
+  template <class V>
+  void given(const char* name, V& value, const char* help, const CLI::Validator& check = {}) {
+    if (is_wanted(name)) add(name, value, help, check);
+  }
+  void flag(const char* name, bool& value, const char* help) {
+    if (is_wanted(name)) place(command_.add_flag(dashed(name), value, help));
+  }
+
+ private:
+  static std::string dashed(const char* name) { return concat("--", name); }
+  bool is_wanted(std::string_view name) const {
+    return only_.empty() || std::find(only_.begin(), only_.end(), name) != only_.end();
+  }
+  CLI::Option* place(CLI::Option* option) {
+    return group_ == nullptr ? option : option->group(group_);
+  }
+  template <class V>
+  CLI::Option* add(const char* name, V& value, const char* help, const CLI::Validator& check) {
+    return place(command_.add_option(dashed(name), value, help)->check(check));
+  }
+  /// An option that is one of a few words.
+  template <class V>
+  CLI::Option* add_text(const char* name, V& value, const char* help) {
+    std::vector<std::string> words;
+    if constexpr (std::is_same_v<V, bool>)
+      words = {option_text(true), option_text(false)};
+    else
+      for (const auto& row : names_of(V{})) words.emplace_back(row.name);
+    const auto take = [&value](const std::string& text) {
+      if constexpr (std::is_same_v<V, bool>)
+        value = text == option_text(true);
+      else
+        value = find_named<V>(text).value();
+    };
+    return place(command_.add_option_function<std::string>(dashed(name), take, help)
+                     ->check(CLI::IsMember(words)));
+  }
+
+  CLI::App& command_;
+  std::vector<std::string_view> only_;  // empty: all
+  const char* group_ = nullptr;
+};
+
+/// Writes the options of a list as members of a JSON object.
+class ConfigWriter {
+ public:
+  void begin_group(const char*) {}
+  void end_group() {}
+  template <class V>
+  void option(const char* name, const V& value, const char* = "", const CLI::Validator& = {},
+              bool written = true) {
+    if (written) add(name, value);
+  }
+  template <class V>
+  void given(const char* name, const V& value, const char* = "", const CLI::Validator& = {}) {
+    if (value != V{}) add(name, value);
+  }
+  void flag(const char* name, bool value, const char*) {
+    if (value) out_[name] = true;
+  }
+  Json take() { return std::move(out_); }
+
+ private:
+  template <class V>
+  void add(const char* name, const V& value) {
+    if constexpr (ValueWithText<V>)
+      out_[name] = option_text(value);
+    else
+      out_[name] = value;
+  }
+  Json out_ = Json::object();
+};
+
+/// Gathers the names of a list's options.
+struct OptionNames {
+  std::vector<const char*> names;
+  template <class V>
+  void option(const char* name, const V&, const char*, const CLI::Validator& = {}) {
+    names.push_back(name);
+  }
+  template <class V>
+  void given(const char* name, const V&, const char*, const CLI::Validator& = {}) {
+    names.push_back(name);
+  }
+};
+
+}  // namespace iotsl::tool

@@ -1,0 +1,63 @@
+#pragma once
+// Whether a generator file is one for a device, and how large it may be.
+
+#include "iotsl/data/count_table.hpp"
+#include "iotsl/gan/generator_file.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace gan {
+
+/// Most bytes that a generator file of these settings has: parameters, card and container.
+inline std::size_t generator_file_limit(const GanSettings& settings, const ImageSpec& images) {
+  const std::size_t beside = (64 << 10) + 512 * static_cast<std::size_t>(images.classes);
+  const Index parameters = lay_out(generator_spec(settings, images)).cost().parameters;
+  return 4 * static_cast<std::size_t>(parameters) + beside;
+}
+
+/// Whether a generator is one for these images, and for these samples per class: it must not have
+/// seen a class that its device does not hold.
+inline Result<void> check_generator_fits(const GeneratorFile& file, const ImageSpec& images,
+                                         const std::vector<std::uint64_t>& label_counts) {
+  const ImageSpec& made = file.net.spec().images;
+  if (!(made == images))
+    return failure(ErrorCode::usage, "the generator makes images of ", made.channels, "x",
+                   made.height, "x", made.width_px, " in ", made.classes,
+                   " classes, the run's are ", images.channels, "x", images.height, "x",
+                   images.width_px, " in ", images.classes);
+  const std::vector<std::uint64_t>& trained = file.card.label_counts;
+  if (trained.size() != label_counts.size())
+    return failure(ErrorCode::usage, "the generator's card counts ", trained.size(),
+                   " classes, the run has ", label_counts.size());
+  bool any = false;
+  for (std::size_t c = 0; c < trained.size(); ++c) {
+    if (trained[c] > static_cast<std::uint64_t>(data::max_class_count))
+      return failure(ErrorCode::usage, "the generator's card counts ", trained[c],
+                     " samples of class ", c, ", expected 0 to ", data::max_class_count);
+    any = any || trained[c] != 0;
+    if (trained[c] != 0 && label_counts[c] == 0)
+      return failure(ErrorCode::usage, "the generator was trained on ", trained[c],
+                     " samples of class ", c, ", of which its device holds none");
+  }
+  if (!any) return failure(ErrorCode::usage, "the generator's card counts no samples");
+  return {};
+}
+
+/// What is worth knowing of a generator that was not trained in this run: its data set or its
+/// samples per class are others than those of the device. Empty where there is nothing.
+inline std::string generator_differences(const GeneratorCard& card, const std::string& dataset,
+                                         const std::vector<std::uint64_t>& label_counts) {
+  std::string out;
+  if (card.dataset != dataset)
+    out = concat("was trained on ", card.dataset, ", its device holds ", dataset);
+  if (card.label_counts == label_counts) return out;
+  const auto list = [](const std::vector<std::uint64_t>& counts) {
+    std::string text;
+    for (const std::uint64_t count : counts) text += concat(text.empty() ? "" : " ", count);
+    return text;
+  };
+  return concat(out.empty() ? "" : out + "; ", "was trained on other samples: per class ",
+                list(card.label_counts), ", its device holds ", list(label_counts));
+}
+
+}  // namespace gan
+IOTSL_NAMESPACE_END

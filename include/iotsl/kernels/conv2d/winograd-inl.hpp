@@ -1,0 +1,186 @@
+// Winograd's transforms for one target, a vector of channels at a time. Layouts and drivers:
+// winograd.hpp and winograd_weight_grad.hpp.
+IOTSL_NAMESPACE_BEGIN
+namespace kernels::IOTSL_TARGET {
+using namespace simd::IOTSL_TARGET;
+
+namespace winograd {
+
+// F(4, 3) with the points 0, +-1/sqrt(2), +-sqrt(2) and infinity, whose rounding errors are smaller
+// than those of 0, +-1, +-2 (B. Barabasz et al., Error Analysis and Improving the Accuracy of
+// Winograd Convolution, 2020). In the words of A. Lavin and S. Gray, Fast Algorithms for
+// Convolutional Neural Networks, 2016: Y = A^T [(G g G^T) * (B^T d B)] A.
+inline constexpr float root2 = 1.41421356237F, root2_half = 0.70710678119F;
+
+/// B^T: six inputs of a line to six frequencies.
+struct Input {
+  static constexpr int in = 6, out = 6;
+  static IOTSL_INLINE void apply(const Vec (&d)[6], Vec (&v)[6]) {
+    const Vec even1 = fnma(set1(2.0F), d[2], d[4]), even2 = fnma(set1(0.5F), d[2], d[4]);
+    const Vec odd1 = fnma(set1(root2), d[1], mul(set1(root2_half), d[3]));
+    const Vec odd2 = fnma(set1(root2_half), d[1], mul(set1(root2), d[3]));
+    v[0] = fnma(set1(2.5F), d[2], add(d[0], d[4]));
+    v[1] = add(even1, odd1);
+    v[2] = sub(even1, odd1);
+    v[3] = add(even2, odd2);
+    v[4] = sub(even2, odd2);
+    v[5] = fnma(set1(2.5F), d[3], add(d[1], d[5]));
+  }
+};
+
+/// A^T: six frequencies to four outputs.
+struct Output {
+  static constexpr int in = 6, out = 4;
+  static IOTSL_INLINE void apply(const Vec (&m)[6], Vec (&y)[4]) {
+    const Vec sum1 = add(m[1], m[2]), sum2 = add(m[3], m[4]);
+    const Vec difference1 = mul(set1(root2_half), sub(m[1], m[2]));
+    const Vec difference2 = mul(set1(root2), sub(m[3], m[4]));
+    y[0] = add(m[0], add(sum1, sum2));
+    y[1] = add(difference1, difference2);
+    y[2] = fma(set1(2.0F), sum2, mul(set1(0.5F), sum1));
+    y[3] = fma(set1(2.0F), difference2, fma(set1(0.5F), difference1, m[5]));
+  }
+};
+
+/// A: the adjoint of Output.
+struct Gradient {
+  static constexpr int in = 4, out = 6;
+  static IOTSL_INLINE void apply(const Vec (&g)[4], Vec (&v)[6]) {
+    const Vec even1 = fma(set1(0.5F), g[2], g[0]), even2 = fma(set1(2.0F), g[2], g[0]);
+    const Vec odd1 = mul(set1(root2_half), fma(set1(0.5F), g[3], g[1]));
+    const Vec odd2 = mul(set1(root2), fma(set1(2.0F), g[3], g[1]));
+    v[0] = g[0];
+    v[1] = add(even1, odd1);
+    v[2] = sub(even1, odd1);
+    v[3] = add(even2, odd2);
+    v[4] = sub(even2, odd2);
+    v[5] = g[3];
+  }
+};
+
+/// G: three weights to six frequencies.
+struct Weights {
+  static constexpr int in = 3, out = 6;
+  static IOTSL_INLINE void apply(const Vec (&g)[3], Vec (&u)[6]) {
+    const Vec even1 = fma(set1(-1.0F / 3), g[2], mul(set1(-2.0F / 3), g[0]));
+    const Vec even2 = fma(set1(1.0F / 3), g[2], mul(set1(1.0F / 6), g[0]));
+    const Vec odd1 = mul(set1(root2 / 3), g[1]), odd2 = mul(set1(root2 / 6), g[1]);
+    u[0] = g[0];
+    u[1] = sub(even1, odd1);
+    u[2] = add(even1, odd1);
+    u[3] = add(even2, odd2);
+    u[4] = sub(even2, odd2);
+    u[5] = g[2];
+  }
+};
+
+/// G^T: the adjoint of Weights.
+struct WeightSums {
+  static constexpr int in = 6, out = 3;
+  static IOTSL_INLINE void apply(const Vec (&s)[6], Vec (&g)[3]) {
+    const Vec sum1 = add(s[1], s[2]), sum2 = add(s[3], s[4]);
+    const Vec difference1 = sub(s[1], s[2]), difference2 = sub(s[3], s[4]);
+    g[0] = fma(set1(1.0F / 6), sum2, fma(set1(-2.0F / 3), sum1, s[0]));
+    g[1] = fma(set1(root2 / 6), difference2, mul(set1(-root2 / 3), difference1));
+    g[2] = fma(set1(1.0F / 3), sub(sum2, sum1), s[5]);
+  }
+};
+
+/// Where the values of a square lie: `step` floats apart, or as listed.
+struct Strided {
+  const float* from;
+  Index step;
+  IOTSL_INLINE Vec operator()(int i) const { return load(from + i * step); }
+};
+struct Listed {
+  const float* from;
+  const std::int32_t* offset;
+  IOTSL_INLINE Vec operator()(int i) const { return load(from + offset[i]); }
+};
+struct ToStrided {
+  float* to;
+  Index step;
+  IOTSL_INLINE void operator()(int i, Vec x) const { store(to + i * step, x); }
+};
+struct ToListed {
+  float* to;
+  const std::int32_t* offset;
+  Vec shift;
+  IOTSL_INLINE void operator()(int i, Vec x) const { store(to + offset[i], add(x, shift)); }
+};
+
+/// A transform of lines applied to the columns, then the rows of a square.
+template <class Line, class From, class To>
+IOTSL_INLINE void square(const From& from, const To& to) {
+  Vec half[Line::out][Line::in];
+  IOTSL_UNROLL
+  for (int j = 0; j < Line::in; ++j) {
+    Vec column[Line::in], turned[Line::out];
+    IOTSL_UNROLL
+    for (int i = 0; i < Line::in; ++i) column[i] = from(i * Line::in + j);
+    Line::apply(column, turned);
+    IOTSL_UNROLL
+    for (int i = 0; i < Line::out; ++i) half[i][j] = turned[i];
+  }
+  IOTSL_UNROLL
+  for (int i = 0; i < Line::out; ++i) {
+    Vec row[Line::out];
+    Line::apply(half[i], row);
+    IOTSL_UNROLL
+    for (int j = 0; j < Line::out; ++j) to(i * Line::out + j, row[j]);
+  }
+}
+
+inline void input(Index tiles, const WinogradTile* tile, const float* block, Index channels,
+                  const WinogradRows& v) {
+  for (Index t = 0; t < tiles; ++t)
+    for (Index c = 0; c < channels; c += lanes)
+      square<Input>(Listed{block + c, tile[t].in},
+                    ToStrided{v.data + t * v.stride + c, v.frequency_stride});
+}
+
+inline void gradient(Index tiles, const WinogradTile* tile, const float* block, Index channels,
+                     const WinogradRows& v) {
+  for (Index t = 0; t < tiles; ++t)
+    for (Index c = 0; c < channels; c += lanes)
+      square<Gradient>(Listed{block + c, tile[t].out},
+                       ToStrided{v.data + t * v.stride + c, v.frequency_stride});
+}
+
+inline void output(Index tiles, const WinogradTile* tile, const WinogradRows& m, const float* bias,
+                   float* block) {
+  for (Index t = 0; t < tiles; ++t)
+    for (Index c = 0; c < tile_cols; c += lanes)
+      square<Output>(Strided{m.data + t * m.stride + c, m.frequency_stride},
+                     ToListed{block + c, tile[t].out, load(bias + c)});
+}
+
+inline void weights(Index channels, const float* packed, bool flipped, float* u,
+                    Index frequency_stride) {
+  const float* first = flipped ? packed + 8 * tile_cols : packed;
+  const Index step = flipped ? -tile_cols : tile_cols;
+  for (Index c = 0; c < channels; ++c)
+    for (Index j = 0; j < tile_cols; j += lanes)
+      square<Weights>(Strided{first + c * 9 * tile_cols + j, step},
+                      ToStrided{u + c * tile_cols + j, frequency_stride});
+}
+
+inline void weight_sums(Index channels, const float* s, Index frequency_stride, float* packed) {
+  for (Index c = 0; c < channels; ++c)
+    for (Index j = 0; j < tile_cols; j += lanes)
+      square<WeightSums>(Strided{s + c * tile_cols + j, frequency_stride},
+                         ToStrided{packed + c * 9 * tile_cols + j, tile_cols});
+}
+
+}  // namespace winograd
+
+inline constexpr WinogradTable winograd_table{
+    .input = winograd::input,
+    .output = winograd::output,
+    .gradient = winograd::gradient,
+    .weights = winograd::weights,
+    .weight_sums = winograd::weight_sums,
+};
+
+}  // namespace kernels::IOTSL_TARGET
+IOTSL_NAMESPACE_END

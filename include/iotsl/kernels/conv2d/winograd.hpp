@@ -1,0 +1,163 @@
+#pragma once
+// Driver of Winograd convolution and of its input gradient, which is a convolution with the turned
+// kernel. A block of tiles is transformed, multiplied frequency by frequency with the transformed
+// weights of one panel of outputs after the other, and turned back while it is in the cache.
+
+#include <algorithm>
+#include <cstring>
+
+#include "iotsl/kernels/conv2d/correlate.hpp"
+#include "iotsl/kernels/conv2d/winograd_table.hpp"
+#include "iotsl/kernels/gemm.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+namespace kernels {
+
+namespace detail {
+
+/// How the work is cut: a function of the shape and the width of a panel.
+struct WinogradPlan {
+  Index images;        ///< per block
+  Index band;          ///< tile rows per block
+  Index panel_groups;  ///< the output channels are cut into so many tasks
+
+  static WinogradPlan make(const Correlation& c, const WinogradGrid& g, Index tile_cols) {
+    // Transformed tiles of 768 KB at most stay in the second cache; fewer than 24 tiles would read
+    // the weights too often.
+    const Index tile_floats = winograd_frequencies * (pixel_stride(c.in_c) + tile_cols);
+    const Index target = std::clamp<Index>(192 * 1024 / tile_floats, 24, 64);
+    WinogradPlan plan{1, g.rows(), 1};
+    if (g.tiles() <= target) {
+      plan.images = std::min(c.n, std::max<Index>(1, target / g.tiles()));
+    } else {
+      const Index bands = (g.tiles() + target - 1) / target;
+      plan.band = (g.rows() + bands - 1) / bands;
+    }
+    const Index panels = (c.out_c + tile_cols - 1) / tile_cols;
+    plan.panel_groups = std::min(panels, std::max<Index>(1, 16 / (plan.blocks(c) * plan.bands(g))));
+    return plan;
+  }
+  Index blocks(const Correlation& c) const { return (c.n + images - 1) / images; }
+  Index bands(const WinogradGrid& g) const { return (g.rows() + band - 1) / band; }
+  Index tiles(const WinogradGrid& g) const { return images * band * g.cols(); }
+};
+
+/// Working memory of one thread, in floats.
+struct WinogradMemory {
+  Index in, out;  ///< channel-last pixels of a block, and of one panel of its outputs
+  Index v, m;     ///< transformed tiles, and their products for one panel
+  WinogradMemory(const WinogradGrid& g, const WinogradPlan& plan, Index stride, Index cols) {
+    const Index band_rows = plan.band * winograd_edge;
+    in = (1 + plan.images * std::min(g.in_h, band_rows + 2) * g.in_w) * stride;
+    out = (plan.images * band_rows * g.out_w + 1) * cols;
+    v = winograd_frequencies * plan.tiles(g) * stride;
+    m = winograd_frequencies * plan.tiles(g) * cols;
+  }
+  Index total() const { return round_up(in + out + v + m, 16); }
+};
+
+/// u[panel][frequency][in channel][tile_cols] from the weights.
+inline void winograd_weights(const Correlation& c, bool flipped, const float* w, float* u) {
+  const auto transpose = tile_table().transpose;
+  const WinogradTable& kernels = winograd_table();
+  const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
+  const Index chunk = std::min<Index>(c.in_c, 32), chunks = (c.in_c + chunk - 1) / chunk;
+  const Index packed_floats = chunk * 9 * cols;
+  const Scratch memory(static_cast<std::size_t>(threads() * packed_floats) * sizeof(float));
+  run_tasks(panels * c.in_c * cols * winograd_frequencies * 8, panels * chunks, [&](Index task) {
+    const Index panel = task / chunks, first = task % chunks * chunk;
+    const Index channels = std::min(chunk, c.in_c - first);
+    const Index valid = std::min(cols, c.out_c - panel * cols);
+    const float* src = w + panel * cols * c.weight_out_stride + first * c.weight_in_stride;
+    float* packed = memory.as<float>() + worker_index() * packed_floats;
+    if (valid < cols)
+      std::memset(packed, 0, static_cast<std::size_t>(packed_floats) * sizeof(float));
+    if (c.weight_in_stride == 9)
+      transpose(valid, channels * 9, src, c.weight_out_stride, packed, cols);
+    else
+      for (Index i = 0; i < channels; ++i)
+        transpose(valid, 9, src + i * c.weight_in_stride, c.weight_out_stride,
+                  packed + i * 9 * cols, cols);
+    kernels.weights(channels, packed, flipped,
+                    u + (panel * winograd_frequencies * c.in_c + first) * cols, c.in_c * cols);
+  });
+}
+
+/// The tiles of every band, one list of plan.tiles() after the other.
+inline void list_bands(const Correlation& c, const WinogradGrid& g, const WinogradPlan& plan,
+                       Index tile_cols, WinogradTile* tile) {
+  for (Index band = 0; band < plan.bands(g); ++band, tile += plan.tiles(g)) {
+    const Index begin = band * plan.band, end = std::min(g.rows(), begin + plan.band);
+    const Index first = begin * winograd_edge, last = std::min(g.out_h, end * winograd_edge);
+    const PixelBlock in{
+        g.first_in(first), g.last_in(last) - g.first_in(first), g.in_w, pixel_stride(c.in_c), 1, 0};
+    const Index unread = plan.images * plan.band * winograd_edge * g.out_w * tile_cols;
+    const PixelBlock out{first, last - first, g.out_w, tile_cols, 0, unread};
+    list_tiles(g, plan.images, begin, end, in, out, tile);
+  }
+}
+
+}  // namespace detail
+
+/// Runs the correlation, whose kernel is 3x3 at stride 1, with `pad_h` and `pad_w` zeros before the
+/// input; `flipped` where the taps are in reverse order. `bias` may be null.
+inline void winograd_correlate(const Correlation& c, Index pad_h, Index pad_w, bool flipped,
+                               const float* in, const float* w, const float* bias, float* out) {
+  const detail::WinogradGrid g{c.in_h, c.in_w, c.row->out(), c.col->out(), pad_h, pad_w};
+  const auto transpose = tile_table().transpose;
+  const WinogradTable& kernels = winograd_table();
+  const auto multiply = gemm_table().panel;
+  const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
+  const auto plan = detail::WinogradPlan::make(c, g, cols);
+
+  const Index panel_floats = winograd_frequencies * c.in_c * cols;
+  const Scratch weights(static_cast<std::size_t>(panels * (panel_floats + cols)) * sizeof(float));
+  detail::winograd_weights(c, flipped, w, weights.as<float>());
+  float* shift = weights.as<float>() + panels * panel_floats;
+  for (Index o = 0; o < panels * cols; ++o)
+    shift[o] = bias != nullptr && o < c.out_c ? bias[o] : 0.0F;
+
+  const Index tiles = plan.tiles(g), stride = detail::pixel_stride(c.in_c);
+  const Scratch lists(static_cast<std::size_t>(plan.bands(g) * tiles) * sizeof(WinogradTile));
+  detail::list_bands(c, g, plan, cols, lists.as<WinogradTile>());
+
+  const detail::WinogradMemory size(g, plan, stride, cols);
+  const Scratch scratch(static_cast<std::size_t>(threads() * size.total()) * sizeof(float));
+
+  const Index out_pixels = g.out_h * g.out_w;
+  const Index tasks = plan.blocks(c) * plan.bands(g) * plan.panel_groups;
+  run_tasks(c.n * g.tiles() * c.out_c * c.in_c * winograd_frequencies, tasks, [&](Index task) {
+    const Index group = task % plan.panel_groups, part = task / plan.panel_groups;
+    const Index band = part % plan.bands(g), image = part / plan.bands(g) * plan.images;
+    const Index images = std::min(plan.images, c.n - image);
+    const Index begin = band * plan.band, end = std::min(g.rows(), begin + plan.band);
+    const Index first = begin * winograd_edge, last = std::min(g.out_h, end * winograd_edge);
+    const Index count = images * (end - begin) * g.cols(), pixels = (last - first) * g.out_w;
+
+    float* block = scratch.as<float>() + worker_index() * size.total();
+    float* buffer = block + size.in;
+    const WinogradRows v{buffer + size.out, stride, count * stride};
+    const WinogradRows m{v.data + size.v, cols, count * cols};
+    const WinogradTile* tile = lists.as<WinogradTile>() + band * tiles;
+    detail::load_block(c, in, image, images, g.first_in(first), g.last_in(last), block);
+    kernels.input(count, tile, block, c.in_c, v);
+    for (Index panel = panels * group / plan.panel_groups;
+         panel < panels * (group + 1) / plan.panel_groups; ++panel) {
+      const float* u = weights.as<float>() + panel * panel_floats;
+      for (Index f = 0; f < winograd_frequencies; ++f)
+        multiply({v.data + f * v.frequency_stride, stride, u + f * c.in_c * cols, c.in_c, count,
+                  m.data + f * m.frequency_stride, cols, false});
+      kernels.output(count, tile, m, shift + panel * cols, buffer);
+      const Index valid = std::min(cols, c.out_c - panel * cols);
+      for (Index i = 0; i < images; ++i)
+        transpose(pixels, valid, buffer + i * pixels * cols, cols,
+                  out + ((image + i) * c.out_c + panel * cols) * out_pixels + first * g.out_w,
+                  out_pixels);
+    }
+  });
+}
+
+}  // namespace kernels
+
+IOTSL_NAMESPACE_END

@@ -1,0 +1,52 @@
+#pragma once
+// How weights are updated. The optimisers themselves: optim/optimizer.hpp.
+
+#include "iotsl/core/error.hpp"
+#include "iotsl/options/names.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+enum class OptimizerKind { sgd, adam };
+
+namespace detail {
+inline constexpr NamedValue<OptimizerKind> optimizer_table[] = {{OptimizerKind::adam, "adam"},
+                                                                {OptimizerKind::sgd, "sgd"}};
+}
+constexpr std::span<const NamedValue<OptimizerKind>> names_of(OptimizerKind) {
+  return detail::optimizer_table;
+}
+inline Result<OptimizerKind> parse_optimizer(std::string_view text) {
+  if (const auto found = find_named<OptimizerKind>(text)) return *found;
+  return failure(ErrorCode::usage, "optimizer '", text, "'; expected sgd or adam");
+}
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::sgd;
+  double lr = 1e-2;
+  double weight_decay = 0;  ///< added to the gradient, as torch.optim does
+  double momentum = 0;      ///< SGD
+  bool nesterov = false;    ///< SGD
+  double beta1 = 0.9;       ///< Adam (Kingma, Ba 2015)
+  double beta2 = 0.999;     ///< Adam
+  double eps = 1e-8;        ///< Adam
+  double ewc = 0;           ///< strength of elastic weight consolidation; 0: none
+};
+
+/// Checks what a user or a peer can get wrong; the failure names the option.
+inline Result<void> check_optimizer(const OptimizerOptions& o) {
+  const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
+  if (!(o.lr >= 0 && o.lr < 1e6)) return wrong("--lr ", o.lr, ": expected 0 to 1000000");
+  if (!(o.momentum >= 0 && o.momentum < 1))
+    return wrong("--momentum ", o.momentum, ": expected 0 <= m < 1");
+  if (!(o.weight_decay >= 0))
+    return wrong("--weight-decay ", o.weight_decay, ": expected at least 0");
+  if (!(o.ewc >= 0 && o.ewc <= 1e12)) return wrong("--ewc ", o.ewc, ": expected 0 to 1e12");
+  // No option sets these, but a server may send them.
+  if (o.nesterov && o.momentum == 0) return wrong("Nesterov needs a momentum above 0");
+  if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
+    return wrong("betas ", o.beta1, " and ", o.beta2, ": expected 0 <= beta < 1");
+  if (!(o.eps >= 0)) return wrong("eps ", o.eps, ": expected at least 0");
+  return {};
+}
+
+IOTSL_NAMESPACE_END

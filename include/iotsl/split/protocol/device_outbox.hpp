@@ -1,0 +1,72 @@
+#pragma once
+// What the parts of the device's machine share: the queue of actions for the driver, and how a part
+// says that the run cannot go on.
+
+#include <deque>
+#include <optional>
+
+#include "iotsl/split/protocol/device_actions.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// Actions that wait for the driver, in order.
+class DeviceOutbox {
+ public:
+  template <class Action>
+  void ask(Action action) {
+    waiting_.push_back(std::move(action));
+  }
+  template <class Fields>
+  void send(const Fields& fields, std::vector<std::uint32_t> shape = {}) {
+    ask(device_action::Send{net::make_message(fields, std::move(shape))});
+  }
+  /// The next action to carry out; false when there is none.
+  bool pop(DeviceAction& action) {
+    if (waiting_.empty()) return false;
+    action = std::move(waiting_.front());
+    waiting_.pop_front();
+    return true;
+  }
+
+  /// Nobody wants the turn's results any more.
+  void drop_turn() { std::erase_if(waiting_, is_turn_work); }
+  /// Nothing can be sent, and a new connection begins with a handshake: only computations whose
+  /// results are of use after it are left.
+  void drop_connection() {
+    std::erase_if(waiting_, [](const DeviceAction& action) {
+      return !is_turn_work(action) && !device_action::is_any_of<device_action::Impute>(action);
+    });
+  }
+
+ private:
+  static bool is_turn_work(const DeviceAction& action) {
+    using namespace device_action;
+    return is_any_of<Load, Forward, Repeat, Backward, BackwardRandom, ExportFront>(action);
+  }
+
+  std::deque<DeviceAction> waiting_;
+};
+
+/// Why the device ends its part of the run: `code` and the text are for the server.
+struct DeviceRefusal {
+  net::WireError code{};
+  Failure why;
+
+  template <class... Parts>
+  static DeviceRefusal because(net::WireError code, const Parts&... parts) {
+    return {code, failure(ErrorCode::network, parts...)};
+  }
+  static DeviceRefusal damaged(const Failure& why) { return {net::WireError::protocol, why}; }
+  /// In the state that the device is in.
+  static DeviceRefusal not_allowed(net::MessageType type) {
+    return because(net::WireError::not_allowed, "the server sent ", net::to_string(type),
+                   " where the protocol does not allow it");
+  }
+};
+
+/// Nothing where all is well.
+using DeviceVerdict = std::optional<DeviceRefusal>;
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,384 @@
+#pragma once
+// The server's part of ISL/1 in the turns. For each turn:
+//
+//   waiting for the holder and its TURN_ACCEPT -> stepping (STEP, train, GRAD) ...
+//   -> waiting for BARRIER_ACK -> storing -> stepping again, or waiting for TURN_DONE -> next turn
+//
+// A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
+// where it has lost it, or missed the server's restart, the run goes back to the last barrier.
+
+#include "iotsl/split/protocol/server_checks.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+class ServerTurns {
+ public:
+  enum class State {
+    waiting_holder,
+    waiting_accept,
+    stepping,
+    training,
+    waiting_ack,
+    storing,
+    rolling_back,
+    waiting_done
+  };
+
+  /// Grants the first turn behind the plan's start. `devices` in the order of turns; `added`:
+  /// samples that each is to add to its own, or empty.
+  ServerTurns(const ServerPlan& plan, const std::vector<DeviceRecord>& devices,
+              std::vector<std::uint64_t> added, ServerOutbox& outbox)
+      : plan_(plan),
+        devices_(devices),
+        added_(std::move(added)),
+        outbox_(outbox),
+        committed_(plan.start),
+        turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
+        step_(plan.start.step),
+        incarnation_(plan.offer.incarnation),
+        fence_(plan.last_fence),
+        barriers_(plan.start.id),
+        report_(report_at_barrier()) {
+    grant();
+  }
+
+  State state() const { return state_; }
+  /// It rises whenever the run goes back to a barrier.
+  std::uint32_t incarnation() const { return incarnation_; }
+  /// What a server that starts again would go back to.
+  const BarrierRecord& committed() const { return committed_; }
+  /// The turn in hand, with what is known of it so far.
+  const TurnReport& report() const { return report_; }
+  bool holder_is_away() const { return holder() == 0; }
+
+  // Devices.
+
+  bool can_proceed(const ServerPeer& peer, const net::Resume& resume) const {
+    const std::uint64_t step = resume.position.step;
+    const bool in_turn = state_ == State::waiting_accept || state_ == State::stepping ||
+                         state_ == State::waiting_ack || state_ == State::waiting_done;
+    return is_holder(peer) && in_turn && resume.position.key == key_ &&
+           (step == step_ || (last_grad_ && step + 1 == step_));
+  }
+  /// After can_proceed: says again what may have been lost on the way.
+  std::optional<PeerFault> catch_up(const ServerPeer& peer, const net::Resume& resume) {
+    if (state_ == State::waiting_accept && resume.turn_steps != 0)
+      return accept(peer, resume.turn_steps);
+    if (state_ == State::waiting_ack)
+      outbox_.send(peer.connection, barrier_);
+    else if (barrier_.key == key_ && barrier_.id == committed_.id)
+      outbox_.send(peer.connection, net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
+    return std::nullopt;
+  }
+  /// A device is here and has no turn in hand: where it is the holder, it has lost it.
+  std::optional<RunEnd> on_arrived(const ServerPeer& peer) {
+    if (!is_holder(peer) || is_busy()) return std::nullopt;
+    if (state_ == State::waiting_done) return complete_turn();
+    if (is_ahead()) return roll_back();
+    grant();
+    return std::nullopt;
+  }
+  /// A device is lost: a pause does not wait for the holder.
+  std::optional<RunEnd> on_dropped() const {
+    if (!pausing_ || !holder_is_away()) return std::nullopt;
+    return RunPaused{};
+  }
+
+  // Messages.
+
+  std::optional<PeerFault> on_turn_accept(const ServerPeer& peer, const net::Message& message) {
+    if (!is_holder(peer) || state_ != State::waiting_accept) return not_allowed(peer, message.type);
+    const Result<net::TurnAccept> accepted = net::decode<net::TurnAccept>(message.payload);
+    if (!accepted) return protocol_fault(accepted.failure());
+    if (accepted->key != key_)
+      return PeerFault{net::WireError::protocol, concat("TURN_ACCEPT of turn ", accepted->key.turn,
+                                                        ", expected turn ", key_.turn)};
+    return accept(peer, accepted->steps);
+  }
+
+  /// `step` looks into `message`.
+  std::optional<PeerFault> on_step(const ServerPeer& peer, net::Step step, net::Message message) {
+    const auto answer = [&](net::WireError code, const char* what) {
+      const std::string text = concat("STEP ", step.step, " is ", what, ": the server is at ",
+                                      step_, ", turn ", key_.turn, ", fence ", key_.fence);
+      outbox_.send(peer.connection, error_message(code, false, text));
+      return std::nullopt;
+    };
+    if (step.key.run == key_.run && step.key.fence < key_.fence)
+      return answer(net::WireError::stale, "of an old turn");
+    const bool taking = state_ == State::stepping || state_ == State::waiting_ack;
+    if (!is_holder(peer) || step.key != key_ || !taking) return not_allowed(peer, message.type);
+    if (step.step == step_ && last_grad_) {
+      if (message.hash != last_grad_->step_hash)
+        return PeerFault{
+            net::WireError::nondeterminism,
+            concat("device '", peer.record.name, "' repeated step ", step_, " with other content")};
+      outbox_.send_message(peer.connection, last_grad_->message);
+      return std::nullopt;
+    }
+    if (step.step <= step_) return answer(net::WireError::stale, "old");
+    if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
+    if (state_ != State::stepping) return not_allowed(peer, message.type);
+    const Result<void> good = check_step(plan_, step, message.shape);
+    if (!good) return protocol_fault(good.failure());
+    pending_ = {message.hash, step.labels.size()};
+    state_ = State::training;
+    outbox_.push(server_action::Train{std::move(step), std::move(message)});
+    return std::nullopt;
+  }
+
+  std::optional<PeerFault> on_barrier_ack(const ServerPeer& peer, net::Message message) {
+    if (!is_holder(peer) || state_ != State::waiting_ack) return not_allowed(peer, message.type);
+    Result<net::BarrierAck> ack = net::decode<net::BarrierAck>(message.payload);
+    if (!ack) return protocol_fault(ack.failure());
+    if (ack->key != key_ || ack->id != barrier_.id || ack->step != barrier_.step ||
+        ack->costs.size() != report_.epochs.size())
+      return PeerFault{net::WireError::protocol,
+                       concat("BARRIER_ACK of barrier ", ack->id, " at step ", ack->step,
+                              ", expected ", barrier_.id, " at ", barrier_.step)};
+    barrier_hash_ = message.digest;
+    step_ = barrier_.step;
+    for (std::size_t i = 0; i < report_.costs.size(); ++i)
+      report_.costs[i] = net::add_costs(costs_before_[i], ack->costs[i]);
+    state_ = State::storing;
+    outbox_.push(
+        server_action::Store{std::move(ack).value(), barrier_record(), std::move(message)});
+    return std::nullopt;
+  }
+
+  /// A turn that is done is closed by complete_turn().
+  std::optional<PeerFault> on_turn_done(const ServerPeer& peer, const net::Message& message) {
+    if (!is_holder(peer) || state_ != State::waiting_done) return not_allowed(peer, message.type);
+    const Result<net::TurnDone> done = net::decode<net::TurnDone>(message.payload);
+    if (!done) return protocol_fault(done.failure());
+    if (done->key != key_ || done->last_step != step_ || done->hash != barrier_hash_)
+      return PeerFault{net::WireError::protocol,
+                       concat("TURN_DONE at step ", done->last_step,
+                              " does not match the barrier at step ", step_)};
+    outbox_.send(holder(), net::TurnCommitted{key_, step_});
+    return std::nullopt;
+  }
+  /// Closes the books of a turn whose last barrier is committed, or that is skipped, and grants the
+  /// next one.
+  std::optional<RunEnd> complete_turn() {
+    outbox_.push(server_action::Report{report_});
+    if (++turn_ == plan_.turns) return RunComplete{};
+    report_ = fresh_report();
+    grant();
+    return std::nullopt;
+  }
+
+  /// A device wants to go. True where its turn is put into a barrier, or its end waited for, first.
+  bool on_leave(const ServerPeer& peer) {
+    if (!is_holder(peer)) return false;
+    if (is_stepping()) leaving_ = true;
+    return is_stepping() || state_ == State::waiting_done;
+  }
+
+  // Reports of the driver, and its wishes.
+
+  /// The step that was asked for is applied, or the run ends.
+  std::optional<RunEnd> on_trained(Result<TrainedStep> trained) {
+    if (state_ != State::training) return std::nullopt;
+    if (!trained) return RunFailed{net::WireError::not_finite, trained.failure()};
+    EpochTally& epoch = report_.epochs[epoch_of(step_ - report_.first_step)];
+    epoch.add(trained->loss, pending_.samples, trained->correct, trained->server_us);
+    ++step_;
+    net::Grad grad;
+    grad.key = key_;
+    grad.step = step_;
+    grad.loss = trained->loss;
+    grad.correct = trained->correct;
+    grad.gradient = trained->gradient;
+    last_grad_ = {pending_.hash, net::make_message(grad, std::move(trained->shape))};
+    state_ = State::stepping;
+    // Ahead of the gradient, so that the device stops in time.
+    if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);
+    outbox_.send_message(holder(), last_grad_->message);
+    return std::nullopt;
+  }
+
+  /// A regular barrier is due by the clock; it is asked for once enough steps have passed as well.
+  void on_barrier_due() { barrier_due_ = true; }
+
+  /// The barrier's state is taken over and written, or the run ends.
+  std::optional<RunEnd> on_stored(const Result<void>& done) {
+    if (state_ != State::storing) return std::nullopt;
+    if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
+    committed_ = barrier_record();
+    barrier_due_ = leaving_ = false;
+    outbox_.send(holder(), net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
+    state_ = committed_.turn_complete() ? State::waiting_done : State::stepping;
+    if (!pausing_) return std::nullopt;
+    return RunPaused{};
+  }
+
+  /// The last barrier is loaded again, or the run ends.
+  std::optional<RunEnd> on_rolled_back(const Result<void>& done) {
+    if (state_ != State::rolling_back) return std::nullopt;
+    if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
+    ++incarnation_;
+    step_ = committed_.step;
+    report_ = report_at_barrier();
+    if (skipping_) return skip();
+    grant();
+    return std::nullopt;
+  }
+
+  /// The holder has been away for too long: its turn ends where its last barrier stands, and the
+  /// others go on.
+  std::optional<RunEnd> skip_turn() {
+    if (!holder_is_away() || state_ == State::storing || state_ == State::training)
+      return std::nullopt;
+    if (!is_ahead()) return skip();
+    skipping_ = true;
+    return roll_back();
+  }
+
+  /// Puts the turn into a barrier first, where one can come.
+  std::optional<RunEnd> request_pause() {
+    if (pausing_) return std::nullopt;
+    pausing_ = true;
+    const bool barrier_will_come = !holder_is_away() && is_stepping() && !trains_alone();
+    if (barrier_will_come) return std::nullopt;
+    return RunPaused{};
+  }
+
+ private:
+  /// What is known of a step while it is applied.
+  struct PendingStep {
+    std::uint64_t hash = 0;  ///< of its message
+    std::uint64_t samples = 0;
+  };
+  /// The answer to the last step that was applied, for a device that repeats it.
+  struct LastGrad {
+    std::uint64_t step_hash = 0;  ///< of the STEP that it answers
+    net::Message message;
+  };
+
+  ConnectionId holder() const { return devices_[report_.device].connection; }
+  bool is_holder(const ServerPeer& peer) const {
+    return peer.state == PeerState::ready && peer.index == report_.device;
+  }
+  /// A step or a barrier of the turn is on its way.
+  bool is_stepping() const {
+    return state_ == State::stepping || state_ == State::training || state_ == State::waiting_ack ||
+           state_ == State::storing;
+  }
+  /// The driver is to report first.
+  bool is_busy() const {
+    return state_ == State::training || state_ == State::storing || state_ == State::rolling_back;
+  }
+  /// Steps were applied since the last barrier.
+  bool is_ahead() const { return step_ != committed_.step; }
+  /// The device makes up its gradients: the server sees one barrier at the end of the turn alone.
+  bool trains_alone() const { return !splits(plan_.offer.description.method); }
+  std::uint64_t samples_of(std::uint32_t device) const {
+    return devices_[device].samples + (added_.empty() ? 0 : added_[device]);
+  }
+  std::size_t epoch_of(std::uint64_t turn_step) const {
+    const std::uint64_t per_epoch = report_.steps / report_.epochs.size();
+    return static_cast<std::size_t>(turn_step / per_epoch);
+  }
+
+  TurnReport fresh_report() const {
+    return begin_report(turn_, plan_.devices,
+                        static_cast<std::size_t>(plan_.offer.description.training.local_epochs),
+                        step_);
+  }
+  /// The books of turn_ as the last barrier has them.
+  TurnReport report_at_barrier() const {
+    const bool lies_in_turn =
+        committed_.id != 0 && committed_.report.turn == turn_ && !committed_.turn_complete();
+    return lies_in_turn ? committed_.report : fresh_report();
+  }
+
+  /// Goes on with the turn of `report_`, from step_ on.
+  void grant() {
+    last_grad_.reset();
+    barrier_due_ = leaving_ = false;
+    state_ = State::waiting_holder;
+    if (holder_is_away()) return;
+    key_ = {plan_.offer.run, report_.turn, ++fence_};
+    report_.device_name = devices_[report_.device].name;
+    report_.samples = samples_of(report_.device);
+    costs_before_ = report_.costs;
+    net::TurnGrant grant;
+    grant.key = key_;
+    grant.round = report_.round;
+    grant.first_step = report_.first_step;
+    grant.done_steps = step_ - report_.first_step;
+    grant.order_seed = plan_.offer.description.seed;
+    grant.learning_rate =
+        learning_rate(plan_.schedule, plan_.learning_rate, static_cast<std::int64_t>(turn_),
+                      static_cast<std::int64_t>(plan_.turns));
+    state_ = State::waiting_accept;
+    outbox_.push(server_action::Grant{holder(), report_.device, incarnation_, std::move(grant)});
+  }
+
+  std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
+    const Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
+    if (!good) return protocol_fault(good.failure());
+    report_.steps = steps;
+    state_ = State::stepping;
+    if (trains_alone()) ask_barrier(report_.first_step + steps);
+    return std::nullopt;
+  }
+
+  bool wants_barrier() const {
+    return pausing_ || leaving_ || (barrier_due_ && step_ - committed_.step >= plan_.barrier_steps);
+  }
+  void ask_barrier(std::uint64_t step) {
+    barrier_ = {key_, ++barriers_, step};
+    outbox_.send(holder(), barrier_);
+    state_ = State::waiting_ack;
+  }
+  /// The barrier that is being written.
+  BarrierRecord barrier_record() const { return {barrier_.id, barrier_.step, report_}; }
+
+  std::optional<RunEnd> roll_back() {
+    if (!plan_.keeps_barriers)
+      return RunFailed{net::WireError::run_failed,
+                       failure(ErrorCode::network, "device '", devices_[report_.device].name,
+                               "' has lost its state, and without a run folder (--out) there is no "
+                               "barrier to go back to")};
+    state_ = State::rolling_back;
+    outbox_.push(server_action::RollBack{report_.device, committed_.id, committed_.step});
+    return std::nullopt;
+  }
+  std::optional<RunEnd> skip() {
+    skipping_ = false;
+    report_.skipped = true;
+    report_.device_name = devices_[report_.device].name;
+    return complete_turn();
+  }
+
+  const ServerPlan& plan_;
+  const std::vector<DeviceRecord>& devices_;
+  std::vector<std::uint64_t> added_;
+  ServerOutbox& outbox_;
+
+  State state_ = State::waiting_holder;
+  bool pausing_ = false;     ///< the next barrier is the run's last for now
+  bool skipping_ = false;    ///< the turn ends once the last barrier is loaded
+  BarrierRecord committed_;  ///< the last barrier that is on disk
+  std::uint64_t turn_;
+  std::uint64_t step_;  ///< last applied step
+  std::uint32_t incarnation_;
+  std::uint32_t fence_;
+  std::uint64_t barriers_;  ///< id of the last one that was asked for
+  TurnReport report_;
+
+  // Of the last grant.
+  net::TurnKey key_;
+  std::vector<net::EpochCost> costs_before_;  ///< of the turn, up to the grant
+  PendingStep pending_;
+  std::optional<LastGrad> last_grad_;
+  bool barrier_due_ = false, leaving_ = false;
+  net::Barrier barrier_;         ///< that was asked for last
+  Sha256Digest barrier_hash_{};  ///< of its BARRIER_ACK
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,89 @@
+#pragma once
+// The books of a turn, and the states of a run that it can go back to.
+
+#include "iotsl/net/bulk_messages.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// What the server saw of one local epoch.
+struct EpochTally {
+  double loss_sum = 0;  ///< over samples
+  std::uint64_t samples = 0;
+  std::uint64_t correct = 0;  ///< before each update
+  std::uint64_t server_us = 0;
+
+  /// A step on `step_samples` samples with a mean loss of `loss`.
+  void add(double loss, std::uint64_t step_samples, std::uint64_t step_correct,
+           std::uint64_t step_us) {
+    loss_sum += loss * static_cast<double>(step_samples);
+    samples += step_samples;
+    correct += step_correct;
+    server_us += step_us;
+  }
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("loss_sum", self.loss_sum);
+    f("samples", self.samples);
+    f("correct", self.correct);
+    f("server_us", self.server_us);
+  }
+};
+
+struct TurnReport {
+  std::uint32_t turn = 0, round = 0, device = 0;
+  std::string device_name;
+  std::uint64_t samples = 0;  ///< of the device
+  std::uint64_t first_step = 0;
+  std::uint64_t steps = 0;  ///< of the turn; 0: the device has not accepted it yet
+  bool skipped = false;     ///< ended early, because the device stayed away
+  std::vector<EpochTally> epochs;
+  std::vector<net::EpochCost> costs;  ///< the device's
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("turn", self.turn);
+    f("round", self.round);
+    f("device", self.device);
+    f("device_name", self.device_name);
+    f("samples", self.samples);
+    f("first_step", self.first_step);
+    f("steps", self.steps);
+    f("epochs", self.epochs);
+    f("costs", self.costs);
+  }
+};
+
+/// The books of turn `turn`, which begins after `first_step` steps of the run, still empty.
+inline TurnReport begin_report(std::uint64_t turn, std::uint64_t devices, std::size_t epochs,
+                               std::uint64_t first_step) {
+  TurnReport out;
+  out.turn = static_cast<std::uint32_t>(turn);
+  out.round = static_cast<std::uint32_t>(turn / devices);
+  out.device = static_cast<std::uint32_t>(turn % devices);
+  out.first_step = first_step;
+  out.epochs.resize(epochs);
+  out.costs.resize(epochs);
+  return out;
+}
+
+/// A committed state of the run: what a server that starts again, or a device that has lost its
+/// state, goes back to. Barrier 0 is the beginning.
+struct BarrierRecord {
+  std::uint64_t id = 0;
+  std::uint64_t step = 0;  ///< last applied
+  TurnReport report;       ///< of the turn that the barrier lies in
+
+  bool turn_complete() const {
+    return report.steps != 0 && step == report.first_step + report.steps;
+  }
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("id", self.id);
+    f("step", self.step);
+    f("turn", self.report);
+  }
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

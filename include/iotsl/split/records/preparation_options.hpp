@@ -1,0 +1,37 @@
+#pragma once
+// What comes before the turns of method iotsl, as the user chooses it.
+
+#include <string>
+
+#include "iotsl/gan/settings.hpp"
+#include "iotsl/options/training.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+struct PreparationOptions {
+  gan::GanSettings gan;
+  bool pretrain = true, impute = true;
+  Index pretrain_iterations = 5000;  ///< at most
+  Index pretrain_batch = 128;
+  double scarce = 0.5;     ///< a class below this part of the device's mean class size is filled up
+  std::string generators;  ///< folder with trained ones; empty: every device trains its own
+};
+
+/// Checks what a user can get wrong for generators of `images`; the failure names the option.
+inline Result<void> check_preparation(const PreparationOptions& p, const ImageSpec& images) {
+  const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
+  if (!p.pretrain && !p.impute)
+    return wrong("--pretrain off --impute off: nothing is left of method iotsl; use --method sl");
+  if (p.pretrain_iterations < 1 || p.pretrain_iterations > 10000000)
+    return wrong("--pretrain-iterations ", p.pretrain_iterations, ": expected 1 to 10000000");
+  if (!batch_range.has(p.pretrain_batch))
+    return wrong("--pretrain-batch ", p.pretrain_batch, ": expected ", batch_range.least, " to ",
+                 batch_range.most);
+  if (!(p.scarce >= 0 && p.scarce <= 1)) return wrong("--scarce ", p.scarce, ": expected 0 to 1");
+  if (const Result<void> good = gan::check_settings(p.gan); !good) return good;
+  return check_generator(gan::generator_spec(p.gan, images));
+}
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,52 @@
+#pragma once
+// Barriers and ends of turns in a run's books, each with what the turn in hand has cost so far.
+
+#include "iotsl/split/records/run_recorder.hpp"
+#include "iotsl/split/records/turn_costs.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+class TurnRecorder {
+ public:
+  /// `recorder` and `sizes` must outlive this.
+  TurnRecorder(RunRecorder& recorder, const WireSizes& sizes, Index devices)
+      : recorder_(recorder), sizes_(sizes), books_(static_cast<std::size_t>(devices)) {}
+
+  /// Goes on from `barrier`, which the recorder was opened at.
+  void take_up(const BarrierRecord& barrier) {
+    if (barrier.id != 0) books_.take_up(barrier.report.turn, recorder_.resumed_turn());
+    barrier_at_ = net::steady_now();
+  }
+  void begin_turn(std::uint64_t turn) { books_.on_grant(turn, net::steady_now()); }
+
+  /// Commits a barrier of the turn. `own`: what has passed over its device's connection; `all`:
+  /// over all of them.
+  Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,
+                             const LinkTraffic& own, const LinkTraffic& all) {
+    const net::Microseconds start = net::steady_now();
+    const Result<void> done = recorder_.write_barrier(
+        state, barrier, all.up, all.down, sizes_, books_.so_far(barrier.report.device, own, start));
+    barrier_at_ = net::steady_now();
+    books_.on_barrier(barrier_at_ - start);
+    return done;
+  }
+  /// Closes the turn's books; `joined` is evaluated where it is due.
+  Result<void> end_turn(const TurnReport& turn, const LinkTraffic& own, Sequential<float>& joined) {
+    const TurnCosts costs = books_.close(turn, own, net::steady_now());
+    return recorder_.on_turn(turn, costs, sizes_, joined);
+  }
+
+  double seconds_since_barrier() const {
+    return static_cast<double>(net::steady_now() - barrier_at_) * 1e-6;
+  }
+
+ private:
+  RunRecorder& recorder_;
+  const WireSizes& sizes_;
+  TurnBooks books_;
+  net::Microseconds barrier_at_ = 0;  // when the last one was written
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,85 @@
+#include "iotsl/net/wire_format.hpp"
+
+#include <doctest/doctest.h>
+
+#include "iotsl/net/transfer.hpp"
+
+using namespace iotsl;
+using namespace iotsl::net;
+
+namespace wire_format_test {
+
+namespace {
+
+Tensor<float> batch() {
+  Tensor<float> out = Tensor<float>::uninitialized(Shape{3, 2, 2});
+  for (Index i = 0; i < out.size(); ++i)
+    out.mutable_data()[i] = 0.1f * static_cast<float>(i) - 0.5f;
+  return out;
+}
+bool same(const Tensor<float>& a, const Tensor<float>& b) {
+  return a.shape() == b.shape() &&
+         std::memcmp(a.data(), b.data(), sizeof(float) * static_cast<std::size_t>(a.size())) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("wire format: what is counted before is what is written") {
+  const WireFormat format;
+  const Tensor<float> values = batch();
+  CHECK(format.encode_smashed(values).bytes().size() == format.smashed_bytes(3, 4));
+  CHECK(format.encode_gradient(values).bytes().size() == format.gradient_bytes(3, 4));
+  CHECK(format.smashed_bytes(3, 4) == 3 * format.smashed_bytes(1, 4));
+  CHECK(format.smashed_bytes(1, 4) == 16);
+  CHECK(format.gradient_bytes(1, 4) == 16);
+  CHECK(format.smashed_bytes(0, 4) == 0);
+  CHECK(label_bytes(3) == 3 * sizeof(std::int32_t));
+  CHECK(state_bytes(3) == 3 * sizeof(float));
+}
+
+TEST_CASE("wire format: values come back bit by bit, from any address") {
+  const WireFormat format;
+  const Tensor<float> values = batch();
+  const EncodedBatch sent = format.encode_smashed(values);
+  CHECK(sent.bytes().data() == reinterpret_cast<const std::uint8_t*>(values.data()));  // no copy
+  Bytes payload(1);
+  payload.insert(payload.end(), sent.bytes().begin(), sent.bytes().end());
+  const ByteSpan odd = ByteSpan(payload).subspan(1);
+  CHECK(same(format.decode_smashed(odd, values.shape()), values));
+  CHECK(same(format.decode_gradient(odd, values.shape()), values));
+}
+
+TEST_CASE("wire format: the bytes live as long as the encoded batch") {
+  const EncodedBatch sent = WireFormat().encode_gradient(batch());  // whose tensor is gone
+  CHECK(same(WireFormat().decode_gradient(sent.bytes(), Shape{3, 2, 2}), batch()));
+}
+
+TEST_CASE("wire format: bytes of another batch are refused") {
+  const Bytes bytes(47);
+  CHECK_THROWS_WITH_AS(WireFormat().decode_smashed(bytes, Shape{3, 4}),
+                       "wire: 47 bytes of values for [3,4], expected 48", Error);
+  CHECK_THROWS_WITH_AS(WireFormat().decode_gradient(bytes, Shape{2, 4}),
+                       "wire: 47 bytes of values for [2,4], expected 32", Error);
+}
+
+TEST_CASE("wire format: BEGIN names the type of the values, and no other is taken") {
+  for (const MessageType kind : {MessageType::step, MessageType::grad, MessageType::turn_grant}) {
+    Message message;
+    message.type = kind;
+    MessageSender sender(message, 1);
+    FrameWriter frames;
+    Bytes wire;
+    sender.write_next(frames, wire);
+    Begin begin;
+    begin.kind = kind;
+    const Bytes expected = encode(begin);
+    CHECK(
+        std::equal(expected.begin(), expected.end(), wire.end() - std::ptrdiff_t(expected.size())));
+    CHECK(decode<Begin>(expected)->dtype == 1);
+    Bytes other = expected;
+    other[sizeof(MessageType) + sizeof(std::uint64_t) + 1] = 2;
+    CHECK(decode<Begin>(other).failure().message.ends_with(": dtype is not 1 (float32)"));
+  }
+}
+
+}  // namespace wire_format_test

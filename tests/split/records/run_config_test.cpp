@@ -1,0 +1,182 @@
+#include "iotsl/split/records/run_config.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+using namespace iotsl;
+using namespace iotsl::split;
+
+namespace run_config_test {
+
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// The failure of a default configuration of `method` with one change; empty where it is good.
+template <class Change>
+std::string error(Method method, const Change& change) {
+  RunConfig config;
+  config.method = method;
+  change(config);
+  const Result<void> good = check_config(config);
+  return good ? std::string() : good.failure().message;
+}
+template <class Change>
+std::string error(const Change& change) {
+  return error(Method::split_learning, change);
+}
+
+constexpr Method all_methods[] = {Method::split_learning, Method::iotsl,
+                                  Method::federated_averaging, Method::central,
+                                  Method::random_gradient};
+
+}  // namespace
+
+TEST_CASE("run config: what is the default is good for every method") {
+  for (const Method method : all_methods) {
+    INFO(to_string(method));
+    CHECK(error(method, [](RunConfig&) {}) == "");
+  }
+}
+
+TEST_CASE("run config: devices, barriers and absence, on both sides of every limit") {
+  const auto devices = [](Index n) { return error([&](RunConfig& c) { c.devices = n; }); };
+  CHECK(devices(1) == "");
+  CHECK(devices(1024) == "");
+  CHECK(devices(0) == "--devices 0: expected 1 to 1024");
+  CHECK(devices(1025) == "--devices 1025: expected 1 to 1024");
+
+  const auto steps = [](Index n) { return error([&](RunConfig& c) { c.barriers.steps = n; }); };
+  CHECK(steps(1) == "");
+  CHECK(steps(0) == "--barrier-steps 0: expected at least 1");
+  const auto seconds = [](double s) {
+    return error([&](RunConfig& c) { c.barriers.seconds = s; });
+  };
+  CHECK(seconds(0) == "");
+  CHECK(seconds(-0.5) == "--barrier-seconds -0.5: expected at least 0");
+  CHECK(seconds(nan) == "--barrier-seconds nan: expected at least 0");
+  const auto offline = [](double s) { return error([&](RunConfig& c) { c.offline_seconds = s; }); };
+  CHECK(offline(0) == "");
+  CHECK(offline(-1) == "--offline-limit -1: expected at least 0");
+  CHECK(offline(nan) == "--offline-limit nan: expected at least 0");
+}
+
+TEST_CASE("run config: the training's options are checked, whatever the method") {
+  for (const Method method : all_methods) {
+    INFO(to_string(method));
+    CHECK(error(method, [](RunConfig& c) { c.training.batch = 1; }) ==
+          "--batch 1: expected 2 to 4096");
+    CHECK(error(method, [](RunConfig& c) { c.training.optimizer.lr = -1; }) ==
+          "--lr -1: expected 0 to 1000000");
+  }
+}
+
+TEST_CASE("run config: a round of federated averaging is a turn of every device") {
+  const auto epochs = [](Method method, Index all, Index local) {
+    return error(method, [&](RunConfig& c) {
+      c.devices = 3;
+      c.training.epochs = all;
+      c.training.local_epochs = local;
+    });
+  };
+  CHECK(epochs(Method::federated_averaging, 3, 1) == "");
+  CHECK(epochs(Method::federated_averaging, 12, 2) == "");
+  CHECK(epochs(Method::federated_averaging, 4, 1) ==
+        "--epochs 4: expected a multiple of 3, a round of --method fedavg, which all devices take "
+        "part in");
+  CHECK(epochs(Method::federated_averaging, 10, 2) ==
+        "--epochs 10: expected a multiple of 6, a round of --method fedavg, which all devices take "
+        "part in");
+  CHECK(epochs(Method::split_learning, 4, 1) == "");
+}
+
+TEST_CASE("run config: replay and consolidation belong to split learning") {
+  for (const Method method : all_methods) {
+    const std::string other =
+        splits(method) ? std::string()
+                       : concat(": for split learning only, not for --method ", to_string(method));
+    CHECK(error(method, [](RunConfig& c) { c.training.optimizer.ewc = 2; }) ==
+          (other.empty() ? other : "--ewc 2" + other));
+    CHECK(error(method, [](RunConfig& c) { c.training.replay = 5; }) ==
+          (other.empty() ? other : "--replay 5" + other));
+  }
+  const auto devices = [](Index n) {
+    return error([&](RunConfig& c) {
+      c.training.replay = 5;
+      c.devices = n;
+    });
+  };
+  CHECK(devices(2) == "");
+  CHECK(devices(1) == "--replay 5: replays other devices' samples, there is only one");
+}
+
+TEST_CASE("run config: the model") {
+  CHECK(error([](RunConfig& c) { c.model.name = "resnet"; }) ==
+        "unknown model 'resnet'; expected one of vgg16bn-compact, vgg16bn-paper, vanilla5");
+  CHECK(error([](RunConfig& c) { c.model.width = 0; }) == "width 0; expected 2 to 1024");
+}
+
+TEST_CASE("run config: preparation, on both sides of every limit") {
+  const auto with = [](const auto& change) {
+    return error(Method::iotsl, [&](RunConfig& c) { change(c.preparation); });
+  };
+  using P = PreparationOptions;
+  CHECK(with([](P& p) { p.pretrain = false; }) == "");
+  CHECK(with([](P& p) { p.impute = false; }) == "");
+  CHECK(with([](P& p) { p.pretrain = p.impute = false; }) ==
+        "--pretrain off --impute off: nothing is left of method iotsl; use --method sl");
+  const auto iterations = [&](Index n) { return with([&](P& p) { p.pretrain_iterations = n; }); };
+  CHECK(iterations(1) == "");
+  CHECK(iterations(10000000) == "");
+  CHECK(iterations(0) == "--pretrain-iterations 0: expected 1 to 10000000");
+  CHECK(iterations(10000001) == "--pretrain-iterations 10000001: expected 1 to 10000000");
+  const auto batch = [&](Index n) { return with([&](P& p) { p.pretrain_batch = n; }); };
+  CHECK(batch(2) == "");
+  CHECK(batch(4096) == "");
+  CHECK(batch(1) == "--pretrain-batch 1: expected 2 to 4096");
+  CHECK(batch(4097) == "--pretrain-batch 4097: expected 2 to 4096");
+  const auto scarce = [&](double part) { return with([&](P& p) { p.scarce = part; }); };
+  CHECK(scarce(0) == "");
+  CHECK(scarce(1) == "");
+  CHECK(scarce(-0.1) == "--scarce -0.1: expected 0 to 1");
+  CHECK(scarce(1.5) == "--scarce 1.5: expected 0 to 1");
+  CHECK(scarce(nan) == "--scarce nan: expected 0 to 1");
+  CHECK(with([](P& p) { p.gan.iterations = 0; }) == "GAN: 0 iterations; expected 1 to 10000000");
+  CHECK(with([](P& p) { p.gan.width = 0; }) ==
+        "generator: width 0; expected an even number from 2 to 1024");
+  // Generators make images of the model's input.
+  CHECK(error(Method::iotsl, [](RunConfig& c) { c.model.in_channels = 17; }) ==
+        "generator: images of 17x28x28; expected 1 to 16 channels and 8 to 1024 pixels a side");
+}
+
+TEST_CASE("run config: without generators what would make them is not looked at") {
+  for (const Method method : all_methods) {
+    if (has_generators(method)) continue;
+    INFO(to_string(method));
+    CHECK(error(method, [](RunConfig& c) {
+            c.preparation.pretrain = c.preparation.impute = false;
+            c.preparation.scarce = 7;
+            c.preparation.gan.iterations = 0;
+            c.model.in_channels = 17;
+          }) == "");
+  }
+}
+
+TEST_CASE("run config: rates of the turns") {
+  RunConfig config;
+  config.devices = 2;
+  config.training.epochs = 8;
+  config.training.local_epochs = 2;
+  config.training.schedule = Schedule::linear;
+  config.training.optimizer.lr = 1;
+  CHECK(config.turns() == 4);
+  for (std::uint64_t turn = 0; turn < 4; ++turn)
+    CHECK(config.turn_rate(turn) == 1 - static_cast<double>(turn) / 4);
+  config.method = Method::federated_averaging;  // whose round has one rate
+  const double rates[] = {1, 1, 0.5, 0.5};
+  for (std::uint64_t turn = 0; turn < 4; ++turn) CHECK(config.turn_rate(turn) == rates[turn]);
+}
+
+}  // namespace run_config_test
