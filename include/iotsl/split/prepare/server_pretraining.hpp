@@ -27,7 +27,8 @@ class ServerPretraining {
   /// Takes up what an earlier start has come to.
   void take_up(PretrainingRecord record) { record_ = std::move(record); }
 
-  /// Generates D as the log says, of which every generator must be there, and trains `joined` on it. False where the user has stopped it: nothing is kept.
+  /// Generates D as the log says, of which every generator must be there, and trains `joined` on
+  /// it. False where the user has stopped it: nothing is kept.
   Result<bool> run(Sequential<float>& joined, const data::Dataset& test,
                    const impute::GenerationLog& log) {
     PretrainingRecord done;
@@ -52,9 +53,10 @@ class ServerPretraining {
       done.sha256 = *saved;
     }
     record_ = std::move(done);
-    hooks_.note(concat("pre-training: ", report->iterations, " iterations, ",
-                       one_decimal(report->seconds), " s; accuracy on the real test data ",
-                       one_decimal(100 * real.accuracy()), " %"));
+    hooks_.note(
+        concat("pre-training: ", report->iterations, " iterations, ", one_decimal(report->seconds),
+               " s; fit to the generators ", one_decimal(100 * report->held_out_accuracy),
+               " %, accuracy on the real test data ", one_decimal(100 * real.accuracy()), " %"));
     return true;
   }
 
