@@ -67,14 +67,14 @@ Result<void> check_files(const Options& options, const LocalData& local,
       return failure(ErrorCode::usage, "--state ", options.state, ": no permission to write to it");
   }
   if (options.generator.empty()) return {};
-  const auto file = gan::load_generator(options.generator);
+  const auto file = generators::load_generator(options.generator);
   if (!file) return failure(file.failure().code, "--generator: ", file.failure().message);
   const Result<void> fits =
-      gan::check_generator_fits(*file, gan::image_spec(local.set), label_counts);
+      generators::check_generator_fits(*file, gan::image_spec(local.set), label_counts);
   if (!fits)
     return failure(fits.failure().code, "--generator ", options.generator, ": ",
                    fits.failure().message);
-  const std::string differs = gan::generator_differences(file->card, local.set.name, label_counts);
+  const std::string differs = generators::generator_differences(file->card, local.set.name, label_counts);
   if (!differs.empty())
     std::fprintf(stderr, "iotsl-device: --generator %s: it %s\n", options.generator.c_str(),
                  differs.c_str());

@@ -6,7 +6,7 @@
 #include "e2e/background.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/data/manifest.hpp"
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 #include "support/draw_image.hpp"
 #include "support/read_image.hpp"
 
@@ -110,7 +110,7 @@ TEST_CASE("gan sample: classes in columns, a group of rows for each generator") 
   succeed(small + partition + "3 --out " + b);
   const ProgramResult result =
       succeed("gan sample " + a + " " + b + " --rows 2 --zoom 3 --seed 9 --out " + png);
-  const auto first = gan::load_generator(a), second = gan::load_generator(b);
+  const auto first = generators::load_generator(a), second = generators::load_generator(b);
   REQUIRE((first.ok() && second.ok()));
 
   std::vector<Index> columns;
@@ -128,7 +128,7 @@ TEST_CASE("gan sample: classes in columns, a group of rows for each generator") 
   REQUIRE(picture.width == 2 + 4 * cell);
   REQUIRE(picture.height == 2 + 4 * cell + 8);
   for (int group = 0; group < 2; ++group) {
-    const gan::GeneratorFile& g = group == 0 ? *first : *second;
+    const generators::GeneratorFile& g = group == 0 ? *first : *second;
     for (int column = 0; column < 4; ++column) {
       const Index label = columns[static_cast<std::size_t>(column)];
       data::Dataset made = gan::empty_set("glyphs", g.card.model.images);

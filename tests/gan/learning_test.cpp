@@ -59,7 +59,7 @@ TEST_CASE("learning: generated digits come close to real ones of their class" *
   s.average = 0.95;
   GanTrainer trainer(set, all_of(set), s, 1, 0);
   const auto make = [&] {
-    const gan::GeneratorFile file = trainer.finish().value();
+    const generators::GeneratorFile file = trainer.finish().value();
     data::Dataset out = gan::empty_set("generated", file.card.model.images);
     for (Index label = 0; label < classes; ++label)
       gan::append_generated(out, file.net, label, 200, file.source(1));

@@ -163,7 +163,7 @@ TEST_CASE("trainer: labels follow the device's histogram; the card says what it 
   }
   GanTrainer trainer(set, mine, settings(1), 7, 2);
   REQUIRE(trainer.step().ok());
-  const gan::GeneratorCard card = trainer.finish()->card;
+  const generators::GeneratorCard card = trainer.finish()->card;
   CHECK(card.label_counts == counts);
   CHECK(card.seed == 7);
   CHECK(card.device == 2);
@@ -295,7 +295,7 @@ TEST_CASE("trainer: NaN or Inf ends the training in the same iteration") {
   REQUIRE(trainer.save(path).ok());
   poison_state(path, "average/", std::nanf(""));
   REQUIRE(trainer.load(path).ok());
-  const auto file = gan::serialize_generator(trainer.finish().value());
+  const auto file = generators::serialize_generator(trainer.finish().value());
   REQUIRE_FALSE(file.ok());
   CHECK(file.failure().message.find("NaN or Inf") != std::string::npos);
 }

@@ -162,10 +162,10 @@ void train(const GanCommandOptions& o) {
   }
   expect(trainer.save(state, seconds_since(begin)));
   report.note(concat("checking the quality; until that is done the training is kept in ", state));
-  const std::optional<gan::GeneratorFile> made = trainer.finish(asked);
+  const std::optional<generators::GeneratorFile> made = trainer.finish(asked);
   if (!made) leave();
-  const gan::GeneratorFile& file = *made;
-  expect(gan::save_generator(o.out, file));
+  const generators::GeneratorFile& file = *made;
+  expect(generators::save_generator(o.out, file));
   std::remove(state.c_str());
   const double seconds = trainer.seconds_before() + seconds_since(begin);
   if (o.json) {
@@ -178,11 +178,11 @@ void train(const GanCommandOptions& o) {
   }
 }
 
-std::vector<gan::GeneratorFile> load_generators(const std::vector<std::string>& paths) {
-  std::vector<gan::GeneratorFile> out;
+std::vector<generators::GeneratorFile> load_generators(const std::vector<std::string>& paths) {
+  std::vector<generators::GeneratorFile> out;
   for (const std::string& path : paths) {
-    out.push_back(expect(gan::load_generator(path)));
-    const ImageSpec &images = out.back().card.model.images, &first = out[0].card.model.images;
+    out.push_back(expect(generators::load_generator(path)));
+    const ImageSpec &images = out.back().card.images, &first = out[0].card.images;
     if (!(images == first))
       fail_command(ErrorCode::data, path, ": images of ", images.channels, "x", images.height, "x",
                    images.width_px, " in ", images.classes, " classes, those of ", paths[0],
@@ -207,13 +207,13 @@ void check_picture_place(const std::string& path) {
 /// them knows. A class that a generator was not trained on stays white.
 void sample(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
-  const std::vector<gan::GeneratorFile> generators = load_generators(o.files);
+  const std::vector<generators::GeneratorFile> generators = load_generators(o.files);
   prepare_output(o.out);
   check_picture_place(o.out);
-  const ImageSpec& images = generators[0].card.model.images;
+  const ImageSpec& images = generators[0].card.images;
   std::vector<Index> columns;
   for (Index label = 0; label < images.classes; ++label)
-    for (const gan::GeneratorFile& g : generators)
+    for (const generators::GeneratorFile& g : generators)
       if (g.card.label_counts[static_cast<std::size_t>(label)] > 0) {
         columns.push_back(label);
         break;
@@ -223,13 +223,13 @@ void sample(const GanCommandOptions& o) {
   ImageGrid grid(images.channels, {images.height, images.width_px}, groups * o.rows,
                  static_cast<Index>(columns.size()), o.zoom);
   for (Index group = 0; group < groups; ++group) {
-    const gan::GeneratorFile& g = generators[static_cast<std::size_t>(group)];
+    const generators::GeneratorFile& g = generators[static_cast<std::size_t>(group)];
     if (group > 0) grid.begin_group(group * o.rows);
     for (std::size_t column = 0; column < columns.size(); ++column) {
       const Index label = columns[column];
       if (g.card.label_counts[static_cast<std::size_t>(label)] == 0) continue;
       data::Dataset made = gan::empty_set(g.card.dataset, images);
-      gan::append_generated(made, g.net, label, o.rows, g.source(o.data.seed));
+      g.append(made, label, o.rows, o.data.seed);
       for (Index row = 0; row < o.rows; ++row)
         grid.put(group * o.rows + row, static_cast<Index>(column), made.sample(row));
     }
@@ -243,7 +243,7 @@ void sample(const GanCommandOptions& o) {
 }
 
 void inspect(const GanCommandOptions& o) {
-  const gan::GeneratorFile file = expect(gan::load_generator(o.files[0]));
+  const generators::GeneratorFile file = expect(generators::load_generator(o.files[0]));
   if (o.json)
     std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
   else

@@ -18,8 +18,8 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   for (std::size_t device = 0; device < records.size(); ++device) {
     const std::string path =
         join_path(join_path(run.folder, split::generator_folder), split::generator_name(device));
-    const gan::GeneratorFile file = expect(gan::load_generator(path));
-    const ImageSpec& images = file.card.model.images;
+    const generators::GeneratorFile file = expect(generators::load_generator(path));
+    const ImageSpec& images = file.card.images;
     if (!grid) {
       grid.emplace(images.channels, ImageSize{images.height, images.width_px},
                    rows_each * static_cast<Index>(records.size()), images.classes, zoom);
@@ -29,7 +29,7 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
     }
     for (const Index label : trained_classes(file.card)) {
       data::Dataset made = gan::empty_set("generated", images);
-      gan::append_generated(made, file.net, label, rows_each, file.source(run.seed));
+      file.append(made, label, rows_each, run.seed);
       for (Index i = 0; i < rows_each; ++i)
         grid->put(rows_each * static_cast<Index>(device) + i, label, made.sample(i));
     }

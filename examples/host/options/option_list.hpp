@@ -6,7 +6,7 @@
 
 #include "host/commands/command.hpp"
 #include "iotsl/core/json.hpp"
-#include "iotsl/options/names.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 namespace iotsl::tool {
 

@@ -5,31 +5,38 @@
 
 #include "host/run/progress.hpp"
 #include "iotsl/data/source.hpp"
+#include "iotsl/privacy/statement.hpp"
 
 namespace iotsl::tool {
 namespace {
 
-LayerCost cost_of(const gan::GeneratorCard& card) { return lay_out(card.model).cost(); }
+using generators::GeneratorCard;
+using generators::GeneratorFile;
+using generators::GeneratorKind;
 
 long as_long(std::uint64_t value) { return static_cast<long>(value); }
 
-void print_model(const gan::GeneratorCard& card) {
-  const GeneratorSpec& m = card.model;
-  const LayerCost cost = cost_of(card);
-  std::printf("model       %s, width %ld, %ld values of %s noise -> %ldx%ldx%ld, %ld classes\n",
-              m.light ? "light" : "full", static_cast<long>(m.width), static_cast<long>(m.latent),
-              card.settings.noise.c_str(), static_cast<long>(m.images.channels),
-              static_cast<long>(m.images.height), static_cast<long>(m.images.width_px),
-              static_cast<long>(m.images.classes));
-  std::printf("            %ld parameters, %ld operations for one image\n",
-              static_cast<long>(cost.parameters), static_cast<long>(cost.operations));
+void print_model(const GeneratorFile& file) {
+  const GeneratorCard& card = file.card;
+  const ImageSpec& images = card.images;
+  if (card.settings.kind == GeneratorKind::net) {
+    const gan::GanSettings& net = card.settings.net;
+    std::printf("model       %s net, width %ld, %ld values of %s noise", net.generator.c_str(),
+                static_cast<long>(net.width), static_cast<long>(net.latent), net.noise.c_str());
+  } else {
+    std::printf("model       moments of the lowest cosine coefficients, no net");
+  }
+  std::printf(" -> %ldx%ldx%ld, %ld classes\n", static_cast<long>(images.channels),
+              static_cast<long>(images.height), static_cast<long>(images.width_px),
+              static_cast<long>(images.classes));
+  std::printf("            %ld numbers", as_long(file.generator.values()));
+  if (card.settings.kind == GeneratorKind::net)
+    std::printf(", %ld operations for one image", as_long(file.generator.operations()));
+  std::printf("\n");
 }
 
-void print_training(const gan::GeneratorCard& card) {
-  const gan::GanSettings& s = card.settings;
-  std::printf("trained     %s, device %u, seed %llu: %ld of %ld iterations\n", card.dataset.c_str(),
-              card.device, static_cast<unsigned long long>(card.seed), as_long(card.iterations),
-              static_cast<long>(s.iterations));
+void print_net_settings(const GeneratorCard& card) {
+  const gan::GanSettings& s = card.settings.net;
   std::printf(
       "settings    %s: batch %ld, %ld critic steps, Adam %g (%g, %g), penalty %g, drift %g, "
       "average %g\n",
@@ -41,7 +48,17 @@ void print_training(const gan::GeneratorCard& card) {
                 card.quality.checked ? "" : "; nothing could be checked, so no early stop");
 }
 
-void print_classes(const gan::GeneratorCard& card) {
+void print_training(const GeneratorCard& card) {
+  std::printf("trained     %s, device %u, seed %llu", card.dataset.c_str(), card.device,
+              static_cast<unsigned long long>(card.seed));
+  if (card.settings.kind == GeneratorKind::net)
+    std::printf(": %ld of %ld iterations", as_long(card.iterations),
+                static_cast<long>(card.settings.net.iterations));
+  std::printf("\n");
+  if (card.settings.kind == GeneratorKind::net) print_net_settings(card);
+}
+
+void print_classes(const GeneratorCard& card) {
   const gan::Quality& q = card.quality;
   const std::vector<std::uint32_t> failed = q.failed();
   std::printf("\n%-14s %8s %9s %9s %13s\n", "class", "samples", "held out", "accuracy",
@@ -60,7 +77,7 @@ void print_classes(const gan::GeneratorCard& card) {
   std::printf("\n");
 }
 
-void print_quality(const gan::GeneratorCard& card) {
+void print_quality(const GeneratorCard& card) {
   const gan::Quality& q = card.quality;
   if (!q.checked) {
     std::printf("quality     not checked: needs held-out samples of two classes or more\n");
@@ -79,38 +96,37 @@ void print_quality(const gan::GeneratorCard& card) {
   std::printf("distance    to the nearest training sample: %.2f generated, %.2f held out%s\n",
               q.nearest_generated, q.nearest_held_out,
               q.nearest_generated < q.nearest_held_out / 2 ? "; it repeats training samples" : "");
-  std::printf("privacy     %s: %s\n", card.privacy.mode.c_str(), card.privacy.statement.c_str());
 }
 
 }  // namespace
 
-std::vector<Index> trained_classes(const gan::GeneratorCard& card) {
+std::vector<Index> trained_classes(const GeneratorCard& card) {
   std::vector<Index> out;
   for (std::size_t label = 0; label < card.label_counts.size(); ++label)
     if (card.label_counts[label] > 0) out.push_back(static_cast<Index>(label));
   return out;
 }
 
-std::string class_name(const gan::GeneratorCard& card, Index label) {
+std::string class_name(const GeneratorCard& card, Index label) {
   const auto place = static_cast<std::size_t>(label);
   return place < card.class_names.size() ? card.class_names[place]
                                          : data::class_name(card.dataset, label);
 }
 
-Json generator_json(const gan::GeneratorCard& card) {
-  Json out = to_json_fields(card);
-  const LayerCost cost = cost_of(card);
-  out["parameters"] = cost.parameters;
-  out["operations"] = cost.operations;
+Json generator_json(const GeneratorFile& file) {
+  Json out = to_json_fields(file.card);
+  out["parameters"] = file.generator.values();
+  out["operations"] = file.generator.operations();
   return out;
 }
 
-void print_generator(const std::string& path, const gan::GeneratorCard& card) {
+void print_generator(const std::string& path, const GeneratorFile& file) {
   std::printf("generator   %s\n", path.c_str());
-  print_model(card);
-  print_training(card);
-  print_classes(card);
-  print_quality(card);
+  print_model(file);
+  print_training(file.card);
+  print_classes(file.card);
+  if (!file.card.settings.privacy.is_private()) print_quality(file.card);
+  std::fputs(privacy::describe(file.card.privacy).c_str(), stdout);
 }
 
 }  // namespace iotsl::tool

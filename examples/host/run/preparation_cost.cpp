@@ -65,12 +65,12 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
                            static_cast<double>(config.training.batch);
 
   const GeneratorSpec spec = gan::generator_spec(chosen.gan, images);
-  gan::GeneratorFile file{{}, GeneratorNet<float>(spec)};
+  generators::GeneratorFile file{{}, GeneratorNet<float>(spec)};
   file.card.model = spec;
   file.card.settings = chosen.gan;
   file.card.dataset = manifest.dataset;
   file.card.label_counts.resize(static_cast<std::size_t>(images.classes));
-  const std::uint64_t bytes = expect(gan::serialize_generator(file)).size();
+  const std::uint64_t bytes = expect(generators::serialize_generator(file)).size();
   out.generator_values = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
   std::uint64_t up = static_cast<std::uint64_t>(config.devices), down = 0;
   if (!chosen.generators.empty()) up = 0;

@@ -28,9 +28,9 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
   for (const std::size_t d :
        expect(split::find_generators(config.preparation.generators, manifest.counts.size()))) {
     const std::string path = join_path(config.preparation.generators, split::generator_name(d));
-    const gan::GeneratorFile file = expect(gan::load_generator(path));
+    const generators::GeneratorFile file = expect(generators::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits = gan::check_generator_fits(file, image_spec(config.model), counts);
+    const Result<void> fits = generators::check_generator_fits(file, image_spec(config.model), counts);
     if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
   }
 }

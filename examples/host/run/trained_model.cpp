@@ -1,6 +1,6 @@
 #include "host/run/trained_model.hpp"
 
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -84,7 +84,7 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
   const std::string weights = run ? path + "/model.safetensors" : path;
   if (run && !file_exists(weights))
     fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
-  if (!run && gan::load_generator(path).ok())
+  if (!run && generators::load_generator(path).ok())
     fail_command(ErrorCode::usage, path, ": is a generator file; iotsl gan inspect reads it");
   const SafeTensors file = expect(load_safetensors(weights));
   if (!run) out = describe_file(path, file, choice);

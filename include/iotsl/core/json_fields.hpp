@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "iotsl/core/json.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -20,7 +21,8 @@ struct IsVector<std::vector<E>> : std::true_type {};
 
 }  // namespace detail
 
-/// Unsigned members must be below 2^63; doubles must be finite and come back bit by bit.
+/// Unsigned members must be below 2^63; doubles must be finite and come back bit by bit;
+/// enumerations are written by their names.
 class JsonWriter {
  public:
   template <class V>
@@ -40,6 +42,8 @@ class JsonWriter {
       JsonWriter inner;
       V::json_fields(value, inner);
       return inner.take();
+    } else if constexpr (NamedEnum<V>) {
+      return Json(to_string(value));
     } else {
       return Json(value);
     }
@@ -79,6 +83,14 @@ class JsonReader {
     } else if constexpr (std::is_floating_point_v<V>) {
       if (!json.is_number()) return wrong(key, "a number", json);
       out = json.as_double();
+    } else if constexpr (NamedEnum<V>) {
+      if (!json.is_string()) return wrong(key, "a string", json);
+      const auto found = find_named<V>(json.as_string());
+      if (found)
+        out = *found;
+      else
+        status_ = failure(ErrorCode::data, "key '", key, "' is '", json.as_string(), "', expected ",
+                          list_names<V>());
     } else if constexpr (std::is_integral_v<V>) {
       if (!json.is_int() || json.as_int() < 0 || !std::in_range<V>(json.as_int()))
         return wrong(key, "an integer in range", json);

@@ -4,7 +4,9 @@
 // stopped goes on with the same bits.
 
 #include "iotsl/data/batch.hpp"
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/gan/quality.hpp"
+#include "iotsl/gan/settings.hpp"
+#include "iotsl/core/container.hpp"
 #include "iotsl/gan/wgan_gp.hpp"
 #include "iotsl/optim/ema.hpp"
 #include "iotsl/optim/optimizer.hpp"
@@ -20,6 +22,12 @@ struct GanProgress {
   double generator_loss = 0;
   double quality = -1;   ///< accuracy of a check that was made now; -1: none
   bool stopped = false;  ///< in such a check: the next step() begins with it
+};
+
+/// What a training has come to.
+struct TrainedNet {
+  GeneratorNet<float> net;  ///< averaged weights
+  Quality quality;
 };
 
 class GanTrainer {
@@ -90,26 +98,18 @@ class GanTrainer {
 
   /// The generator's averaged weights, checked against the held-out samples. Nothing where the
   /// check was stopped.
-  std::optional<GeneratorFile> finish(const StopCheck& stop = {}) const {
-    GeneratorFile out{{}, GeneratorNet<float>(averaged_.spec())};
+  std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
+    TrainedNet out{GeneratorNet<float>(averaged_.spec()), {}};
     const std::vector<NamedTensor<float>> to = out.net.parameters();
     for (std::size_t i = 0; i < to.size(); ++i) {
       Tensor<float> values = to[i].tensor;
       std::copy_n(average_[i].tensor.data(), values.size(), values.mutable_data());
     }
-    GeneratorCard& card = out.card;
-    card.model = out.net.spec();
-    card.settings = settings_;
-    card.dataset = set_->name;
-    card.class_names = set_->class_names;
-    card.label_counts = data::count_labels(*set_, samples_);
-    card.seed = seed_;
-    card.device = device_;
-    card.iterations = static_cast<std::uint64_t>(record_.iteration);
+    const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
     std::optional<Quality> quality =
-        check_quality(out.net, *set_, held_, out.source(seed_), {.stop = stop});
+        check_quality(out.net, *set_, held_, source, {.stop = stop});
     if (!quality) return std::nullopt;
-    card.quality = std::move(*quality);
+    out.quality = std::move(*quality);
     return out;
   }
 

@@ -12,7 +12,7 @@
 
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/hash.hpp"
-#include "iotsl/options/names.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -49,8 +49,8 @@ struct RunDescription {
   /// with each TURN_GRANT. The rest is the server's affair and has its default here.
   TrainingOptions training;
   std::uint64_t seed = 0;
-  /// Method iotsl: how the devices train their generators, as the JSON of gan::GanSettings, which a
-  /// generator file holds as well. Else empty.
+  /// Method iotsl: how the devices train their generators, as the JSON of
+  /// generators::GeneratorSettings, which a generator file holds as well. Else empty.
   std::string generator;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {

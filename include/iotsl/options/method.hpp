@@ -2,7 +2,7 @@
 // The methods of training, and in what they differ.
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/options/names.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -2,7 +2,7 @@
 // How weights are updated. The optimisers themselves: optim/optimizer.hpp.
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/options/names.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

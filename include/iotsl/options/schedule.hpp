@@ -5,7 +5,7 @@
 
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/scalar_math.hpp"
-#include "iotsl/options/names.hpp"
+#include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

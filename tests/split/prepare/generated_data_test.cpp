@@ -13,7 +13,7 @@ TEST_CASE("generated data: a plan that no memory holds is refused before anythin
   images.height = images.width_px = 64;  // 4096 bytes, and two for the label
   impute::GenerationLog log;
   log.entries = {{0, 0, 1000000000, 1}, {0, 1, 1000000000, 2}};
-  const auto load = [](std::size_t) -> Result<gan::GeneratorFile> {
+  const auto load = [](std::size_t) -> Result<generators::GeneratorFile> {
     return failure(ErrorCode::other, "was asked for");
   };
   CHECK(generate_dataset(log, images, load).failure().message ==
@@ -56,7 +56,7 @@ TEST_CASE("generated data: classes and counts of every histogram, from each devi
   int loaded = 0;
   const auto load = [&](std::size_t device) {
     ++loaded;
-    return gan::parse_generator(trained(static_cast<std::uint32_t>(device)).file);
+    return generators::parse_generator(trained(static_cast<std::uint32_t>(device)).file);
   };
   const auto generated = generate_dataset(log, gan::image_spec(s.train), load);
   REQUIRE(generated.ok());

@@ -17,7 +17,7 @@ TEST_CASE("pre-training: the held-out part of generated images holds no copy of 
   impute::GenerationLog log;
   log.entries = {{0, 0, 120, 1, 120}, {0, 1, 120, 2, 120}};
   const data::Dataset set = *generate_dataset(
-      log, gan::image_spec(s.train), [&](std::size_t) { return gan::parse_generator(file); });
+      log, gan::image_spec(s.train), [&](std::size_t) { return generators::parse_generator(file); });
   const data::HeldOutSplit parts = hold_out(set, 5);
   CHECK(parts.train.size() + parts.held_out.size() == 240);
   const auto images_of = [&](const std::vector<Index>& samples) {
@@ -78,7 +78,7 @@ TEST_CASE(
     Preparation preparation(s.config, {});
     REQUIRE(preparation.open().ok());
     for (std::uint32_t d = 0; d < 3; ++d) {
-      gan::GeneratorFile file = gan::parse_generator(train_generator(s, d).file).value();
+      generators::GeneratorFile file = generators::parse_generator(train_generator(s, d).file).value();
       gan::Quality& quality = file.card.quality;
       quality.classes.clear();
       for (std::uint32_t label = 0; label < 4; ++label)
@@ -88,7 +88,7 @@ TEST_CASE(
       quality.class_informedness = informedness[d];
       quality.class_accuracy = informedness[d];
       quality.class_held_out.assign(quality.classes.size(), 10);
-      const auto bytes = gan::serialize_generator(file).value();
+      const auto bytes = generators::serialize_generator(file).value();
       net::GenUpload upload;
       upload.file = bytes;
       const auto good = preparation.check({}, histograms[d], upload);

@@ -139,7 +139,7 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   // It is larger than the run's settings allow.
   GeneratorTask narrow = s.task(0);
   narrow.settings.width = 2;
-  const std::size_t limit = gan::generator_file_limit(narrow.settings, gan::image_spec(s.train));
+  const std::size_t limit = generators::generator_file_limit(narrow.settings, gan::image_spec(s.train));
   Setting wide;
   wide.config.preparation.gan.width = 32;
   REQUIRE(write_file_atomic(files.generator, ByteSpan(train_generator(wide, 0).file)).ok());

@@ -76,13 +76,13 @@ class DeviceWork {
   /// Completes the data with what other devices' generators make. `downloads` are GEN_DOWNLOAD
   /// messages in the order of the plan.
   Result<void> impute(const net::ImputePlan& plan, const std::vector<net::Message>& downloads) {
-    std::vector<gan::GeneratorFile> generators;
+    std::vector<generators::GeneratorFile> generators;
     for (std::size_t i = 0; i < downloads.size(); ++i) {
       const Result<net::GenDownload> download = net::decode<net::GenDownload>(downloads[i].payload);
       if (!download) return download.failure();
-      Result<gan::GeneratorFile> file = gan::parse_generator(download->file);
+      Result<generators::GeneratorFile> file = generators::parse_generator(download->file);
       if (!file) return file.failure();
-      if (!(file->net.spec().images == gan::image_spec(*set_)))
+      if (!(file->generator.images() == gan::image_spec(*set_)))
         return failure(ErrorCode::network, "the generator of device ", download->device,
                        " makes other images than this device's");
       generators.push_back(std::move(file).value());
@@ -172,14 +172,13 @@ class DeviceWork {
     if (run.generator.empty()) return {};
     const Result<Json> json = parse_json(run.generator);
     if (!json) return failure(ErrorCode::network, "generator settings: ", json.failure().message);
-    Result<gan::GanSettings> settings = parse_json_fields<gan::GanSettings>(*json);
+    auto settings = parse_json_fields<generators::GeneratorSettings>(*json);
     if (!settings)
       return failure(ErrorCode::network, "generator settings: ", settings.failure().message);
     const ImageSpec images{run.channels, run.height, run.width, run.classes};
-    Result<void> good = gan::check_settings(*settings);
-    if (good) good = check_generator(gan::generator_spec(*settings, images));
+    const Result<void> good = generators::check_settings(*settings, images);
     if (!good) return failure(ErrorCode::network, "generator settings: ", good.failure().message);
-    sizes_.generator_bytes = gan::generator_file_limit(*settings, images);
+    sizes_.generator_bytes = generators::generator_file_limit(*settings, images);
     task_ = GeneratorTask{std::move(*settings), run.seed, index_};
     return {};
   }

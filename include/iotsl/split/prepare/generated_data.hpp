@@ -2,7 +2,7 @@
 // Samples that generators make: the server's data set for pre-training, and what a device adds to
 // its own. All of it is a function of generators, plan and seeds alone.
 
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/impute/generation_log.hpp"
 #include "iotsl/net/messages.hpp"
@@ -48,12 +48,11 @@ Result<data::Dataset> generate_dataset(const impute::GenerationLog& log, const I
   reserve_samples(out, log.samples());
   for (std::size_t i = 0; i < log.entries.size();) {
     const std::uint32_t device = log.entries[i].device;
-    Result<gan::GeneratorFile> generator = load(device);
+    Result<generators::GeneratorFile> generator = load(device);
     if (!generator) return generator.failure();
     for (; i < log.entries.size() && log.entries[i].device == device; ++i) {
       const impute::GenerationEntry& entry = log.entries[i];
-      gan::append_generated(out, generator->net, Index{entry.label},
-                            static_cast<Index>(entry.count), generator->source(entry.seed));
+      generator->append(out, Index{entry.label}, static_cast<Index>(entry.count), entry.seed);
     }
   }
   return out;
@@ -63,15 +62,14 @@ Result<data::Dataset> generate_dataset(const impute::GenerationLog& log, const I
 /// order of the plan.
 inline data::Dataset complete_dataset(const data::Dataset& own, std::span<const Index> samples,
                                       const net::ImputePlan& plan,
-                                      const std::vector<gan::GeneratorFile>& generators) {
+                                      const std::vector<generators::GeneratorFile>& generators) {
   data::Dataset out = data::select_samples(own, samples);
   std::uint64_t added = 0;
   for (const net::ImputePlan::Entry& entry : plan.entries) added += entry.count;
   reserve_samples(out, added);
   for (const net::ImputePlan::Entry& entry : plan.entries) {
-    const gan::GeneratorFile& generator = generators[entry.generator];
-    gan::append_generated(out, generator.net, Index{entry.label}, static_cast<Index>(entry.count),
-                          generator.source(entry.seed));
+    generators[entry.generator].append(out, Index{entry.label}, static_cast<Index>(entry.count),
+                                       entry.seed);
   }
   return out;
 }

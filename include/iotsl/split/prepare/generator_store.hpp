@@ -2,7 +2,7 @@
 // The generators of a run's devices, at the server: their files, in the run's folder or in memory,
 // and what is known of each. Whether a device's generator is there is known here and nowhere else.
 
-#include "iotsl/gan/generator_check.hpp"
+#include "iotsl/generators/generator_check.hpp"
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer_size.hpp"
 #include "iotsl/split/prepare/generation.hpp"
@@ -18,7 +18,7 @@ class GeneratorStore {
         given_(config.preparation.generators),
         dataset_(config.dataset),
         images_(image_spec(config.model)),
-        file_limit_(gan::generator_file_limit(config.preparation.gan, images_)),
+        file_limit_(generators::generator_file_limit(config.preparation.generator, images_)),
         hooks_(hooks),
         records_(static_cast<std::size_t>(config.devices)),
         files_(records_.size()),
@@ -74,7 +74,7 @@ class GeneratorStore {
     const auto wrong = [&](const Failure& why) {
       return failure(why.code, path, ": ", why.message);
     };
-    const Result<gan::GeneratorFile> generator = gan::parse_generator(*file);
+    const Result<generators::GeneratorFile> generator = generators::parse_generator(*file);
     if (!generator) return wrong(generator.failure());
     Result<GeneratorRecord> made = describe(*generator, *file);
     if (!made) return wrong(made.failure());
@@ -84,9 +84,9 @@ class GeneratorStore {
   /// Whether a generator that was there before fits a device with these samples per class.
   Result<void> check_given(std::size_t device,
                            const std::vector<std::uint64_t>& label_counts) const {
-    const Result<gan::GeneratorFile> file = load(device);
+    const Result<generators::GeneratorFile> file = load(device);
     if (!file) return file.failure();
-    const Result<void> fits = gan::check_generator_fits(*file, images_, label_counts);
+    const Result<void> fits = generators::check_generator_fits(*file, images_, label_counts);
     if (!fits) return failure(fits.failure().code, "device ", device, ": ", fits.failure().message);
     note_differences(concat("device ", device, ": the generator that was given"), *file,
                      label_counts);
@@ -98,9 +98,9 @@ class GeneratorStore {
   Result<GeneratorRecord> check(const Sha256Digest& fingerprint,
                                 const std::vector<std::uint64_t>& label_counts,
                                 const net::GenUpload& upload) const {
-    const Result<gan::GeneratorFile> file = gan::parse_generator(upload.file);
+    const Result<generators::GeneratorFile> file = generators::parse_generator(upload.file);
     if (!file) return file.failure();
-    const Result<void> fits = gan::check_generator_fits(*file, images_, label_counts);
+    const Result<void> fits = generators::check_generator_fits(*file, images_, label_counts);
     if (!fits) return fits.failure();
     if (upload.brought) note_differences("a generator that was brought", *file, label_counts);
     Result<GeneratorRecord> made = describe(*file, upload.file);
@@ -135,24 +135,24 @@ class GeneratorStore {
                      " names");
     return file;
   }
-  Result<gan::GeneratorFile> load(std::size_t device) const {
+  Result<generators::GeneratorFile> load(std::size_t device) const {
     const Result<std::vector<std::uint8_t>> file = bytes(device);
     if (!file) return file.failure();
-    return gan::parse_generator(*file);
+    return generators::parse_generator(*file);
   }
 
  private:
   std::string path_of(std::size_t device) const {
     return join_path(join_path(out_, generator_folder), generator_name(device));
   }
-  void note_differences(const std::string& which, const gan::GeneratorFile& file,
+  void note_differences(const std::string& which, const generators::GeneratorFile& file,
                         const std::vector<std::uint64_t>& label_counts) const {
-    const std::string text = gan::generator_differences(file.card, dataset_, label_counts);
+    const std::string text = generators::generator_differences(file.card, dataset_, label_counts);
     if (!text.empty()) hooks_.note(concat(which, " ", text));
   }
 
   /// What the file says of itself.
-  Result<GeneratorRecord> describe(const gan::GeneratorFile& file, ByteSpan bytes) const {
+  Result<GeneratorRecord> describe(const generators::GeneratorFile& file, ByteSpan bytes) const {
     if (bytes.size() > file_limit_)
       return failure(ErrorCode::usage, "the generator file has ", bytes.size(),
                      " bytes; one of the run's settings has at most ", file_limit_);
@@ -161,7 +161,7 @@ class GeneratorStore {
     out.sha256 = sha256_hex(bytes);
     out.label_counts = file.card.label_counts;
     keep_quality(out, file.card.quality);
-    out.values = static_cast<std::uint64_t>(lay_out(file.net.spec()).cost().parameters);
+    out.values = file.generator.values();
     return out;
   }
 

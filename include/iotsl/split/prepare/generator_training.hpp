@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "iotsl/gan/generator_check.hpp"
+#include "iotsl/generators/generator_check.hpp"
 #include "iotsl/gan/trainer.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
@@ -106,9 +106,9 @@ class GeneratorWork {
   /// The last thing: the quality check of the trained generator. False where it was stopped.
   Result<bool> check_and_keep() {
     const net::Microseconds start = net::steady_now();
-    const std::optional<gan::GeneratorFile> made = trainer_->finish(stop_);
+    const std::optional<generators::GeneratorFile> made = trainer_->finish(stop_);
     if (!made) return false;
-    auto bytes = gan::serialize_generator(*made);
+    auto bytes = generators::serialize_generator(*made);
     if (!bytes) return bytes.failure();
     cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
     cost_.peak_memory_bytes = measure::peak_resident_bytes();
@@ -145,7 +145,7 @@ class GeneratorWork {
       }
       if (file_exists(file_path())) {
         Result<std::vector<std::uint8_t>> bytes = read_file(file_path());
-        if (bytes && gan::parse_generator(*bytes).ok()) {
+        if (bytes && generators::parse_generator(*bytes).ok()) {
           file_ = std::move(*bytes);
           return true;
         }
@@ -170,16 +170,16 @@ class GeneratorWork {
     const auto wrong = [this](const Failure& why) {
       return failure(why.code, files_.generator, ": ", why.message);
     };
-    const Result<gan::GeneratorFile> file = gan::parse_generator(*bytes);
+    const Result<generators::GeneratorFile> file = generators::parse_generator(*bytes);
     if (!file) return wrong(file.failure());
     const ImageSpec images = gan::image_spec(*set_);
     const Result<void> fits =
-        gan::check_generator_fits(*file, images, data::count_labels(*set_, samples_));
+        generators::check_generator_fits(*file, images, data::count_labels(*set_, samples_));
     if (!fits) return wrong(fits.failure());
-    if (bytes->size() > gan::generator_file_limit(task_.settings, images))
+    if (bytes->size() > generators::generator_file_limit(task_.settings, images))
       return failure(ErrorCode::usage, files_.generator, ": has ", bytes->size(),
                      " bytes; a generator of the run's settings has at most ",
-                     gan::generator_file_limit(task_.settings, images));
+                     generators::generator_file_limit(task_.settings, images));
     file_ = std::move(*bytes);
     brought_ = true;
     return true;

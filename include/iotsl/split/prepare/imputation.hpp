@@ -71,9 +71,9 @@ class Imputation {
     std::optional<data::Dataset> out;
     const net::ImputePlan plan = plan_of(device);
     if (plan.entries.empty()) return out;
-    std::vector<gan::GeneratorFile> files;
+    std::vector<generators::GeneratorFile> files;
     for (const net::ImputePlan::Generator& wanted : plan.generators) {
-      Result<gan::GeneratorFile> file = generators_.load(wanted.device);
+      Result<generators::GeneratorFile> file = generators_.load(wanted.device);
       if (!file) return file.failure();
       files.push_back(std::move(file).value());
     }

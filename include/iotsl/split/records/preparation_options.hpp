@@ -3,14 +3,14 @@
 
 #include <string>
 
-#include "iotsl/gan/settings.hpp"
+#include "iotsl/generators/settings.hpp"
 #include "iotsl/options/training.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 struct PreparationOptions {
-  gan::GanSettings gan;
+  generators::GeneratorSettings generator;
   bool pretrain = true, impute = true;
   Index pretrain_iterations = 5000;  ///< at most
   Index pretrain_batch = 128;
@@ -29,8 +29,7 @@ inline Result<void> check_preparation(const PreparationOptions& p, const ImageSp
     return wrong("--pretrain-batch ", p.pretrain_batch, ": expected ", batch_range.least, " to ",
                  batch_range.most);
   if (!(p.scarce >= 0 && p.scarce <= 1)) return wrong("--scarce ", p.scarce, ": expected 0 to 1");
-  if (const Result<void> good = gan::check_settings(p.gan); !good) return good;
-  return check_generator(gan::generator_spec(p.gan, images));
+  return generators::check_settings(p.generator, images);
 }
 
 }  // namespace split

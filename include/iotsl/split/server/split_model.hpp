@@ -54,7 +54,7 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.training = config.training;
   run.seed = config.seed;
   if (has_generators(config.method))
-    run.generator = to_text(to_json_fields(config.preparation.gan));
+    run.generator = to_text(to_json_fields(config.preparation.generator));
   offer.model_hash = structure_sha256(front);
   return offer;
 }

@@ -22,7 +22,7 @@ inline Result<bool> train_generator(Preparation& preparation, const RunConfig& c
                                     const RunHooks& hooks, const data::Dataset& train,
                                     const std::vector<Index>& samples, std::uint32_t device) {
   const Sha256Digest fingerprint = data::fingerprint(train.sha256, samples);
-  GeneratorWork work(train, samples, {config.preparation.gan, config.seed, device},
+  GeneratorWork work(train, samples, {config.preparation.generator, config.seed, device},
                      inproc_files(config, fingerprint), {hooks.should_stop, hooks.context});
   for (;;) {
     if (hooks.stop_requested()) {

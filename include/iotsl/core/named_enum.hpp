@@ -4,10 +4,11 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
-#include "iotsl/config.hpp"
+#include "iotsl/core/error.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -36,6 +37,14 @@ constexpr std::optional<E> find_named(std::string_view name) {
   for (const auto& row : names_of(E{}))
     if (row.name == name) return row.value;
   return std::nullopt;
+}
+
+/// All names, for messages: "one of a, b, c".
+template <NamedEnum E>
+std::string list_names() {
+  std::string out;
+  for (const auto& row : names_of(E{})) out += concat(out.empty() ? "one of " : ", ", row.name);
+  return out;
 }
 
 IOTSL_NAMESPACE_END

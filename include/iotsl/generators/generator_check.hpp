@@ -2,15 +2,18 @@
 // Whether a generator file is one for a device, and how large it may be.
 
 #include "iotsl/data/count_table.hpp"
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-namespace gan {
+namespace generators {
 
-/// Most bytes that a generator file of these settings has: parameters, card and container.
-inline std::size_t generator_file_limit(const GanSettings& settings, const ImageSpec& images) {
+/// Most bytes that a generator file of these settings has: its numbers, card and container.
+inline std::size_t generator_file_limit(const GeneratorSettings& settings,
+                                        const ImageSpec& images) {
   const std::size_t beside = (64 << 10) + 512 * static_cast<std::size_t>(images.classes);
-  const Index parameters = lay_out(generator_spec(settings, images)).cost().parameters;
+  if (settings.kind == GeneratorKind::moments)
+    return moments::max_content_bytes(settings.moments, images) + beside;
+  const Index parameters = lay_out(gan::generator_spec(settings.net, images)).cost().parameters;
   return 4 * static_cast<std::size_t>(parameters) + beside;
 }
 
@@ -18,7 +21,7 @@ inline std::size_t generator_file_limit(const GanSettings& settings, const Image
 /// seen a class that its device does not hold.
 inline Result<void> check_generator_fits(const GeneratorFile& file, const ImageSpec& images,
                                          const std::vector<std::uint64_t>& label_counts) {
-  const ImageSpec& made = file.net.spec().images;
+  const ImageSpec& made = file.generator.images();
   if (!(made == images))
     return failure(ErrorCode::usage, "the generator makes images of ", made.channels, "x",
                    made.height, "x", made.width_px, " in ", made.classes,
@@ -59,5 +62,5 @@ inline std::string generator_differences(const GeneratorCard& card, const std::s
                 list(card.label_counts), ", its device holds ", list(label_counts));
 }
 
-}  // namespace gan
+}  // namespace generators
 IOTSL_NAMESPACE_END

@@ -1,4 +1,4 @@
-#include "iotsl/gan/generator_check.hpp"
+#include "iotsl/generators/generator_check.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,21 +18,21 @@ gan::GanSettings settings(Index width = 4) {
 }
 
 /// A generator whose card counts the samples of a device that holds `held`.
-gan::GeneratorFile file(Index width = 4) {
-  gan::GeneratorCard card;
+generators::GeneratorFile file(Index width = 4) {
+  generators::GeneratorCard card;
   card.settings = settings(width);
   card.model = generator_spec(card.settings, images);
   card.dataset = "tiny";
   card.label_counts = held;
-  gan::GeneratorFile out{card, GeneratorNet<float>(card.model)};
+  generators::GeneratorFile out{card, GeneratorNet<float>(card.model)};
   out.net.initialize(1);
   return out;
 }
 
 std::string misfit(const std::vector<std::uint64_t>& trained, const ImageSpec& wanted = images) {
-  gan::GeneratorFile out = file();
+  generators::GeneratorFile out = file();
   out.card.label_counts = trained;
-  const Result<void> fits = gan::check_generator_fits(out, wanted, held);
+  const Result<void> fits = generators::check_generator_fits(out, wanted, held);
   return fits ? "" : fits.failure().message;
 }
 
@@ -59,19 +59,19 @@ TEST_CASE("generator check: a class that its device does not hold, or other imag
 }
 
 TEST_CASE("generator check: what a device is told of a generator from elsewhere") {
-  const gan::GeneratorCard card = file().card;
-  CHECK(gan::generator_differences(card, "tiny", held) == "");
-  CHECK(gan::generator_differences(card, "other", held) ==
+  const generators::GeneratorCard card = file().card;
+  CHECK(generators::generator_differences(card, "tiny", held) == "");
+  CHECK(generators::generator_differences(card, "other", held) ==
         "was trained on tiny, its device holds other");
-  CHECK(gan::generator_differences(card, "other", {0, 0, 8, 9}) ==
+  CHECK(generators::generator_differences(card, "other", {0, 0, 8, 9}) ==
         "was trained on tiny, its device holds other; was trained on other samples: per class "
         "13 12 0 0, its device holds 0 0 8 9");
 }
 
 TEST_CASE("generator check: a file of the run's settings is within the limit, a wider one is not") {
-  const std::size_t limit = gan::generator_file_limit(settings(), images);
-  CHECK(gan::serialize_generator(file())->size() <= limit);
-  CHECK(gan::serialize_generator(file(32))->size() > limit);
+  const std::size_t limit = generators::generator_file_limit(settings(), images);
+  CHECK(generators::serialize_generator(file())->size() <= limit);
+  CHECK(generators::serialize_generator(file(32))->size() > limit);
 }
 
 }  // namespace generator_check_test

@@ -1,4 +1,4 @@
-#include "iotsl/gan/generator_file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,11 +9,11 @@
 namespace generator_file_test {
 
 using namespace iotsl;
-using gan::GeneratorFile;
+using generators::GeneratorFile;
 using Bytes = std::vector<std::uint8_t>;
 
 GeneratorFile small_file() {
-  gan::GeneratorCard card;
+  generators::GeneratorCard card;
   card.settings.width = 4;
   card.settings.iterations = 30;
   card.model = generator_spec(card.settings, {.height = 12, .width_px = 10, .classes = 3});
@@ -51,7 +51,7 @@ struct Parts {
 };
 
 std::string error_of(const Bytes& bytes) {
-  const auto parsed = gan::parse_generator(ByteSpan(bytes));
+  const auto parsed = generators::parse_generator(ByteSpan(bytes));
   if (parsed) return "no error";
   CHECK(parsed.failure().code == ErrorCode::data);
   return parsed.failure().message;
@@ -77,12 +77,12 @@ TEST_CASE("generator file: what is written is read, in memory and on disk") {
   const GeneratorFile file = small_file();
   const TemporaryFolder folder;
   const std::string path = folder / "a.gen";
-  REQUIRE(gan::save_generator(path, file).ok());
-  const auto bytes = gan::serialize_generator(file);
+  REQUIRE(generators::save_generator(path, file).ok());
+  const auto bytes = generators::serialize_generator(file);
   REQUIRE(bytes.ok());
   CHECK(*bytes == *read_file(path));
   CHECK(*bytes == Parts().bytes());
-  const auto loaded = gan::load_generator(path);
+  const auto loaded = generators::load_generator(path);
   REQUIRE(loaded.ok());
   CHECK(to_text(to_json_fields(loaded->card)) == to_text(to_json_fields(file.card)));
   CHECK(state_sha256(loaded->net) == state_sha256(file.net));
@@ -107,9 +107,9 @@ TEST_CASE("generator file: flipped bits, truncations and other kinds are refused
   refuses(*serialize_container("generator", {{"card", {}}, {"weight", {}}}),
           "section 'weights' is missing");
   const TemporaryFolder folder;
-  CHECK(gan::load_generator(folder / "none").failure().code == ErrorCode::data);
+  CHECK(generators::load_generator(folder / "none").failure().code == ErrorCode::data);
   REQUIRE(write_file_atomic(folder / "half", ByteSpan(good).first(good.size() / 2)).ok());
-  CHECK(gan::load_generator(folder / "half").failure().message.find(folder / "half: ") == 0);
+  CHECK(generators::load_generator(folder / "half").failure().message.find(folder / "half: ") == 0);
 }
 
 TEST_CASE("generator file: a card that lies is refused with the place") {
@@ -191,7 +191,7 @@ TEST_CASE("generator file: weights of another model, missing, superfluous or not
     bias.mutable_data()[0] = bad;
     const char* const text = "tensor 'deconv2.bias' has NaN or Inf";
     refuses(weights_of(state_views(poisoned.net)), text);
-    const auto written = gan::serialize_generator(poisoned);
+    const auto written = generators::serialize_generator(poisoned);
     REQUIRE_FALSE(written.ok());
     CHECK(written.failure().message.find(text) != std::string::npos);
   }

@@ -1,0 +1,100 @@
+#pragma once
+// What a private training will release, as the accountants count it, and the card that says so.
+
+#include "iotsl/generators/settings.hpp"
+#include "iotsl/privacy/ledger.hpp"
+#include "iotsl/privacy/statement.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace generators {
+
+/// Sets what follows from the chosen privacy: the noise of moments. Usage failure where an epsilon
+/// is out of reach.
+inline Result<void> apply_privacy(GeneratorSettings& s) {
+  if (s.kind != GeneratorKind::moments) return {};
+  s.moments.noise = s.privacy.is_private();
+  if (!s.moments.noise) return {};
+  if (s.privacy.noise_multiplier > 0) {
+    s.moments.mu = 1 / s.privacy.noise_multiplier;
+    return {};
+  }
+  const Result<double> mu = moments::mu_for(s.privacy.epsilon, s.privacy.delta);
+  if (!mu) return mu.failure();
+  s.moments.mu = *mu;
+  return {};
+}
+
+namespace detail {
+
+/// Where a record is replaced by another of its class, its part of the sums moves by
+/// sqrt(6 - 2c - 4c^2) <= 2.5, c the cosine between both, instead of sqrt(3); of the features' mean
+/// and of the head by twice as much.
+inline double replace_one_mu(const moments::Settings& s) {
+  const moments::Budget mu = moments::budget(s);
+  return moments::stated_mu(scalar_math::sqrt(6.25 / 3 * mu.moments * mu.moments +
+                                              4 * (mu.centre * mu.centre + mu.head * mu.head)));
+}
+
+inline privacy::Release moments_release(const GeneratorSettings& s) {
+  privacy::Release out;
+  out.mode = privacy::PrivacyMode::moments;
+  out.noise_multiplier = 1 / moments::stated_mu(s.moments.mu);
+  out.noise_multiplier_replace_one = 1 / replace_one_mu(s.moments);
+  return out;
+}
+
+}  // namespace detail
+
+/// The release of a private training, without its id.
+inline privacy::Release planned_release(const GeneratorSettings& s) {
+  return detail::moments_release(s);
+}
+
+/// The card of a release, before it is known what the device has released else.
+inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64_t records) {
+  using privacy::PrivacyMode;
+  privacy::PrivacyCard card;
+  card.mode = s.privacy.mode;
+  if (!s.privacy.is_private()) {
+    card.statement = s.kind == GeneratorKind::net
+                         ? "no differential privacy: the generator has seen plain gradients"
+                         : "no differential privacy: the sums are exact";
+    return card;
+  }
+  const privacy::Release release = planned_release(s);
+  card.statement = "protects the content of one image; its label, and how many there are, are public";
+  card.mechanism =
+      "sums of clipped images and their second moments, of features, and gradients of a linear "
+      "head, each with discrete Gaussian noise (Canonne, Kamath, Steinke 2020); the rest is made "
+      "of these";
+  card.unit = privacy::unit_of_all_modes;
+  card.adjacency = privacy::to_string(privacy::Adjacency::zero_out);
+  card.sensitivity = 1;
+  card.noise_multiplier = release.noise_multiplier;
+  card.records = records;
+  card.steps = release.steps;
+  card.sampling_rate = release.sampling_rate;
+  card.critics = s.privacy.critics;
+  card.clip = s.privacy.clip;
+  card.delta = s.privacy.delta;
+  card.records_times_delta = static_cast<double>(records) * card.delta;
+  if (release.sampling_rate == 1) {
+    const double mu = privacy::detail::gaussian_part(
+        std::vector{release.under(privacy::Adjacency::zero_out)});
+    card.zcdp_rho = mu * mu / 2;
+  }
+  card.release = card.all_releases = privacy::compose({&release, 1}, card.delta);
+  card.not_covered = privacy::not_covered_by_any_mode();
+  return card;
+}
+
+/// With all that composes with the release in the device's ledger, which has it.
+inline void add_ledger(privacy::PrivacyCard& card, const privacy::Ledger& ledger) {
+  const auto all = ledger.current();
+  card.all_releases = privacy::compose(all, card.delta);
+  card.releases = all.size();
+  card.new_data_declared = !all.empty() && all.front().new_data;
+}
+
+}  // namespace generators
+IOTSL_NAMESPACE_END

@@ -1,0 +1,157 @@
+#pragma once
+// A device's training of its generator, whatever its kind, one short step after the other.
+
+#include <optional>
+
+#include "iotsl/gan/trainer.hpp"
+#include "iotsl/generators/generator_file.hpp"
+#include "iotsl/generators/release.hpp"
+#include "iotsl/moments/trainer.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace generators {
+
+/// What decides a device's generator.
+struct GeneratorTask {
+  GeneratorSettings settings;
+  std::uint64_t seed = 0;
+  std::uint32_t device = 0;
+};
+
+/// Where a training stands.
+struct TrainingProgress {
+  Index iteration = 0, iterations = 0;
+  gan::GanProgress net;  ///< of a net
+};
+
+class GeneratorTraining {
+ public:
+  /// `samples` are numbers in `set`, which must outlive this. `key` of the noise of a private
+  /// training. Raises an Error for wrong settings or no samples.
+  GeneratorTraining(const data::Dataset& set, std::vector<Index> samples, GeneratorTask task,
+                    const privacy::ChaChaKey& key)
+      : set_(&set),
+        task_(std::move(task)),
+        label_counts_(data::count_labels(set, samples)) {
+    const GeneratorSettings& s = task_.settings;
+    if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
+      fail(good.failure().message);
+    if (s.kind == GeneratorKind::net) {
+      net_.emplace(set, std::move(samples), s.net, task_.seed, task_.device);
+      return;
+    }
+    // Which samples are held out may not depend on them: with privacy none are.
+    if (!s.privacy.is_private()) held_ = gan::hold_out(set, samples, task_.seed);
+    moments_.emplace(set, s.privacy.is_private() ? std::move(samples) : held_.train, s.moments,
+                     key);
+  }
+
+  const GeneratorSettings& settings() const { return task_.settings; }
+  bool is_private() const { return task_.settings.privacy.is_private(); }
+  bool done() const { return net_ ? net_->done() : moments_->done(); }
+  Index iteration() const { return net_ ? net_->iteration() : moments_->steps_done(); }
+  /// The most there will be.
+  Index iterations() const {
+    return net_ ? task_.settings.net.iterations : moments_->steps();
+  }
+  /// Iterations between two checks of the quality; 0: none.
+  Index check_every() const { return net_ ? net_->check_every() : 0; }
+  /// Seconds of training before load(), as save() was told.
+  double seconds_before() const {
+    return net_ ? net_->seconds_before() : moments_->seconds_before();
+  }
+
+  /// One iteration, which `stop` breaks off where it ends with a check of the quality. A failure
+  /// leaves a state that is not to be saved.
+  Result<TrainingProgress> step(const StopCheck& stop = {}) {
+    TrainingProgress out;
+    if (net_) {
+      const Result<gan::GanProgress> now = net_->step(stop);
+      if (!now) return now.failure();
+      out.net = *now;
+    } else {
+      moments_->step();
+    }
+    out.iteration = iteration();
+    out.iterations = iterations();
+    return out;
+  }
+
+  /// The state, so that load() goes on with the same bits. That of a private training holds the key
+  /// of its noise: a secret, readable for its owner only.
+  Result<void> save(const std::string& path, double seconds = 0) const {
+    return net_ ? net_->save(path, seconds) : moments_->save(path, seconds);
+  }
+  /// Takes over a state of the same training; a refused file changes nothing.
+  Result<void> load(const std::string& path) {
+    return net_ ? net_->load(path) : moments_->load(path);
+  }
+
+  /// The release that a private training is entered into the ledger as, before its first step.
+  privacy::Release release() const {
+    privacy::Release out = planned_release(task_.settings);
+    out.id = to_hex(sha256(ByteSpan(moments_->key()))).substr(0, 32);
+    return out;
+  }
+
+  /// Where done(): the generator with its card. `ledger` of a private one. Nothing where the check
+  /// of its quality was stopped.
+  std::optional<GeneratorFile> finish(const StopCheck& stop = {},
+                                      const privacy::Ledger* ledger = nullptr) const {
+    GeneratorCard card = described();
+    if (ledger != nullptr) add_ledger(card.privacy, *ledger);
+    if (net_) {
+      std::optional<gan::TrainedNet> made = net_->finish(stop);
+      if (!made) return std::nullopt;
+      card.quality = std::move(made->quality);
+      return GeneratorFile{
+          std::move(card),
+          NetGenerator{std::move(made->net), task_.settings.net.noise == "gaussian"}};
+    }
+    GeneratorFile out{std::move(card), moments::Generator(moments_->release())};
+    if (is_private()) return out;
+    std::optional<gan::Quality> quality = check_moments(out, stop);
+    if (!quality) return std::nullopt;
+    out.card.quality = std::move(*quality);
+    return out;
+  }
+
+ private:
+  GeneratorCard described() const {
+    GeneratorCard card;
+    card.images = gan::image_spec(*set_);
+    card.dataset = set_->name;
+    card.class_names = set_->class_names;
+    card.label_counts = label_counts_;
+    card.seed = task_.seed;
+    card.device = task_.device;
+    if (moments_) card.trained_counts = moments_->counts();
+    card.iterations = static_cast<std::uint64_t>(iteration());
+    card.settings = task_.settings;
+    std::uint64_t records = 0;
+    for (const std::uint64_t count : label_counts_) records += count;
+    card.privacy = privacy_card(task_.settings, records);
+    return card;
+  }
+
+  std::optional<gan::Quality> check_moments(const GeneratorFile& file,
+                                            const StopCheck& stop) const {
+    const gan::QualityOptions options{.stop = stop};
+    data::Dataset generated = gan::empty_set(set_->name, file.card.images);
+    for (std::size_t label = 0; label < label_counts_.size(); ++label)
+      if (file.generator.moments()->holds(static_cast<Index>(label)) &&
+          !file.append(generated, static_cast<Index>(label), options.per_class, task_.seed, stop))
+        return std::nullopt;
+    return gan::check_images(generated, *set_, held_, task_.seed, options);
+  }
+
+  const data::Dataset* set_;
+  GeneratorTask task_;
+  std::vector<std::uint64_t> label_counts_;
+  data::HeldOutSplit held_;  // of moments without privacy
+  std::optional<gan::GanTrainer> net_;
+  std::optional<moments::Trainer> moments_;
+};
+
+}  // namespace generators
+IOTSL_NAMESPACE_END

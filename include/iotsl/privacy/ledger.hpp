@@ -1,0 +1,167 @@
+#pragma once
+// What a device has released of its samples so far: a file that is written and synced before the
+// steps that spend, so that neither a kill nor a second start releases anything uncounted. Every
+// release composes with every other, whatever samples it was made of, unless the owner declares that
+// they are others.
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/json_parse.hpp"
+#include "iotsl/privacy/card.hpp"
+#include "iotsl/privacy/gaussian.hpp"
+#include "iotsl/privacy/renyi_accountant.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace privacy {
+
+/// One release as the accountants see it. Only the noise differs between the adjacencies.
+struct Release {
+  std::string id;  ///< of the training; the same training again is the same release
+  PrivacyMode mode = PrivacyMode::off;
+  double noise_multiplier = 0;              ///< under zero-out
+  double noise_multiplier_replace_one = 0;  ///< under replace-one
+  double sampling_rate = 1;
+  std::uint64_t steps = 1;
+  bool sample_revealed = false;
+  bool new_data = false;  ///< the owner: none of its records is in an earlier release
+
+  Mechanism under(Adjacency adjacency) const {
+    return {.noise_multiplier = adjacency == Adjacency::zero_out ? noise_multiplier
+                                                                 : noise_multiplier_replace_one,
+            .sampling_rate = sampling_rate,
+            .steps = steps,
+            .sample_revealed = sample_revealed};
+  }
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("id", self.id);
+    f("mode", self.mode);
+    f("noise_multiplier", self.noise_multiplier);
+    f("noise_multiplier_replace_one", self.noise_multiplier_replace_one);
+    f("sampling_rate", self.sampling_rate);
+    f("steps", self.steps);
+    f("sample_revealed", self.sample_revealed);
+    f("new_data", self.new_data);
+  }
+};
+
+/// The epsilon of all `releases` together at `delta`.
+inline double composed_epsilon(std::span<const Release> releases, Adjacency adjacency,
+                               double delta) {
+  std::vector<Mechanism> mechanisms;
+  bool gaussian = true;
+  for (const Release& each : releases) {
+    mechanisms.push_back(each.under(adjacency));
+    gaussian = gaussian && each.sampling_rate == 1;
+  }
+  return gaussian ? gaussian_epsilon(detail::gaussian_part(mechanisms), delta)
+                  : renyi_epsilon(mechanisms, adjacency, delta).epsilon;
+}
+
+/// Under both adjacencies.
+inline PrivacyLoss compose(std::span<const Release> releases, double delta) {
+  bool gaussian = true;
+  for (const Release& each : releases) gaussian = gaussian && each.sampling_rate == 1;
+  return {.epsilon = composed_epsilon(releases, Adjacency::zero_out, delta),
+          .epsilon_replace_one = composed_epsilon(releases, Adjacency::replace_one, delta),
+          .epsilon_small_delta = composed_epsilon(releases, Adjacency::zero_out, 1e-6),
+          .accountant = gaussian ? "exact" : "renyi"};
+}
+
+struct Ledger {
+  std::string format = "iotsl-privacy-ledger-1";
+  std::vector<Release> releases;  ///< in their order
+
+  const Release* find(const std::string& id) const {
+    for (const Release& each : releases)
+      if (each.id == id) return &each;
+    return nullptr;
+  }
+  /// What composes with the last release: all since, and with, the last that declared new data.
+  std::span<const Release> current() const {
+    std::size_t first = releases.size();
+    while (first > 0 && !releases[--first].new_data) {
+    }
+    return std::span(releases).subspan(first);
+  }
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("format", self.format);
+    f("releases", self.releases);
+  }
+};
+
+/// A file that is not there is an empty ledger; a damaged one is refused, since what was released is
+/// then unknown.
+inline Result<Ledger> read_ledger(const std::string& path) {
+  if (!file_exists(path)) return Ledger{};
+  const Result<std::string> text = read_text_file(path);
+  if (!text) return text.failure();
+  const auto wrong = [&](const std::string& why) {
+    return failure(ErrorCode::data, path, ": ", why,
+                   "; without the ledger nobody knows what this device has released");
+  };
+  const Result<Json> json = parse_json(*text);
+  if (!json) return wrong(json.failure().message);
+  Result<Ledger> ledger = parse_json_fields<Ledger>(*json);
+  if (!ledger) return wrong(ledger.failure().message);
+  if (ledger->format != Ledger().format)
+    return wrong(concat("format '", ledger->format, "', expected '", Ledger().format, "'"));
+  for (const Release& each : ledger->releases)
+    for (const Adjacency adjacency : {Adjacency::zero_out, Adjacency::replace_one})
+      if (const Result<void> good = check(each.under(adjacency)); !good)
+        return wrong(good.failure().message);
+  return ledger;
+}
+
+namespace detail {
+
+/// Holds a lock beside the ledger, so that two programs do not both write it.
+class LedgerLock {
+ public:
+  explicit LedgerLock(const std::string& ledger)
+      : file_(::open((ledger + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    if (file_ >= 0) ::flock(file_, LOCK_EX);
+  }
+  LedgerLock(const LedgerLock&) = delete;
+  LedgerLock& operator=(const LedgerLock&) = delete;
+  ~LedgerLock() {
+    if (file_ >= 0) ::close(file_);
+  }
+  bool held() const { return file_ >= 0; }
+
+ private:
+  int file_;
+};
+
+}  // namespace detail
+
+/// Enters a release before its first step, unless it is there already, and gives the ledger with
+/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`: then
+/// nothing is entered. On the disk when it returns.
+inline Result<Ledger> enter_release(const std::string& path, const Release& release, double delta,
+                                    double max_epsilon) {
+  const detail::LedgerLock lock(path);
+  if (!lock.held())
+    return failure(ErrorCode::other, path, ": cannot be locked, so nothing is released");
+  Result<Ledger> ledger = read_ledger(path);
+  if (!ledger || ledger->find(release.id) != nullptr) return ledger;
+  ledger->releases.push_back(release);
+  const double epsilon = composed_epsilon(ledger->current(), Adjacency::zero_out, delta);
+  if (!(epsilon <= max_epsilon))
+    return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
+                   epsilon, " at delta ", delta, " in ", ledger->current().size(),
+                   " releases, more than the limit ", max_epsilon, "; nothing is released");
+  const Result<void> written =
+      write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
+  if (!written) return written.failure();
+  return ledger;
+}
+
+}  // namespace privacy
+IOTSL_NAMESPACE_END
