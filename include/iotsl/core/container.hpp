@@ -194,11 +194,11 @@ inline Result<std::vector<std::uint8_t>> serialize_container(std::string_view ki
 
 /// Writes a container atomically, without a copy of the sections.
 inline Result<void> save_container(const std::string& path, std::string_view kind,
-                                   const std::vector<Section>& sections) {
+                                   const std::vector<Section>& sections, mode_t mode = 0666) {
   detail::ContainerParts parts;
   if (auto built = detail::build_container(kind, sections, parts); !built)
     return failure(built.failure().code, path, ": ", built.failure().message);
-  return write_file_atomic(path, std::span<const ByteSpan>(parts.spans));
+  return write_file_atomic(path, std::span<const ByteSpan>(parts.spans), mode);
 }
 
 /// Reads a container from memory and verifies every checksum. The sections look into `file`, which

@@ -187,8 +187,10 @@ inline Result<std::string> read_text_file(const std::string& path,
 /// Replaces or makes the file at `path`: free space is checked, the parts go one after another into
 /// a temporary file beside it, which is synced and renamed, and the folder is synced. After a
 /// failure the old file is untouched and the temporary one removed. A failed sync is final, never
-/// retried: the kernel may have dropped the pages.
-inline Result<void> write_file_atomic(const std::string& path, std::span<const ByteSpan> parts) {
+/// retried: the kernel may have dropped the pages. `mode` is what the umask leaves of it: 0600 for
+/// secrets.
+inline Result<void> write_file_atomic(const std::string& path, std::span<const ByteSpan> parts,
+                                      mode_t mode = 0666) {
   const std::string folder = detail::parent_folder(path);
   std::uint64_t size = 0;
   for (const ByteSpan& part : parts) size += part.size();
@@ -206,7 +208,7 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
   int fd = -1;
   for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
     temporary = concat(path, ".tmp.", static_cast<long>(::getpid()), ".", attempt);
-    fd = detail::open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    fd = detail::open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) return detail::file_failure(ErrorCode::other, temporary, "cannot create", errno);

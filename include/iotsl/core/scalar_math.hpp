@@ -35,6 +35,7 @@ inline double floor(double x) { return __builtin_floor(x); }
 inline double ceil(double x) { return __builtin_ceil(x); }
 inline double sin(double x) { return __builtin_sin(x); }
 inline double cos(double x) { return __builtin_cos(x); }
+inline double atan2(double y, double x) { return __builtin_atan2(y, x); }
 inline double pow(double x, double y) { return __builtin_pow(x, y); }
 
 }  // namespace scalar_math
