@@ -17,6 +17,7 @@ ALLOWED["data"] = {"config", "core", "data"}
 ALLOWED["impute"] = {"config", "core", "data", "impute"}
 ALLOWED["models"] = ALLOWED["nn"] | {"models"}
 ALLOWED["train"] = set(CHAIN) | {"data", "train"}
+ALLOWED["generators"] = set(CHAIN) | {"data", "models", "gan", "privacy", "moments", "generators"}
 ALLOWED["gan"] = set(CHAIN) | {"data", "models", "gan"}
 ALLOWED["measure"] = {"config", "core", "measure"}
 ALLOWED["linalg"] = {"config", "core", "linalg"}
@@ -38,7 +39,8 @@ SPLIT_ROOMS = {
     "simulate": {"halves", "protocol", "records", "prepare", "device", "server", "sockets"},
 }
 for room, seen in SPLIT_ROOMS.items():
-    ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "measure", "net",
+    ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "generators",
+                                              "moments", "privacy", "measure", "net",
                                               f"split/{room}"}
                                 | {"net/channel" if r == "sockets" else f"split/{r}" for r in seen})
 ALLOWED["fwd"] = {"config", "core"}

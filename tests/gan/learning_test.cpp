@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "gan/small_training.hpp"
 
 namespace learning_test {
@@ -59,10 +61,10 @@ TEST_CASE("learning: generated digits come close to real ones of their class" *
   s.average = 0.95;
   GanTrainer trainer(set, all_of(set), s, 1, 0);
   const auto make = [&] {
-    const generators::GeneratorFile file = trainer.finish().value();
-    data::Dataset out = gan::empty_set("generated", file.card.model.images);
+    const gan::TrainedNet made = trainer.finish().value();
+    data::Dataset out = gan::empty_set("generated", made.net.spec().images);
     for (Index label = 0; label < classes; ++label)
-      gan::append_generated(out, file.net, label, 200, file.source(1));
+      gan::append_generated(out, made.net, label, 200, {.seed = 1});
     return out;
   };
   const data::Dataset untrained = make();

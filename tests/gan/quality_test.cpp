@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "gan/small_training.hpp"
 
 namespace quality_test {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "gan/small_training.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -151,26 +153,16 @@ TEST_CASE("trainer: a state of another training or a damaged one changes nothing
   refused("kind is 'checkpoint'");
 }
 
-TEST_CASE("trainer: labels follow the device's histogram; the card says what it held") {
+TEST_CASE("trainer: the classes of the device's samples are checked") {
   const data::Dataset set = digits(150, 4);
   std::vector<Index> mine;  // no sample of class 1
-  std::vector<std::uint64_t> counts(10);
-  for (const Index i : all_of(set)) {
-    const auto label = set.labels[static_cast<std::size_t>(i)];
-    if (label == 1) continue;
-    mine.push_back(i);
-    ++counts[label];
-  }
+  for (const Index i : all_of(set))
+    if (set.labels[static_cast<std::size_t>(i)] != 1) mine.push_back(i);
   GanTrainer trainer(set, mine, settings(1), 7, 2);
   REQUIRE(trainer.step().ok());
-  const generators::GeneratorCard card = trainer.finish()->card;
-  CHECK(card.label_counts == counts);
-  CHECK(card.seed == 7);
-  CHECK(card.device == 2);
-  CHECK(card.iterations == 1);
-  CHECK(card.dataset == "glyphs");
-  CHECK(card.quality.classes == std::vector<std::uint32_t>{0, 2, 3});
-  CHECK(card.quality.checked);
+  const gan::Quality quality = trainer.finish()->quality;
+  CHECK(quality.classes == std::vector<std::uint32_t>{0, 2, 3});
+  CHECK(quality.checked);
 }
 
 TEST_CASE("trainer: hold_out takes 5 % of each class, at least 10, at most half") {
@@ -290,21 +282,13 @@ TEST_CASE("trainer: NaN or Inf ends the training in the same iteration") {
   CHECK(failure_with("critic/linear.bias", 3e38F) == lost);  // scores beyond float's range
   CHECK(failure_with("critic/linear.bias", 1e19F) == lost);  // their squares only
   CHECK(failure_with("generator/", std::nanf("")) == lost);
-
-  GanTrainer trainer(set, all_of(set), settings(4), 1, 0);
-  REQUIRE(trainer.save(path).ok());
-  poison_state(path, "average/", std::nanf(""));
-  REQUIRE(trainer.load(path).ok());
-  const auto file = generators::serialize_generator(trainer.finish().value());
-  REQUIRE_FALSE(file.ok());
-  CHECK(file.failure().message.find("NaN or Inf") != std::string::npos);
 }
 
 TEST_CASE("trainer: one sample, one class, and what cannot be trained") {
   const data::Dataset set = digits(60, 1);
   GanTrainer one(set, {0}, settings(2), 1, 0);
   while (!one.done()) CHECK(std::isfinite(one.step()->wasserstein));
-  const gan::Quality quality = one.finish()->card.quality;
+  const gan::Quality quality = one.finish()->quality;
   CHECK_FALSE(quality.checked);
   CHECK(quality.failed().empty());
 

@@ -11,9 +11,9 @@ namespace {
 const ImageSpec images{.channels = 1, .height = 16, .width_px = 16, .classes = 4};
 const std::vector<std::uint64_t> held{13, 12, 0, 0};
 
-gan::GanSettings settings(Index width = 4) {
-  gan::GanSettings out;
-  out.width = width;
+generators::GeneratorSettings settings(Index width = 4) {
+  generators::GeneratorSettings out;
+  out.net.width = width;
   return out;
 }
 
@@ -21,12 +21,13 @@ gan::GanSettings settings(Index width = 4) {
 generators::GeneratorFile file(Index width = 4) {
   generators::GeneratorCard card;
   card.settings = settings(width);
-  card.model = generator_spec(card.settings, images);
+  card.images = images;
   card.dataset = "tiny";
   card.label_counts = held;
-  generators::GeneratorFile out{card, GeneratorNet<float>(card.model)};
-  out.net.initialize(1);
-  return out;
+  generators::NetGenerator net{
+      GeneratorNet<float>(gan::generator_spec(card.settings.net, images))};
+  net.net.initialize(1);
+  return {card, std::move(net)};
 }
 
 std::string misfit(const std::vector<std::uint64_t>& trained, const ImageSpec& wanted = images) {

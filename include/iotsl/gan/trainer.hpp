@@ -4,10 +4,14 @@
 // stopped goes on with the same bits.
 
 #include "iotsl/data/batch.hpp"
+#include "iotsl/core/container.hpp"
+#include "iotsl/core/finite.hpp"
+#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json_parse.hpp"
 #include "iotsl/gan/quality.hpp"
 #include "iotsl/gan/settings.hpp"
-#include "iotsl/core/container.hpp"
 #include "iotsl/gan/wgan_gp.hpp"
+#include "iotsl/nn/state.hpp"
 #include "iotsl/optim/ema.hpp"
 #include "iotsl/optim/optimizer.hpp"
 

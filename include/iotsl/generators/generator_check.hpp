@@ -11,8 +11,11 @@ namespace generators {
 inline std::size_t generator_file_limit(const GeneratorSettings& settings,
                                         const ImageSpec& images) {
   const std::size_t beside = (64 << 10) + 512 * static_cast<std::size_t>(images.classes);
-  if (settings.kind == GeneratorKind::moments)
-    return moments::max_content_bytes(settings.moments, images) + beside;
+  if (settings.kind == GeneratorKind::moments) {
+    const Index held = images.classes, inputs = moments::head_inputs(images);
+    const Index sums = moments::moment_count(moments::coef_shape(settings.moments, images), held);
+    return static_cast<std::size_t>(9 * sums + 2 * (inputs + held * inputs)) + beside;
+  }
   const Index parameters = lay_out(gan::generator_spec(settings.net, images)).cost().parameters;
   return 4 * static_cast<std::size_t>(parameters) + beside;
 }

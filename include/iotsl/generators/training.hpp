@@ -90,7 +90,7 @@ class GeneratorTraining {
   /// The release that a private training is entered into the ledger as, before its first step.
   privacy::Release release() const {
     privacy::Release out = planned_release(task_.settings);
-    out.id = to_hex(sha256(ByteSpan(moments_->key()))).substr(0, 32);
+    out.id = moments_->id();
     return out;
   }
 

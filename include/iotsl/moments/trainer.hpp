@@ -61,6 +61,10 @@ class Trainer {
   Index steps_done() const { return done_; }
   bool done() const { return done_ >= steps(); }
   const Settings& settings() const { return release_.settings; }
+  /// Images per class that it is trained on.
+  const std::vector<std::uint64_t>& counts() const { return release_.counts; }
+  /// Tells this training from every other one and says nothing of the key.
+  std::string id() const { return to_hex(sha256(ByteSpan(key_))); }
 
   /// Makes one step, unless done; what it disclosed.
   Disclosure step() {

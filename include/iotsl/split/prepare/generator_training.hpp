@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "iotsl/generators/generator_check.hpp"
-#include "iotsl/gan/trainer.hpp"
+#include "iotsl/generators/training.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/protocol/device_actions.hpp"
@@ -22,14 +22,18 @@ struct DeviceFiles {
   std::string generator;  ///< a generator file to send instead of training one; or empty
   Sha256Digest data_fingerprint{};  ///< tells the state of other samples apart
   net::Microseconds save_every = 60 * net::second_us;
+  /// Where private releases are entered before their first step; empty: in memory only.
+  std::string ledger;
+  double max_epsilon = privacy::epsilon_range.high;  ///< of all releases together, zero-out
+  bool new_data = false;  ///< the owner: no sample is one of an earlier release
+
+  /// The ledger of a device that has a folder of its own.
+  void keep_ledger_in_state() {
+    if (!state.empty()) ledger = join_path(state, "privacy-ledger.json");
+  }
 };
 
-/// What decides a device's generator.
-struct GeneratorTask {
-  gan::GanSettings settings;
-  std::uint64_t seed = 0;
-  std::uint32_t device = 0;
-};
+using generators::GeneratorTask;
 
 class GeneratorWork {
  public:
@@ -53,7 +57,7 @@ class GeneratorWork {
       if (!complete || *complete) return complete;
     }
     if (!trainer_->done()) {
-      const Result<gan::GanProgress> now = trainer_->step(stop_);
+      const Result<generators::TrainingProgress> now = trainer_->step(stop_);
       if (!now) {
         trainer_.reset();  // so that save() leaves the last good state
         return failure(now.failure().code, "device ", task_.device, ": ", now.failure().message);
@@ -71,8 +75,9 @@ class GeneratorWork {
     return last ? check_and_keep() : Result<bool>(false);
   }
 
-  /// The finished generator. After step() was true; as often as is wanted.
-  TrainedGenerator finish() const { return {brought_, cost_, file_}; }
+  /// The finished generator. After step() was true; as often as is wanted. What it cost may depend
+  /// on the samples: of a private one it is not told.
+  TrainedGenerator finish() const { return {brought_, is_private() ? net::EpochCost{} : cost_, file_}; }
 
   /// Keeps the training for the next start of this program.
   Result<void> save() {
@@ -85,28 +90,33 @@ class GeneratorWork {
   bool checks_next() const {
     if (!trainer_) return true;
     const Index every = trainer_->check_every(), next = trainer_->iteration() + 1;
-    return next >= task_.settings.iterations || (every > 0 && next % every == 0);
+    return next >= trainer_->iterations() || (every > 0 && next % every == 0);
   }
 
   /// What to tell the user about the last iterations; empty where it is too early for another line.
   std::string take_note() {
+    if (!promise_.empty()) return std::exchange(promise_, {});
     const net::Microseconds now = net::steady_now();
     if (!trainer_ || progress_.iteration == 0 || now - told_ < 5 * net::second_us) return {};
     told_ = now;
     const double each =
         static_cast<double>(cost_.compute_us) * 1e-6 / static_cast<double>(progress_.iteration);
-    const auto left = static_cast<double>(task_.settings.iterations - progress_.iteration);
-    return concat("generator of device ", task_.device, ": iteration ", progress_.iteration, "/",
-                  task_.settings.iterations, ", Wasserstein estimate ", progress_.wasserstein,
-                  ", penalty ", progress_.penalty, ", ", one_decimal(1 / each), " iterations/s, ",
-                  static_cast<Index>(left * each), " s left");
+    const auto left = static_cast<double>(progress_.iterations - progress_.iteration);
+    std::string out = concat("generator of device ", task_.device, ": iteration ",
+                             progress_.iteration, "/", progress_.iterations, ", ");
+    if (task_.settings.kind == generators::GeneratorKind::net)
+      out += concat("Wasserstein estimate ", progress_.net.wasserstein, ", penalty ",
+                    progress_.net.penalty, ", ");
+    return out + concat(one_decimal(1 / each), " iterations/s, ", static_cast<Index>(left * each),
+                        " s left");
   }
 
  private:
   /// The last thing: the quality check of the trained generator. False where it was stopped.
   Result<bool> check_and_keep() {
     const net::Microseconds start = net::steady_now();
-    const std::optional<generators::GeneratorFile> made = trainer_->finish(stop_);
+    const std::optional<generators::GeneratorFile> made =
+        trainer_->finish(stop_, is_private() ? &ledger_ : nullptr);
     if (!made) return false;
     auto bytes = generators::serialize_generator(*made);
     if (!bytes) return bytes.failure();
@@ -151,17 +161,57 @@ class GeneratorWork {
         }
       }
     }
-    trainer_.emplace(*set_, samples_, task_.settings, task_.seed, task_.device);
-    if (files_.state.empty() || !file_exists(training_path())) {
+    Result<void> ready = make_trainer();
+    if (ready && !files_.state.empty() && file_exists(training_path())) {
+      // A state that is damaged costs time only: the training begins again.
+      if (!trainer_->load(training_path())) {
+        ready = make_trainer();
+        cost_ = {};
+      }
+    } else {
       cost_ = {};
-      return false;
     }
-    // A state that is damaged costs time only: the same training begins again.
-    if (!trainer_->load(training_path())) {
-      trainer_.emplace(*set_, samples_, task_.settings, task_.seed, task_.device);
-      cost_ = {};
+    if (ready && is_private()) ready = enter_ledger();
+    if (!ready) {
+      trainer_.reset();
+      return ready.failure();
     }
     return false;
+  }
+
+  bool is_private() const { return task_.settings.privacy.is_private(); }
+
+  Result<void> make_trainer() {
+    privacy::ChaChaKey key{};
+    if (is_private()) {
+      const Result<privacy::ChaChaKey> fresh = moments::new_noise_key();
+      if (!fresh) return fresh.failure();
+      key = *fresh;
+    }
+    trainer_.emplace(*set_, samples_, task_, key);
+    return {};
+  }
+
+  /// Counts the release before its first step: the key of its noise is on the disk first, so that the
+  /// training that goes on after a kill is the one that is counted.
+  Result<void> enter_ledger() {
+    if (const Result<void> kept = save(); !kept) return kept;
+    privacy::Release release = trainer_->release();
+    release.new_data = files_.new_data;
+    const double delta = task_.settings.privacy.delta;
+    if (files_.ledger.empty()) {
+      ledger_.releases = {release};
+    } else {
+      Result<privacy::Ledger> entered =
+          privacy::enter_release(files_.ledger, release, delta, files_.max_epsilon);
+      if (!entered) return entered.failure();
+      ledger_ = std::move(entered).value();
+    }
+    privacy::PrivacyCard card =
+        generators::privacy_card(task_.settings, static_cast<std::uint64_t>(samples_.size()));
+    add_ledger(card, ledger_);
+    promise_ = concat("this device will share a generator with this promise:\n", describe(card));
+    return {};
   }
 
   Result<bool> take_brought() {
@@ -203,8 +253,10 @@ class GeneratorWork {
   GeneratorTask task_;
   DeviceFiles files_;
   StopCheck stop_;
-  std::optional<gan::GanTrainer> trainer_;
-  gan::GanProgress progress_;
+  std::optional<generators::GeneratorTraining> trainer_;
+  generators::TrainingProgress progress_;
+  privacy::Ledger ledger_;  // of a private training
+  std::string promise_;     // to be told once
   net::EpochCost cost_;
   net::Microseconds saved_ = 0, told_ = 0;
   std::vector<std::uint8_t> file_;  ///< the finished generator
