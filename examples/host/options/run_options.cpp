@@ -45,6 +45,9 @@ void list_training_options(Options& o, List& list) {
               "turns needed",
               CLI::NonNegativeNumber);
   list.option("lr-schedule", t.schedule, "constant, linear or cosine, per turn");
+  list.given("schedule-epochs", t.schedule_epochs,
+             "Device epochs over which the rate falls, at least --epochs; default: --epochs",
+             CLI::PositiveNumber);
   list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               CLI::NonNegativeNumber);
@@ -202,7 +205,7 @@ RunData load_run_data(RunOptions& o) {
   o.model.spec.width_px = out.train.width;
   o.model.spec.classes = out.train.classes;
   if (o.data.limit_test > 0)
-    out.test = data::limit_samples(out.test, o.data.limit_test, o.data.seed);
+    out.test = data::limit_samples(out.test, o.data.limit_test, data::test_part_seed);
   return out;
 }
 
