@@ -62,83 +62,99 @@ inline Result<int> parse_number(std::string_view option, std::string_view text, 
   return value;
 }
 
+inline std::string* text_option(Options& o, std::string_view option) {
+  if (option == "--server") return &o.server;
+  if (option == "--name") return &o.name;
+  if (option == "--dataset") return &o.dataset;
+  if (option == "--data") return &o.data;
+  if (option == "--manifest") return &o.manifest;
+  if (option == "--state") return &o.state;
+  if (option == "--generator") return &o.generator;
+  return nullptr;
+}
+inline int* number_option(Options& o, std::string_view option) {
+  if (option == "--index") return &o.index;
+  if (option == "--threads") return &o.threads;
+  if (option == "--wait") return &o.wait_seconds;
+  if (option == "--reconnect") return &o.reconnect_seconds;
+  return nullptr;
+}
+inline bool* switch_option(Options& o, std::string_view option) {
+  if (option == "--help" || option == "-h") return &o.help;
+  if (option == "--version") return &o.version;
+  if (option == "--insecure") return &o.insecure;
+  if (option == "--with-parent") return &o.with_parent;
+  return nullptr;
+}
+
+/// Stores the option `--name VALUE` or `--name=VALUE` that begins at `at`, which is left at its
+/// last argument.
+inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
+  std::string_view option = argv[at], value;
+  const std::size_t equals = option.find('=');
+  const bool joined = equals != std::string_view::npos;
+  if (joined) {
+    value = option.substr(equals + 1);
+    option = option.substr(0, equals);
+  }
+  std::string* text = text_option(out, option);
+  int* number = number_option(out, option);
+  if (text == nullptr && number == nullptr)
+    return failure(ErrorCode::usage, "unknown argument '", option, "'; see iotsl-device --help");
+  if (!joined) {
+    if (at + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
+    value = argv[++at];
+  }
+  if (text != nullptr) {
+    *text = value;
+    return {};
+  }
+  const Result<int> parsed = parse_number(option, value, option == "--index" ? 0 : 1, 1000000);
+  if (!parsed) return parsed.failure();
+  *number = *parsed;
+  return {};
+}
+
+/// What is missing from the command line, or does not go together.
+inline Result<void> check_options(const Options& o) {
+  const auto missing = [](const char* option) {
+    return failure(ErrorCode::usage, option, " is missing; see iotsl-device --help");
+  };
+  if (o.server.empty()) return missing("--server");
+  if (o.name.empty()) return missing("--name");
+  if (o.dataset.empty()) return missing("--dataset");
+  if (o.name.size() > net::max_name_bytes)
+    return failure(ErrorCode::usage, "--name has ", o.name.size(), " bytes, limit ",
+                   net::max_name_bytes);
+  if (!o.manifest.empty() && o.index < 0)
+    return failure(ErrorCode::usage, "--manifest needs --index");
+  return {};
+}
+
 }  // namespace detail
 
 /// Reads the command line; the failure names the option and what it expects.
 inline Result<Options> parse_options(int argc, char** argv) {
   Options out;
   bool run = false;
-  const auto text_of = [&out](std::string_view option) -> std::string* {
-    if (option == "--server") return &out.server;
-    if (option == "--name") return &out.name;
-    if (option == "--dataset") return &out.dataset;
-    if (option == "--data") return &out.data;
-    if (option == "--manifest") return &out.manifest;
-    if (option == "--state") return &out.state;
-    if (option == "--generator") return &out.generator;
-    return nullptr;
-  };
-  const auto number_of = [&out](std::string_view option) -> int* {
-    if (option == "--index") return &out.index;
-    if (option == "--threads") return &out.threads;
-    if (option == "--wait") return &out.wait_seconds;
-    if (option == "--reconnect") return &out.reconnect_seconds;
-    return nullptr;
-  };
   for (int i = 1; i < argc; ++i) {
-    std::string_view option = argv[i];
+    const std::string_view option = argv[i];
     if (option == "run" && !run) {
       run = true;
       continue;
     }
-    if (option == "--help" || option == "-h") {
-      out.help = true;
-      return out;
-    }
-    if (option == "--version") {
-      out.version = true;
-      return out;
-    }
-    if (option == "--insecure" || option == "--with-parent") {
-      (option == "--insecure" ? out.insecure : out.with_parent) = true;
+    if (bool* chosen = detail::switch_option(out, option)) {
+      *chosen = true;
+      if (out.help || out.version) return out;
       continue;
     }
-    std::string_view value;
-    const std::size_t equals = option.find('=');
-    const bool joined = equals != std::string_view::npos;
-    if (joined) {
-      value = option.substr(equals + 1);
-      option = option.substr(0, equals);
-    }
-    std::string* text = text_of(option);
-    int* number = number_of(option);
-    if (text == nullptr && number == nullptr)
-      return failure(ErrorCode::usage, "unknown argument '", option, "'; see iotsl-device --help");
-    if (!joined) {
-      if (i + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
-      value = argv[++i];
-    }
-    if (text != nullptr) {
-      *text = value;
-      continue;
-    }
-    const int least = option == "--index" ? 0 : 1;
-    const Result<int> parsed = detail::parse_number(option, value, least, 1000000);
-    if (!parsed) return parsed.failure();
-    *number = *parsed;
+    const Result<void> stored = detail::parse_valued(out, argc, argv, i);
+    if (!stored) return stored.failure();
   }
-  const auto missing = [](const char* option) {
-    return failure(ErrorCode::usage, option, " is missing; see iotsl-device --help");
-  };
-  if (!run) return missing("the subcommand 'run'");
-  if (out.server.empty()) return missing("--server");
-  if (out.name.empty()) return missing("--name");
-  if (out.dataset.empty()) return missing("--dataset");
-  if (out.name.size() > net::max_name_bytes)
-    return failure(ErrorCode::usage, "--name has ", out.name.size(), " bytes, limit ",
-                   net::max_name_bytes);
-  if (!out.manifest.empty() && out.index < 0)
-    return failure(ErrorCode::usage, "--manifest needs --index");
+  if (!run)
+    return failure(ErrorCode::usage, "the subcommand 'run' is missing; see iotsl-device --help");
+  const Result<void> good = detail::check_options(out);
+  if (!good) return good.failure();
   return out;
 }
 

@@ -84,6 +84,9 @@ void list_preparation_options(Options& o, List& list) {
   list.option("gan-preset", o.gan_preset,
               "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
               CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
+  list.given("gan", o.gan,
+             "Generators: full, or light with about a sixth of the operations; default: the preset's",
+             CLI::IsMember({"full", "light"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
               CLI::Range(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
@@ -209,6 +212,17 @@ RunData load_run_data(RunOptions& o) {
   return out;
 }
 
+data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
+                              const data::Manifest& manifest) {
+  if (o.data.validation > 0 && manifest.validation.empty())
+    fail_command(ErrorCode::data, "--validation ", o.data.validation,
+                 ": the manifest of the run lists no validation part");
+  if (manifest.validation.empty()) return data::empty_like(train);
+  if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
+  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train,
+                                   &manifest.validation));
+}
+
 ModelCard card_of(const RunOptions& o) {
   return {o.model.spec, o.model.cut, o.center_crop, o.set_name, o.class_names};
 }
@@ -235,6 +249,7 @@ split::RunConfig to_config(const RunOptions& o) {
   if (training.eval_every == 0) training.eval_every = training.epochs;
   gan::GanSettings& gan = config.preparation.gan;
   gan = expect(gan::gan_preset(o.gan_preset));
+  if (!o.gan.empty()) gan.generator = o.gan;
   if (o.gan_width > 0) gan.width = o.gan_width;
   if (o.gan_iterations > 0) gan.iterations = o.gan_iterations;
   expect(split::check_config(config));

@@ -84,6 +84,8 @@ Result<split::RunSummary> simulate(RunOptions& options) {
                                       : expect(data::load_manifest(old_manifest));
   if (options.test_per_class > 0)
     test = test_of_held_classes(test, manifest.counts, options.test_per_class);
+  const data::Dataset validation = load_validation(options, train, manifest);
+  const split::EvaluationSets judged{test, validation};
   build(options.model);  // reports a wrong model or cut before anything is written
   check_generators(to_config(options), manifest);
   prepare_run_folder(options);
@@ -101,10 +103,10 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   catch_stop_signals();
   Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
     if (options.transport == "none")
-      return split::run_one_net(config, report.hooks(), train, test, manifest.devices);
+      return split::run_one_net(config, report.hooks(), train, judged, manifest.devices);
     if (options.transport == "inproc")
-      return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return run_with_device_processes(options, config, report, train, test, manifest_path);
+      return split::run_inproc(config, report.hooks(), train, judged, manifest.devices);
+    return run_with_device_processes(options, config, report, train, judged, manifest_path);
   }();
   if (!summary) return summary;
   const Result<void> written = write_summary(options, *summary);

@@ -61,76 +61,54 @@ enum class MessageType : std::uint8_t {
   global_model = 0x71,
 };
 
+namespace detail {
+
+struct MessageName {
+  MessageType type;
+  const char* name;
+};
+inline constexpr MessageName message_names[] = {
+    {MessageType::hello, "HELLO"},
+    {MessageType::hello_ok, "HELLO_OK"},
+    {MessageType::join, "JOIN"},
+    {MessageType::join_ok, "JOIN_OK"},
+    {MessageType::begin, "BEGIN"},
+    {MessageType::chunk, "CHUNK"},
+    {MessageType::end, "END"},
+    {MessageType::label_hist, "LABEL_HIST"},
+    {MessageType::gen_upload, "GEN_UPLOAD"},
+    {MessageType::gen_ack, "GEN_ACK"},
+    {MessageType::front_init, "FRONT_INIT"},
+    {MessageType::impute_plan, "IMPUTE_PLAN"},
+    {MessageType::gen_download, "GEN_DOWNLOAD"},
+    {MessageType::turn_grant, "TURN_GRANT"},
+    {MessageType::turn_accept, "TURN_ACCEPT"},
+    {MessageType::step, "STEP"},
+    {MessageType::grad, "GRAD"},
+    {MessageType::barrier, "BARRIER"},
+    {MessageType::barrier_ack, "BARRIER_ACK"},
+    {MessageType::barrier_committed, "BARRIER_COMMITTED"},
+    {MessageType::turn_done, "TURN_DONE"},
+    {MessageType::turn_committed, "TURN_COMMITTED"},
+    {MessageType::eval_req, "EVAL_REQ"},
+    {MessageType::eval_resp, "EVAL_RESP"},
+    {MessageType::ping, "PING"},
+    {MessageType::pong, "PONG"},
+    {MessageType::error, "ERROR"},
+    {MessageType::leave, "LEAVE"},
+    {MessageType::bye, "BYE"},
+    {MessageType::resume, "RESUME"},
+    {MessageType::resume_ok, "RESUME_OK"},
+    {MessageType::local_model, "LOCAL_MODEL"},
+    {MessageType::global_model, "GLOBAL_MODEL"},
+};
+
+}  // namespace detail
+
 /// The name in capitals; "unknown" for a number without a message.
 inline const char* to_string(MessageType type) {
-  switch (type) {
-    case MessageType::hello:
-      return "HELLO";
-    case MessageType::hello_ok:
-      return "HELLO_OK";
-    case MessageType::join:
-      return "JOIN";
-    case MessageType::join_ok:
-      return "JOIN_OK";
-    case MessageType::begin:
-      return "BEGIN";
-    case MessageType::chunk:
-      return "CHUNK";
-    case MessageType::end:
-      return "END";
-    case MessageType::label_hist:
-      return "LABEL_HIST";
-    case MessageType::gen_upload:
-      return "GEN_UPLOAD";
-    case MessageType::gen_ack:
-      return "GEN_ACK";
-    case MessageType::front_init:
-      return "FRONT_INIT";
-    case MessageType::impute_plan:
-      return "IMPUTE_PLAN";
-    case MessageType::gen_download:
-      return "GEN_DOWNLOAD";
-    case MessageType::turn_grant:
-      return "TURN_GRANT";
-    case MessageType::turn_accept:
-      return "TURN_ACCEPT";
-    case MessageType::step:
-      return "STEP";
-    case MessageType::grad:
-      return "GRAD";
-    case MessageType::barrier:
-      return "BARRIER";
-    case MessageType::barrier_ack:
-      return "BARRIER_ACK";
-    case MessageType::barrier_committed:
-      return "BARRIER_COMMITTED";
-    case MessageType::turn_done:
-      return "TURN_DONE";
-    case MessageType::turn_committed:
-      return "TURN_COMMITTED";
-    case MessageType::eval_req:
-      return "EVAL_REQ";
-    case MessageType::eval_resp:
-      return "EVAL_RESP";
-    case MessageType::ping:
-      return "PING";
-    case MessageType::pong:
-      return "PONG";
-    case MessageType::error:
-      return "ERROR";
-    case MessageType::leave:
-      return "LEAVE";
-    case MessageType::bye:
-      return "BYE";
-    case MessageType::resume:
-      return "RESUME";
-    case MessageType::resume_ok:
-      return "RESUME_OK";
-    case MessageType::local_model:
-      return "LOCAL_MODEL";
-    case MessageType::global_model:
-      return "GLOBAL_MODEL";
-  }
+  for (const detail::MessageName& each : detail::message_names)
+    if (each.type == type) return each.name;
   return "unknown";
 }
 

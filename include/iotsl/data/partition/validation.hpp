@@ -60,13 +60,17 @@ inline std::vector<Index> thin_validation(const std::vector<std::vector<Index>>&
 
 }  // namespace detail
 
-/// make_partition() of what is left once `validation` of each class is set aside, a fraction below
-/// 1; 0: of everything. A failure names the option.
+/// The largest fraction of each class that can be set aside.
+inline constexpr double most_validation = 0.9;
+
+/// make_partition() of what is left once the fraction `validation` of each class is set aside; 0:
+/// of everything. A failure names the option.
 inline Result<PartitionWithValidation> partition_with_validation(
     const PartitionSpec& spec, const std::vector<Label>& labels, Index classes, Index devices,
     std::uint64_t seed, Index limit, double validation) {
-  if (!(validation >= 0 && validation < 1))
-    return failure(ErrorCode::usage, "--validation ", validation, ": expected 0 to below 1");
+  if (!(validation >= 0 && validation <= most_validation))
+    return failure(ErrorCode::usage, "--validation ", validation, ": expected 0 to ",
+                   most_validation);
   if (validation == 0) {
     Result<Partition> all = make_partition(spec, labels, classes, devices, seed, limit);
     if (!all) return all.failure();

@@ -38,9 +38,11 @@ struct WinogradOperand {
 };
 
 /// Images per block: transformed, they take some 2.5 MB, or where that is more as much as the sums,
-/// which every block reads and writes once.
-inline Index winograd_block_images(Index n, Index image_tiles, Index strides, Index sums) {
-  const Index floats = std::clamp<Index>(sums, 640 * 1024, 2048 * 1024);
+/// which every block reads and writes once; but no more than the `operands` themselves, all in
+/// floats, so that a small layer stays small.
+inline Index winograd_block_images(Index n, Index image_tiles, Index strides, Index sums,
+                                   Index operands) {
+  const Index floats = std::min(std::clamp<Index>(sums, 640 * 1024, 2048 * 1024), operands);
   return std::clamp<Index>(floats / (winograd_frequencies * image_tiles * strides), 1, n);
 }
 
@@ -76,7 +78,8 @@ inline void winograd_weight_grad(const WeightGrad& g, Index pad_h, Index pad_w, 
   const Index x_stride = operands[0].stride(), gy_stride = operands[1].stride();
   const Index image_tiles = grid.tiles();
   const Index block_images =
-      detail::winograd_block_images(g.n, image_tiles, x_stride + gy_stride, sum_floats);
+      detail::winograd_block_images(g.n, image_tiles, x_stride + gy_stride, sum_floats,
+                                    g.n * (g.c * g.h * g.w + g.k * grid.out_h * grid.out_w));
   const Index block_rows = winograd_frequencies * block_images * image_tiles;
 
   const Scratch sums_memory(static_cast<std::size_t>(sum_floats) * sizeof(float));

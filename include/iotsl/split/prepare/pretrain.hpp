@@ -83,7 +83,7 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
   Index stale = 0;
   net::Microseconds told = start;
   for (Index done = 0; done < options.iterations && stale < options.patience;) {
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) {
+    if (hooks.stop_requested()) {
       report.stopped = true;
       return report;
     }

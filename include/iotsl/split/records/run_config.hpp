@@ -123,6 +123,7 @@ struct RunHooks {
   void note(const std::string& text) const {
     if (on_note != nullptr) on_note(context, text);
   }
+  bool stop_requested() const { return should_stop != nullptr && should_stop(context); }
 };
 
 struct RunSummary {

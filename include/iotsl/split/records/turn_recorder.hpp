@@ -19,6 +19,13 @@ class TurnRecorder {
     barrier_at_ = net::steady_now();
   }
   void begin_turn(std::uint64_t turn) { books_.on_grant(turn, net::steady_now()); }
+  /// A device's connection, and its end with what has passed over it.
+  void on_connected(ConnectionId connection, std::uint32_t device) {
+    books_.on_connected(connection, device);
+  }
+  void on_lost(ConnectionId connection, const LinkTraffic& traffic) {
+    books_.on_lost(connection, traffic);
+  }
 
   /// Commits a barrier of the turn. `own`: what has passed over its device's connection; `all`:
   /// over all of them.
@@ -37,8 +44,8 @@ class TurnRecorder {
     return recorder_.on_turn(turn, costs, sizes_, joined);
   }
 
-  double seconds_since_barrier() const {
-    return static_cast<double>(net::steady_now() - barrier_at_) * 1e-6;
+  double seconds_since_barrier(net::Microseconds now) const {
+    return net::to_seconds(now - barrier_at_);
   }
 
  private:

@@ -88,7 +88,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
       run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
                         " devices came within ", options.gather_limit / net::second_us, " s"));
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_pause();
+    if (hooks.stop_requested()) run.request_pause();
   }
   (*hub)->stop();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};

@@ -9,7 +9,7 @@
 
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
-#include "iotsl/split/records/run_recorder.hpp"
+#include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
@@ -52,13 +52,13 @@ class ServerRun {
     carry_out_all();
   }
   void on_lost(ConnectionId connection) {
-    books_.on_lost(connection, transport_.traffic(connection));
+    turns_.on_lost(connection, transport_.traffic(connection));
     machine_->on_lost(connection);
     carry_out_all();
   }
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
-    if (net::to_seconds(now - barrier_at_) >= config_.barriers.seconds) machine_->on_barrier_due();
+    if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
     if (!attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
@@ -97,7 +97,7 @@ class ServerRun {
         recorder_(config, hooks, sets),
         sets_(sets),
         attendance_(config, hooks),
-        books_(static_cast<std::size_t>(config.devices)) {}
+        turns_(recorder_, sizes_, config.devices) {}
 
   Result<void> open(std::vector<Sha256Digest> fingerprints) {
     // Another number for every run, so that a message of an older one is told apart.
@@ -106,8 +106,9 @@ class ServerRun {
                                  1;
     Result<BarrierRecord> start = recorder_.open(state(), number);
     if (!start) return start.failure();
-    if (start->id != 0) books_.take_up(start->report.turn, recorder_.resumed_turn());
-    if (config_.resume) note(concat("going on after step ", start->step, ", barrier ", start->id));
+    turns_.take_up(*start);
+    if (config_.resume)
+      recorder_.hooks().note(concat("going on after step ", start->step, ", barrier ", start->id));
     GeneratorsOnHand generators;
     if (has_generators(config_.method)) {
       Result<GeneratorsOnHand> opened = open_preparation(fingerprints);
@@ -116,7 +117,6 @@ class ServerRun {
     }
     machine_.emplace(make_plan(std::move(start).value(), std::move(fingerprints)),
                      std::move(generators));
-    barrier_at_ = net::steady_now();
     carry_out_all();
     return {};
   }
@@ -145,7 +145,8 @@ class ServerRun {
   /// Opens the preparation; what it has of the devices' generators, for the machine. What trained a
   /// generator of this run is what its device has to come back with: it goes to `fingerprints`.
   Result<GeneratorsOnHand> open_preparation(std::vector<Sha256Digest>& fingerprints) {
-    sizes_.generator_bytes = generator_file_limit(config_.preparation.gan, image_spec(config_.model));
+    sizes_.generator_bytes =
+        generator_file_limit(config_.preparation.gan, image_spec(config_.model));
     preparation_.emplace(config_, recorder_.hooks());
     const Result<void> opened = preparation_->open();
     if (!opened) return opened.failure();
@@ -161,16 +162,12 @@ class ServerRun {
   TrainingState state() {
     return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
   }
-  void note(const std::string& text) {
-    const RunHooks& hooks = recorder_.hooks();
-    if (hooks.on_note != nullptr) hooks.on_note(hooks.context, text);
-  }
 
   void carry_out_all() {
     attendance_.on_event(*machine_);
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
-        books_.on_connected(connection, i);
+        turns_.on_connected(connection, i);
     ServerAction action;
     while (!done_ && machine_->pop(action))
       std::visit([this](auto& each) { carry_out(each); }, action);
@@ -225,7 +222,7 @@ class ServerRun {
       back_.optimizer().consolidate();
       replay_.begin_turn(action.device);
     }
-    books_.on_grant(grant.key.turn, net::steady_now());
+    turns_.begin_turn(grant.key.turn);
     grant.front = front_.state();
     transport_.send(action.connection, net::make_message(grant));
   }
@@ -258,27 +255,21 @@ class ServerRun {
 
   void carry_out(server_action::Store& action) {
     Result<void> done = front_.load(action.ack.front, action.barrier.step);
-    if (done) {
-      const net::Microseconds start = net::steady_now();
-      const LinkTraffic all = transport_.total();
-      const std::uint32_t device = action.barrier.report.device;
-      done = recorder_.write_barrier(state(), action.barrier, all.up, all.down, sizes_,
-                                     books_.so_far(device, traffic_of(device), start));
-      barrier_at_ = net::steady_now();
-      books_.on_barrier(barrier_at_ - start);
-    }
+    if (done)
+      done = turns_.write_barrier(state(), action.barrier, traffic_of(action.barrier.report.device),
+                                  transport_.total());
     machine_->on_stored(done);
   }
 
   void carry_out(server_action::RollBack& action) {
-    note(concat("device ", action.device, " has lost its state; back to step ", action.step));
+    recorder_.hooks().note(
+        concat("device ", action.device, " has lost its state; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 
   void carry_out(server_action::Report& action) {
     const TurnReport& turn = action.report;
-    const TurnCosts costs = books_.close(turn, traffic_of(turn.device), net::steady_now());
-    const Result<void> written = recorder_.on_turn(turn, costs, sizes_, model_.joined);
+    const Result<void> written = turns_.end_turn(turn, traffic_of(turn.device), model_.joined);
     if (!written) machine_->abort(written.failure());
   }
 
@@ -309,8 +300,7 @@ class ServerRun {
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
-  TurnBooks books_;
-  net::Microseconds barrier_at_ = 0;  // when the last one was written
+  TurnRecorder turns_;
   bool done_ = false;
   std::optional<Failure> problem_;  // why the run is done before its end
 };

@@ -25,7 +25,7 @@ inline Result<bool> train_generator(Preparation& preparation, const RunConfig& c
   GeneratorWork work(train, samples, {config.preparation.gan, config.seed, device},
                      inproc_files(config, fingerprint), {hooks.should_stop, hooks.context});
   for (;;) {
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) {
+    if (hooks.stop_requested()) {
       const Result<void> saved = work.save();
       if (!saved) return saved.failure();
       return false;

@@ -94,8 +94,8 @@ class FedavgRun {
     turns_.begin_turn(turn);
     FedavgDevice training(config_, train_, samples_[device], static_cast<Index>(device),
                           of_device_);
-    TurnReport report = begin_report(turn, samples_.size(),
-                                     static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    TurnReport report = begin_report(
+        turn, samples_.size(), static_cast<std::size_t>(config_.training.local_epochs), at_.step);
     report.device_name = concat("device-", device);
     report.samples = samples_[device].size();
     report.steps = training.steps();
@@ -130,8 +130,7 @@ class FedavgRun {
       if (!step) return step.failure();
       recorder_.on_step(report, training.steps_done() - 1, training.last_batch(), step->loss);
       // What this device has done is lost: its training is no part of a barrier.
-      if (hooks_.should_stop != nullptr && hooks_.should_stop(hooks_.context))
-        return recorder_.stopped(at_.step);
+      if (hooks_.stop_requested()) return recorder_.stopped(at_.step);
     }
     return {};
   }

@@ -66,9 +66,8 @@ inline void connect_devices(InprocTransport& transport, ServerRun& run, const Ru
 /// stopped.
 inline bool go_on_training(InprocDevice& device, const RunHooks& hooks) {
   GeneratorWork& generator = device.work.take_generator();
-  if (const std::string note = generator.take_note(); !note.empty() && hooks.on_note != nullptr)
-    hooks.on_note(hooks.context, note);
-  if (hooks.should_stop == nullptr || !hooks.should_stop(hooks.context)) return true;
+  if (const std::string note = generator.take_note(); !note.empty()) hooks.note(note);
+  if (!hooks.stop_requested()) return true;
   [[maybe_unused]] const Result<void> saved = generator.save();  // else it is only done again
   return false;
 }
@@ -142,7 +141,7 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       if (*active) idle = 0;
     }
     run.on_time(net::steady_now());
-    if (hooks.should_stop != nullptr && hooks.should_stop(hooks.context)) run.request_pause();
+    if (hooks.stop_requested()) run.request_pause();
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (const auto& device : transport.devices) {

@@ -29,9 +29,9 @@ class OneNetRun {
         model_(std::move(model)),
         trainer_(model_.joined, config.training.optimizer, config.seed),
         replay_(std::move(replay)),
-        sizes_(wire_sizes(model_.front,
-                          Optimizer<float>(model_.front.parameters(), config.training.optimizer),
-                          sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch))),
+        sizes_(wire_sizes(
+            model_.front, Optimizer<float>(model_.front.parameters(), config.training.optimizer),
+            sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch))),
         recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {}
 
@@ -94,7 +94,7 @@ class OneNetRun {
       const Result<void> trained = run_step(batches, report, done++);
       if (!trained) return trained;
       const std::uint64_t step = report.first_step + done;
-      const bool stop = hooks_.should_stop != nullptr && hooks_.should_stop(hooks_.context);
+      const bool stop = hooks_.stop_requested();
       if (done == report.steps || stop || barrier_is_due(step)) {
         at_ = {at_.id + 1, step, report};
         const Result<void> written = turns_.write_barrier(state(), at_, {}, {});
@@ -106,8 +106,8 @@ class OneNetRun {
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
-    TurnReport out = begin_report(turn, devices_.size(),
-                                  static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    TurnReport out = begin_report(
+        turn, devices_.size(), static_cast<std::size_t>(config_.training.local_epochs), at_.step);
     out.device_name = pools_data(config_.method) ? "central" : concat("device-", out.device);
     out.samples = static_cast<std::uint64_t>(loader.samples());
     out.steps = static_cast<std::uint64_t>(loader.batches() * config_.training.local_epochs);
@@ -116,7 +116,7 @@ class OneNetRun {
 
   bool barrier_is_due(std::uint64_t step) const {
     return step >= at_.step + static_cast<std::uint64_t>(config_.barriers.steps) &&
-           turns_.seconds_since_barrier() >= config_.barriers.seconds;
+           turns_.seconds_since_barrier(net::steady_now()) >= config_.barriers.seconds;
   }
 
   /// The step after `done` ones of the turn, entered in its report.
