@@ -26,7 +26,9 @@ inline bool is_better(const EpochRecord& record, const ChosenPoint& before) {
 }
 
 inline ChosenPoint point_of(const EpochRecord& record) {
-  ChosenPoint out{.epoch = record.epoch, .test_accuracy = record.test_accuracy};
+  ChosenPoint out;
+  out.epoch = record.epoch;
+  out.test_accuracy = record.test_accuracy;
   if (record.has_validation) out.validation_accuracy = record.validation_accuracy;
   return out;
 }
