@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/random.hpp"
 
 using iotsl::Json;
@@ -159,4 +160,27 @@ TEST_CASE("json: damaged text never crashes the reader") {
   }
   CHECK(accepted > 100);
   CHECK(accepted < 20000);
+}
+
+namespace {
+struct Grown {
+  int old_one = 1, later_one = 2;
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("old", self.old_one);
+    f.later("later", self.later_one);
+  }
+};
+}  // namespace
+
+TEST_CASE("json fields: a later member may be missing, and is not wrong where it is there") {
+  CHECK(to_text(iotsl::to_json_fields(Grown{})) == R"({"old":1,"later":2})");
+  const auto read = [](const char* text) {
+    return iotsl::parse_json_fields<Grown>(parse_json(text).value());
+  };
+  CHECK(read(R"({"old":7})")->later_one == 2);
+  CHECK(read(R"({"old":7,"later":9})")->later_one == 9);
+  CHECK(read(R"({"later":9})").failure().message == "key 'old' is missing");
+  CHECK(read(R"({"old":7,"later":"x"})").failure().message.find("'later'") != std::string::npos);
+  CHECK_FALSE(read("3").ok());
 }

@@ -152,3 +152,31 @@ TEST_CASE("manifest: what is not right is refused") {
   CHECK(iotsl::data::load_manifest("/no/such").failure().message ==
         "/no/such: cannot open: No such file or directory");
 }
+
+TEST_CASE("manifest: the validation part is listed, and shares no sample with a device") {
+  const auto set = sample_set();
+  const auto spec = iotsl::data::parse_partition("iid");
+  auto drawn = iotsl::data::partition_with_validation(*spec, set.labels, set.classes, 4, 5, 0, 0.2);
+  REQUIRE(drawn.ok());
+  const std::vector<Index> aside = drawn->validation;
+  REQUIRE(aside.size() == 40);
+  const Manifest manifest =
+      iotsl::data::make_manifest(set, *spec, std::move(drawn->partition), 5, aside);
+  CHECK(manifest.total() == 200);
+  const auto read = iotsl::data::parse_manifest(iotsl::to_text(iotsl::data::to_json(manifest)));
+  if (!read) FAIL(read.failure().message);
+  CHECK(read->validation == aside);
+  CHECK(read->total() == 200);
+  for (Index d = 0; d < 4; ++d) CHECK(iotsl::data::check_manifest(*read, set, d).ok());
+
+  const auto with = [](const char* validation) {
+    return error_with("\"unused\":2", concat("\"validation\":", validation, ",\"unused\":1"));
+  };
+  CHECK(with("[1]") == "no error");
+  CHECK(with("[3]") == "manifest: sample 3 is on device 0 and in validation");
+  CHECK(with("[9]") == "manifest: validation: sample 9, but used and unused make 5");
+  CHECK(with("[4,1]") ==
+        "manifest: validation[1] is 1, expected more than the one before, 4");
+  CHECK(with("[]") == "manifest: validation is empty; without such a part it is left out");
+  CHECK(with("7") == "manifest: key 'validation' must be an array, found number");
+}

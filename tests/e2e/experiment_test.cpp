@@ -109,7 +109,7 @@ TEST_CASE("experiment: results, lines and page of two runs of split learning") {
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 1);
+  CHECK(count(page, "<svg") == 3);
   CHECK(page.find("vanilla5") != page.npos);
   CHECK(page.find("iotsl experiment fig5") != page.npos);
 }
@@ -175,6 +175,8 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
   run_well(tiny_fig9 + "--out " + out);
   const Json results = read_results(out);
   CHECK(results.find("threshold_percent")->as_double() == 1);
+  CHECK(results.find("schedule")->as_string() == "cosine over 3 device epochs");
+  REQUIRE(results.find("curves")->size() == 5);
   const Json& iotsl = results.find("curves")->as_array()[0];
   const Json& sl = results.find("curves")->as_array()[1];
   CHECK(iotsl.find("runs")->size() == 2);
@@ -194,9 +196,121 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<img") == 1);
-  CHECK(count(page, "class=\"band") == 2);  // two seeds, two lines
+  CHECK(count(page, "<svg") == 3);  // over device epochs, steps and bytes
+  CHECK(page.find("optimiser steps of the network") != page.npos);
+  CHECK(page.find("bytes on the wire") != page.npos);
+  CHECK(page.find("F = 784") != page.npos);
   CHECK(page.find("The paper's threshold is 99 %") != page.npos);
+}
+
+TEST_CASE("experiment: chosen on validation, the same rates on both sides, the same units of work") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig9";
+  const ProgramResult run = run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
+  CHECK(run.err.find("cosine over 12 device epochs, the same in every run") != std::string::npos);
+  const Json results = read_results(out);
+  CHECK(results.find("validation")->as_double() == 0.1);
+  const auto curve = [&](const char* key) -> const Json& {
+    for (const Json& each : results.find("curves")->as_array())
+      if (each.find("key")->as_string() == key) return each;
+    FAIL("no curve ", key);
+    return results;
+  };
+  const auto run_of = [&](const char* key) -> const Json& {
+    return curve(key).find("runs")->as_array()[0];
+  };
+  const auto summary_of = [&](const char* key) {
+    return parse_json(read(out + "/runs/" + key + "-seed1/summary.json")).value();
+  };
+  const auto rates = [&](const char* key) {
+    std::vector<double> all;
+    for (const Json& epoch : summary_of(key).find("epochs")->as_array())
+      all.push_back(epoch.find("learning_rate")->as_double());
+    return all;
+  };
+  CHECK(rates("iotsl") == rates("sl"));
+  CHECK(rates("sl").back() > 0.9e-3);  // 3 of 12 epochs
+  CHECK(rates("sl-constant") == std::vector<double>{1e-3, 1e-3, 1e-3});
+  CHECK(rates("iotsl-constant") == rates("sl-constant"));
+  CHECK(run_of("iotsl").find("config")->find("gan")->as_string() == "light");
+
+  // What is reported is the test accuracy where the validation accuracy is highest.
+  const Json sl = summary_of("sl");
+  double highest = -1, test = -1, best = -1;
+  for (const Json& epoch : sl.find("epochs")->as_array()) {
+    best = std::max(best, epoch.find("test_accuracy")->as_double());
+    if (epoch.find("validation_accuracy")->as_double() <= highest) continue;
+    highest = epoch.find("validation_accuracy")->as_double();
+    test = epoch.find("test_accuracy")->as_double();
+  }
+  CHECK(sl.find("chosen_validation_accuracy")->as_double() == highest);
+  CHECK(sl.find("chosen_test_accuracy")->as_double() == test);
+  CHECK(sl.find("best_test_accuracy")->as_double() == best);
+  for (const Json& row : results.find("table")->as_array()) {
+    if (row.find("curve")->as_string() != "sl" || row.find("unit")->as_string() != "%") continue;
+    CHECK(row.find("ours")->find("mean")->as_double() == 100 * test);
+    CHECK(row.find("ours_chosen_on_test")->find("mean")->as_double() == 100 * best);
+  }
+  const auto manifest =
+      parse_json(read(out + "/runs/sl-seed1/manifest.json")).value();
+  CHECK(manifest.find("validation")->size() == 10);  // one of each class
+
+  // Pre-training takes steps and generators bytes before the first device epoch.
+  const auto point = [&](const char* key, std::size_t i) -> const Json& {
+    return curve(key).find("test_accuracy_percent")->as_array()[i];
+  };
+  CHECK(point("iotsl", 0).find("steps")->as_double() == 4);
+  CHECK(point("iotsl", 0).find("bytes")->as_double() >
+        4 * curve("iotsl").find("costs")->find("generator_values")->find("mean")->as_double());
+  CHECK(point("iotsl", 1).find("steps")->as_double() ==
+        4 + point("sl", 0).find("steps")->as_double());
+  // One net sees all images in an epoch, which counts as one of each device.
+  CHECK(point("central", 0).find("device_epochs")->as_double() == 5);
+  CHECK(point("central", 0).find("bytes")->as_double() == 0);
+  const Json& equal = *results.find("equal_work");
+  CHECK(equal.find("device_epochs")->as_double() == 3);
+  CHECK(equal.find("steps")->as_double() > 0);
+
+  // Generators that were taken over count as if they had been trained again.
+  for (const char* key : {"generator_values", "upload_bytes", "gan_seconds"})
+    CHECK(curve("iotsl-constant").find("costs")->find(key)->find("mean")->as_double() ==
+          curve("iotsl").find("costs")->find(key)->find("mean")->as_double());
+  CHECK(summary_of("iotsl-constant").find("bytes")->find("generators_up")->as_int() == 0);
+
+  // Nothing is run again, and another schedule is another experiment.
+  const ProgramResult again = run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
+  CHECK(count(again.err, "has ended before, its results are taken") == 5);
+  const ProgramResult other =
+      run_program(tiny_fig9 + "--seeds 1 --schedule-epochs 13 --gan light --out " + out);
+  CHECK(other.exit_code == 2);
+  CHECK_MESSAGE(other.err.find("schedule-epochs is 12, not 13") != std::string::npos, other.err);
+}
+
+TEST_CASE("experiment: without a validation part the last evaluation counts, and it is said") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig5";
+  run_well(tiny_fig5 + "--validation 0 --lr-schedule constant --out " + out);
+  const Json results = read_results(out);
+  CHECK(results.find("schedule")->as_string() == "constant");
+  const Json summary =
+      parse_json(read(out + "/runs/two-classes-seed1/summary.json")).value();
+  CHECK(summary.find("chosen_epoch")->as_int() == 4);
+  CHECK(summary.find("chosen_validation_accuracy")->is_null());
+  CHECK(summary.find("chosen_test_accuracy")->as_double() ==
+        summary.find("final_test_accuracy")->as_double());
+  CHECK(read(out + "/report.html").find("There is no validation part") != std::string::npos);
+  const ProgramResult refused = run_program(
+      tiny_fig5 + "--lr-schedule constant --schedule-epochs 9 --out " + (folder / "none"));
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.err.find("--schedule-epochs 9") != std::string::npos);
+  const ProgramResult constant = run_program(
+      "experiment fig9 --scale paper --lr-schedule constant --dataset glyphs --model vanilla5 "
+      "--width 4 --limit-train 100 --limit-test 60 --epochs 3 --batch 8 --gan-preset tiny "
+      "--gan-width 8 --gan-iterations 2 --pretrain-iterations 4 --out " +
+      (folder / "fig9") + " </dev/null");
+  CHECK(constant.exit_code == 2);  // nobody has said yes
+  CHECK(constant.err.find("vanilla5 of width 4") != std::string::npos);
+  CHECK(constant.err.find("constant rate  ") == std::string::npos);  // no curve of that name
 }
 
 TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {

@@ -201,6 +201,74 @@ TEST_CASE("the rivals against forgetting are options of a run like all others") 
   CHECK(alone.exit_code == 2);
 }
 
+TEST_CASE("the test part is the same whatever the seed, and the validation part is kept") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const Json first = run_small("--epochs 3 --seed 7 --validation 0.2 --lr-schedule cosine "
+                               "--schedule-epochs 9 --transport tcp --out " + run);
+  // predict draws the part of --limit-test without knowing the seed.
+  const ProgramResult predicted =
+      run_program("predict " + run + " --dataset glyphs --limit-test 200 --json");
+  REQUIRE(predicted.exit_code == 0);
+  CHECK(parse_json(predicted.out)->find("test_accuracy")->as_double() ==
+        first.find("final_test_accuracy")->as_double());
+  const Json none = run_small("--epochs 3 --seed 7 --validation 0.2 --schedule-epochs 9 "
+                              "--transport none --out " + (folder / "none"));
+  CHECK(weights(none) == weights(first));
+  for (const char* key : {"chosen_epoch", "chosen_validation_accuracy", "chosen_test_accuracy"})
+    CHECK(*none.find(key) == *first.find(key));
+  CHECK(first.find("epochs")->as_array()[2].find("learning_rate")->as_double() > 0.7e-3);
+  const auto config = parse_json(read_text_file(run + "/config.json").value()).value();
+  CHECK(config.find("validation")->as_double() == 0.2);
+  CHECK(config.find("schedule-epochs")->as_int() == 9);
+  const auto manifest = parse_json(read_text_file(run + "/manifest.json").value()).value();
+  CHECK(manifest.find("validation")->size() > 60);
+
+  // A run that has not ended is taken up with its own part and schedule.
+  for (const char* name : {"/summary.json", "/model.safetensors"})
+    REQUIRE(std::remove((run + name).c_str()) == 0);
+  const ProgramResult resumed = run_program("simulate --quiet --json --resume " + run);
+  REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
+  const Json again = parse_json(resumed.out).value();
+  CHECK(weights(again) == weights(first));
+  CHECK(*again.find("chosen_epoch") == *first.find("chosen_epoch"));
+  const ProgramResult changed = run_program("simulate --validation 0.1 --resume " + run);
+  CHECK(changed.exit_code == 2);
+  CHECK(run_program(small + "--validation 0.95 --out " + (folder / "x")).exit_code == 2);
+  const ProgramResult flat = run_program(small + "--epochs 3 --schedule-epochs 2 --out " + (folder / "x"));
+  CHECK(flat.exit_code == 2);
+  CHECK(flat.err.find("--schedule-epochs 2: expected --epochs 3 to") != std::string::npos);
+  CHECK_FALSE(file_exists(folder / "x"));
+}
+
+TEST_CASE("a server with a validation part takes no device that may hold some of it") {
+  const TemporaryFolder folder;
+  const std::string bin = IOTSL_PROGRAMS_DIR, part = " --devices 1 --limit-train 200 ";
+  for (const bool same : {true, false}) {
+    const std::string manifest = folder / (same ? "same.json" : "other.json");
+    REQUIRE(run_program("data partition --dataset glyphs --out " + manifest + part +
+                        (same ? "--validation 0.1" : ""))
+                .exit_code == 0);
+    const std::string port = same ? "17433" : "17434";
+    const ProgramResult result = run_program(
+        "server --listen 127.0.0.1:" + port + " --dataset glyphs --width 4 --batch 32 --wait 20 " +
+        "--limit-test 100 --validation 0.1 --quiet --json --out " +
+        (folder / (same ? "same" : "other")) + part + " & server=$!; " + bin +
+        "/iotsl-device run --server 127.0.0.1:" + port + " --dataset glyphs --name a --index 0 " +
+        "--manifest " + manifest + " >" + (folder / "log") + " 2>&1; code=$?; " +
+        (same ? "" : "kill $server; ") + "wait $server; exit $code");
+    const std::string log = read_text_file(folder / "log").value();
+    INFO(log);
+    if (same) {
+      REQUIRE(result.exit_code == 0);
+      CHECK(parse_json(result.out)->find("chosen_validation_accuracy")->is_number());
+    } else {
+      CHECK(result.exit_code == 4);
+      CHECK(log.find("device 'a'") != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("a server and devices that are started by hand") {
   const TemporaryFolder folder;
   // Shell job control in place of two terminals: the server, then two devices.

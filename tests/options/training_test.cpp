@@ -124,4 +124,31 @@ TEST_CASE("learning-rate schedules: ends and middle") {
         "learning-rate schedule 'step'; expected constant, linear or cosine");
 }
 
+TEST_CASE("training options: the schedule's length, on both sides of every limit") {
+  const auto length = [](Index schedule, Index epochs, Index local, Schedule kind) {
+    return error([&](TrainingOptions& t) {
+      t.schedule_epochs = schedule;
+      t.epochs = epochs;
+      t.local_epochs = local;
+      t.schedule = kind;
+    });
+  };
+  CHECK(length(0, 4, 1, Schedule::constant) == "");
+  CHECK(length(4, 4, 1, Schedule::cosine) == "");
+  CHECK(length(1000000, 4, 1, Schedule::linear) == "");
+  CHECK(length(3, 4, 1, Schedule::cosine) ==
+        "--schedule-epochs 3: expected --epochs 4 to 1000000, since behind its end the rate is 0");
+  CHECK(length(1000001, 4, 1, Schedule::cosine) ==
+        "--schedule-epochs 1000001: expected --epochs 4 to 1000000, since behind its end the rate "
+        "is 0");
+  CHECK(length(-1, 4, 1, Schedule::cosine) ==
+        "--schedule-epochs -1: expected --epochs 4 to 1000000, since behind its end the rate is 0");
+  CHECK(length(6, 4, 2, Schedule::cosine) == "");
+  CHECK(length(7, 4, 2, Schedule::cosine) ==
+        "--schedule-epochs 7: expected a multiple of --local-epochs 2");
+  CHECK(length(8, 4, 1, Schedule::constant) ==
+        "--schedule-epochs 8: with --lr-schedule constant there is nothing to fall; expected linear "
+        "or cosine");
+}
+
 }  // namespace training_test

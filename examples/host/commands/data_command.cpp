@@ -19,7 +19,9 @@ struct DataCommandOptions {
 void print_manifest(const data::Manifest& manifest) {
   std::printf("%s, %s, seed %lld: samples per device and class\n%s", manifest.dataset.c_str(),
               manifest.partition.c_str(), static_cast<long long>(manifest.seed),
-              data::format_counts(manifest.counts, manifest.unused).c_str());
+              data::format_counts(manifest.counts, manifest.unused,
+                                  static_cast<Index>(manifest.validation.size()))
+                  .c_str());
 }
 
 void partition(const DataCommandOptions& options) {

@@ -16,7 +16,7 @@ namespace {
 struct ExperimentCommandOptions {
   std::string name, scale = "quick", out;
   RunOptions run;
-  std::string gan_preset;                           ///< empty: that of the scale
+  std::string model, gan_preset;                    ///< empty: that of the scale
   ExperimentSizes given{.pretrain_iterations = 0};  ///< 0: likewise
   std::uint64_t seeds = 1;
   bool yes = false;
@@ -39,17 +39,24 @@ std::string command_text(const CLI::App& command) {
 
 Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   Experiment e;
-  e.spec = find_experiment(o.name);
+  const ExperimentSpec& spec = *find_experiment(o.name);
+  const bool constant = o.run.training.schedule == Schedule::constant;
+  e.spec = constant ? without_constant_rates(spec) : std::make_shared<ExperimentSpec>(spec);
   e.scale = o.scale == "quick" ? Scale::quick : Scale::paper;
   e.sizes = e.scale == Scale::quick ? e.spec->quick : e.spec->paper;
   const auto take = [](auto& size, const auto& given) {
     if (given != 0) size = given;
   };
+  if (!o.model.empty()) e.sizes.model = o.model;
   take(e.sizes.width, o.given.width);
   take(e.sizes.limit_train, o.given.limit_train);
   take(e.sizes.limit_test, o.given.limit_test);
   take(e.sizes.epochs, o.given.epochs);
   take(e.sizes.iotsl_epochs, o.given.epochs);
+  take(e.sizes.schedule_epochs, o.run.training.schedule_epochs);
+  if (constant && e.sizes.schedule_epochs > 0)
+    fail_command(ErrorCode::usage, "--schedule-epochs ", e.sizes.schedule_epochs,
+                 ": with --lr-schedule constant there is nothing to fall");
   take(e.sizes.gan_width, o.given.gan_width);
   take(e.sizes.gan_iterations, o.given.gan_iterations);
   take(e.sizes.pretrain_iterations, o.given.pretrain_iterations);
@@ -68,16 +75,20 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
 void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
               const std::vector<double>& seconds) {
   const auto all_or = [](Index n) { return n == 0 ? std::string("all") : std::to_string(n); };
-  std::fprintf(stderr, "%s\n%s, width %ld, %s training images over all devices, folder %s\n",
-               e.title().c_str(), e.common.data.dataset.c_str(), static_cast<long>(e.sizes.width),
-               all_or(e.sizes.limit_train).c_str(), e.out.c_str());
+  std::fprintf(stderr,
+               "%s\n%s, %s of width %ld, %s training images over all devices, folder %s\n"
+               "learning rate %g, %s, the same in every run but those of a constant rate\n",
+               e.title().c_str(), e.common.data.dataset.c_str(), std::string(e.sizes.model).c_str(),
+               static_cast<long>(e.sizes.width), all_or(e.sizes.limit_train).c_str(), e.out.c_str(),
+               e.common.training.optimizer.lr, e.schedule_text().c_str());
   double sum = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const PlannedRun& run = runs[i];
-    std::fprintf(stderr, "  %-32.*s %-6s seed %llu  %4ld device epochs",
+    std::fprintf(stderr, "  %-34.*s %-7s seed %llu  %4ld %s epochs",
                  static_cast<int>(run.curve->label.size()), run.curve->label.data(),
                  to_string(run.options.method), static_cast<unsigned long long>(run.seed),
-                 static_cast<long>(run.options.training.epochs));
+                 static_cast<long>(run.options.training.epochs),
+                 pools_data(run.options.method) ? "whole" : "device");
     if (i < seconds.size()) {
       std::fprintf(stderr, "  about %s", format_seconds(seconds[i]).c_str());
       sum += seconds[i];
@@ -119,6 +130,7 @@ void add_experiment_command(CLI::App& app) {
   auto o = std::make_shared<ExperimentCommandOptions>();
   o->run.transport = "inproc";
   o->run.data.dataset.clear();
+  o->run.data.validation = 0.1;
   CLI::App* command =
       app.add_subcommand("experiment", "Repeat a figure of the paper; writes a page to read");
   std::vector<std::string> names;
@@ -136,6 +148,12 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::IsMember({"mnist", "fashion-mnist", "glyphs"}));
   command->add_option("--data", o->run.data.folder,
                       "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
+  command
+      ->add_option("--validation", o->run.data.validation,
+                   "Part of each class of the training set that no device gets; by it the reported "
+                   "points are chosen and thresholds are judged")
+      ->check(CLI::Range(0.0, data::most_validation))
+      ->capture_default_str();
   command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -146,6 +164,8 @@ void add_experiment_command(CLI::App& app) {
   const auto size = [&](const char* option, auto& value, const char* help) {
     return command->add_option(option, value, help)->group("Sizes, instead of those of the scale");
   };
+  size("--model", o->model, "Network: vgg16bn-compact, vgg16bn-paper or vanilla5")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
   size("--width", o->given.width, "Base width of the network")->check(CLI::Range(1, 1024));
   size("--limit-train", o->given.limit_train, "Training images over all devices")
       ->check(CLI::PositiveNumber);
@@ -153,15 +173,17 @@ void add_experiment_command(CLI::App& app) {
   size("--epochs", o->given.epochs, "Device epochs of every run")->check(CLI::PositiveNumber);
   size("--gan-preset", o->gan_preset, "Training of the generators: tiny, fast, paper or auto")
       ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}));
+  size("--gan", o->run.gan, "Generators: full, or light with about a sixth of the operations")
+      ->check(CLI::IsMember({"full", "light"}));
   size("--gan-width", o->given.gan_width, "Width of generator and critic")
       ->check(CLI::Range(1, 1024));
   size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(CLI::PositiveNumber);
   size("--pretrain-iterations", o->given.pretrain_iterations, "Steps of pre-training at most")
       ->check(CLI::PositiveNumber);
-  size("--threshold", o->given.threshold_mnist, "Test accuracy to be reached, %")
+  size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")
       ->check(CLI::Range(1.0, 100.0));
   add_training_options(*command, o->run, "Training",
-                       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "threads"});
+                       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
   command
       ->add_option("--transport", o->run.transport,
                    "inproc: all in this process, bytes counted; tcp: device processes; none: no "

@@ -71,9 +71,10 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
               static_cast<long>(config.training.epochs),
               static_cast<unsigned long long>(p.wire.steps),
               static_cast<long>(config.training.batch));
-  std::printf("wire       %s up, %s down (%llu values by the formula of Table I)\n",
+  std::printf("wire       %s up, %s down (%llu values by the formula of Table I, F = %ld a sample)\n",
               bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
-              static_cast<unsigned long long>(p.wire.values_formula));
+              static_cast<unsigned long long>(p.wire.values_formula),
+              static_cast<long>(p.model.smashed_values));
   if (p.preparation)
     std::printf(
         "generators %llu values each; %s up, %s down for all devices; %s in all, %.0f ms an "
@@ -139,7 +140,8 @@ void plan(CLI::App& command, RunOptions& options) {
   p.checkpoint_bytes += replay_bytes;
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
-  p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers, test.size());
+  p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers,
+                          test.size() + static_cast<Index>(manifest.validation.size()));
   if (has_generators(config.method)) {
     p.preparation = preparation_cost(config, manifest, sampled);
     p.device_bytes += p.preparation->device_bytes;

@@ -75,7 +75,7 @@ data::Dataset load_test(const PredictOptions& options, const TrainedModel& train
     data.center_crop = data.center_crop || trained.card.center_crop;
   }
   data::Dataset test = expect(load_set(data, data::Split::test));
-  if (data.limit_test > 0) test = data::limit_samples(test, data.limit_test, trained.seed);
+  if (data.limit_test > 0) test = data::limit_samples(test, data.limit_test, data::test_part_seed);
   if (test.channels != spec.in_channels || test.height != spec.height ||
       test.width != spec.width_px)
     fail_command(ErrorCode::data, "--dataset ", data.dataset, ": samples of ", test.channels, "x",

@@ -32,18 +32,30 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   const RunData data = load_run_data(run);
   build(run.model);
   to_config(run);
+  // A part that nobody trains on must be kept from the devices: then their data have to be those of
+  // this server's manifest.
+  const bool resumed = !run.resume.empty(), aside = run.data.validation > 0;
+  data::Manifest manifest;
+  if (aside)
+    manifest = resumed ? expect(data::load_manifest(run.resume + "/manifest.json"))
+                       : draw_manifest(run.data, data.train);
+  const data::Dataset validation = load_validation(run, data.train, manifest);
   prepare_run_folder(run);
   const split::RunConfig config = to_config(run);
+  if (aside && !resumed) expect(data::save_manifest(run.out + "/manifest.json", manifest));
+  for (const std::vector<Index>& samples : manifest.devices)
+    server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
   RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
     report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
                        " devices, for example:\n  iotsl-device run --server ", server.address.host,
                        ":", port, " --name pi-01 --dataset ",
-                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset));
+                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
+                       aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : ""));
   };
   catch_stop_signals();
   const split::RunSummary summary =
-      expect(split::run_server(config, report.hooks(), server, data.test));
+      expect(split::run_server(config, report.hooks(), server, {data.test, validation}));
   expect(write_summary(run, summary));
   print_summary(run, summary);
 }

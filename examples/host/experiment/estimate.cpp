@@ -22,9 +22,10 @@ std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
     const data::Manifest manifest = draw_manifest(options.data, train);
     const Index tests =
         options.test_per_class > 0 ? options.test_per_class * test.classes : test.size();
+    const Index judged = tests + static_cast<Index>(manifest.validation.size());
     double seconds =
         run_seconds(cost, config, static_cast<std::uint64_t>(total_steps(config, manifest)),
-                    config.turns(), tests);
+                    config.turns(), judged);
     if (has_generators(config.method)) {
       // The seeds of a curve prepare alike.
       if (run.curve != prepared) preparation = preparation_cost(config, manifest, cost);

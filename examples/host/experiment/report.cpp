@@ -55,29 +55,97 @@ std::string plain(std::string html) {
   return html;
 }
 
-/// One chart per panel, in the order of the curves.
+/// One kind of work as the axis of a chart.
+struct WorkAxis {
+  double Work::*kind;
+  std::string label;
+  double unit = 1;  ///< of a tick
+  bool whole = true;
+};
+
+/// The kinds of work that some run has done.
+std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
+  double most_bytes = 0;
+  for (const CurveResult& curve : result.curves)
+    for (const CurvePoint& point : curve.points) most_bytes = std::max(most_bytes, point.work.bytes);
+  std::vector<WorkAxis> out{
+      {&Work::epochs, "device epochs (one device's pass over its images)"},
+      {&Work::steps, "optimiser steps of the network, pre-training included"}};
+  if (most_bytes == 0) return out;
+  const bool large = most_bytes > 2e9;
+  out.push_back({&Work::bytes,
+                 concat("bytes on the wire, generators included, ", large ? "GB" : "MB"),
+                 large ? 1e9 : 1e6, false});
+  return out;
+}
+
+/// For each kind of work one chart per panel, in the order of the curves.
 void add_charts(HtmlPage& page, const ExperimentResult& result) {
   const double threshold = result.experiment.threshold();
   std::vector<Chart> charts;
-  for (const CurveResult& curve : result.curves) {
-    const std::string panel(curve.spec->panel);
-    if (charts.empty() || charts.back().title != panel) {
-      charts.push_back({.title = panel,
-                        .x_label = "device epochs (one device's pass over its images)",
-                        .y_label = "test accuracy, %"});
-      if (threshold > 0)
-        charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
+  for (const WorkAxis& axis : work_axes(result))
+    for (const CurveResult& curve : result.curves) {
+      const std::string panel(curve.spec->panel);
+      if (charts.empty() || charts.back().title != panel || charts.back().x_label != axis.label) {
+        charts.push_back({.title = panel, .x_label = axis.label, .y_label = "test accuracy, %"});
+        charts.back().whole_ticks = axis.whole;
+        if (threshold > 0)
+          charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
+      }
+      // A line for every curve, so that its colour is the same in all charts.
+      ChartLine line{.label = std::string(curve.spec->label)};
+      const bool sends = curve.points.empty() || curve.points.back().work.*axis.kind > 0;
+      if (!sends) line.label += ": sends nothing";
+      for (const CurvePoint& point : curve.points)
+        if (sends)
+          line.points.push_back({point.work.*axis.kind / axis.unit, point.accuracy.mean,
+                                 point.accuracy.deviation});
+      charts.back().lines.push_back(std::move(line));
     }
-    ChartLine line{.label = std::string(curve.spec->label)};
-    for (const CurvePoint& point : curve.points)
-      line.points.push_back(
-          {static_cast<double>(point.epoch), point.accuracy.mean, point.accuracy.deviation});
-    charts.back().lines.push_back(std::move(line));
-  }
   for (const Chart& chart : charts) page.add(draw_chart(chart));
   if (result.experiment.seeds > 1)
     page.paragraph(
         concat("Lines: mean over ", result.experiment.seeds, " seeds; bands: standard deviation."));
+}
+
+std::string show_accuracy(const Statistic& s) {
+  if (s.count == 0) return "&ndash;";
+  std::string out = format_number(s.mean, 2) + " %";
+  if (s.count > 1) out += concat(" &plusmn; ", format_number(s.deviation, 2));
+  if (s.count < s.of) out += concat(" (", s.count, " of ", s.of, " seeds)");
+  return out;
+}
+
+void add_equal_work(HtmlPage& page, const ExperimentResult& result) {
+  const EqualWork& equal = result.equal_work;
+  page.heading("At equal work");
+  page.paragraph(
+      "Test accuracy at the last evaluation within as much work as every run has at least done. An "
+      "epoch of IoTSL with imputation takes more steps than one of SL, since the device's data have "
+      "grown, and pre-training takes steps of its own. The training of the generators is not among "
+      "the steps; its seconds are below. One net on all data counts an epoch as one of each device; "
+      "what moving the images to one place would send is not counted.");
+  std::vector<HtmlRow> rows;
+  for (std::size_t i = 0; i < result.curves.size(); ++i)
+    rows.push_back({escape(result.curves[i].spec->label), show_accuracy(equal.at_epochs[i]),
+                    show_accuracy(equal.at_steps[i]), show_accuracy(equal.at_bytes[i])});
+  page.table({"", concat("at ", format_tick(equal.most.epochs), " device epochs"),
+              concat("at ", format_tick(equal.most.steps), " steps"),
+              equal.most.bytes > 0 ? concat("at ", format_bytes(equal.most.bytes)) : "nothing is sent"},
+             rows);
+}
+
+/// By what the numbers are chosen.
+std::string choice_text(const ExperimentResult& result) {
+  const double part = result.experiment.common.data.validation;
+  if (part == 0)
+    return "There is no validation part: the chosen point is the last evaluation, and thresholds are "
+           "judged on the test set.";
+  return concat("Points are chosen, and thresholds judged, by a validation part: ",
+                format_tick(100 * part),
+                " % of the training images, which no device has. The accuracy is the one on the test "
+                "set at the chosen point. Beside it stands what a choice on the test set would "
+                "give, since the paper gives that.");
 }
 
 void add_comparison(HtmlPage& page, const ExperimentResult& result) {
@@ -88,8 +156,10 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
     rows.push_back({escape(result.curve(row.curve).spec->label),
                     escape(measure_name(result, row.measure)),
                     show(row.measure, e.fashion() ? row.fashion : row.mnist),
-                    show(row.measure, measured(result, row))});
-  page.table({"", "measure", "paper", "ours"}, rows, 2);
+                    show(row.measure, measured(result, row, ChosenBy::validation)),
+                    show(row.measure, measured(result, row, ChosenBy::test))});
+  page.table({"", "measure", "paper", "ours", "ours, chosen on the test set"}, rows, 2);
+  page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
     page.paragraph(
         "The right column is of a small repetition (see the settings): a narrow net, few samples "
@@ -140,16 +210,19 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
                          show_seconds(c.full_seconds),
                          against_sl(result, curve, &Costs::full_seconds)});
   }
-  page.paragraph(
+  page.paragraph(concat(
       "The paper's sum counts the turns of split learning only: smashed data, labels, gradients "
-      "and the front that is handed over (Table I).");
+      "and the front that is handed over (Table I). A sample sends F = ",
+      smashed_values(result), " values each way at width ", result.experiment.sizes.width,
+      "; the paper's values are of width 64, F = 12544 with VGG-16."));
   page.table({"", "counted", "device epochs", "values", "against SL", "in bytes", "time of turns"},
              paper_rows, 2);
   page.paragraph(
       "The full sum adds the training of the generators, their upload, pre-training and "
       "imputation. Bytes are measured, with optimiser state, batch-norm statistics and frames; "
       "seconds are of this machine, where devices and server share one processor; GAN training is "
-      "the sum over the devices, and the longest of them.");
+      "the sum over the devices, and the longest of them. Generators that a run has taken over count "
+      "with what they have cost where they were trained.");
   page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
               "turns", "all bytes", "against SL", "all seconds", "against SL"},
              full_rows);
@@ -211,9 +284,13 @@ void write_report(const ExperimentResult& result) {
   page.paragraph(e.spec->about);
   page.paragraph(concat(
       "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
-      ". Seeds: ", e.seeds, ". All runs together took ", duration(result.seconds), "."));
+      ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ", e.sizes.width,
+      ". Learning rate: ", to_text(Json(e.common.training.optimizer.lr)), ", ", e.schedule_text(),
+      e.schedule_epochs() > 0 ? ", in every run but those of a constant rate" : "",
+      ". All runs together took ", duration(result.seconds), "."));
   add_charts(page, result);
   add_comparison(page, result);
+  add_equal_work(page, result);
   add_costs(page, result);
   add_samples(page, result);
   add_settings(page, result);
@@ -222,26 +299,47 @@ void write_report(const ExperimentResult& result) {
   expect(write_file_atomic(join_path(e.out, report_name), page.text()));
 }
 
+namespace {
+
+/// Rows of cells as lines of text, the first two columns aligned to the left.
+std::string align(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string out;
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string gap(widths[i] - row[i].size(), ' ');
+      out += i < 2 ? row[i] + gap : gap + row[i];
+      out += i + 1 < row.size() ? "  " : "\n";
+    }
+  return out;
+}
+
+}  // namespace
+
 std::string format_table(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
-  std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours"}};
+  std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours", "chosen on test"}};
   for (const RowSpec& row : e.spec->rows)
     rows.push_back({std::string(result.curve(row.curve).spec->label),
                     measure_name(result, row.measure),
                     plain(show(row.measure, e.fashion() ? row.fashion : row.mnist)),
-                    plain(show(row.measure, measured(result, row)))});
-  std::vector<std::size_t> widths(4, 0);
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < 4; ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::string out;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      const std::string gap(widths[i] - row[i].size(), ' ');
-      out += i < 2 ? row[i] + gap : gap + row[i];
-      out += i < 3 ? "  " : "\n";
-    }
-  }
-  return out;
+                    plain(show(row.measure, measured(result, row, ChosenBy::validation))),
+                    plain(show(row.measure, measured(result, row, ChosenBy::test)))});
+  const EqualWork& equal = result.equal_work;
+  std::vector<std::vector<std::string>> work{
+      {"at equal work", "", concat(format_tick(equal.most.epochs), " device epochs"),
+       concat(format_tick(equal.most.steps), " steps"), format_bytes(equal.most.bytes)}};
+  for (std::size_t i = 0; i < result.curves.size(); ++i)
+    work.push_back({std::string(result.curves[i].spec->label), "",
+                    plain(show_accuracy(equal.at_epochs[i])),
+                    plain(show_accuracy(equal.at_steps[i])),
+                    plain(show_accuracy(equal.at_bytes[i]))});
+  return concat(align(rows), "learning rate ", e.schedule_text(), "; ",
+                has_validation(result) ? "ours: chosen on the validation part"
+                                       : "ours: the last evaluation, no validation part",
+                "\n\n", align(work));
 }
 
 }  // namespace iotsl::tool

@@ -9,48 +9,6 @@
 namespace iotsl::tool {
 namespace {
 
-Statistic statistic(const std::vector<std::optional<double>>& values) {
-  Statistic out{.of = values.size()};
-  double sum = 0, squares = 0;
-  for (const auto& value : values)
-    if (value) sum += *value, ++out.count;
-  if (out.count == 0) return out;
-  out.mean = sum / static_cast<double>(out.count);
-  for (const auto& value : values)
-    if (value) squares += (*value - out.mean) * (*value - out.mean);
-  if (out.count > 1) out.deviation = std::sqrt(squares / static_cast<double>(out.count - 1));
-  return out;
-}
-
-template <class NumberOf>
-Statistic over_seeds(const std::vector<FinishedRun>& runs, const NumberOf& number_of) {
-  std::vector<std::optional<double>> values;
-  for (const FinishedRun& run : runs) values.push_back(number_of(run));
-  return statistic(values);
-}
-
-/// The first device epoch with that test accuracy (%), as a count of epochs.
-std::optional<std::size_t> epochs_until(const FinishedRun& run, double threshold) {
-  for (std::size_t i = 0; i < run.epochs.size(); ++i)
-    if (run.epochs[i].evaluated && 100 * run.epochs[i].test_accuracy >= threshold) return i + 1;
-  return std::nullopt;
-}
-
-template <class Field>
-double sum_of(const FinishedRun& run, std::size_t epochs, const Field& field) {
-  double sum = 0;
-  for (std::size_t i = 0; i < epochs; ++i) sum += static_cast<double>(field(run.epochs[i]));
-  return sum;
-}
-
-double values_of(const measure::EpochRecord& r) { return static_cast<double>(r.values_formula); }
-double bytes_of_epoch(const measure::EpochRecord& r) {
-  return static_cast<double>(r.bytes_up + r.bytes_down);
-}
-double seconds_of(const measure::EpochRecord& r) {
-  return r.seconds_device + r.seconds_server + r.seconds_network;
-}
-
 double generator_values(const split::PreparationRecord& p) {
   return static_cast<double>(p.values());
 }
@@ -69,50 +27,43 @@ double pretraining_seconds(const split::PreparationRecord& p) {
   return p.pretraining.seconds_generation + p.pretraining.training.seconds;
 }
 
-std::optional<double> measure_run(const FinishedRun& run, Measure measure, double threshold) {
-  const std::size_t first = measure == Measure::best ? 0 : run.epochs.size() / 2;
-  double highest = 0, sum = 0;
-  std::size_t count = 0;
-  switch (measure) {
-    case Measure::best:
-    case Measure::late_best:
-    case Measure::late_mean:
-      for (std::size_t i = first; i < run.epochs.size(); ++i) {
-        if (!run.epochs[i].evaluated) continue;
-        highest = std::max(highest, 100 * run.epochs[i].test_accuracy);
-        sum += 100 * run.epochs[i].test_accuracy;
-        ++count;
-      }
-      if (count == 0) return std::nullopt;
-      return measure == Measure::late_mean ? sum / static_cast<double>(count) : highest;
-    case Measure::pretrained:
-      if (!run.preparation || !run.preparation->pretraining.done) return std::nullopt;
-      return 100 * run.preparation->pretraining.test_accuracy;
-    case Measure::epochs_until:
-    case Measure::values_until:
-    case Measure::seconds_until:
-      break;
+Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
+  Work sum;
+  double count = 0;
+  for (const FinishedRun& run : runs) {
+    if (epochs > run.epochs.size()) continue;
+    const Work work = work_after(run, epochs);
+    sum.epochs += work.epochs;
+    sum.steps += work.steps;
+    sum.bytes += work.bytes;
+    ++count;
   }
-  const std::optional<std::size_t> epochs = epochs_until(run, threshold);
-  if (!epochs) return std::nullopt;
-  if (measure == Measure::values_until) return sum_of(run, *epochs, values_of);
-  if (measure == Measure::seconds_until) return sum_of(run, *epochs, seconds_of);
-  return static_cast<double>(*epochs);
+  return {sum.epochs / count, sum.steps / count, sum.bytes / count};
 }
 
 std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
   std::vector<CurvePoint> out;
   if (runs.front().curve->pretrain) {
-    CurvePoint start;
-    start.accuracy = over_seeds(
-        runs, [](const FinishedRun& run) { return measure_run(run, Measure::pretrained, 0); });
+    CurvePoint start{.work = mean_work(runs, 0)};
+    start.accuracy = over_seeds(runs, [](const FinishedRun& run) {
+      return measure_run(run, Measure::pretrained, 0, ChosenBy::test);
+    });
+    start.validation = over_seeds(runs, [](const FinishedRun& run) -> std::optional<double> {
+      if (run.epochs.empty() || !run.epochs.front().has_validation || !run.preparation)
+        return std::nullopt;
+      return 100 * run.preparation->pretraining.validation_accuracy;
+    });
     out.push_back(start);
   }
   for (std::size_t i = 0; i < runs.front().epochs.size(); ++i) {
-    CurvePoint point{.epoch = i + 1};
+    CurvePoint point{.epoch = i + 1, .work = mean_work(runs, i + 1)};
     point.accuracy = over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
       if (i >= run.epochs.size() || !run.epochs[i].evaluated) return std::nullopt;
       return 100 * run.epochs[i].test_accuracy;
+    });
+    point.validation = over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
+      if (i >= run.epochs.size() || !run.epochs[i].has_validation) return std::nullopt;
+      return 100 * run.epochs[i].validation_accuracy;
     });
     if (point.accuracy.count > 0) out.push_back(point);
   }
@@ -122,20 +73,22 @@ std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
 Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   Costs out;
   out.until_threshold = threshold > 0;
-  for (const FinishedRun& run : runs)
-    out.until_threshold = out.until_threshold && epochs_until(run, threshold);
-  const auto counted = [&](const FinishedRun& run) {
-    return out.until_threshold ? *epochs_until(run, threshold) : run.epochs.size();
+  const auto reached = [&](const FinishedRun& run) {
+    return epochs_until(run, threshold, ChosenBy::validation);
   };
-  out.epochs =
-      over_seeds(runs, [&](const FinishedRun& run) { return static_cast<double>(counted(run)); });
+  for (const FinishedRun& run : runs) out.until_threshold = out.until_threshold && reached(run);
+  const auto counted = [&](const FinishedRun& run) {
+    return out.until_threshold ? *reached(run) : run.epochs.size();
+  };
+  out.epochs = over_seeds(
+      runs, [&](const FinishedRun& run) { return work_after(run, counted(run)).epochs; });
   const auto summed = [&](double (*field)(const measure::EpochRecord&)) {
     return over_seeds(runs,
                       [&](const FinishedRun& run) { return sum_of(run, counted(run), field); });
   };
-  out.values = summed(values_of);
+  out.values = summed(values_of_epoch);
   out.training_bytes = summed(bytes_of_epoch);
-  out.training_seconds = summed(seconds_of);
+  out.training_seconds = summed(seconds_of_epoch);
   const auto prepared = [&](double (*of)(const split::PreparationRecord&)) {
     return over_seeds(
         runs, [&](const FinishedRun& run) { return run.preparation ? of(*run.preparation) : 0.0; });
@@ -153,9 +106,37 @@ Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
       return sum;
     });
   };
-  out.full_values = together(values_of, generator_values);
+  out.full_values = together(values_of_epoch, generator_values);
   out.full_bytes = together(bytes_of_epoch, upload_bytes, imputation_bytes);
-  out.full_seconds = together(seconds_of, gan_seconds, pretraining_seconds);
+  out.full_seconds = together(seconds_of_epoch, gan_seconds, pretraining_seconds);
+  return out;
+}
+
+/// The smallest whole of each kind of work over curves and seeds, and what every curve has come to
+/// by then.
+EqualWork equal_work_of(const std::vector<CurveResult>& curves) {
+  EqualWork out;
+  const auto fit = [](double& most, double work) {
+    if (work > 0) most = most == 0 ? work : std::min(most, work);
+  };
+  for (const CurveResult& curve : curves)
+    for (const FinishedRun& run : curve.runs) {
+      const Work whole = work_after(run, run.epochs.size());
+      fit(out.most.epochs, whole.epochs);
+      fit(out.most.steps, whole.steps);
+      fit(out.most.bytes, whole.bytes);
+    }
+  for (const CurveResult& curve : curves) {
+    const auto within = [&](double Work::*kind) {
+      return over_seeds(curve.runs, [&](const FinishedRun& run) -> std::optional<double> {
+        if (work_after(run, run.epochs.size()).*kind == 0) return std::nullopt;
+        return accuracy_within(run, kind, out.most.*kind);
+      });
+    };
+    out.at_epochs.push_back(within(&Work::epochs));
+    out.at_steps.push_back(within(&Work::steps));
+    out.at_bytes.push_back(within(&Work::bytes));
+  }
   return out;
 }
 
@@ -185,6 +166,12 @@ Json to_json(const CurveResult& curve) {
     entry["bytes_up"] = run.bytes_up;
     entry["bytes_down"] = run.bytes_down;
     entry["values_formula"] = run.values_formula;
+    entry["smashed_values"] = run.smashed_values;
+    const measure::ChosenPoint chosen = measure::choose_point(run.epochs);
+    entry["chosen_epoch"] = chosen.epoch != 0 ? Json(chosen.epoch) : Json();
+    entry["chosen_validation_accuracy"] =
+        chosen.validation_accuracy ? Json(*chosen.validation_accuracy) : Json();
+    entry["chosen_test_accuracy"] = chosen.epoch != 0 ? Json(chosen.test_accuracy) : Json();
     if (run.preparation) entry["preparation"] = to_json(*run.preparation);
     runs.push_back(entry);
   }
@@ -193,6 +180,10 @@ Json to_json(const CurveResult& curve) {
   for (const CurvePoint& point : curve.points) {
     Json entry = to_json(point.accuracy);
     entry["epoch"] = point.epoch;
+    entry["device_epochs"] = point.work.epochs;
+    entry["steps"] = point.work.steps;
+    entry["bytes"] = point.work.bytes;
+    entry["validation"] = to_json(point.validation);
     points.push_back(entry);
   }
   out["test_accuracy_percent"] = points;
@@ -215,6 +206,24 @@ Json to_json(const CurveResult& curve) {
   return out;
 }
 
+Json to_json(const EqualWork& equal, const std::vector<CurveResult>& curves) {
+  Json out = Json::object();
+  out["device_epochs"] = equal.most.epochs;
+  out["steps"] = equal.most.steps;
+  out["bytes"] = equal.most.bytes;
+  Json rows = Json::array();
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    Json row = Json::object();
+    row["curve"] = curves[i].spec->key;
+    row["at_device_epochs"] = to_json(equal.at_epochs[i]);
+    row["at_steps"] = to_json(equal.at_steps[i]);
+    row["at_bytes"] = to_json(equal.at_bytes[i]);
+    rows.push_back(row);
+  }
+  out["test_accuracy_percent"] = rows;
+  return out;
+}
+
 Json to_json(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   Json out = Json::object();
@@ -226,6 +235,10 @@ Json to_json(const ExperimentResult& result) {
   out["command"] = e.command;
   out["seeds"] = e.seeds;
   out["threshold_percent"] = e.threshold() > 0 ? Json(e.threshold()) : Json();
+  out["model"] = e.sizes.model;
+  out["width"] = e.sizes.width;
+  out["schedule"] = e.schedule_text();
+  out["validation"] = e.common.data.validation;
   out["seconds"] = result.seconds;
   Json table = Json::array();
   for (const RowSpec& row : e.spec->rows) {
@@ -236,10 +249,12 @@ Json to_json(const ExperimentResult& result) {
     entry["unit"] = measure_unit(row.measure);
     entry["paper"] = paper.value >= 0 ? Json(paper.value) : Json();
     entry["paper_about"] = paper.about;
-    entry["ours"] = to_json(measured(result, row));
+    entry["ours"] = to_json(measured(result, row, ChosenBy::validation));
+    entry["ours_chosen_on_test"] = to_json(measured(result, row, ChosenBy::test));
     table.push_back(entry);
   }
   out["table"] = table;
+  out["equal_work"] = to_json(result.equal_work, result.curves);
   Json curves = Json::array();
   for (const CurveResult& curve : result.curves) curves.push_back(to_json(curve));
   out["curves"] = curves;
@@ -249,7 +264,7 @@ Json to_json(const ExperimentResult& result) {
 std::string to_csv(const ExperimentResult& result) {
   std::string out =
       "curve,seed,epoch,round,device,samples,steps,learning_rate,loss,train_accuracy,test_loss,"
-      "test_accuracy,seconds_device,seconds_server,seconds_network,seconds_barrier,"
+      "test_accuracy,validation_loss,validation_accuracy,seconds_device,seconds_server,seconds_network,seconds_barrier,"
       "seconds_evaluate,bytes_up,bytes_down,values_formula,peak_memory_bytes\n";
   for (const CurveResult& curve : result.curves)
     for (const FinishedRun& run : curve.runs)
@@ -262,6 +277,8 @@ std::string to_csv(const ExperimentResult& result) {
                    r.samples, ",", r.steps, ",", known(true, r.learning_rate), ",",
                    known(r.has_training, r.loss), ",", known(r.has_training, r.train_accuracy), ",",
                    known(r.evaluated, r.test_loss), ",", known(r.evaluated, r.test_accuracy), ",",
+                   known(r.has_validation, r.validation_loss), ",",
+                   known(r.has_validation, r.validation_accuracy), ",",
                    known(true, r.seconds_device), ",", known(true, r.seconds_server), ",",
                    known(true, r.seconds_network), ",", known(true, r.seconds_barrier), ",",
                    known(true, r.seconds_evaluate), ",", r.bytes_up, ",", r.bytes_down, ",",
@@ -289,22 +306,34 @@ ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun
     for (const FinishedRun& run : curve.runs) out.seconds += run.seconds;
     out.curves.push_back(std::move(curve));
   }
+  out.equal_work = equal_work_of(out.curves);
   return out;
 }
 
-Statistic measured(const ExperimentResult& result, const RowSpec& row) {
+Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
   return over_seeds(result.curve(row.curve).runs, [&](const FinishedRun& run) {
-    return measure_run(run, row.measure, result.experiment.threshold());
+    return measure_run(run, row.measure, result.experiment.threshold(), by);
   });
+}
+
+bool has_validation(const ExperimentResult& result) {
+  return result.experiment.common.data.validation > 0;
+}
+
+std::uint64_t smashed_values(const ExperimentResult& result) {
+  std::uint64_t out = 0;
+  for (const CurveResult& curve : result.curves)
+    for (const FinishedRun& run : curve.runs) out = std::max(out, run.smashed_values);
+  return out;
 }
 
 std::string measure_name(const ExperimentResult& result, Measure measure) {
   const std::string until = concat(" until ", format_tick(result.experiment.threshold()), " %");
   switch (measure) {
     case Measure::best:
-      return "highest test accuracy";
+      return "test accuracy at the chosen point";
     case Measure::late_best:
-      return "highest test accuracy in the second half of the epochs";
+      return "test accuracy at the point chosen in the second half of the epochs";
     case Measure::late_mean:
       return "mean test accuracy in the second half of the epochs";
     case Measure::pretrained:
@@ -312,7 +341,7 @@ std::string measure_name(const ExperimentResult& result, Measure measure) {
     case Measure::epochs_until:
       return "device epochs" + until;
     case Measure::values_until:
-      return "values sent" + until;
+      return concat("values sent", until, ", F = ", smashed_values(result), " a sample");
     case Measure::seconds_until:
       break;
   }

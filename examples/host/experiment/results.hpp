@@ -2,29 +2,29 @@
 // From the finished runs of an experiment to the numbers that are reported: statistics over the
 // seeds, the table "paper | ours", and the costs.
 
-#include <optional>
-
-#include "host/experiment/runs.hpp"
+#include "host/experiment/measures.hpp"
 
 namespace iotsl::tool {
 
-/// Mean and standard deviation (n - 1) of one number over the seeds.
-struct Statistic {
-  double mean = 0, deviation = 0;
-  std::size_t count = 0;  ///< seeds that have the number: a threshold may stay out of reach
-  std::size_t of = 0;     ///< seeds
-};
-
 /// One point of a curve.
 struct CurvePoint {
-  std::uint64_t epoch = 0;  ///< device epochs behind it; 0: pre-trained only
-  Statistic accuracy = {};  ///< %
+  std::uint64_t epoch = 0;    ///< epochs of the run behind it; 0: pre-trained only
+  Work work = {};             ///< mean over the seeds
+  Statistic accuracy = {};    ///< on the test set, %
+  Statistic validation = {};  ///< on the validation part, %; without one, of no seed
+};
+
+/// Test accuracy (%) after as much work as every curve of the experiment has at least done.
+struct EqualWork {
+  Work most;  ///< 0 bytes: nothing was sent
+  /// Of each curve, in the order of the result. Bytes: of no seed where nothing is sent.
+  std::vector<Statistic> at_epochs, at_steps, at_bytes;
 };
 
 /// What a curve cost: up to the threshold where it was reached, else all of it. Seconds are those
 /// of this machine, on which devices take turns.
 struct Costs {
-  Statistic epochs;
+  Statistic epochs;          ///< device epochs
   Statistic values;          ///< the paper's sum: Table I, nothing else
   Statistic training_bytes;  ///< measured on the links, all extras included
   Statistic training_seconds;
@@ -49,6 +49,7 @@ struct CurveResult {
 struct ExperimentResult {
   Experiment experiment;
   std::vector<CurveResult> curves = {};
+  EqualWork equal_work = {};
   double seconds = 0;  ///< of all runs together, earlier starts included
 
   const CurveResult& curve(std::string_view key) const;
@@ -57,9 +58,16 @@ struct ExperimentResult {
 ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun> runs);
 
 /// The number of a row over the seeds.
-Statistic measured(const ExperimentResult& result, const RowSpec& row);
+Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by);
 
-/// "highest test accuracy", "device epochs until 99 %", ...; and its unit, empty for counts.
+/// Whether the runs have a validation part to choose by.
+bool has_validation(const ExperimentResult& result);
+
+/// Values that a sample sends over the cut (F of Table I) in the runs; 0: none sends any.
+std::uint64_t smashed_values(const ExperimentResult& result);
+
+/// "test accuracy at the chosen point", "device epochs until 99 %", ...; and its unit, empty for
+/// counts.
 std::string measure_name(const ExperimentResult& result, Measure measure);
 std::string measure_unit(Measure measure);
 

@@ -16,10 +16,13 @@ bool is_free(std::string_view option) {
          option == "barrier-seconds" || option == "offline-limit";
 }
 
-/// A table of the experiment lies in its folder, which may have moved.
+/// A table of the experiment, and generators of another of its runs, lie in its folder, which may
+/// have moved.
 std::string comparable(const JsonMember& member) {
-  if (member.key != "partition" || !member.value.is_string()) return to_text(member.value);
+  if (!member.value.is_string()) return to_text(member.value);
   const std::string& text = member.value.as_string();
+  if (member.key == "generators") return text.substr(std::min(text.size(), text.rfind("/runs/")));
+  if (member.key != "partition") return to_text(member.value);
   if (!text.starts_with("table:")) return text;
   return concat("table:", text.substr(text.find_last_of("/:") + 1));
 }
@@ -55,6 +58,7 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
   read("bytes_up", out.bytes_up);
   read("bytes_down", out.bytes_down);
   read("values_formula", out.values_formula);
+  read.later("smashed_values", out.smashed_values);
   read("weights_sha256", out.weights_sha256);
   read("seconds", out.seconds);
   Result<void> status = read.status();
@@ -83,6 +87,47 @@ std::string Experiment::title() const {
                 set_name, ")");
 }
 
+Index Experiment::schedule_epochs() const {
+  if (common.training.schedule == Schedule::constant) return 0;
+  return sizes.schedule_epochs > 0 ? sizes.schedule_epochs
+                                   : std::max(sizes.epochs, sizes.iotsl_epochs);
+}
+
+std::string Experiment::schedule_text() const {
+  const Index epochs = schedule_epochs();
+  return epochs == 0 ? std::string("constant")
+                     : concat(to_string(common.training.schedule), " over ", epochs, " device epochs");
+}
+
+std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec) {
+  auto out = std::make_shared<ExperimentSpec>(spec);
+  const auto is_constant = [&](std::string_view key) {
+    for (const CurveSpec& curve : spec.curves)
+      if (curve.key == key) return curve.constant_rate;
+    return false;
+  };
+  std::erase_if(out->curves, [](const CurveSpec& curve) { return curve.constant_rate; });
+  std::erase_if(out->rows, [&](const RowSpec& row) { return is_constant(row.curve); });
+  return out;
+}
+
+namespace {
+
+/// Epochs and schedule of a curve. An epoch of one net on all data is one of every device.
+void set_epochs(TrainingOptions& training, const Experiment& experiment, const CurveSpec& curve) {
+  const ExperimentSizes& sizes = experiment.sizes;
+  const Index of_one = pools_data(curve.method) ? experiment.spec->devices : 1;
+  const auto passes = [&](Index device_epochs) { return (device_epochs + of_one - 1) / of_one; };
+  training.epochs = passes(has_generators(curve.method) || sizes.epochs == 0 ? sizes.iotsl_epochs
+                                                                             : sizes.epochs);
+  training.schedule_epochs = 0;
+  if (curve.constant_rate) training.schedule = Schedule::constant;
+  if (training.schedule != Schedule::constant)
+    training.schedule_epochs = passes(experiment.schedule_epochs());
+}
+
+}  // namespace
+
 std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
   const ExperimentSpec& spec = *experiment.spec;
   const std::string partitions = join_path(experiment.out, "partitions");
@@ -99,6 +144,7 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
       PlannedRun run{&curve, seed, experiment.common};
       RunOptions& o = run.options;
       o.method = curve.method;
+      if (pools_data(o.method)) o.transport = "none";  // there is nothing to send
       o.data.partition = curve.partition;
       for (const NamedTable& table : spec.tables)
         if (table.name == curve.partition)
@@ -108,10 +154,12 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
       o.data.limit_train = experiment.sizes.limit_train;
       o.data.limit_test = spec.test_per_class > 0 ? 0 : experiment.sizes.limit_test;
       o.test_per_class = spec.test_per_class;
-      o.model.spec.name = spec.model;
+      o.model.spec.name = experiment.sizes.model;
       o.model.spec.width = experiment.sizes.width;
-      o.training.epochs =
-          has_generators(curve.method) ? experiment.sizes.iotsl_epochs : experiment.sizes.epochs;
+      set_epochs(o.training, experiment, curve);
+      if (!curve.generators_of.empty())
+        o.preparation.generators = join_path(
+            experiment.out, concat("runs/", curve.generators_of, "-seed", seed, "/generators"));
       o.preparation.pretrain = curve.pretrain;
       o.preparation.impute = curve.impute;
       o.gan_preset = experiment.sizes.gan_preset;

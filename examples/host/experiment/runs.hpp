@@ -2,6 +2,7 @@
 // The runs of an experiment: their options, carrying them out one after the other, and taking up
 // what an earlier start of the same experiment has left.
 
+#include <memory>
 #include <optional>
 
 #include "host/experiment/table.hpp"
@@ -15,7 +16,7 @@ enum class Scale { quick, paper };
 
 /// An experiment as it was asked for.
 struct Experiment {
-  const ExperimentSpec* spec = nullptr;
+  std::shared_ptr<const ExperimentSpec> spec;  ///< without the curves that say nothing here
   Scale scale = Scale::quick;
   ExperimentSizes sizes;  ///< of the scale, or given
   /// What every run has in common: data set, batch, optimiser, transport, ... Its partition,
@@ -30,6 +31,10 @@ struct Experiment {
   std::string title() const;
   /// Test accuracy to be reached, %; 0: none.
   double threshold() const { return fashion() ? sizes.threshold_fashion : sizes.threshold_mnist; }
+  /// Device epochs over which the rate of every run falls; 0: it is constant.
+  Index schedule_epochs() const;
+  /// "cosine over 40 device epochs".
+  std::string schedule_text() const;
 };
 
 struct PlannedRun {
@@ -37,6 +42,10 @@ struct PlannedRun {
   std::uint64_t seed = 1;
   RunOptions options;
 };
+
+/// The experiment without curves of a constant rate, and their rows: for one whose rates are all
+/// constant.
+std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec);
 
 /// Curve by curve, seed by seed. Writes the tables of partitions that have no name of their own.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment);
@@ -49,6 +58,7 @@ struct FinishedRun {
   Json config = {};  ///< its config.json
   std::vector<measure::EpochRecord> epochs = {};
   std::uint64_t bytes_up = 0, bytes_down = 0, values_formula = 0;
+  std::uint64_t smashed_values = 0;  ///< F of Table I; 0: nothing is sent
   std::string weights_sha256 = {};
   double seconds = 0;
   std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl

@@ -19,12 +19,15 @@ struct CurveSpec {
   Method method;
   std::string_view partition;
   bool pretrain = false, impute = false;  ///< of method iotsl
+  bool constant_rate = false;             ///< whatever the schedule of the others
+  /// Key of a curve before this one whose generators it uses; empty: its devices train their own.
+  std::string_view generators_of = "";
 };
 
 /// What a row of the table "paper | ours" compares.
 enum class Measure {
-  best,           ///< highest test accuracy, %
-  late_best,      ///< the same over the second half of the device epochs
+  best,           ///< test accuracy at the chosen point, %
+  late_best,      ///< the same, chosen in the second half of the device epochs
   late_mean,      ///< mean test accuracy of the second half, %
   pretrained,     ///< test accuracy after pre-training alone, %
   epochs_until,   ///< device epochs until the threshold
@@ -46,9 +49,11 @@ struct RowSpec {
 
 /// How large a repetition is. Limits of 0: everything.
 struct ExperimentSizes {
+  std::string_view model = "vgg16bn-compact";
   Index width = 0;
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
+  Index schedule_epochs = 0;  ///< over which every rate falls; 0: the longer of the two
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
   std::string_view gan_preset = "paper";
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
@@ -66,7 +71,6 @@ struct ExperimentSpec {
   std::string_view figure_mnist, figure_fashion;  ///< of the paper, by data set
   std::string_view title;                         ///< what it shows, without the data set
   std::string_view about;  ///< what the figure shows, and what of it is repeated here
-  std::string_view model;
   std::string_view dataset = "mnist";  ///< where no other is asked for
   Index devices = 5;
   Index test_per_class = 0;  ///< as the option; 0: the whole test set

@@ -14,6 +14,7 @@ struct DataOptions {
   std::string partition = "iid";
   std::uint64_t seed = 1;
   Index limit_train = 0, limit_test = 0;  // 0: all
+  double validation = 0;                  // fraction of the training set; 0: none
 
   // Of image files only.
   std::string image_size;  // empty: the files' own, 128 for CelebA
@@ -55,7 +56,7 @@ void list_dataset_options(Options& o, List& list) {
   list.end_group();
 }
 
-/// --devices, --partition, --seed and --limit-train.
+/// --devices, --partition, --seed, --limit-train and --validation.
 template <class Options, class List>
 void list_partition_options(Options& o, List& list) {
   list.option("devices", o.devices, "Number of devices");
@@ -69,6 +70,11 @@ void list_partition_options(Options& o, List& list) {
               "Training samples over all devices at most (but one of each class that a device "
               "holds); 0: no limit",
               CLI::NonNegativeNumber);
+  list.given("validation", o.validation,
+             "Part of each class of the training set that no device gets: the server holds it and "
+             "chooses by it, never by the test set; default 0: nothing is chosen, the last "
+             "evaluation counts",
+             CLI::Range(0.0, data::most_validation));
 }
 
 inline void add_dataset_options(CLI::App& app, DataOptions& options) {
@@ -80,13 +86,14 @@ inline void add_partition_options(CLI::App& app, DataOptions& options) {
   list_partition_options(options, list);
 }
 
-/// Draws the partition of a training set.
+/// Draws the partition of a training set, and before it the validation part.
 inline data::Manifest draw_manifest(const DataOptions& options, const data::Dataset& train) {
   const data::PartitionSpec spec = expect(data::parse_partition(options.partition));
-  data::Partition partition = expect(data::make_partition(
-      spec, train.labels, train.classes, options.devices, options.seed, options.limit_train));
-  return data::make_manifest(train, spec, std::move(partition),
-                             static_cast<std::int64_t>(options.seed));
+  data::PartitionWithValidation drawn = expect(data::partition_with_validation(
+      spec, train.labels, train.classes, options.devices, options.seed, options.limit_train,
+      options.validation));
+  return data::make_manifest(train, spec, std::move(drawn.partition),
+                             static_cast<std::int64_t>(options.seed), std::move(drawn.validation));
 }
 
 }  // namespace iotsl::tool

@@ -45,6 +45,9 @@ void list_training_options(Options& o, List& list) {
               "turns needed",
               CLI::NonNegativeNumber);
   list.option("lr-schedule", t.schedule, "constant, linear or cosine, per turn");
+  list.given("schedule-epochs", t.schedule_epochs,
+             "Device epochs over which the rate falls, at least --epochs; default: --epochs",
+             CLI::PositiveNumber);
   list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               CLI::NonNegativeNumber);
@@ -81,6 +84,9 @@ void list_preparation_options(Options& o, List& list) {
   list.option("gan-preset", o.gan_preset,
               "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
               CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
+  list.given("gan", o.gan,
+             "Generators: full, or light with about a sixth of the operations; default: the preset's",
+             CLI::IsMember({"full", "light"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
               CLI::Range(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
@@ -202,8 +208,19 @@ RunData load_run_data(RunOptions& o) {
   o.model.spec.width_px = out.train.width;
   o.model.spec.classes = out.train.classes;
   if (o.data.limit_test > 0)
-    out.test = data::limit_samples(out.test, o.data.limit_test, o.data.seed);
+    out.test = data::limit_samples(out.test, o.data.limit_test, data::test_part_seed);
   return out;
+}
+
+data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
+                              const data::Manifest& manifest) {
+  if (o.data.validation > 0 && manifest.validation.empty())
+    fail_command(ErrorCode::data, "--validation ", o.data.validation,
+                 ": the manifest of the run lists no validation part");
+  if (manifest.validation.empty()) return data::empty_like(train);
+  if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
+  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train,
+                                   &manifest.validation));
 }
 
 ModelCard card_of(const RunOptions& o) {
@@ -232,6 +249,7 @@ split::RunConfig to_config(const RunOptions& o) {
   if (training.eval_every == 0) training.eval_every = training.epochs;
   gan::GanSettings& gan = config.preparation.gan;
   gan = expect(gan::gan_preset(o.gan_preset));
+  if (!o.gan.empty()) gan.generator = o.gan;
   if (o.gan_width > 0) gan.width = o.gan_width;
   if (o.gan_iterations > 0) gan.iterations = o.gan_iterations;
   expect(split::check_config(config));

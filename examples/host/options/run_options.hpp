@@ -23,8 +23,9 @@ struct RunOptions {
   TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
   split::BarrierOptions barriers;
   double offline_seconds = 300;
-  split::PreparationOptions preparation;  // its GAN: to_config makes it of the three below
+  split::PreparationOptions preparation;  // its GAN: to_config makes it of the four below
   std::string gan_preset = "fast";
+  std::string gan;                          // full or light; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
   int threads = 0;                          // 0: all cores
   Index test_per_class = 0;                 // 0: the whole test set, or --limit-test of it
@@ -54,6 +55,11 @@ struct RunData {
 /// Loads both parts of the chosen set, limited as the options say, and fits the model's input to
 /// it.
 RunData load_run_data(RunOptions& options);
+
+/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends the
+/// command where the options name such a part and the manifest does not.
+data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
+                              const data::Manifest& manifest);
 
 /// What must be known to use the network of the run. After load_run_data.
 ModelCard card_of(const RunOptions& options);

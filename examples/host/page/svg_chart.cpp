@@ -85,7 +85,7 @@ std::string draw_axes(const Chart& chart, const Frame& frame) {
     out += text(left - 8, frame.y(tick) + 4, "tick end", format_tick(tick));
   }
   for (const double tick : round_ticks(frame.x_min, frame.x_max, 10)) {
-    if (tick != std::floor(tick)) continue;  // half a device epoch is nothing
+    if (chart.whole_ticks && tick != std::floor(tick)) continue;
     out += straight(frame.x(tick), base, frame.x(tick), base + 5, "axis");
     out += text(frame.x(tick), base + 19, "tick middle", format_tick(tick));
   }

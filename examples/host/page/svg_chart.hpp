@@ -28,6 +28,7 @@ struct Chart {
   std::vector<ChartLine> lines = {};  ///< told apart by colour, dashes and the shape of the points
   std::vector<ChartMark> marks = {};
   double y_min = 0, y_max = 100;
+  bool whole_ticks = true;  ///< of x, such as epochs, of which half a one is nothing
 };
 
 /// How many lines a chart can tell apart.

@@ -72,11 +72,12 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   file.card.label_counts.resize(static_cast<std::size_t>(images.classes));
   const std::uint64_t bytes = expect(generators::serialize_generator(file)).size();
   out.generator_values = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
-  std::uint64_t up = static_cast<std::uint64_t>(config.devices), down = 0;
-  if (!chosen.generators.empty()) up = 0;
+  const auto up = static_cast<std::uint64_t>(config.devices);
+  std::uint64_t down = 0;
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
-  out.bytes_up = up * net::transfer_bytes(net::MessageType::gen_upload,
+  // Generators that are given are not sent, but count in the sum of values, as in the run's books.
+  out.bytes_up = (chosen.generators.empty() ? up : 0) * net::transfer_bytes(net::MessageType::gen_upload,
                                           net::GenUpload::overhead_bytes + bytes, 0);
   out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
                                               net::GenDownload::overhead_bytes + bytes, 0);

@@ -9,13 +9,13 @@ namespace iotsl::tool {
 Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::RunConfig& config,
                                                     RunReport& report, const data::Dataset& train,
-                                                    const data::Dataset& test,
+                                                    const split::EvaluationSets& sets,
                                                     const std::string& manifest) {
   DataOptions device_data = options.data;
   if (is_image_set(options.data)) {
     device_data.dataset = "packed";  // devices cannot decode images
     device_data.folder = config.out + "/data";
-    if (!config.resume) expect(data::save_packed(device_data.folder, train, test));
+    if (!config.resume) expect(data::save_packed(device_data.folder, train, sets.test()));
   }
   const std::string program = expect(program_beside("iotsl-device"));
   DeviceProcesses devices;
@@ -47,7 +47,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                         read_text_file(log).ok() ? *read_text_file(log) : std::string());
     return !problem.message.empty();
   };
-  auto summary = split::run_server(config, report.hooks(), {}, test);
+  auto summary = split::run_server(config, report.hooks(), {}, sets);
   if (!problem.message.empty()) return problem;
   if (summary) devices.wait(10);  // after a stop they would wait for the server to come back
   return summary;

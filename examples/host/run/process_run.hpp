@@ -2,6 +2,7 @@
 // A run whose devices are processes of this machine.
 
 #include "host/run/run_report.hpp"
+#include "iotsl/split/records/evaluation_sets.hpp"
 
 namespace iotsl::tool {
 
@@ -10,7 +11,7 @@ namespace iotsl::tool {
 Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::RunConfig& config,
                                                     RunReport& report, const data::Dataset& train,
-                                                    const data::Dataset& test,
+                                                    const split::EvaluationSets& sets,
                                                     const std::string& manifest);
 
 }  // namespace iotsl::tool

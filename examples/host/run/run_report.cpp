@@ -33,7 +33,7 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
     trained += each.origin == "trained";
     if (each.checked) accuracy += each.accuracy, ++checked;
   }
-  std::printf("generators       %zu, %zu trained in this run in %s on the devices; %s\n",
+  std::printf("generators       %zu, %zu trained in this run; %s of training on all devices; %s\n",
               p.generators.size(), trained, format_seconds(p.seconds_training()).c_str(),
               checked > 0
                   ? concat("mean accuracy ", percent(accuracy / static_cast<double>(checked)),
@@ -54,9 +54,28 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
   for (const split::ImputationRecord& each : p.devices) added += each.added;
   if (p.planned)
     std::printf("imputation       %llu samples added\n", static_cast<unsigned long long>(added));
-  std::printf("values sent      %llu in the turns (Table I), %llu with generators\n",
+  std::printf("values sent      %llu in the turns (Table I, F = %llu a sample), %llu with generators\n",
               static_cast<unsigned long long>(s.values_formula),
+              static_cast<unsigned long long>(s.smashed_values),
               static_cast<unsigned long long>(s.values_formula + p.values()));
+}
+
+/// At the point that the run is reported by, and beside it what is chosen on the test set.
+void print_accuracy(const split::RunSummary& s) {
+  const measure::ChosenPoint& chosen = s.chosen;
+  if (chosen.epoch == 0) {
+    std::printf("test accuracy    not evaluated\n");
+    return;
+  }
+  std::printf("test accuracy    %s after epoch %llu, %s\n", percent(chosen.test_accuracy).c_str(),
+              static_cast<unsigned long long>(chosen.epoch),
+              chosen.validation_accuracy
+                  ? concat("the highest validation accuracy: ",
+                           percent(*chosen.validation_accuracy))
+                        .c_str()
+                  : "the last evaluation: without --validation nothing is chosen");
+  std::printf("                 best on the test set %s, final %s\n",
+              percent(s.best_test_accuracy).c_str(), percent(s.final_test_accuracy).c_str());
 }
 
 }  // namespace
@@ -118,6 +137,7 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
     text += numbers;
   }
   if (r.evaluated) text += concat("test accuracy ", percent(r.test_accuracy), "  ");
+  if (r.has_validation) text += concat("validation ", percent(r.validation_accuracy), "  ");
   std::snprintf(numbers, sizeof numbers, "compute %.1f s  network %.1f s  ",
                 r.seconds_device + r.seconds_server, r.seconds_network);
   text += concat(numbers, "up ", format_bytes(static_cast<double>(r.bytes_up)), "  down ",
@@ -150,7 +170,13 @@ void prepare_run_folder(RunOptions& options) {
 
 Json to_json(const RunOptions& options, const split::RunSummary& s) {
   Json out = Json::object();
-  out["best_test_accuracy"] = s.best_test_accuracy;
+  // Null: no epoch was evaluated; the validation accuracy also where there is no such part.
+  const measure::ChosenPoint& chosen = s.chosen;
+  out["chosen_epoch"] = chosen.epoch != 0 ? Json(chosen.epoch) : Json();
+  out["chosen_validation_accuracy"] =
+      chosen.validation_accuracy ? Json(*chosen.validation_accuracy) : Json();
+  out["chosen_test_accuracy"] = chosen.epoch != 0 ? Json(chosen.test_accuracy) : Json();
+  out["best_test_accuracy"] = s.best_test_accuracy;  // chosen on the test set
   out["final_test_accuracy"] = s.final_test_accuracy;
   Json epochs = Json::array();
   for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
@@ -159,6 +185,8 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["bytes_down"] = s.bytes_down;
   out["bytes"] = to_json(s.bill);
   out["values_formula"] = s.values_formula;
+  out["smashed_values"] = s.smashed_values;
+  out["front_values"] = s.front_values;
   if (s.preparation) out["preparation"] = to_json(*s.preparation);
   out["weights_sha256"] = s.weights_sha256;
   out["seconds"] = s.seconds;
@@ -187,16 +215,17 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
     std::printf("%s\n", to_text(to_json(options, s)).c_str());
     return;
   }
-  std::printf("test accuracy    best %s, final %s\n", percent(s.best_test_accuracy).c_str(),
-              percent(s.final_test_accuracy).c_str());
+  print_accuracy(s);
   if (s.bytes_up + s.bytes_down > 0)
     std::printf("sent             %s up, %s down\n",
                 format_bytes(static_cast<double>(s.bytes_up)).c_str(),
                 format_bytes(static_cast<double>(s.bytes_down)).c_str());
   if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
-    std::printf("                 %s by the formula of Table I (4 x %llu values), %s extras\n",
+    std::printf("                 %s by the formula of Table I (4 x %llu values, F = %llu a "
+                "sample), %s extras\n",
                 format_bytes(static_cast<double>(s.bill.formula())).c_str(),
                 static_cast<unsigned long long>(s.values_formula),
+                static_cast<unsigned long long>(s.smashed_values),
                 format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());

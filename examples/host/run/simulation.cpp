@@ -12,12 +12,12 @@ namespace {
 
 /// The test set of --test-per-class: as many of each class that some device holds.
 data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountTable& counts,
-                                   Index per_class, std::uint64_t seed) {
+                                   Index per_class) {
   std::vector<Index> most(static_cast<std::size_t>(test.classes), 0);
   for (const std::vector<Index>& device : counts)
     for (std::size_t c = 0; c < most.size(); ++c)
       if (device[c] > 0) most[c] = per_class;
-  return data::limit_per_class(test, most, seed);
+  return data::limit_per_class(test, most, data::test_part_seed);
 }
 
 /// Looks at the files of --generators before anything is written: what is wrong with them, a device
@@ -83,7 +83,9 @@ Result<split::RunSummary> simulate(RunOptions& options) {
                                       ? draw_manifest(options.data, train)
                                       : expect(data::load_manifest(old_manifest));
   if (options.test_per_class > 0)
-    test = test_of_held_classes(test, manifest.counts, options.test_per_class, options.data.seed);
+    test = test_of_held_classes(test, manifest.counts, options.test_per_class);
+  const data::Dataset validation = load_validation(options, train, manifest);
+  const split::EvaluationSets judged{test, validation};
   build(options.model);  // reports a wrong model or cut before anything is written
   check_generators(to_config(options), manifest);
   prepare_run_folder(options);
@@ -96,14 +98,15 @@ Result<split::RunSummary> simulate(RunOptions& options) {
                    options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
-                     data::format_counts(manifest.counts, manifest.unused)));
+                     data::format_counts(manifest.counts, manifest.unused,
+                                         static_cast<Index>(manifest.validation.size()))));
   catch_stop_signals();
   Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
     if (options.transport == "none")
-      return split::run_one_net(config, report.hooks(), train, test, manifest.devices);
+      return split::run_one_net(config, report.hooks(), train, judged, manifest.devices);
     if (options.transport == "inproc")
-      return split::run_inproc(config, report.hooks(), train, test, manifest.devices);
-    return run_with_device_processes(options, config, report, train, test, manifest_path);
+      return split::run_inproc(config, report.hooks(), train, judged, manifest.devices);
+    return run_with_device_processes(options, config, report, train, judged, manifest_path);
   }();
   if (!summary) return summary;
   const Result<void> written = write_summary(options, *summary);

@@ -39,6 +39,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   data::Manifest few = manifest;
   few.devices.resize(1);
   few.counts.resize(1);
+  few.validation.clear();
   std::vector<Index>& samples = few.devices[0];
   const auto most = static_cast<std::size_t>(sampled_steps * planned.training.batch);
   if (samples.size() > most) samples.resize(most);
@@ -54,6 +55,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   training.epochs = 2;
   training.local_epochs = 1;
   training.eval_every = 1;
+  training.schedule_epochs = 0;
   training.replay = 0;  // one device has nobody to replay
   // The turns are the same.
   if (has_generators(config.method)) config.method = Method::split_learning;
@@ -77,11 +79,11 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
 }
 
 double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
-                   std::uint64_t barriers, Index tests) {
+                   std::uint64_t barriers, Index judged) {
   const auto evaluations = static_cast<double>(config.training.epochs / config.training.eval_every);
   return static_cast<double>(steps) * cost.step_seconds +
          static_cast<double>(barriers) * cost.barrier_seconds +
-         std::max(1.0, evaluations) * static_cast<double>(tests) * cost.evaluate_seconds;
+         std::max(1.0, evaluations) * static_cast<double>(judged) * cost.evaluate_seconds;
 }
 
 }  // namespace iotsl::tool

@@ -15,7 +15,7 @@ TrainedModel describe_run(const std::string& folder) {
   options.set_name = options.data.dataset;
   for (Index c = 0; c < options.model.spec.classes; ++c)
     options.class_names.push_back(data::class_name(options.set_name, c));
-  TrainedModel out{card_of(options), {}, options.data.seed};
+  TrainedModel out{card_of(options), {}};
   const std::string path = folder + "/" + model_card_name;
   // Older runs have no card; all of them are of ten classes and 1x28x28 pixels.
   if (!file_exists(path)) return out;

@@ -9,7 +9,6 @@ namespace iotsl::tool {
 struct TrainedModel {
   ModelCard card;
   CutModel model;
-  std::uint64_t seed = 1;  ///< of the run
 };
 
 /// What the user says of a weights file that has no card, or instead of its card.

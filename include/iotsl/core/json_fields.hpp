@@ -2,7 +2,8 @@
 // Structures in and out as JSON objects. A structure lists its members once,
 //   template <class Self, class Fields>
 //   static void json_fields(Self& self, Fields& f) { f("key", self.member); }
-// and JsonWriter and JsonReader go through that list.
+// and JsonWriter and JsonReader go through that list. f.later("key", self.member) is a member that
+// files of earlier versions do not have: it keeps its default where it is missing.
 
 #include <type_traits>
 #include <utility>
@@ -28,6 +29,10 @@ class JsonWriter {
   template <class V>
   void operator()(const char* key, const V& value) {
     object_[key] = to_value(value);
+  }
+  template <class V>
+  void later(const char* key, const V& value) {
+    (*this)(key, value);
   }
   Json take() { return std::move(object_); }
 
@@ -64,6 +69,10 @@ class JsonReader {
       status_ = member.failure();
     else
       read(key, **member, out);
+  }
+  template <class V>
+  void later(const char* key, V& out) {
+    if (!object_.is_object() || object_.find(key) != nullptr) (*this)(key, out);
   }
   const Result<void>& status() const { return status_; }
 

@@ -75,9 +75,9 @@ inline void scale_counts(CountTable& counts, Index limit) {
       if (v > 0) v = std::max<Index>(1, v * limit / total);
 }
 
-/// The table as text for people: a line per device with its total, a line of sums, the number of
-/// samples that no device has, and the classes that none has.
-inline std::string format_counts(const CountTable& counts, Index unused) {
+/// The table as text for people: a line per device with its total, a line of sums, the numbers of
+/// samples in the validation part and of those that nobody has, and the classes that no device has.
+inline std::string format_counts(const CountTable& counts, Index unused, Index validation = 0) {
   const std::size_t classes = counts.empty() ? 0 : counts.front().size();
   std::vector<Index> sums(classes + 1, 0);
   std::string out;
@@ -102,6 +102,11 @@ inline std::string format_counts(const CountTable& counts, Index unused) {
     line(std::to_string(d), row);
   }
   line("all", sums);
+  if (validation > 0) {
+    out.append("validation");
+    cell(std::to_string(validation), 7 * (classes + 1) - 1);
+    out.push_back('\n');
+  }
   out.append("unused   ");
   cell(std::to_string(unused), 7 * (classes + 1));
   out.push_back('\n');

@@ -138,7 +138,11 @@ inline std::vector<Index> limit_order(const Dataset& set, std::uint64_t seed) {
 }
 }  // namespace detail
 
-/// At most `count` samples (--limit-test), drawn by `seed`, in the order of the set. Not simply the
+/// Draws the part of a test set that a run uses (--limit-test, --test-per-class): the same in every
+/// run, so that seeds differ in what they train and not in what they are tested on.
+inline constexpr std::uint64_t test_part_seed = 1;
+
+/// At most `count` samples, drawn by `seed`, in the order of the set. Not simply the
 /// first ones: the first half of MNIST's test set is easier than the second.
 inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed) {
   if (count >= set.size()) return set;

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "iotsl/core/json.hpp"
-#include "iotsl/data/partition.hpp"
+#include "iotsl/data/partition/validation.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
 /// {format, dataset, file_sha256, partition, seed, redraws, devices: [{id, indices, counts}],
-/// unused, classes_of_nobody}
+/// unused, classes_of_nobody}, and `validation` where there is such a part
 struct Manifest {
   std::string dataset;
   std::string file_sha256;  ///< Dataset::sha256 of the training set
@@ -22,11 +22,12 @@ struct Manifest {
   Index redraws = 0;                        ///< Partition::redraws
   std::vector<std::vector<Index>> devices;  ///< samples of each device, ascending
   CountTable counts;                        ///< [device][class]
-  Index unused = 0;                         ///< samples that no device has
+  std::vector<Index> validation;            ///< samples that the server chooses by, ascending
+  Index unused = 0;                         ///< samples that no device has, nor the server
 
   /// Samples in the whole training set.
   Index total() const {
-    Index sum = unused;
+    Index sum = unused + static_cast<Index>(validation.size());
     for (const auto& device : devices) sum += static_cast<Index>(device.size());
     return sum;
   }
@@ -36,7 +37,7 @@ inline constexpr std::string_view manifest_format = "iotsl-manifest-2";
 
 /// The manifest of a partition of `set`, the whole training set.
 inline Manifest make_manifest(const Dataset& set, const PartitionSpec& spec, Partition partition,
-                              std::int64_t seed) {
+                              std::int64_t seed, std::vector<Index> validation = {}) {
   Manifest out;
   out.dataset = set.name;
   out.file_sha256 = set.sha256;
@@ -46,6 +47,7 @@ inline Manifest make_manifest(const Dataset& set, const PartitionSpec& spec, Par
   out.devices = std::move(partition.devices);
   out.counts = std::move(partition.counts);
   out.unused = partition.unused;
+  out.validation = std::move(validation);
   return out;
 }
 
@@ -66,6 +68,7 @@ inline Json to_json(const Manifest& manifest) {
     devices.push_back(std::move(device));
   }
   out["devices"] = std::move(devices);
+  if (!manifest.validation.empty()) out["validation"] = Json::array_of(manifest.validation);
   out["unused"] = manifest.unused;
   out["classes_of_nobody"] = Json::array_of(classes_of_nobody(manifest.counts));
   return out;
@@ -88,17 +91,25 @@ inline Result<std::vector<Index>> parse_numbers(const Json& object, std::string_
   return out;
 }
 
+/// Sample numbers, each more than the one before.
+inline Result<std::vector<Index>> parse_samples(const Json& object, std::string_view key) {
+  constexpr Index max_samples = Index{1} << 32;
+  auto samples = parse_numbers(object, key, max_samples);
+  if (!samples) return samples;
+  for (std::size_t i = 1; i < samples->size(); ++i)
+    if ((*samples)[i - 1] >= (*samples)[i])
+      return failure(ErrorCode::data, key, "[", i, "] is ", (*samples)[i],
+                     ", expected more than the one before, ", (*samples)[i - 1]);
+  return samples;
+}
+
 inline Result<void> parse_manifest_device(const Json& json, Manifest& out) {
   constexpr Index max_samples = Index{1} << 32;
   const auto id = static_cast<Index>(out.devices.size());
   if (auto given = get_int(json, "id", id, id); !given) return given.failure();
   if (json.size() != 3) return failure(ErrorCode::data, "has keys beside id, indices and counts");
-  auto indices = parse_numbers(json, "indices", max_samples);
+  auto indices = parse_samples(json, "indices");
   if (!indices) return indices.failure();
-  for (std::size_t i = 1; i < indices->size(); ++i)
-    if ((*indices)[i - 1] >= (*indices)[i])
-      return failure(ErrorCode::data, "indices[", i, "] is ", (*indices)[i],
-                     ", expected more than the one before, ", (*indices)[i - 1]);
   auto counts = parse_numbers(json, "counts", max_samples);
   if (!counts) return counts.failure();
   if (!out.counts.empty() && out.counts.front().size() != counts->size())
@@ -112,29 +123,33 @@ inline Result<void> parse_manifest_device(const Json& json, Manifest& out) {
   return {};
 }
 
-/// Every sample in range and on one device only.
+/// Every sample in range, and on one device or in the validation part only.
 inline Result<void> check_manifest_samples(const Manifest& manifest) {
   const Index total = manifest.total();
+  const std::size_t devices = manifest.devices.size();
+  const auto place = [&](std::size_t owner) {
+    return owner < devices ? concat("on device ", owner) : std::string("in validation");
+  };
   std::vector<std::pair<Index, std::size_t>> owners;
-  for (std::size_t d = 0; d < manifest.devices.size(); ++d)
-    for (const Index i : manifest.devices[d]) {
+  for (std::size_t owner = 0; owner <= devices; ++owner)
+    for (const Index i : owner < devices ? manifest.devices[owner] : manifest.validation) {
       if (i >= total)
-        return failure(ErrorCode::data, "device ", d, ": sample ", i, ", but used and unused make ",
-                       total);
-      owners.emplace_back(i, d);
+        return failure(ErrorCode::data, place(owner).substr(3), ": sample ", i,
+                       ", but used and unused make ", total);
+      owners.emplace_back(i, owner);
     }
   std::sort(owners.begin(), owners.end());
   for (std::size_t i = 1; i < owners.size(); ++i)
     if (owners[i - 1].first == owners[i].first)
-      return failure(ErrorCode::data, "sample ", owners[i].first, " is on device ",
-                     owners[i - 1].second, " and on device ", owners[i].second);
+      return failure(ErrorCode::data, "sample ", owners[i].first, " is ",
+                     place(owners[i - 1].second), " and ", place(owners[i].second));
   return {};
 }
 
 }  // namespace detail
 
 /// Reads the text of a manifest. Refused: other keys or formats, indices out of range or not
-/// ascending, a sample on two devices, counts that do not add up or belong to other classes.
+/// ascending, a sample in two places, counts that do not add up or belong to other classes.
 inline Result<Manifest> parse_manifest(std::string_view text) {
   const auto bad = [](const auto&... parts) {
     return failure(ErrorCode::data, "manifest: ", parts...);
@@ -174,7 +189,15 @@ inline Result<Manifest> parse_manifest(std::string_view text) {
   if (!nobody) return bad(nobody.failure().message);
   if (*nobody != classes_of_nobody(out.counts))
     return bad("classes_of_nobody does not follow from the counts");
-  if (json->size() != 9) return bad("has ", json->size(), " keys, expected 9");
+  std::size_t keys = 9;
+  if (json->find("validation") != nullptr) {
+    auto validation = detail::parse_samples(*json, "validation");
+    if (!validation) return bad(validation.failure().message);
+    if (validation->empty()) return bad("validation is empty; without such a part it is left out");
+    out.validation = std::move(*validation);
+    ++keys;
+  }
+  if (json->size() != keys) return bad("has ", json->size(), " keys, expected ", keys);
   if (auto checked = detail::check_manifest_samples(out); !checked)
     return bad(checked.failure().message);
   return out;

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "iotsl/core/stop_check.hpp"
-#include "iotsl/data/dataset.hpp"
+#include "iotsl/data/batch.hpp"
 #include "iotsl/nn/sequential.hpp"
 #include "iotsl/optim/optimizer.hpp"
 
@@ -29,19 +29,6 @@ inline Sequential<float> judge_net(const data::Dataset& set) {
   return net;
 }
 
-/// Samples [begin, end) of an order as one batch.
-struct Batch {
-  Tensor<float> pixels;
-  std::vector<std::int32_t> labels;
-
-  Batch(const data::Dataset& set, std::span<const Index> samples)
-      : pixels(Tensor<float>::uninitialized(
-            Shape{static_cast<Index>(samples.size()), set.channels, set.height, set.width})),
-        labels(samples.size()) {
-    data::copy_batch(set, samples, pixels.mutable_data(), labels.data());
-  }
-};
-
 /// Nothing where it was stopped.
 inline std::optional<Sequential<float>> train_judge(const data::Dataset& generated,
                                                     std::uint64_t seed, Index steps,
@@ -56,8 +43,8 @@ inline std::optional<Sequential<float>> train_judge(const data::Dataset& generat
     const Random random(seed, Stream::quality, static_cast<std::uint32_t>(step) + 1);
     for (std::size_t i = 0; i < chosen.size(); ++i)
       chosen[i] = static_cast<Index>(random.below(i, static_cast<std::uint64_t>(generated.size())));
-    const Batch b(generated, chosen);
-    backward(softmax_cross_entropy<float>(net.forward(b.pixels, {.training = true}), b.labels));
+    const data::Batch b = data::fetch_batch(generated, chosen);
+    backward(softmax_cross_entropy<float>(net.forward(b.x, {.training = true}), b.labels));
     adam.step();
   }
   return net;
@@ -90,9 +77,9 @@ inline std::optional<Verdicts> ask_judge(Sequential<float>& judge, const data::D
   double loss = 0;
   for (std::size_t begin = 0; begin < all.size(); begin += 64) {
     if (stop()) return std::nullopt;
-    const Batch b(test,
-                  std::span(all).subspan(begin, std::min<std::size_t>(64, all.size() - begin)));
-    const Tensor<float> logits = judge.forward(b.pixels, {});
+    const std::size_t count = std::min<std::size_t>(64, all.size() - begin);
+    const data::Batch b = data::fetch_batch(test, std::span(all).subspan(begin, count));
+    const Tensor<float> logits = judge.forward(b.x, {});
     loss += static_cast<double>(softmax_cross_entropy<float>(logits, b.labels).item()) *
             static_cast<double>(b.labels.size());
     for (std::size_t i = 0; i < b.labels.size(); ++i) {

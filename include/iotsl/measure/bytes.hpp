@@ -19,8 +19,9 @@ struct ByteBill {
   std::uint64_t smashed = 0;
   std::uint64_t labels = 0;
   std::uint64_t gradient = 0;
-  std::uint64_t front = 0;  ///< handed over, counted once: device to server
+  std::uint64_t front = 0;  ///< handed over at the ends of turns, counted once: device to server
 
+  std::uint64_t front_inside = 0;      ///< the same in barriers inside turns, which hand nothing over
   std::uint64_t front_relay = 0;       ///< the same on its way from the server to the next device
   std::uint64_t batch_norm = 0;        ///< running statistics, both ways
   std::uint64_t optimizer = 0;         ///< state of the front's optimiser, both ways
@@ -35,7 +36,7 @@ struct ByteBill {
   /// 4 times values_formula, summed over the epochs of the run.
   std::uint64_t formula() const { return smashed + labels + gradient + front; }
   std::uint64_t extras() const {
-    return front_relay + batch_norm + optimizer + generators_up + generators_down +
+    return front_inside + front_relay + batch_norm + optimizer + generators_up + generators_down +
            imputation_plans + fields + transfers + frames + control;
   }
   std::uint64_t total() const { return formula() + extras(); }
@@ -46,6 +47,7 @@ struct ByteBill {
     f("labels", self.labels);
     f("gradient", self.gradient);
     f("front", self.front);
+    f.later("front_inside", self.front_inside);
     f("front_relay", self.front_relay);
     f("batch_norm", self.batch_norm);
     f("optimizer", self.optimizer);
@@ -64,6 +66,7 @@ inline ByteBill& operator+=(ByteBill& a, const ByteBill& b) {
   a.labels += b.labels;
   a.gradient += b.gradient;
   a.front += b.front;
+  a.front_inside += b.front_inside;
   a.front_relay += b.front_relay;
   a.batch_norm += b.batch_norm;
   a.optimizer += b.optimizer;

@@ -26,7 +26,10 @@ struct EpochRecord {
   double test_loss = 0;
   double test_accuracy = 0;  ///< fraction
   std::vector<double> test_class_accuracy;
-  double seconds_evaluate = 0;
+  double seconds_evaluate = 0;      ///< of both sets
+  bool has_validation = false;      ///< the two below hold
+  double validation_loss = 0;
+  double validation_accuracy = 0;  ///< fraction, of the part that the run chooses by
   double seconds_device = 0;   ///< compute on the device
   double seconds_server = 0;   ///< compute on the server
   double seconds_network = 0;  ///< what is left of the epoch's time
@@ -56,6 +59,8 @@ inline Json to_json(const EpochRecord& r) {
   known(r.has_training, "train_accuracy", r.train_accuracy);
   known(r.evaluated, "test_loss", r.test_loss);
   known(r.evaluated, "test_accuracy", r.test_accuracy);
+  known(r.has_validation, "validation_loss", r.validation_loss);
+  known(r.has_validation, "validation_accuracy", r.validation_accuracy);
   Json& by_class = out["test_class_accuracy"];
   if (r.evaluated) by_class = Json::array_of(r.test_class_accuracy);
   out["seconds_compute"] = r.seconds_device + r.seconds_server;
@@ -98,6 +103,11 @@ inline Result<EpochRecord> parse_record(const Json& json) {
     read("test_loss", r.test_loss);
     read("test_accuracy", r.test_accuracy);
     read("test_class_accuracy", r.test_class_accuracy);
+  }
+  r.has_validation = known("validation_accuracy");
+  if (r.has_validation) {
+    read("validation_loss", r.validation_loss);
+    read("validation_accuracy", r.validation_accuracy);
   }
   read("seconds_device", r.seconds_device);
   read("seconds_server", r.seconds_server);

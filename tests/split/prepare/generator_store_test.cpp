@@ -64,7 +64,8 @@ TEST_CASE("generator store: of given generators those are taken that are not the
   keep_both(first, s);
   Setting again;
   again.config.preparation.generators = join_path(s.config.out, generator_folder);
-  GeneratorStore second(again.config, {});
+  std::vector<std::string> notes;
+  GeneratorStore second(again.config, hooks_of(notes));
   keep(second, again, 0, trained(0));
   REQUIRE(second.find_given().value() == std::vector<std::size_t>{1});
   REQUIRE(second.take_given(1).ok());
@@ -72,6 +73,10 @@ TEST_CASE("generator store: of given generators those are taken that are not the
   CHECK(second.records()[1].origin == "given");
   CHECK(second.digest(1) == first.digest(1));
   CHECK(second.find_given().value().empty());
+  CHECK(second.records()[1].bytes_up == first.records()[1].bytes_up);
+  CHECK(second.records()[1].seconds_training == 0);  // no preparation.json knows
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].find("the full sum counts 0 s for it") != std::string::npos);
   // A folder without any is a mistake only where there is no other.
   again.config.preparation.generators = folder / "nothing";
   GeneratorStore none(again.config, {});

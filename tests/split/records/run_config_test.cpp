@@ -179,4 +179,28 @@ TEST_CASE("run config: rates of the turns") {
   for (std::uint64_t turn = 0; turn < 4; ++turn) CHECK(config.turn_rate(turn) == rates[turn]);
 }
 
+TEST_CASE("run config: the rates of a longer schedule are the same, however long the run is") {
+  RunConfig run;
+  run.devices = 2;
+  run.training.schedule = Schedule::cosine;
+  run.training.optimizer.lr = 1;
+  run.training.epochs = 8;
+  run.training.local_epochs = 2;
+  RunConfig longer = run;
+  run.training.schedule_epochs = longer.training.epochs = 40;
+  CHECK(run.turns() == 4);
+  CHECK(run.schedule_turns() == 20);
+  CHECK(longer.schedule_turns() == 20);
+  for (const Method method : {Method::split_learning, Method::federated_averaging})
+    for (std::uint64_t turn = 0; turn < 4; ++turn) {
+      run.method = longer.method = method;
+      CHECK(run.turn_rate(turn) == longer.turn_rate(turn));
+      CHECK(run.turn_rate(turn) > 0.9);
+    }
+  CHECK(check_config(run).ok());
+  run.training.schedule_epochs = 42;
+  CHECK(check_config(run).failure().message ==
+        "--schedule-epochs 42: expected a multiple of 4, a round of --method fedavg");
+}
+
 }  // namespace run_config_test

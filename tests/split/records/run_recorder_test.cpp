@@ -18,6 +18,7 @@ constexpr WireSizes sizes{.front_values = 10, .smashed_values = 3, .format = {}}
 struct Run {
   RunConfig config = tiny::config();
   data::Dataset test = tiny::dataset(8, 2);
+  data::Dataset validation;  // empty: none
   Sequential<float> net;
   Optimizer<float> optimizer;
 
@@ -29,7 +30,9 @@ struct Run {
     optimizer = Optimizer<float>(net.parameters(), OptimizerOptions{});
   }
   TrainingState state() { return {net, {&optimizer}}; }
-  RunRecorder recorder(const RunHooks& hooks = {}) { return RunRecorder(config, hooks, test); }
+  RunRecorder recorder(const RunHooks& hooks = {}) { 
+    return RunRecorder(config, hooks, {test, validation});
+  }
 };
 
 /// Turn number `turn` of two local epochs with three steps each.
@@ -286,6 +289,105 @@ TEST_CASE("run recorder: a folder that is not whole is refused, with what is wro
   REQUIRE(write_file_atomic(metrics, good).ok());
   REQUIRE(write_file_atomic(run.config.out + "/session.json", "{\"run\": 1}\n").ok());
   CHECK(resume().find("incarnation") != std::string::npos);
+}
+
+namespace {
+
+/// A set of one image whose label is `label`: the accuracy on it is 1 where the net says so, else 0.
+data::Dataset one_image(data::Label label) {
+  data::Dataset set = tiny::dataset(1, 3);
+  set.labels[0] = label;
+  return set;
+}
+/// Makes the net say `label` whatever it sees.
+void make_say(Run& run, Index label) {
+  const auto parameters = run.net.parameters();
+  Tensor<float> bias = parameters.back().tensor;
+  for (Index i = 0; i < bias.size(); ++i) bias.mutable_data()[i] = i == label ? 1e6f : 0.0f;
+}
+/// Barrier and books of turn `turn`, whose net says `label`.
+void train_turn(Run& run, RunRecorder& recorder, std::uint64_t turn, Index label) {
+  make_say(run, label);
+  REQUIRE(recorder.write_barrier(run.state(), barrier(turn + 1, turn), {}, {}, sizes).ok());
+  REQUIRE(recorder.on_turn(report(turn), costs, sizes, run.net).ok());
+}
+std::uint64_t kept_barrier(Run& run) {
+  const auto best = read_checkpoint(run.config.out + "/checkpoints/best.iotsl", run.state());
+  REQUIRE_MESSAGE(best.ok(), best.failure().message);
+  return best->barrier.id;
+}
+
+}  // namespace
+
+TEST_CASE("run recorder: a run is reported by its highest validation accuracy, the first of equals") {
+  const TemporaryFolder folder;
+  Run run(folder / "run");
+  run.config.training.epochs = 8;
+  run.test = one_image(2);
+  run.validation = one_image(1);
+  RunRecorder recorder = run.recorder();
+  REQUIRE(recorder.open(run.state()).ok());
+  train_turn(run, recorder, 0, 2);  // best on the test set, which nobody looks at to choose
+  CHECK(kept_barrier(run) == 1);
+  train_turn(run, recorder, 1, 1);
+  train_turn(run, recorder, 2, 1);
+  train_turn(run, recorder, 3, 0);
+  CHECK(kept_barrier(run) == 2);
+
+  const auto written = lines(run.config.out + "/metrics.jsonl");
+  REQUIRE(written.size() == 8);
+  CHECK_FALSE(written[0].has_validation);  // only where a turn ends
+  CHECK(written[1].has_validation);
+  CHECK(written[1].validation_accuracy == 0);
+  CHECK(written[3].validation_accuracy == 1);
+  CHECK(written[3].validation_loss < 1e-3);
+  // A server that starts again comes to the same.
+  run.config.resume = true;
+  RunRecorder resumed = run.recorder();
+  REQUIRE(resumed.open(run.state()).ok());
+  const auto taken_up = resumed.finish(run.net, {}, {}, sizes);
+  const auto summary = recorder.finish(run.net, {}, {}, sizes);
+  REQUIRE(summary.ok());
+  REQUIRE(taken_up.ok());
+  for (const RunSummary* s : {&*summary, &*taken_up}) {
+    CHECK(s->chosen.epoch == 4);
+    CHECK(s->chosen.validation_accuracy.value() == 1);
+    CHECK(s->chosen.test_accuracy == 0);
+    CHECK(s->best_test_accuracy == 1);
+    CHECK(s->final_test_accuracy == 0);
+  }
+}
+
+TEST_CASE("run recorder: without a validation part the last evaluation is reported and kept") {
+  const TemporaryFolder folder;
+  Run run(folder / "run");
+  run.config.training.epochs = 4;
+  run.test = one_image(2);
+  RunRecorder recorder = run.recorder();
+  REQUIRE(recorder.open(run.state()).ok());
+  train_turn(run, recorder, 0, 2);
+  train_turn(run, recorder, 1, 0);
+  CHECK(kept_barrier(run) == 2);
+  const auto summary = recorder.finish(run.net, {}, {}, sizes);
+  REQUIRE(summary.ok());
+  CHECK(summary->chosen.epoch == 4);
+  CHECK_FALSE(summary->chosen.validation_accuracy.has_value());
+  CHECK(summary->chosen.test_accuracy == 0);
+  CHECK(summary->best_test_accuracy == 1);
+  CHECK(summary->smashed_values == 3);
+  CHECK(summary->front_values == 10);
+}
+
+TEST_CASE("run recorder: lines of a run that knew no validation part are read") {
+  const measure::EpochRecord r = measure::parse_record(parse_json(
+      R"({"epoch":1,"round":0,"device":0,"device_name":"a","samples":4,"steps":1,"learning_rate":0.1,)"
+      R"("loss":1.5,"train_accuracy":0.5,"test_loss":1.0,"test_accuracy":0.25,"test_class_accuracy":[],)"
+      R"("seconds_device":0,"seconds_server":0,"seconds_network":0,"seconds_barrier":0,)"
+      R"("seconds_evaluate":0,"bytes_up":0,"bytes_down":0,"values_formula":0,"peak_memory_bytes":0})")
+                                                          .value())
+                                     .value();
+  CHECK(r.evaluated);
+  CHECK_FALSE(r.has_validation);
 }
 
 }  // namespace run_recorder_test

@@ -188,6 +188,72 @@ TEST_CASE("transports: tcp gives the same weights, and every byte is accounted f
   CHECK(epochs_up > summary->bytes_up * 9 / 10);
 }
 
+TEST_CASE("transports: barriers inside turns hand nothing over in the formula's part") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const TemporaryFolder folder;
+  RunConfig config = tiny::config();
+  const auto few = run_inproc(config, {}, train, test, samples);
+  config.out = folder / "run";
+  config.barriers = {.steps = 1, .seconds = 0};
+  const auto many = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(few.ok(), few.failure().message);
+  REQUIRE_MESSAGE(many.ok(), many.failure().message);
+  CHECK(many->weights_sha256 == few->weights_sha256);
+  CHECK(many->values_formula == few->values_formula);
+  for (const RunSummary* run : {&*few, &*many}) {
+    CHECK(run->bill.formula() == 4 * run->values_formula);
+    CHECK(run->bill.total() == run->bytes_up + run->bytes_down);
+  }
+  CHECK(few->bill.front_inside == 0);
+  // Batches of 8: device 0 has three in a turn, device 1 two; a barrier after every step but the last.
+  CHECK(many->bill.front_inside == many->bill.front / 4 * 6);
+
+  // The same where the server starts again in between.
+  struct Stop {
+    int asked = 0;
+    static bool now(void* self) { return ++static_cast<Stop*>(self)->asked == 9; }
+  } stop;
+  RunHooks hooks;
+  hooks.context = &stop;
+  hooks.should_stop = &Stop::now;
+  config.out = folder / "stopped";
+  REQUIRE_FALSE(run_inproc(config, hooks, train, test, samples).ok());
+  config.resume = true;
+  const auto resumed = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(resumed->weights_sha256 == few->weights_sha256);
+  CHECK(resumed->bill.front == few->bill.front);
+}
+
+TEST_CASE("transports: a schedule that is longer than the run, and a validation part") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const data::Dataset validation = tiny::dataset(12, 3);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  config.training.schedule = Schedule::cosine;
+  config.training.epochs = 8;
+  const auto whole = run_one_net(config, {}, train, {test, validation}, samples);
+  config.training.epochs = 4;
+  config.training.schedule_epochs = 8;
+  const auto none = run_one_net(config, {}, train, {test, validation}, samples);
+  const auto inproc = run_inproc(config, {}, train, {test, validation}, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(inproc->weights_sha256 == none->weights_sha256);
+  tiny::TcpRun tcp{config, train, samples};
+  const auto sockets = tcp.run(test);  // what it is judged by changes no weight
+  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(inproc->epochs[i].learning_rate == whole->epochs[i].learning_rate);
+    CHECK(inproc->epochs[i].loss == whole->epochs[i].loss);
+    CHECK(inproc->epochs[i].has_validation);
+    CHECK(inproc->epochs[i].validation_accuracy == whole->epochs[i].validation_accuracy);
+    CHECK_FALSE(sockets->epochs[i].has_validation);
+  }
+  CHECK(sockets->chosen.epoch == 4);
+}
+
 TEST_CASE("transports: the same bytes in memory as over sockets") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};

@@ -19,6 +19,7 @@ enum PartitionStep : std::uint32_t {
   random_step,
   dirichlet_step,  // and one more per draw
   classes_random_step = 1u << 17,
+  validation_step = 1u << 18,  // and one more per class
 };
 
 inline CountTable empty_table(Index devices, Index classes) {

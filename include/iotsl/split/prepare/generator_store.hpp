@@ -79,6 +79,8 @@ class GeneratorStore {
     Result<GeneratorRecord> made = describe(*generator, *file);
     if (!made) return wrong(made.failure());
     made->origin = "given";
+    made->bytes_up = upload_bytes(file->size());
+    take_costs(*made);
     return keep(device, std::move(made).value(), *file);
   }
   /// Whether a generator that was there before fits a device with these samples per class.
@@ -109,8 +111,7 @@ class GeneratorStore {
     made->origin = upload.brought ? "brought" : "trained";
     made->seconds_training = static_cast<double>(upload.cost.compute_us) * 1e-6;
     made->peak_memory_bytes = upload.cost.peak_memory_bytes;
-    made->bytes_up = net::transfer_bytes(net::MessageType::gen_upload,
-                                         net::GenUpload::overhead_bytes + upload.file.size(), 0);
+    made->bytes_up = upload_bytes(upload.file.size());
     return made;
   }
   /// Keeps a generator that was found good.
@@ -142,6 +143,28 @@ class GeneratorStore {
   }
 
  private:
+  /// What the upload of a file of so many bytes takes on the wire.
+  static std::uint64_t upload_bytes(std::size_t file) {
+    return net::transfer_bytes(net::MessageType::gen_upload, net::GenUpload::overhead_bytes + file,
+                               0);
+  }
+
+  /// Takes over what a given generator has cost in the run that it is from. A generator file says
+  /// nothing of clocks; the preparation.json beside the folder of --generators does.
+  void take_costs(GeneratorRecord& given) const {
+    const Result<PreparationRecord> before = read_preparation(join_path(given_, ".."));
+    if (before)
+      for (const GeneratorRecord& each : before->generators) {
+        if (each.sha256 != given.sha256) continue;
+        given.seconds_training = each.seconds_training;
+        given.peak_memory_bytes = each.peak_memory_bytes;
+        return;
+      }
+    hooks_.note(concat("--generators ", given_, ": no ", preparation_name,
+                       " beside it knows how long the training of a generator took; the full sum "
+                       "counts 0 s for it"));
+  }
+
   std::string path_of(std::size_t device) const {
     return join_path(join_path(out_, generator_folder), generator_name(device));
   }

@@ -86,7 +86,7 @@ class Preparation {
   /// Plans, generates D and pre-trains `joined`, as far as it is not done yet. `histograms` of the
   /// devices; every generator must be there. False where the user has stopped it: what is finished
   /// stays.
-  Result<bool> prepare(Sequential<float>& joined, const data::Dataset& test,
+  Result<bool> prepare(Sequential<float>& joined, const EvaluationSets& sets,
                        const std::vector<std::vector<std::uint64_t>>& histograms) {
     const Result<impute::GenerationLog> log = keep_log(histograms);
     if (!log) return log.failure();
@@ -97,7 +97,7 @@ class Preparation {
       if (!written) return written.failure();
     }
     if (!pretrain_ || pretraining_.record().done) return true;
-    const Result<bool> done = pretraining_.run(joined, test, *log);
+    const Result<bool> done = pretraining_.run(joined, sets, *log);
     if (!done || !*done) return done;
     const Result<void> written = write_record();
     if (!written) return written.failure();

@@ -5,6 +5,7 @@
 #include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/generator_store.hpp"
 #include "iotsl/split/prepare/pretrain.hpp"
+#include "iotsl/split/records/evaluation_sets.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -29,7 +30,7 @@ class ServerPretraining {
 
   /// Generates D as the log says, of which every generator must be there, and trains `joined` on
   /// it. False where the user has stopped it: nothing is kept.
-  Result<bool> run(Sequential<float>& joined, const data::Dataset& test,
+  Result<bool> run(Sequential<float>& joined, const EvaluationSets& sets,
                    const impute::GenerationLog& log) {
     PretrainingRecord done;
     const net::Microseconds start = net::steady_now();
@@ -43,10 +44,12 @@ class ServerPretraining {
     if (report->stopped) return false;
     done.done = true;
     done.training = *report;
-    const train::Evaluation real = train::evaluate(joined, test);
+    const train::Evaluation real = train::evaluate(joined, sets.test());
     done.test_loss = real.loss;
     done.test_accuracy = real.accuracy();
     done.test_class_accuracy = real.class_accuracy();
+    if (sets.validation() != nullptr)
+      done.validation_accuracy = train::evaluate(joined, *sets.validation()).accuracy();
     if (!out_.empty()) {
       const Result<std::string> saved = save(joined);
       if (!saved) return saved.failure();

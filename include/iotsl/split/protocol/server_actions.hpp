@@ -21,6 +21,7 @@ struct ServerPlan {
   std::uint64_t turns = 1;
   Schedule schedule = Schedule::constant;
   double learning_rate = 1e-3;
+  std::uint64_t schedule_turns = 1;  ///< over which the rate falls
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
   net::WireFormat format;                   ///< of smashed batches

@@ -18,8 +18,9 @@ inline std::uint64_t turn_bytes(const net::Traffic& traffic) {
 }
 
 /// Itemises what one side counted: `up` from the devices to the server, `down` the other way.
+/// `hand_overs`: barriers at the end of a turn, the only ones in which Table I counts the front.
 inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& down,
-                                 const WireSizes& sizes) {
+                                 const WireSizes& sizes, std::uint64_t hand_overs) {
   using net::MessageType;
   measure::ByteBill bill;
   bill.frames = up.header_bytes_total() + down.header_bytes_total();
@@ -47,7 +48,10 @@ inline measure::ByteBill itemise(const net::Traffic& up, const net::Traffic& dow
         count.bytes -
         net::state_bytes(n * (sizes.front_values + sizes.buffer_values + sizes.optimizer_values));
   };
-  add_state(up.of(MessageType::barrier_ack), bill.front);
+  std::uint64_t in_barriers = 0;
+  add_state(up.of(MessageType::barrier_ack), in_barriers);
+  bill.front = std::min(in_barriers, net::state_bytes(hand_overs * sizes.front_values));
+  bill.front_inside = in_barriers - bill.front;
   add_state(down.of(MessageType::turn_grant), bill.front_relay);
   // With FedAvg the whole net is handed over.
   add_state(up.of(MessageType::local_model), bill.front);

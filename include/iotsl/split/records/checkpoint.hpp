@@ -1,6 +1,6 @@
 #pragma once
 // What a run leaves on disk so that it can go on: barriers with both halves and their optimiser
-// state, the last two and the best, and the number of times that the server has begun. At the end
+// state, the last two and the chosen one, and the number of times that the server has begun. At the end
 // the joined net with torchvision's names.
 
 #include "iotsl/core/container.hpp"
@@ -175,7 +175,7 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
   return {};
 }
 
-/// Remembers barrier `id` as the best, however long the run goes on.
+/// Remembers barrier `id` as the one that the run is reported by, however long it goes on.
 inline Result<void> keep_best(const std::string& out, std::uint64_t id) {
   const std::string folder = join_path(out, checkpoint_folder);
   return link_file(join_path(folder, detail::barrier_name(id)),

@@ -63,10 +63,10 @@ struct GeneratorRecord {
   double accuracy = 0;      ///< likewise; a fraction
   double informedness = 0;  ///< likewise; of guessing 0, of no mistake 1
   std::vector<std::uint64_t> passed, failed;  ///< classes that were checked, by what came of it
-  double seconds_training = 0;                ///< on the device
+  double seconds_training = 0;  ///< on the device; of a given one in the run that it is from
   std::uint64_t peak_memory_bytes = 0;
   std::uint64_t values = 0;    ///< parameters
-  std::uint64_t bytes_up = 0;  ///< what its upload takes on the wire, with frames; 0: given
+  std::uint64_t bytes_up = 0;  ///< what its upload takes on the wire, with frames; given ones too
 
   /// Zeros where it is not known.
   Sha256Digest fingerprint() const {
@@ -130,7 +130,8 @@ struct PretrainingRecord {
   double test_loss = 0;
   double test_accuracy = 0;  ///< on the real test data, a fraction: the paper's Fig. 13a
   std::vector<double> test_class_accuracy;
-  std::string sha256;  ///< of pretrained.safetensors
+  double validation_accuracy = 0;  ///< likewise on the validation part; 0 without one
+  std::string sha256;              ///< of pretrained.safetensors
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -140,6 +141,7 @@ struct PretrainingRecord {
     f("test_loss", self.test_loss);
     f("test_accuracy", self.test_accuracy);
     f("test_class_accuracy", self.test_class_accuracy);
+    f.later("validation_accuracy", self.validation_accuracy);
     f("sha256", self.sha256);
   }
 };
@@ -160,7 +162,8 @@ struct ImputationRecord {
   }
 };
 
-/// The paper's sum of costs leaves all of this out; the full one adds it.
+/// The paper's sum of costs leaves all of this out; the full one adds it. Generators that were given
+/// count with what they have cost where they were made: a run is not cheaper for having been helped.
 struct PreparationRecord {
   std::string format = "iotsl-preparation-1";
   std::vector<GeneratorRecord> generators;  ///< of each device
@@ -174,8 +177,7 @@ struct PreparationRecord {
   /// Values sent, by the paper's way of counting: parameters of generators up and down.
   std::uint64_t values() const {
     std::uint64_t sum = 0;
-    for (const GeneratorRecord& each : generators)
-      if (each.bytes_up != 0) sum += each.values;
+    for (const GeneratorRecord& each : generators) sum += each.values;
     for (const ImputationRecord& each : devices) sum += each.values;
     return sum;
   }

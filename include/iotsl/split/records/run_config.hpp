@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "iotsl/measure/bytes.hpp"
-#include "iotsl/measure/metrics.hpp"
+#include "iotsl/measure/chosen_point.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/options/method.hpp"
 #include "iotsl/options/training.hpp"
@@ -39,12 +39,16 @@ struct RunConfig {
   std::uint64_t turns() const {
     return static_cast<std::uint64_t>(training.epochs / training.local_epochs);
   }
+  /// Turns over which the learning rate falls.
+  std::uint64_t schedule_turns() const {
+    return static_cast<std::uint64_t>(schedule_length(training) / training.local_epochs);
+  }
   /// Learning rate of turn `turn`. The devices of a round that ends in a mean share one.
   double turn_rate(std::uint64_t turn) const {
     const std::uint64_t shared = averages(method) ? static_cast<std::uint64_t>(devices) : 1;
     return learning_rate(training.schedule, training.optimizer.lr,
                          static_cast<std::int64_t>(turn / shared),
-                         static_cast<std::int64_t>(turns() / shared));
+                         static_cast<std::int64_t>(schedule_turns() / shared));
   }
 };
 
@@ -64,6 +68,9 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
   if (averages(method) && t.epochs % (devices * t.local_epochs) != 0)
     return wrong("--epochs ", t.epochs, ": expected a multiple of ", devices * t.local_epochs,
                  ", a round of --method ", method, ", which all devices take part in");
+  if (averages(method) && t.schedule_epochs % (devices * t.local_epochs) != 0)
+    return wrong("--schedule-epochs ", t.schedule_epochs, ": expected a multiple of ",
+                 devices * t.local_epochs, ", a round of --method ", method);
   if (t.optimizer.ewc > 0 && !splits(method))
     return wrong("--ewc ", t.optimizer.ewc, ": for split learning only, not for --method ", method);
   if (t.replay > 0 && !splits(method))
@@ -120,11 +127,13 @@ struct RunHooks {
 };
 
 struct RunSummary {
-  double best_test_accuracy = 0;  ///< fractions
+  measure::ChosenPoint chosen;    ///< what is reported
+  double best_test_accuracy = 0;  ///< chosen on the test set: fit to lie beside others' such numbers
   double final_test_accuracy = 0;
   std::vector<measure::EpochRecord> epochs;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
   std::uint64_t values_formula = 0;
+  std::uint64_t smashed_values = 0, front_values = 0;  ///< F and w of Table I; 0: nothing is sent
   measure::ByteBill bill;
   std::optional<PreparationRecord> preparation;  ///< of method iotsl
   std::string weights_sha256;

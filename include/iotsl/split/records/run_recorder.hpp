@@ -5,6 +5,7 @@
 #include "iotsl/split/protocol/turn_report.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
+#include "iotsl/split/records/evaluation_sets.hpp"
 #include "iotsl/split/records/run_config.hpp"
 #include "iotsl/train/evaluate.hpp"
 
@@ -13,9 +14,8 @@ namespace split {
 
 class RunRecorder {
  public:
-  /// `test` must outlive the recorder.
-  RunRecorder(const RunConfig& config, const RunHooks& hooks, const data::Dataset& test)
-      : config_(config), hooks_(hooks), test_(&test), start_(net::steady_now()) {}
+  RunRecorder(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets)
+      : config_(config), hooks_(hooks), sets_(sets), start_(net::steady_now()) {}
 
   /// True where the run can go back to its last barrier.
   bool keeps_barriers() const { return !config_.out.empty(); }
@@ -69,6 +69,7 @@ class RunRecorder {
                              const net::Traffic& up, const net::Traffic& down,
                              const WireSizes& sizes, const TurnCosts& turn = {}) {
     newest_barrier_ = barrier.id;
+    if (barrier.turn_complete()) ++hand_overs_;
     if (!keeps_barriers()) return {};
     CheckpointRecord record;
     record.barrier = barrier;
@@ -80,7 +81,7 @@ class RunRecorder {
     if (!metrics) return metrics.failure();
     record.metrics_bytes = *metrics;
     record.bill = resumed_.bill;
-    record.bill += itemise(up, down, sizes);
+    record.bill += itemise(up, down, sizes, hand_overs_);
     record.bytes_up = resumed_.bytes_up + up.total_bytes();
     record.bytes_down = resumed_.bytes_down + down.total_bytes();
     record.turn = turn;
@@ -148,7 +149,11 @@ class RunRecorder {
     summary_.bytes_up = resumed_.bytes_up + up.total_bytes();
     summary_.bytes_down = resumed_.bytes_down + down.total_bytes();
     summary_.bill = resumed_.bill;
-    summary_.bill += itemise(up, down, sizes);
+    summary_.bill += itemise(up, down, sizes, hand_overs_);
+    if (!pools_data(config_.method)) {
+      summary_.smashed_values = sizes.smashed_values;
+      summary_.front_values = sizes.front_values;
+    }
     summary_.weights_sha256 = state_sha256(joined);
     if (!config_.out.empty()) {
       const Result<void> written = write_model(config_.out, joined);
@@ -211,16 +216,29 @@ class RunRecorder {
     if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 && r.epoch != epochs)
       return {};
     const net::Microseconds start = net::steady_now();
-    const train::Evaluation result = train::evaluate(joined, *test_);
+    const train::Evaluation result = train::evaluate(joined, sets_.test());
     r.evaluated = true;
     r.test_loss = result.loss;
     r.test_accuracy = result.accuracy();
     r.test_class_accuracy = result.class_accuracy();
+    if (sets_.validation() != nullptr) {
+      const train::Evaluation aside = train::evaluate(joined, *sets_.validation());
+      r.has_validation = true;
+      r.validation_loss = aside.loss;
+      r.validation_accuracy = aside.accuracy();
+    }
     r.seconds_evaluate = seconds_of(net::steady_now() - start);
+    return note_accuracy(r) && keeps_barriers() ? keep_best(config_.out, newest_barrier_)
+                                                : Result<void>{};
+  }
+  /// Enters an epoch's evaluation in the summary; whether the run is reported by it from now on.
+  bool note_accuracy(const measure::EpochRecord& r) {
+    if (!r.evaluated) return false;
     summary_.final_test_accuracy = r.test_accuracy;
-    if (r.test_accuracy <= summary_.best_test_accuracy) return {};
-    summary_.best_test_accuracy = r.test_accuracy;
-    return keeps_barriers() ? keep_best(config_.out, newest_barrier_) : Result<void>{};
+    summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r.test_accuracy);
+    const bool better = measure::is_better(r, summary_.chosen);
+    if (better) summary_.chosen = measure::point_of(r);
+    return better;
   }
 
   /// Puts metrics and summary back to where they stood at a barrier.
@@ -240,10 +258,7 @@ class RunRecorder {
       if (!json) return wrong(json.failure());
       Result<measure::EpochRecord> r = measure::parse_record(*json);
       if (!r) return wrong(r.failure());
-      if (r->evaluated) {
-        summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r->test_accuracy);
-        summary_.final_test_accuracy = r->test_accuracy;
-      }
+      note_accuracy(*r);
       summary_.values_formula += r->values_formula;
       summary_.epochs.push_back(std::move(*r));
       at = end + 1;
@@ -253,12 +268,13 @@ class RunRecorder {
 
   RunConfig config_;
   RunHooks hooks_;
-  const data::Dataset* test_;
+  EvaluationSets sets_;
   net::Microseconds start_;
   RunSummary summary_;
   RunNumbers numbers_;
   CheckpointRecord resumed_;  ///< what earlier incarnations have spent
   std::uint64_t newest_barrier_ = 0;
+  std::uint64_t hand_overs_ = 0;  ///< turns whose last barrier this incarnation has committed
 };
 
 }  // namespace split

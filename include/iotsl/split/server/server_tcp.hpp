@@ -44,11 +44,11 @@ class HubTransport : public ServerTransport {
 
 }  // namespace detail
 
-/// Serves one run from start to end. `test` is evaluated after each turn.
+/// Serves one run from start to end. `sets` are evaluated after each turn.
 inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& hooks,
-                                     const ServerOptions& options, const data::Dataset& test) {
+                                     const ServerOptions& options, const EvaluationSets& sets) {
   detail::HubTransport transport;
-  auto created = ServerRun::create(config, hooks, test, options.fingerprints, transport);
+  auto created = ServerRun::create(config, hooks, sets, options.fingerprints, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
   net::HubOptions hub_options;

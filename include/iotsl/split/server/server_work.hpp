@@ -19,9 +19,9 @@ namespace split {
 
 class ServerRun {
  public:
-  /// `fingerprints`: of each device's data, or empty. `test` and `transport` must outlive the run.
+  /// `fingerprints`: of each device's data, or empty. `sets` and `transport` must outlive the run.
   static Result<std::unique_ptr<ServerRun>> create(const RunConfig& config, const RunHooks& hooks,
-                                                   const data::Dataset& test,
+                                                   const EvaluationSets& sets,
                                                    std::vector<Sha256Digest> fingerprints,
                                                    ServerTransport& transport) {
     Result<SplitModel> model = build_split_model(config);
@@ -36,7 +36,7 @@ class ServerRun {
     Result<ReplayMemory> replay = make_replay(config, model->front);
     if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(
-        new ServerRun(config, hooks, test, std::move(model).value(), transport));
+        new ServerRun(config, hooks, sets, std::move(model).value(), transport));
     run->replay_ = std::move(replay).value();
     const Result<void> opened = run->open(std::move(fingerprints));
     if (!opened) return opened.failure();
@@ -85,7 +85,7 @@ class ServerRun {
   }
 
  private:
-  ServerRun(const RunConfig& config, const RunHooks& hooks, const data::Dataset& test,
+  ServerRun(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets,
             SplitModel model, ServerTransport& transport)
       : config_(config),
         transport_(transport),
@@ -94,8 +94,8 @@ class ServerRun {
         back_(model_.back, config.training.optimizer, config.seed),
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
                           static_cast<std::uint64_t>(config.training.batch))),
-        recorder_(config, hooks, test),
-        test_(test),
+        recorder_(config, hooks, sets),
+        sets_(sets),
         attendance_(config, hooks),
         turns_(recorder_, sizes_, config.devices) {}
 
@@ -130,6 +130,7 @@ class ServerRun {
     plan.turns = config_.turns();
     plan.schedule = config_.training.schedule;
     plan.learning_rate = config_.training.optimizer.lr;
+    plan.schedule_turns = config_.schedule_turns();
     plan.smashed_values = sizes_.smashed_values;
     plan.largest_batch = sizes_.largest_batch;
     plan.format = sizes_.format;
@@ -192,7 +193,7 @@ class ServerRun {
     std::vector<std::vector<std::uint64_t>> histograms;
     for (const DeviceRecord& device : machine_->devices())
       histograms.push_back(device.label_counts);
-    const Result<bool> done = preparation_->prepare(model_.joined, test_, histograms);
+    const Result<bool> done = preparation_->prepare(model_.joined, sets_, histograms);
     if (done && !*done) return machine_->request_pause();
     Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
     // Later barriers hold weights that are trained further.
@@ -295,7 +296,7 @@ class ServerRun {
   ReplayMemory replay_;
   WireSizes sizes_;
   RunRecorder recorder_;
-  const data::Dataset& test_;
+  EvaluationSets sets_;
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
   Attendance attendance_;

@@ -54,7 +54,7 @@ inline Result<bool> train_generator(Preparation& preparation, const RunConfig& c
 /// where the user has stopped it.
 inline Result<bool> prepare_inproc(Preparation& preparation, const RunConfig& config,
                                    const RunHooks& hooks, const data::Dataset& train,
-                                   const data::Dataset& test,
+                                   const EvaluationSets& sets,
                                    const std::vector<std::vector<Index>>& samples,
                                    Sequential<float>& joined) {
   std::vector<std::vector<std::uint64_t>> histograms;
@@ -69,7 +69,7 @@ inline Result<bool> prepare_inproc(Preparation& preparation, const RunConfig& co
                                                          samples[d], static_cast<std::uint32_t>(d));
     if (!trained || !*trained) return trained;
   }
-  return preparation.prepare(joined, test, histograms);
+  return preparation.prepare(joined, sets, histograms);
 }
 
 /// The samples of one device as its turns use them.

@@ -48,7 +48,7 @@ class FedavgRun {
  public:
   /// The net of `of_device` is every device's in turn. The sets must outlive the run.
   FedavgRun(const RunConfig& config, const RunHooks& hooks, const data::Dataset& train,
-            const data::Dataset& test, const std::vector<std::vector<Index>>& samples,
+            const EvaluationSets& sets, const std::vector<std::vector<Index>>& samples,
             SplitModel averaged, SplitModel of_device)
       : config_(config),
         hooks_(hooks),
@@ -58,7 +58,7 @@ class FedavgRun {
         of_device_(std::move(of_device.joined)),
         sizes_(wire_sizes(averaged_, no_optimizer_, sample_shape(config.model), 1)),
         mean_(averaged_),
-        recorder_(config_, hooks, test),
+        recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {
     sizes_.smashed_values = 0;
   }
@@ -191,7 +191,7 @@ class FedavgRun {
 /// of the mean. `with_messages`: the nets pass as LOCAL_MODEL and GLOBAL_MODEL, and their bytes are
 /// counted; without, the same numbers come from the same functions.
 inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& hooks,
-                                     const data::Dataset& train, const data::Dataset& test,
+                                     const data::Dataset& train, const EvaluationSets& sets,
                                      const std::vector<std::vector<Index>>& samples,
                                      bool with_messages) {
   if (static_cast<Index>(samples.size()) != config.devices)
@@ -204,7 +204,7 @@ inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& ho
   Result<SplitModel> averaged = build_split_model(run), of_device = build_split_model(run);
   if (!averaged) return averaged.failure();
   if (!of_device) return of_device.failure();
-  return detail::FedavgRun(run, hooks, train, test, samples, std::move(averaged).value(),
+  return detail::FedavgRun(run, hooks, train, sets, samples, std::move(averaged).value(),
                            std::move(of_device).value())
       .run(with_messages);
 }

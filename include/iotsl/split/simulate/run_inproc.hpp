@@ -120,14 +120,14 @@ inline Result<void> deliver_rest(InprocDevice& device) {
 /// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
 /// iotsl, local or fedavg.
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
-                                     const data::Dataset& train, const data::Dataset& test,
+                                     const data::Dataset& train, const EvaluationSets& sets,
                                      const std::vector<std::vector<Index>>& samples) {
-  if (averages(config.method)) return run_fedavg(config, hooks, train, test, samples, true);
+  if (averages(config.method)) return run_fedavg(config, hooks, train, sets, samples, true);
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());
   detail::InprocTransport transport;
-  auto created = ServerRun::create(config, hooks, test, {}, transport);
+  auto created = ServerRun::create(config, hooks, sets, {}, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
   detail::connect_devices(transport, run, config, train, samples);

@@ -19,12 +19,12 @@ class OneNetRun {
  public:
   /// The sets must outlive the run.
   OneNetRun(const RunConfig& config, const RunHooks& hooks, const data::Dataset& train,
-            const data::Dataset& test, std::vector<std::vector<Index>> samples, SplitModel model,
+            const EvaluationSets& sets, std::vector<std::vector<Index>> samples, SplitModel model,
             ReplayMemory replay)
       : config_(config),
         hooks_(hooks),
         train_(train),
-        test_(test),
+        sets_(sets),
         samples_(std::move(samples)),
         model_(std::move(model)),
         trainer_(model_.joined, config.training.optimizer, config.seed),
@@ -32,7 +32,7 @@ class OneNetRun {
         sizes_(wire_sizes(
             model_.front, Optimizer<float>(model_.front.parameters(), config.training.optimizer),
             sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch))),
-        recorder_(config_, hooks, test),
+        recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {}
 
   Result<RunSummary> run() {
@@ -57,7 +57,7 @@ class OneNetRun {
     const Result<void> opened = preparation_->open();
     if (!opened) return opened;
     const Result<bool> done =
-        prepare_inproc(*preparation_, config_, hooks_, train_, test_, samples_, trainer_.net());
+        prepare_inproc(*preparation_, config_, hooks_, train_, sets_, samples_, trainer_.net());
     if (!done) return done.failure();
     if (!*done) return recorder_.stopped(at_.step);
     if (at_.id != 0) return {};  // later barriers hold weights that are trained further
@@ -151,7 +151,7 @@ class OneNetRun {
   RunConfig config_;
   RunHooks hooks_;
   const data::Dataset& train_;
-  const data::Dataset& test_;
+  EvaluationSets sets_;
   std::vector<std::vector<Index>> samples_;
   SplitModel model_;
   train::Trainer trainer_;
@@ -168,10 +168,10 @@ class OneNetRun {
 
 /// Runs `config` (method sl, iotsl, central or fedavg) on the lists of sample numbers in `samples`.
 inline Result<RunSummary> run_one_net(const RunConfig& config, const RunHooks& hooks,
-                                      const data::Dataset& train, const data::Dataset& test,
+                                      const data::Dataset& train, const EvaluationSets& sets,
                                       std::vector<std::vector<Index>> samples) {
   RunConfig run = config;
-  if (averages(run.method)) return run_fedavg(config, hooks, train, test, samples, false);
+  if (averages(run.method)) return run_fedavg(config, hooks, train, sets, samples, false);
   if (run.method == Method::random_gradient)
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
   if (pools_data(run.method)) {
@@ -188,7 +188,7 @@ inline Result<RunSummary> run_one_net(const RunConfig& config, const RunHooks& h
   if (!model) return model.failure();
   Result<ReplayMemory> replay = make_replay(run, model->front);
   if (!replay) return replay.failure();
-  return detail::OneNetRun(run, hooks, train, test, std::move(samples), std::move(model).value(),
+  return detail::OneNetRun(run, hooks, train, sets, std::move(samples), std::move(model).value(),
                            std::move(replay).value())
       .run();
 }
