@@ -62,7 +62,8 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
     return card;
   }
   const privacy::Release release = planned_release(s);
-  card.statement = "protects the content of one image; its label, and how many there are, are public";
+  card.statement =
+      "protects the content of one image; its label, and how many there are, are public";
   card.mechanism =
       "sums of clipped images and their second moments, of features, and gradients of a linear "
       "head, each with discrete Gaussian noise (Canonne, Kamath, Steinke 2020); the rest is made "
@@ -79,8 +80,8 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
   card.delta = s.privacy.delta;
   card.records_times_delta = static_cast<double>(records) * card.delta;
   if (release.sampling_rate == 1) {
-    const double mu = privacy::detail::gaussian_part(
-        std::vector{release.under(privacy::Adjacency::zero_out)});
+    const double mu =
+        privacy::detail::gaussian_part(std::vector{release.under(privacy::Adjacency::zero_out)});
     card.zcdp_rho = mu * mu / 2;
   }
   card.release = card.all_releases = privacy::compose({&release, 1}, card.delta);

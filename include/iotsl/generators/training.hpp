@@ -30,9 +30,7 @@ class GeneratorTraining {
   /// training. Raises an Error for wrong settings or no samples.
   GeneratorTraining(const data::Dataset& set, std::vector<Index> samples, GeneratorTask task,
                     const privacy::ChaChaKey& key)
-      : set_(&set),
-        task_(std::move(task)),
-        label_counts_(data::count_labels(set, samples)) {
+      : set_(&set), task_(std::move(task)), label_counts_(data::count_labels(set, samples)) {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
       fail(good.failure().message);
@@ -51,9 +49,7 @@ class GeneratorTraining {
   bool done() const { return net_ ? net_->done() : moments_->done(); }
   Index iteration() const { return net_ ? net_->iteration() : moments_->steps_done(); }
   /// The most there will be.
-  Index iterations() const {
-    return net_ ? task_.settings.net.iterations : moments_->steps();
-  }
+  Index iterations() const { return net_ ? task_.settings.net.iterations : moments_->steps(); }
   /// Iterations between two checks of the quality; 0: none.
   Index check_every() const { return net_ ? net_->check_every() : 0; }
   /// Seconds of training before load(), as save() was told.
@@ -104,9 +100,8 @@ class GeneratorTraining {
       std::optional<gan::TrainedNet> made = net_->finish(stop);
       if (!made) return std::nullopt;
       card.quality = std::move(made->quality);
-      return GeneratorFile{
-          std::move(card),
-          NetGenerator{std::move(made->net), task_.settings.net.noise == "gaussian"}};
+      return GeneratorFile{std::move(card), NetGenerator{std::move(made->net),
+                                                         task_.settings.net.noise == "gaussian"}};
     }
     GeneratorFile out{std::move(card), moments::Generator(moments_->release())};
     if (is_private()) return out;
