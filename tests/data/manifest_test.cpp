@@ -178,5 +178,5 @@ TEST_CASE("manifest: the validation part is listed, and shares no sample with a 
   CHECK(with("[4,1]") ==
         "manifest: validation[1] is 1, expected more than the one before, 4");
   CHECK(with("[]") == "manifest: validation is empty; without such a part it is left out");
-  CHECK(with("7") == "manifest: key 'validation' must be an array, found number");
+  CHECK(with("7") == "manifest: key 'validation' must be an array, found integer");
 }

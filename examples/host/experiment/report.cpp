@@ -20,7 +20,7 @@ std::string duration(double seconds) {
 std::string show(Measure measure, double value) {
   switch (measure) {
     case Measure::values_until:
-      return format_large(value);
+      return value < 1e4 ? format_number(value, 0) : format_large(value);
     case Measure::seconds_until:
       return duration(value);
     case Measure::epochs_until:
@@ -58,7 +58,7 @@ std::string plain(std::string html) {
 /// One kind of work as the axis of a chart.
 struct WorkAxis {
   double Work::*kind;
-  std::string label;
+  std::string name, label;
   double unit = 1;  ///< of a tick
   bool whole = true;
 };
@@ -69,11 +69,11 @@ std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
   for (const CurveResult& curve : result.curves)
     for (const CurvePoint& point : curve.points) most_bytes = std::max(most_bytes, point.work.bytes);
   std::vector<WorkAxis> out{
-      {&Work::epochs, "device epochs (one device's pass over its images)"},
-      {&Work::steps, "optimiser steps of the network, pre-training included"}};
+      {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
+      {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
   if (most_bytes == 0) return out;
   const bool large = most_bytes > 2e9;
-  out.push_back({&Work::bytes,
+  out.push_back({&Work::bytes, "bytes",
                  concat("bytes on the wire, generators included, ", large ? "GB" : "MB"),
                  large ? 1e9 : 1e6, false});
   return out;
@@ -85,9 +85,9 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
   std::vector<Chart> charts;
   for (const WorkAxis& axis : work_axes(result))
     for (const CurveResult& curve : result.curves) {
-      const std::string panel(curve.spec->panel);
-      if (charts.empty() || charts.back().title != panel || charts.back().x_label != axis.label) {
-        charts.push_back({.title = panel, .x_label = axis.label, .y_label = "test accuracy, %"});
+      const std::string title = concat(curve.spec->panel, ", over ", axis.name);
+      if (charts.empty() || charts.back().title != title) {
+        charts.push_back({.title = title, .x_label = axis.label, .y_label = "test accuracy, %"});
         charts.back().whole_ticks = axis.whole;
         if (threshold > 0)
           charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
@@ -162,7 +162,7 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
     page.paragraph(
-        "The right column is of a small repetition (see the settings): a narrow net, few samples "
+        "Our columns are of a small repetition (see the settings): a narrow net, few samples "
         "and few epochs. It is to show the same effect, not the same numbers.");
   if (e.common.data.dataset == "glyphs")
     page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
