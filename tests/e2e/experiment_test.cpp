@@ -203,10 +203,12 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
   CHECK(page.find("The paper's threshold is 99 %") != page.npos);
 }
 
-TEST_CASE("experiment: chosen on validation, the same rates on both sides, the same units of work") {
+TEST_CASE(
+    "experiment: chosen on validation, the same rates on both sides, the same units of work") {
   const TemporaryFolder folder;
   const std::string out = folder / "fig9";
-  const ProgramResult run = run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
+  const ProgramResult run =
+      run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
   CHECK(run.err.find("cosine over 12 device epochs, the same in every run") != std::string::npos);
   const Json results = read_results(out);
   CHECK(results.find("validation")->as_double() == 0.1);
@@ -251,8 +253,7 @@ TEST_CASE("experiment: chosen on validation, the same rates on both sides, the s
     CHECK(row.find("ours")->find("mean")->as_double() == 100 * test);
     CHECK(row.find("ours_chosen_on_test")->find("mean")->as_double() == 100 * best);
   }
-  const auto manifest =
-      parse_json(read(out + "/runs/sl-seed1/manifest.json")).value();
+  const auto manifest = parse_json(read(out + "/runs/sl-seed1/manifest.json")).value();
   CHECK(manifest.find("validation")->size() == 10);  // one of each class
 
   // Pre-training takes steps and generators bytes before the first device epoch.
@@ -278,7 +279,8 @@ TEST_CASE("experiment: chosen on validation, the same rates on both sides, the s
   CHECK(summary_of("iotsl-constant").find("bytes")->find("generators_up")->as_int() == 0);
 
   // Nothing is run again, and another schedule is another experiment.
-  const ProgramResult again = run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
+  const ProgramResult again =
+      run_well(tiny_fig9 + "--seeds 1 --schedule-epochs 12 --gan light --out " + out);
   CHECK(count(again.err, "has ended before, its results are taken") == 5);
   const ProgramResult other =
       run_program(tiny_fig9 + "--seeds 1 --schedule-epochs 13 --gan light --out " + out);
@@ -292,8 +294,7 @@ TEST_CASE("experiment: without a validation part the last evaluation counts, and
   run_well(tiny_fig5 + "--validation 0 --lr-schedule constant --out " + out);
   const Json results = read_results(out);
   CHECK(results.find("schedule")->as_string() == "constant");
-  const Json summary =
-      parse_json(read(out + "/runs/two-classes-seed1/summary.json")).value();
+  const Json summary = parse_json(read(out + "/runs/two-classes-seed1/summary.json")).value();
   CHECK(summary.find("chosen_epoch")->as_int() == 4);
   CHECK(summary.find("chosen_validation_accuracy")->is_null());
   CHECK(summary.find("chosen_test_accuracy")->as_double() ==

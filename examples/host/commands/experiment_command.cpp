@@ -165,7 +165,8 @@ void add_experiment_command(CLI::App& app) {
     return command->add_option(option, value, help)->group("Sizes, instead of those of the scale");
   };
   size("--model", o->model, "Network: vgg16bn-compact, vgg16bn-paper or vanilla5")
-      ->check(CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
+      ->check(
+          CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
   size("--width", o->given.width, "Base width of the network")->check(CLI::Range(1, 1024));
   size("--limit-train", o->given.limit_train, "Training images over all devices")
       ->check(CLI::PositiveNumber);
@@ -182,8 +183,9 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")
       ->check(CLI::Range(1.0, 100.0));
-  add_training_options(*command, o->run, "Training",
-                       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
+  add_training_options(
+      *command, o->run, "Training",
+      {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
   command
       ->add_option("--transport", o->run.transport,
                    "inproc: all in this process, bytes counted; tcp: device processes; none: no "

@@ -67,7 +67,8 @@ struct WorkAxis {
 std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
   double most_bytes = 0;
   for (const CurveResult& curve : result.curves)
-    for (const CurvePoint& point : curve.points) most_bytes = std::max(most_bytes, point.work.bytes);
+    for (const CurvePoint& point : curve.points)
+      most_bytes = std::max(most_bytes, point.work.bytes);
   std::vector<WorkAxis> out{
       {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
       {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
@@ -98,8 +99,8 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
       if (!sends) line.label += ": sends nothing";
       for (const CurvePoint& point : curve.points)
         if (sends)
-          line.points.push_back({point.work.*axis.kind / axis.unit, point.accuracy.mean,
-                                 point.accuracy.deviation});
+          line.points.push_back(
+              {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
       charts.back().lines.push_back(std::move(line));
     }
   for (const Chart& chart : charts) page.add(draw_chart(chart));
@@ -129,10 +130,11 @@ void add_equal_work(HtmlPage& page, const ExperimentResult& result) {
   for (std::size_t i = 0; i < result.curves.size(); ++i)
     rows.push_back({escape(result.curves[i].spec->label), show_accuracy(equal.at_epochs[i]),
                     show_accuracy(equal.at_steps[i]), show_accuracy(equal.at_bytes[i])});
-  page.table({"", concat("at ", format_tick(equal.most.epochs), " device epochs"),
-              concat("at ", format_tick(equal.most.steps), " steps"),
-              equal.most.bytes > 0 ? concat("at ", format_bytes(equal.most.bytes)) : "nothing is sent"},
-             rows);
+  page.table(
+      {"", concat("at ", format_tick(equal.most.epochs), " device epochs"),
+       concat("at ", format_tick(equal.most.steps), " steps"),
+       equal.most.bytes > 0 ? concat("at ", format_bytes(equal.most.bytes)) : "nothing is sent"},
+      rows);
 }
 
 /// By what the numbers are chosen.
@@ -141,11 +143,11 @@ std::string choice_text(const ExperimentResult& result) {
   if (part == 0)
     return "There is no validation part: the chosen point is the last evaluation, and thresholds are "
            "judged on the test set.";
-  return concat("Points are chosen, and thresholds judged, by a validation part: ",
-                format_tick(100 * part),
-                " % of the training images, which no device has. The accuracy is the one on the test "
-                "set at the chosen point. Beside it stands what a choice on the test set would "
-                "give, since the paper gives that.");
+  return concat(
+      "Points are chosen, and thresholds judged, by a validation part: ", format_tick(100 * part),
+      " % of the training images, which no device has. The accuracy is the one on the test "
+      "set at the chosen point. Beside it stands what a choice on the test set would "
+      "give, since the paper gives that.");
 }
 
 void add_comparison(HtmlPage& page, const ExperimentResult& result) {
@@ -332,10 +334,9 @@ std::string format_table(const ExperimentResult& result) {
       {"at equal work", "", concat(format_tick(equal.most.epochs), " device epochs"),
        concat(format_tick(equal.most.steps), " steps"), format_bytes(equal.most.bytes)}};
   for (std::size_t i = 0; i < result.curves.size(); ++i)
-    work.push_back({std::string(result.curves[i].spec->label), "",
-                    plain(show_accuracy(equal.at_epochs[i])),
-                    plain(show_accuracy(equal.at_steps[i])),
-                    plain(show_accuracy(equal.at_bytes[i]))});
+    work.push_back(
+        {std::string(result.curves[i].spec->label), "", plain(show_accuracy(equal.at_epochs[i])),
+         plain(show_accuracy(equal.at_steps[i])), plain(show_accuracy(equal.at_bytes[i]))});
   return concat(align(rows), "learning rate ", e.schedule_text(), "; ",
                 has_validation(result) ? "ours: chosen on the validation part"
                                        : "ours: the last evaluation, no validation part",

@@ -84,9 +84,10 @@ void list_preparation_options(Options& o, List& list) {
   list.option("gan-preset", o.gan_preset,
               "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
               CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
-  list.given("gan", o.gan,
-             "Generators: full, or light with about a sixth of the operations; default: the preset's",
-             CLI::IsMember({"full", "light"}));
+  list.given(
+      "gan", o.gan,
+      "Generators: full, or light with about a sixth of the operations; default: the preset's",
+      CLI::IsMember({"full", "light"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
               CLI::Range(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
@@ -219,8 +220,8 @@ data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
                  ": the manifest of the run lists no validation part");
   if (manifest.validation.empty()) return data::empty_like(train);
   if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
-  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train,
-                                   &manifest.validation));
+  return expect(
+      data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &manifest.validation));
 }
 
 ModelCard card_of(const RunOptions& o) {

@@ -56,8 +56,8 @@ struct RunData {
 /// it.
 RunData load_run_data(RunOptions& options);
 
-/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends the
-/// command where the options name such a part and the manifest does not.
+/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends
+/// the command where the options name such a part and the manifest does not.
 data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
                               const data::Manifest& manifest);
 

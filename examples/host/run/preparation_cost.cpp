@@ -77,8 +77,9 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
   // Generators that are given are not sent, but count in the sum of values, as in the run's books.
-  out.bytes_up = (chosen.generators.empty() ? up : 0) * net::transfer_bytes(net::MessageType::gen_upload,
-                                          net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_up =
+      (chosen.generators.empty() ? up : 0) *
+      net::transfer_bytes(net::MessageType::gen_upload, net::GenUpload::overhead_bytes + bytes, 0);
   out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
                                               net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;

@@ -54,10 +54,11 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
   for (const split::ImputationRecord& each : p.devices) added += each.added;
   if (p.planned)
     std::printf("imputation       %llu samples added\n", static_cast<unsigned long long>(added));
-  std::printf("values sent      %llu in the turns (Table I, F = %llu a sample), %llu with generators\n",
-              static_cast<unsigned long long>(s.values_formula),
-              static_cast<unsigned long long>(s.smashed_values),
-              static_cast<unsigned long long>(s.values_formula + p.values()));
+  std::printf(
+      "values sent      %llu in the turns (Table I, F = %llu a sample), %llu with generators\n",
+      static_cast<unsigned long long>(s.values_formula),
+      static_cast<unsigned long long>(s.smashed_values),
+      static_cast<unsigned long long>(s.values_formula + p.values()));
 }
 
 /// At the point that the run is reported by, and beside it what is chosen on the test set.
@@ -67,13 +68,13 @@ void print_accuracy(const split::RunSummary& s) {
     std::printf("test accuracy    not evaluated\n");
     return;
   }
-  std::printf("test accuracy    %s after epoch %llu, %s\n", percent(chosen.test_accuracy).c_str(),
-              static_cast<unsigned long long>(chosen.epoch),
-              chosen.validation_accuracy
-                  ? concat("the highest validation accuracy: ",
-                           percent(*chosen.validation_accuracy))
-                        .c_str()
-                  : "the last evaluation: without --validation nothing is chosen");
+  std::printf(
+      "test accuracy    %s after epoch %llu, %s\n", percent(chosen.test_accuracy).c_str(),
+      static_cast<unsigned long long>(chosen.epoch),
+      chosen.validation_accuracy
+          ? concat("the highest validation accuracy: ", percent(*chosen.validation_accuracy))
+                .c_str()
+          : "the last evaluation: without --validation nothing is chosen");
   std::printf("                 best on the test set %s, final %s\n",
               percent(s.best_test_accuracy).c_str(), percent(s.final_test_accuracy).c_str());
 }
@@ -221,12 +222,13 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
                 format_bytes(static_cast<double>(s.bytes_up)).c_str(),
                 format_bytes(static_cast<double>(s.bytes_down)).c_str());
   if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
-    std::printf("                 %s by the formula of Table I (4 x %llu values, F = %llu a "
-                "sample), %s extras\n",
-                format_bytes(static_cast<double>(s.bill.formula())).c_str(),
-                static_cast<unsigned long long>(s.values_formula),
-                static_cast<unsigned long long>(s.smashed_values),
-                format_bytes(static_cast<double>(s.bill.extras())).c_str());
+    std::printf(
+        "                 %s by the formula of Table I (4 x %llu values, F = %llu a "
+        "sample), %s extras\n",
+        format_bytes(static_cast<double>(s.bill.formula())).c_str(),
+        static_cast<unsigned long long>(s.values_formula),
+        static_cast<unsigned long long>(s.smashed_values),
+        format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
   std::printf("time             %s\n", format_seconds(s.seconds).c_str());

@@ -145,8 +145,8 @@ class DeviceWork {
       return failure(ErrorCode::network, "GRAD of step ", grad.step, " has NaN or Inf");
     return update(gradient, start);
   }
-  /// The same with random values in its place. Drawing them is no work of a device's: a server would
-  /// have sent them.
+  /// The same with random values in its place. Drawing them is no work of a device's: a server
+  /// would have sent them.
   Result<void> backward_random(std::uint64_t step) {
     const Tensor<float> gradient = random_gradient(front_->smashed_shape(), seed_ + index_, step);
     return update(gradient, net::steady_now());

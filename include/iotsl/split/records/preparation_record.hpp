@@ -162,8 +162,9 @@ struct ImputationRecord {
   }
 };
 
-/// The paper's sum of costs leaves all of this out; the full one adds it. Generators that were given
-/// count with what they have cost where they were made: a run is not cheaper for having been helped.
+/// The paper's sum of costs leaves all of this out; the full one adds it. Generators that were
+/// given count with what they have cost where they were made: a run is not cheaper for having been
+/// helped.
 struct PreparationRecord {
   std::string format = "iotsl-preparation-1";
   std::vector<GeneratorRecord> generators;  ///< of each device

@@ -127,8 +127,9 @@ struct RunHooks {
 };
 
 struct RunSummary {
-  measure::ChosenPoint chosen;    ///< what is reported
-  double best_test_accuracy = 0;  ///< chosen on the test set: fit to lie beside others' such numbers
+  measure::ChosenPoint chosen;  ///< what is reported
+  double best_test_accuracy =
+      0;  ///< chosen on the test set: fit to lie beside others' such numbers
   double final_test_accuracy = 0;
   std::vector<measure::EpochRecord> epochs;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
