@@ -77,10 +77,10 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
   const auto all_or = [](Index n) { return n == 0 ? std::string("all") : std::to_string(n); };
   std::fprintf(stderr,
                "%s\n%s, %s of width %ld, %s training images over all devices, folder %s\n"
-               "learning rate %g, %s, the same in every run but those of a constant rate\n",
+               "learning rate %s\n",
                e.title().c_str(), e.common.data.dataset.c_str(), std::string(e.sizes.model).c_str(),
                static_cast<long>(e.sizes.width), all_or(e.sizes.limit_train).c_str(), e.out.c_str(),
-               e.common.training.optimizer.lr, e.schedule_text().c_str());
+               e.rate_text().c_str());
   double sum = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const PlannedRun& run = runs[i];

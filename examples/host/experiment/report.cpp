@@ -284,12 +284,11 @@ void write_report(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   HtmlPage page(e.title());
   page.paragraph(e.spec->about);
-  page.paragraph(concat(
-      "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
-      ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ", e.sizes.width,
-      ". Learning rate: ", to_text(Json(e.common.training.optimizer.lr)), ", ", e.schedule_text(),
-      e.schedule_epochs() > 0 ? ", in every run but those of a constant rate" : "",
-      ". All runs together took ", duration(result.seconds), "."));
+  page.paragraph(concat("Data: ", e.common.data.dataset,
+                        ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
+                        ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
+                        e.sizes.width, ". Learning rate: ", e.rate_text(),
+                        ". All runs together took ", duration(result.seconds), "."));
   add_charts(page, result);
   add_comparison(page, result);
   add_equal_work(page, result);

@@ -100,6 +100,14 @@ std::string Experiment::schedule_text() const {
              : concat(to_string(common.training.schedule), " over ", epochs, " device epochs");
 }
 
+std::string Experiment::rate_text() const {
+  const auto& curves = spec->curves;
+  const bool excepted = std::any_of(curves.begin(), curves.end(),
+                                    [](const CurveSpec& curve) { return curve.constant_rate; });
+  return concat(to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
+                excepted ? " but those of a constant rate" : "");
+}
+
 std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec) {
   auto out = std::make_shared<ExperimentSpec>(spec);
   const auto is_constant = [&](std::string_view key) {
