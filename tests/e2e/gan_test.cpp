@@ -84,7 +84,7 @@ TEST_CASE("gan train: the generator of one device, and what inspect says of it")
   CHECK(counts == loaded->counts[1]);
 
   const std::string shown = succeed("gan inspect " + file).out;
-  for (const char* part : {"full, width 4, 10 values of bernoulli noise -> 1x28x28, 10 classes",
+  for (const char* part : {"full net, width 4, 10 values of bernoulli noise -> 1x28x28, 10 classes",
                            "glyphs, device 1, seed 1: 20 of 20 iterations", "held out  accuracy",
                            "no differential privacy"})
     CHECK(shown.find(part) != std::string::npos);
