@@ -54,7 +54,7 @@ TEST_CASE("without noise the Gaussians are the classes' means and covariances") 
   s.side = 8;
   s.norm = 1;
   const Release r = train(set, s);
-  const std::vector<ClassGaussian> gaussians = class_gaussians(r);
+  const std::vector<ClassGaussian> gaussians = class_gaussians(MomentSums(r));
   const CosineTransform transform(coef_shape(s, images), images);
   for (Index label = 0; label < 2; ++label) {
     // Plain doubles, image by image.
@@ -87,9 +87,9 @@ TEST_CASE("noise shrinks: to no directions at all where there is nothing but noi
   const data::Dataset set = data::make_glyphs(data::Split::train, 100);
   Settings s = quick();
   s.mu = 0.02;
-  for (const ClassGaussian& g : class_gaussians(train(set, s))) CHECK(g.rank() <= 2);
+  for (const ClassGaussian& g : class_gaussians(MomentSums(train(set, s)))) CHECK(g.rank() <= 2);
   s.mu = 40;
-  for (const ClassGaussian& g : class_gaussians(train(set, s))) CHECK(g.rank() >= 3);
+  for (const ClassGaussian& g : class_gaussians(MomentSums(train(set, s)))) CHECK(g.rank() >= 3);
 }
 
 TEST_CASE("the head knows the digits that it was trained on, and picks the images") {
