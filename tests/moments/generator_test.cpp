@@ -92,6 +92,49 @@ TEST_CASE("noise shrinks: to no directions at all where there is nothing but noi
   for (const ClassGaussian& g : class_gaussians(MomentSums(train(set, s)))) CHECK(g.rank() >= 3);
 }
 
+TEST_CASE("what few directions leave of the variance is spread over the coefficients") {
+  const data::Dataset set = data::make_glyphs(data::Split::train, 6000);
+  const std::vector<ClassGaussian> exact = class_gaussians(MomentSums(train(set, quick(false))));
+  const std::vector<ClassGaussian> noised = class_gaussians(MomentSums(train(set, quick())));
+  for (std::size_t c = 0; c < 10; ++c) {
+    double all = 0, known = 0, spread = 0;
+    for (const double v : exact[c].factors) all += v * v;
+    for (const double v : noised[c].factors) known += v * v;
+    for (const double v : noised[c].spread) spread += v * v;
+    CHECK(noised[c].rank() < exact[c].rank());
+    CHECK(known + spread == doctest::Approx(all).epsilon(0.25));
+  }
+}
+
+TEST_CASE("images vary in contrast, brightness and noise as the settings say") {
+  Release r = train(data::make_glyphs(data::Split::train, 300), quick());
+  r.settings.contrast_share = 0;
+  r.settings.brightness = 1;
+  r.settings.pixel_noise = 0;
+  const auto plain = draw(Generator(r), 2, 40);
+  const auto mean = [](const std::vector<std::uint8_t>& pixels) {
+    double sum = 0;
+    for (const std::uint8_t v : pixels) sum += v;
+    return sum / static_cast<double>(pixels.size());
+  };
+  const auto rough = [](const std::vector<std::uint8_t>& pixels) {
+    double sum = 0;
+    for (std::size_t i = 1; i < pixels.size(); ++i) sum += std::abs(pixels[i] - pixels[i - 1]);
+    return sum / static_cast<double>(pixels.size());
+  };
+  Release other = r;
+  other.settings.brightness = 3;
+  const auto bright = draw(Generator(other), 2, 40);
+  CHECK(mean(bright) > 1.2 * mean(plain));
+  CHECK(draw(Generator(other), 2, 40) == bright);
+  other = r;
+  other.settings.pixel_noise = 0.5;
+  CHECK(rough(draw(Generator(other), 2, 40)) > 2 * rough(plain));
+  other = r;
+  other.settings.contrast_share = 1;
+  CHECK(rough(draw(Generator(other), 2, 40)) > 1.2 * rough(plain));
+}
+
 TEST_CASE("the head knows the digits that it was trained on, and picks the images") {
   const data::Dataset train_set = data::make_glyphs(data::Split::train, 3000);
   const data::Dataset test = data::make_glyphs(data::Split::test, 500);
@@ -111,6 +154,8 @@ TEST_CASE("the head knows the digits that it was trained on, and picks the image
     const auto agreed = [&](Index redraws) {
       Release own = r;
       own.settings.max_redraws = redraws;
+      own.settings.brightness = 1;  // what varies images after the head has agreed
+      own.settings.pixel_noise = 0;
       const Generator generator(own);
       data::Dataset drawn = data::empty_like(test);
       for (Index label = 0; label < 10; ++label) generator.append(drawn, label, 20, 1);

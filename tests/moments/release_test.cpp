@@ -138,6 +138,10 @@ TEST_CASE("settings that no training can have are refused") {
   CHECK(refused([](Settings& s) { s.head_momentum = 1; }));
   CHECK(refused([](Settings& s) { s.head_constant = -1; }));
   CHECK(refused([](Settings& s) { s.max_redraws = 1001; }));
+  CHECK(refused([&](Settings& s) { s.contrast = nan; }));
+  CHECK(refused([](Settings& s) { s.contrast_share = 1.1; }));
+  CHECK(refused([](Settings& s) { s.brightness = 0.5; }));
+  CHECK(refused([&](Settings& s) { s.pixel_noise = nan; }));
   CHECK(refused([](Settings& s) { s.mu = 0.01, s.head_share = 0.001, s.head_steps = 1000; }));
   // Every setting goes through the card.
   Settings s = quick();

@@ -8,11 +8,12 @@
 IOTSL_NAMESPACE_BEGIN
 namespace moments {
 
-/// x = mean + sum_k factors[k] z_k with z standard normal: coefficients of images, not divided by
-/// the clip norm. The factors are orthogonal.
+/// x = mean + sum_k factors[k] z_k + spread * z' with z and z' standard normal: coefficients of
+/// images, not divided by the clip norm. The factors are orthogonal.
 struct ClassGaussian {
   std::vector<double> mean;
   std::vector<double> factors;  ///< [rank, coefs]
+  std::vector<double> spread;   ///< of each coefficient, what the factors leave
 
   Index rank() const { return mean.empty() ? 0 : static_cast<Index>(factors.size() / mean.size()); }
 };
@@ -58,6 +59,54 @@ inline std::vector<double> denoised_factors(NoisedMatrix covariance, Index d, do
   return out;
 }
 
+/// What mean and factors do not explain of the second moments' diagonal, which is known better than
+/// directions are: [coefs] variances, still with noise.
+inline std::vector<double> unexplained(const NoisedMatrix& second, const ClassGaussian& own,
+                                       double norm) {
+  const auto d = own.mean.size();
+  std::vector<double> out;
+  for (std::size_t i = 0; i < d; ++i) {
+    double v = norm * norm * second.values[i * d + i] - own.mean[i] * own.mean[i];
+    for (std::size_t at = i; at < own.factors.size(); at += d)
+      v -= own.factors[at] * own.factors[at];
+    out.push_back(v);
+  }
+  return out;
+}
+
+/// Standard deviations for `variances` with noise of variance `noise`: coefficients of a channel
+/// with the same row + column are much alike, so that each is shrunk towards their mean by the
+/// share of their differences that is noise; nothing where that mean is within its own noise.
+inline std::vector<double> denoised_spread(const std::vector<double>& variances, double noise,
+                                           const CoefShape& shape) {
+  struct Ring {
+    double size = 0, sum = 0, squares = 0;
+  };
+  const Index plane = shape.rows * shape.cols;
+  std::vector<Ring> rings(static_cast<std::size_t>(shape.channels * (shape.rows + shape.cols)));
+  const auto ring_of = [&](std::size_t at) -> Ring& {
+    const auto i = static_cast<Index>(at);
+    return rings[static_cast<std::size_t>(i / plane * (shape.rows + shape.cols) +
+                                          i % plane / shape.cols + i % shape.cols)];
+  };
+  for (std::size_t i = 0; i < variances.size(); ++i) {
+    Ring& ring = ring_of(i);
+    ring.size += 1;
+    ring.sum += variances[i];
+    ring.squares += variances[i] * variances[i];
+  }
+  std::vector<double> out;
+  for (std::size_t i = 0; i < variances.size(); ++i) {
+    const Ring& ring = ring_of(i);
+    const double mean = ring.sum / ring.size, differ = ring.squares / ring.size - mean * mean;
+    const double share = differ > noise ? 1 - noise / differ : 0;
+    const bool seen = mean > scalar_math::sqrt(noise / ring.size);
+    const double v = seen ? mean + share * (variances[i] - mean) : 0;
+    out.push_back(v > 0 ? scalar_math::sqrt(v) : 0);
+  }
+  return out;
+}
+
 }  // namespace detail
 
 /// A Gaussian for each class; of those without images an empty one.
@@ -75,7 +124,8 @@ inline std::vector<ClassGaussian> class_gaussians(const MomentSums& sums) {
   parallel_for(static_cast<Index>(out.size()), [&](Index label) {
     const auto c = static_cast<std::size_t>(label);
     if (sums.counts()[c] == 0) return;
-    NoisedMatrix own = sums.second(c);
+    const NoisedMatrix second = sums.second(c);
+    NoisedMatrix own = second;
     detail::subtract_square(own.values, out[c].mean, 1);
     const double share = detail::own_share(own, pooled, d);
     for (std::size_t i = 0; i < own.values.size(); ++i)
@@ -84,6 +134,9 @@ inline std::vector<ClassGaussian> class_gaussians(const MomentSums& sums) {
     own.noise = scalar_math::sqrt(a * a + b * b);
     out[c].factors = detail::denoised_factors(std::move(own), d, sums.norm());
     for (double& v : out[c].mean) v *= sums.norm();
+    const double scale = sums.norm() * sums.norm() * second.noise;
+    out[c].spread = detail::denoised_spread(detail::unexplained(second, out[c], sums.norm()),
+                                            2 * scale * scale, sums.shape());
   });
   return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What several devices have released, together: images from Gaussians of all their moments, and
-// labels that say how sure all their heads are. Post-processing, so that it costs no privacy; who
+// What several devices have released, together: images from Gaussians of all their moments that
+// all their heads agree on. Post-processing, so that it costs no privacy; who
 // has all the releases (the server) can do it.
 
 #include "iotsl/moments/head_classifier.hpp"
@@ -23,7 +23,7 @@ class Ensemble {
                        " is of other images or coefficients than the first");
       sums.add(own);
     }
-    Ensemble out(sums);
+    Ensemble out(sums, releases.front().settings);
     for (const Release& r : releases)
       if (!r.weights.empty()) out.heads_.emplace_back(r);
     return out;
@@ -37,13 +37,17 @@ class Ensemble {
   /// Images per class of all devices.
   const std::vector<std::uint64_t>& counts() const { return counts_; }
 
-  /// As Generator::append, without a second draw where heads disagree: soft_labels() says so.
+  /// As Generator::append, with the Gaussians of all devices, and drawn again where the heads of
+  /// all see another class.
   bool append(data::Dataset& set, Index label, Index count, std::uint64_t seed,
               std::uint32_t number = 0, const StopCheck& stop = {}) const {
     check_append(set, images_, holds(label), label, count);
-    const Random random(seed, Stream::generated, number);
+    const ImageRandom random(seed, number);
     return append_drawn(set, label, count, stop, [&](Index i, std::span<std::uint8_t> out) {
-      gaussians_.draw(label, image_number(label, i), random, out);
+      const auto judge = [&](std::span<const std::uint8_t> pixels) {
+        return verdict(chances(pixels, label), static_cast<std::size_t>(label));
+      };
+      draw_agreed(gaussians_, label, i, tries_, random, judge, out);
     });
   }
 
@@ -93,13 +97,17 @@ class Ensemble {
   }
 
  private:
-  explicit Ensemble(const MomentSums& sums)
-      : images_(sums.images()), counts_(sums.counts()), gaussians_(sums) {}
+  Ensemble(const MomentSums& sums, const Settings& s)
+      : images_(sums.images()),
+        counts_(sums.counts()),
+        tries_(s.max_redraws + 1),
+        gaussians_(sums, s) {}
 
   static double log_chance(double p) { return scalar_math::log(p + 1e-12); }
 
   ImageSpec images_;
   std::vector<std::uint64_t> counts_;
+  Index tries_;
   ImageGaussians gaussians_;
   std::vector<Head> heads_;
 };

@@ -13,7 +13,7 @@ class Generator {
  public:
   /// Of a release that a trainer made or parse_release() took. What takes long is done here, once.
   explicit Generator(Release release)
-      : release_(std::move(release)), gaussians_(MomentSums(release_)) {
+      : release_(std::move(release)), gaussians_(MomentSums(release_), release_.settings) {
     if (!release_.weights.empty()) head_.emplace(release_);
   }
 
@@ -31,29 +31,21 @@ class Generator {
   bool append(data::Dataset& set, Index label, Index count, std::uint64_t seed,
               std::uint32_t number = 0, const StopCheck& stop = {}) const {
     check_append(set, images(), holds(label), label, count);
-    const Random random(seed, Stream::generated, number);
+    const ImageRandom random(seed, number);
     return append_drawn(set, label, count, stop,
                         [&](Index i, std::span<std::uint8_t> out) { draw(label, i, random, out); });
   }
 
  private:
-  /// Draws until the head agrees; of those with which it never does the one it likes best.
-  void draw(Index label, Index i, const Random& random, std::span<std::uint8_t> out) const {
-    const Index tries = head_ ? release_.settings.max_redraws + 1 : 1;
-    const std::uint64_t first = image_number(label, i) * static_cast<std::uint64_t>(tries);
-    if (!head_) return gaussians_.draw(label, first, random, out);
-    const std::vector<Index>& known = head_->classes();
-    const auto row = static_cast<std::size_t>(std::lower_bound(known.begin(), known.end(), label) -
-                                              known.begin());
-    std::vector<std::uint8_t> pixels(out.size());
-    double best = -1;
-    for (Index attempt = 0; attempt < tries; ++attempt) {
-      gaussians_.draw(label, first + static_cast<std::uint64_t>(attempt), random, pixels);
-      const std::vector<double> chances = (*head_)(pixels);
-      if (chances[row] > best) std::copy(pixels.begin(), pixels.end(), out.begin());
-      best = std::max(best, chances[row]);
-      if (*std::max_element(chances.begin(), chances.end()) == chances[row]) break;
-    }
+  /// Drawn again where the head sees another class.
+  void draw(Index label, Index i, const ImageRandom& random, std::span<std::uint8_t> out) const {
+    const auto judge = [&](std::span<const std::uint8_t> pixels) {
+      if (!head_) return Verdict{};
+      const std::vector<Index>& known = head_->classes();
+      const auto row = std::lower_bound(known.begin(), known.end(), label) - known.begin();
+      return verdict((*head_)(pixels), static_cast<std::size_t>(row));
+    };
+    draw_agreed(gaussians_, label, i, release_.settings.max_redraws + 1, random, judge, out);
   }
 
   Release release_;
