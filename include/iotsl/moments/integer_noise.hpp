@@ -2,6 +2,7 @@
 // Noise for sums of integers: which variance a mechanism of a given mu has, and where its random
 // numbers come from.
 
+#include <algorithm>
 #include <span>
 
 #include "iotsl/privacy/discrete_gaussian.hpp"
