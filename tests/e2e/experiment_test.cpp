@@ -227,7 +227,8 @@ TEST_CASE(
   };
   const auto rates = [&](const char* key) {
     std::vector<double> all;
-    for (const Json& epoch : summary_of(key).find("epochs")->as_array())
+    const Json summary = summary_of(key);
+    for (const Json& epoch : summary.find("epochs")->as_array())
       all.push_back(epoch.find("learning_rate")->as_double());
     return all;
   };
