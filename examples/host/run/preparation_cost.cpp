@@ -53,7 +53,8 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   gan::GanSettings settings = chosen.gan;
   settings.check_every = 0;
   PreparationCost out;
-  const TrainingCost tried = try_training(settings, images);
+  const bool trains = chosen.generators.empty();
+  const TrainingCost tried = trains ? try_training(settings, images) : TrainingCost{};
   out.iteration_seconds = tried.iteration_seconds;
   out.device_bytes = tried.bytes;
   const double each =
@@ -77,13 +78,11 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
   // Generators that are given are not sent, but count in the sum of values, as in the run's books.
-  out.bytes_up =
-      (chosen.generators.empty() ? up : 0) *
-      net::transfer_bytes(net::MessageType::gen_upload, net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_up = (trains ? up : 0) * net::transfer_bytes(net::MessageType::gen_upload,
+                                                         net::GenUpload::overhead_bytes + bytes, 0);
   out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
                                               net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;
-  if (!chosen.generators.empty()) out.generator_seconds = 0;
   return out;
 }
 
