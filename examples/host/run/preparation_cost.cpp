@@ -55,6 +55,16 @@ TrainingCost try_training(generators::GeneratorSettings settings, const ImageSpe
   return out;
 }
 
+/// Of generators that are there: nothing is trained, and the first stands for all.
+TrainingCost cost_of_given(const std::string& folder, std::size_t devices) {
+  const std::size_t first = expect(split::find_generators(folder, devices)).front();
+  const std::string path = join_path(folder, split::generator_name(first));
+  TrainingCost out;
+  out.values = expect(generators::load_generator(path)).generator.values();
+  out.file_bytes = expect(file_size(path));
+  return out;
+}
+
 }  // namespace
 
 PreparationCost preparation_cost(const split::RunConfig& config, const data::Manifest& manifest,
@@ -65,7 +75,9 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   Index samples = 0;
   for (const std::vector<Index>& device : manifest.devices)
     samples = std::max(samples, static_cast<Index>(device.size()));
-  const TrainingCost tried = try_training(chosen.generator, images, samples);
+  const bool trains = chosen.generators.empty();
+  const TrainingCost tried = trains ? try_training(chosen.generator, images, samples)
+                                    : cost_of_given(chosen.generators, manifest.devices.size());
   out.iteration_seconds = tried.iteration_seconds;
   out.device_bytes = tried.memory_bytes;
   out.generator_seconds = tried.seconds * static_cast<double>(config.devices);
@@ -81,13 +93,11 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
   // Generators that are given are not sent, but count in the sum of values, as in the run's books.
-  out.bytes_up =
-      (chosen.generators.empty() ? up : 0) *
-      net::transfer_bytes(net::MessageType::gen_upload, net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_up = (trains ? up : 0) * net::transfer_bytes(net::MessageType::gen_upload,
+                                                         net::GenUpload::overhead_bytes + bytes, 0);
   out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
                                               net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;
-  if (!chosen.generators.empty()) out.generator_seconds = 0;
   return out;
 }
 
