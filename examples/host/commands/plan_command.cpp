@@ -110,7 +110,8 @@ void plan(CLI::App& command, RunOptions& options) {
   const split::FrontHalf front(model.layers.slice(0, model.front_layers), optimizer, config.seed);
   const split::WireSizes sizes =
       split::wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
-                        static_cast<std::uint64_t>(config.training.batch));
+                        static_cast<std::uint64_t>(config.training.batch),
+                        {.gradients = !config.training.frozen_front});
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
 
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);

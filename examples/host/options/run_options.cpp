@@ -48,6 +48,9 @@ void list_training_options(Options& o, List& list) {
   list.given("schedule-epochs", t.schedule_epochs,
              "Device epochs over which the rate falls, at least --epochs; default: --epochs",
              CLI::PositiveNumber);
+  list.option("frozen-front", t.frozen_front,
+              "The front keeps the weights that it begins with, of method iotsl those of "
+              "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               CLI::NonNegativeNumber);

@@ -7,10 +7,10 @@ IOTSL_NAMESPACE_BEGIN
 namespace measure {
 
 /// Values sent in one device epoch (Table I): N F + N up, N F down, and w handed over.
-/// `samples` N, `smashed` F, `front` w.
+/// `samples` N, `smashed` F, `front` w. Nothing comes down where the front is frozen.
 inline std::uint64_t values_formula(std::uint64_t samples, std::uint64_t smashed,
-                                    std::uint64_t front) {
-  return samples * (2 * smashed + 1) + front;
+                                    std::uint64_t front, bool gradients = true) {
+  return samples * ((gradients ? 2 : 1) * smashed + 1) + front;
 }
 
 /// Bytes by what they were for. The first four are 4 times the formula, the rest are the extras

@@ -76,6 +76,7 @@ struct RunDescription {
     c.number(optimizer.eps);
     c.boolean(optimizer.nesterov);
     c.number(optimizer.ewc);
+    c.boolean(training.frozen_front);
     c.number(self.seed);
     c.string(self.generator, max_settings_bytes);
     c.boolean(self.generator_only);

@@ -24,9 +24,11 @@ inline constexpr ValueType float32{1, "dtype is not 1 (float32)"};
 /// A batch as it travels. The bytes are a view of the tensor, which lives as long as this.
 class EncodedBatch {
  public:
+  EncodedBatch() = default;  ///< no bytes
   explicit EncodedBatch(const Tensor<float>& batch) : batch_(batch) {}
   ByteSpan bytes() const {
-    return bytes_of(batch_.data(), static_cast<std::size_t>(batch_.size()));
+    return batch_.defined() ? bytes_of(batch_.data(), static_cast<std::size_t>(batch_.size()))
+                            : ByteSpan{};
   }
 
  private:
@@ -36,6 +38,8 @@ class EncodedBatch {
 /// The form of smashed batches and of their gradients: float32, [N, ...] row by row. A sample takes
 /// the same bytes in any batch.
 struct WireFormat {
+  bool gradients = true;  ///< false: the front is frozen, nothing comes back
+
   /// Bytes of `samples` smashed samples of `values` each.
   constexpr std::uint64_t smashed_bytes(std::uint64_t samples, std::uint64_t values) const {
     return sizeof(float) * samples * values;
@@ -48,9 +52,11 @@ struct WireFormat {
 
   /// The same for their gradients.
   constexpr std::uint64_t gradient_bytes(std::uint64_t samples, std::uint64_t values) const {
-    return sizeof(float) * samples * values;
+    return gradients ? sizeof(float) * samples * values : 0;
   }
-  EncodedBatch encode_gradient(const Tensor<float>& batch) const { return EncodedBatch(batch); }
+  EncodedBatch encode_gradient(const Tensor<float>& batch) const {
+    return gradients ? EncodedBatch(batch) : EncodedBatch();
+  }
   Tensor<float> decode_gradient(ByteSpan bytes, const Shape& shape) const {
     return read_floats(bytes, shape);
   }

@@ -17,6 +17,9 @@ struct TrainingOptions {
   /// Device epochs over which the rate falls; 0: `epochs`. Runs of other lengths with the same one
   /// have the same rates as far as they go.
   Index schedule_epochs = 0;
+  /// The front keeps the weights that it begins with: no gradient comes back to a device, whoever
+  /// holds the server cannot steer what it sends, and half of the traffic is saved.
+  bool frozen_front = false;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
 };
 

@@ -52,9 +52,11 @@ class DeviceWork {
     const Shape sample{1, set_->channels, set_->height, set_->width};
     Result<Sequential<float>> front = build_front(run.front, sample);
     if (!front) return front.failure();
-    front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed);
+    front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed,
+                                         training.frozen_front);
     sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample,
-                        static_cast<std::uint64_t>(training.batch));
+                        static_cast<std::uint64_t>(training.batch),
+                        {.gradients = !training.frozen_front});
     completed_.reset();
     loader_ = std::make_unique<data::Loader>(*set_, samples_, training.batch);
     local_epochs_ = training.local_epochs;
@@ -140,6 +142,7 @@ class DeviceWork {
     if (grad.gradient.size() != expected)
       return failure(ErrorCode::network, "GRAD of step ", grad.step, ": ", grad.gradient.size(),
                      " bytes, expected ", expected);
+    if (!sizes_.format.gradients) return update({}, start);
     const Tensor<float> gradient = sizes_.format.decode_gradient(grad.gradient, shape);
     if (!all_finite(gradient))
       return failure(ErrorCode::network, "GRAD of step ", grad.step, " has NaN or Inf");

@@ -121,8 +121,10 @@ inline Sha256Digest structure_sha256(const Sequential<float>& front) {
 
 /// The sizes that follow from a front, its optimiser and a batch of `batch` samples [1,C,H,W].
 inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<float>& optimizer,
-                            const Shape& sample, std::uint64_t batch) {
+                            const Shape& sample, std::uint64_t batch,
+                            const net::WireFormat& format = {}) {
   WireSizes out;
+  out.format = format;
   const net::FrontState state = front_state(front, optimizer);
   for (const net::WireTensor& t : state.tensors) {
     std::uint64_t& values = t.role == net::TensorRole::parameter ? out.front_values

@@ -27,5 +27,18 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
   return joined.update(out.seen, gradients, step);
 }
 
+/// The same behind a front that is frozen: `back` alone is trained.
+inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back,
+                                                   Sequential<float>& front,
+                                                   const ReplayMemory::Samples& replayed,
+                                                   const data::Batch& batch, std::uint64_t step,
+                                                   Tensor<float>& smashed) {
+  smashed = frozen_forward(front, batch.x);
+  std::vector<Tensor<float>> gradients;
+  const BackOutcome out = detail::train_back(back.net(), smashed, batch.labels, replayed,
+                                             back.mode(step), back.parameters(), gradients, false);
+  return back.update(out.seen, gradients, step);
+}
+
 }  // namespace split
 IOTSL_NAMESPACE_END

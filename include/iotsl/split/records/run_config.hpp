@@ -75,6 +75,8 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
                  devices * t.local_epochs, ", a round of --method ", method);
   if (t.optimizer.ewc > 0 && !splits(method))
     return wrong("--ewc ", t.optimizer.ewc, ": for split learning only, not for --method ", method);
+  if (t.frozen_front && !splits(method))
+    return wrong("--frozen-front on: for split learning only, not for --method ", method);
   if (t.replay > 0 && !splits(method))
     return wrong("--replay ", t.replay, ": for split learning only, not for --method ", method);
   if (t.replay > 0 && devices < 2)

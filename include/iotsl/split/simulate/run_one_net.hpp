@@ -27,11 +27,13 @@ class OneNetRun {
         sets_(sets),
         samples_(std::move(samples)),
         model_(std::move(model)),
-        trainer_(model_.joined, config.training.optimizer, config.seed),
+        trainer_(config.training.frozen_front ? model_.back : model_.joined,
+                 config.training.optimizer, config.seed),
         replay_(std::move(replay)),
         sizes_(wire_sizes(
             model_.front, Optimizer<float>(model_.front.parameters(), config.training.optimizer),
-            sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch))),
+            sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch),
+            {.gradients = !config.training.frozen_front})),
         recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {}
 
@@ -45,7 +47,7 @@ class OneNetRun {
     for (std::uint64_t turn = at_.report.turn; done && turn < config_.turns(); ++turn)
       done = run_turn(turn);
     if (!done) return done.failure();
-    Result<RunSummary> summary = recorder_.finish(trainer_.net(), {}, {}, sizes_);
+    Result<RunSummary> summary = recorder_.finish(model_.joined, {}, {}, sizes_);
     if (summary && preparation_) summary->add(preparation_->record());
     return summary;
   }
@@ -57,11 +59,11 @@ class OneNetRun {
     const Result<void> opened = preparation_->open();
     if (!opened) return opened;
     const Result<bool> done =
-        prepare_inproc(*preparation_, config_, hooks_, train_, sets_, samples_, trainer_.net());
+        prepare_inproc(*preparation_, config_, hooks_, train_, sets_, samples_, model_.joined);
     if (!done) return done.failure();
     if (!*done) return recorder_.stopped(at_.step);
     if (at_.id != 0) return {};  // later barriers hold weights that are trained further
-    const Result<void> loaded = preparation_->load_pretrained(trainer_.net());
+    const Result<void> loaded = preparation_->load_pretrained(model_.joined);
     return loaded ? recorder_.write_barrier(state(), {}, {}, {}, sizes_) : loaded;
   }
 
@@ -102,7 +104,7 @@ class OneNetRun {
       }
       if (stop) return recorder_.stopped(step);
     }
-    return turns_.end_turn(report, {}, trainer_.net());
+    return turns_.end_turn(report, {}, model_.joined);
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
@@ -136,17 +138,22 @@ class OneNetRun {
 
   Result<train::StepOutcome> train(const data::Batch& batch, const TurnReport& turn,
                                    std::uint64_t step) {
-    if (!replay_.keeps_samples()) return trainer_.train(batch, step);
+    const bool frozen = config_.training.frozen_front;
+    if (!replay_.keeps_samples() && !frozen) return trainer_.train(batch, step);
     const auto n = static_cast<Index>(batch.labels.size());
+    const ReplayMemory::Samples replayed =
+        replay_.keeps_samples() ? replay_.draw(turn.device, n, step) : ReplayMemory::Samples{};
     Tensor<float> smashed;
     Result<train::StepOutcome> out =
-        train_across_cut(trainer_, model_.front, model_.back, replay_.draw(turn.device, n, step),
-                         batch, step, smashed);
+        frozen
+            ? train_behind_cut(trainer_, model_.front, replayed, batch, step, smashed)
+            : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step, smashed);
+    if (!replay_.keeps_samples()) return out;
     if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
     return out;
   }
 
-  TrainingState state() { return {trainer_.net(), {&trainer_.optimizer()}, replay_.parts()}; }
+  TrainingState state() { return {model_.joined, {&trainer_.optimizer()}, replay_.parts()}; }
 
   RunConfig config_;
   RunHooks hooks_;

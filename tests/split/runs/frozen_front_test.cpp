@@ -1,0 +1,77 @@
+// Runs whose front is frozen: nothing comes back to the devices.
+
+#include <doctest/doctest.h>
+
+#include "split/runs/iotsl_run.hpp"
+#include "split/runs/tcp_run.hpp"
+
+namespace frozen_front_test {
+
+using namespace tiny;
+
+TEST_CASE("frozen front: the same weights without a split, in memory and over TCP") {
+  const data::Dataset train = dataset(52, 1), test = dataset(24, 2);
+  const auto samples = halves(train);
+  for (const Index replay : {Index{0}, Index{20}}) {
+    RunConfig config = iotsl_config();
+    config.training.frozen_front = true;
+    config.training.replay = replay;
+    const auto none = run_one_net(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(none.ok(), none.failure().message);
+    const auto inproc = run_inproc(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+    TcpRun tcp{config, train, samples};
+    const auto summary = tcp.run(test);
+    REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+    CHECK(inproc->weights_sha256 == none->weights_sha256);
+    CHECK(summary->weights_sha256 == none->weights_sha256);
+    CHECK(summary->epochs.back().loss == none->epochs.back().loss);
+    // Nothing but the fields of GRAD comes down, and the books say so.
+    CHECK(summary->bill.gradient == 0);
+    CHECK(summary->bill.smashed > 0);
+    CHECK(summary->bill.total() == summary->bytes_up + summary->bytes_down);
+    CHECK(summary->bill.formula() == 4 * summary->values_formula);
+    RunConfig plain = config;
+    plain.training.frozen_front = false;
+    const auto usual = run_inproc(plain, {}, train, test, samples);
+    REQUIRE(usual.ok());
+    CHECK(usual->weights_sha256 != none->weights_sha256);
+    CHECK(usual->bill.gradient == usual->bill.smashed);
+  }
+}
+
+TEST_CASE("frozen front: its weights and running statistics stay, those of the back do not") {
+  const data::Dataset train = dataset(52, 1), test = dataset(24, 2);
+  RunConfig config = tiny::config();
+  config.training.frozen_front = true;
+  FrontHalf front(build_split_model(config).value().front, config.training.optimizer, config.seed,
+                  true);
+  const std::string before = state_sha256(front.layers());
+  const data::Batch batch = data::fetch_batch(train, data::count_up(8));
+  for (std::uint64_t step = 1; step < 3; ++step) {
+    const Tensor<float> smashed = front.forward(batch.x, step).value();
+    CHECK_FALSE(smashed.requires_grad());
+    REQUIRE(front.backward({}).ok());
+  }
+  CHECK(state_sha256(front.layers()) == before);
+  CHECK(front.optimizer().steps() == 0);
+
+  BackHalf back(build_split_model(config).value().back, config.training.optimizer, config.seed,
+                false);
+  const std::string untrained = state_sha256(back.layers());
+  const auto out = back.train(front.forward(batch.x, 3).value(), batch.labels, 3);
+  REQUIRE(out.ok());
+  CHECK_FALSE(out->gradient.defined());
+  CHECK(state_sha256(back.layers()) != untrained);
+}
+
+TEST_CASE("frozen front: it is an option of split learning") {
+  RunConfig config = tiny::config();
+  config.training.frozen_front = true;
+  CHECK(check_config(config).ok());
+  config.method = Method::random_gradient;
+  CHECK(check_config(config).failure().message ==
+        "--frozen-front on: for split learning only, not for --method local");
+}
+
+}  // namespace frozen_front_test
