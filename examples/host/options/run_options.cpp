@@ -48,9 +48,10 @@ void list_training_options(Options& o, List& list) {
   list.given("schedule-epochs", t.schedule_epochs,
              "Device epochs over which the rate falls, at least --epochs; default: --epochs",
              CLI::PositiveNumber);
-  list.option("frozen-front", t.frozen_front,
-              "The front keeps the weights that it begins with, of method iotsl those of "
-              "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
+  list.option(
+      "frozen-front", t.frozen_front,
+      "The front keeps the weights that it begins with, of method iotsl those of "
+      "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               CLI::NonNegativeNumber);
@@ -78,6 +79,10 @@ void list_preparation_options(Options& o, List& list) {
               CLI::PositiveNumber);
   list.option("pretrain-batch", p.pretrain_batch, "Samples per step of pre-training",
               CLI::Range(batch_range.least, batch_range.most));
+  list.option(
+      "pretrain-shift", p.pretrain_shift,
+      "Pixels that an image is moved by at most in a step of pre-training; -1: 1 with moments, "
+      "else 0");
   list.option("impute", p.impute,
               "iotsl: complete each device's classes with other devices' generators; on or off");
   list.option("scarce", p.scarce,

@@ -45,6 +45,7 @@ enum class Stream : std::uint32_t {
   generation = 15,
   held_out = 16,
   generated_pixels = 17,
+  image_shift = 20,
   user = 1000,
 };
 

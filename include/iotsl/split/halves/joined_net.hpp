@@ -28,8 +28,7 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
 }
 
 /// The same behind a front that is frozen: `back` alone is trained.
-inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back,
-                                                   Sequential<float>& front,
+inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back, Sequential<float>& front,
                                                    const ReplayMemory::Samples& replayed,
                                                    const data::Batch& batch, std::uint64_t step,
                                                    Tensor<float>& smashed) {

@@ -5,6 +5,7 @@
 
 #include "iotsl/data/held_out.hpp"
 #include "iotsl/data/loader.hpp"
+#include "iotsl/data/shift.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"
@@ -18,6 +19,7 @@ struct PretrainOptions {
   OptimizerOptions optimizer;
   Index iterations = 5000;  ///< at most
   Index batch = 128;
+  Index shift = 0;     ///< pixels that images are moved by at most, anew in every step
   Index patience = 4;  ///< checks in a row without a lower loss, after which it stops
   std::uint64_t seed = 1;
 };
@@ -87,7 +89,11 @@ inline Result<PretrainReport> pretrain(Sequential<float>& joined, const data::Da
       report.stopped = true;
       return report;
     }
-    const data::Batch batch = batches.fetch(static_cast<std::uint64_t>(done));
+    data::Batch batch = batches.fetch(static_cast<std::uint64_t>(done));
+    if (options.shift > 0)
+      batch.x = data::shift_images(
+          batch.x, options.shift,
+          Random(options.seed, Stream::image_shift, static_cast<std::uint32_t>(done)));
     const auto step = static_cast<std::uint64_t>(++done);
     const Result<train::StepOutcome> out = net.train(batch, step);
     if (!out) return failure(out.failure().code, "pre-training: ", out.failure().message);

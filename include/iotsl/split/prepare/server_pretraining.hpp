@@ -20,6 +20,7 @@ class ServerPretraining {
         options_{.optimizer = config.training.optimizer,
                  .iterations = config.preparation.pretrain_iterations,
                  .batch = config.preparation.pretrain_batch,
+                 .shift = config.preparation.shift(),
                  .seed = config.seed},
         hooks_(hooks),
         generators_(generators) {}

@@ -14,10 +14,17 @@ struct PreparationOptions {
   bool pretrain = true, impute = true;
   Index pretrain_iterations = 5000;  ///< at most
   Index pretrain_batch = 128;
+  /// Pixels that images are moved by in pre-training; -1: what suits the kind of generator.
+  Index pretrain_shift = -1;
   double scarce = 0.5;  ///< a class below this part of the device's mean class size is filled up
   /// Nothing but generators leaves a device: no turns, the server trains alone on what they make.
   bool generator_only = false;
   double max_epsilon = 0;  ///< a generator that promises less is refused; 0: any is taken
+  /// Moments are rough: 1 for them. Nets draw things wherever they lie: 0.
+  Index shift() const {
+    if (pretrain_shift >= 0) return pretrain_shift;
+    return generator.kind == generators::GeneratorKind::moments ? 1 : 0;
+  }
   /// Without turns there is nothing to complete a device's data for.
   bool imputes() const { return impute && !generator_only; }
   std::string generators;  ///< folder with trained ones; empty: every device trains its own
@@ -33,6 +40,8 @@ inline Result<void> check_preparation(const PreparationOptions& p, const ImageSp
   if (!batch_range.has(p.pretrain_batch))
     return wrong("--pretrain-batch ", p.pretrain_batch, ": expected ", batch_range.least, " to ",
                  batch_range.most);
+  if (p.pretrain_shift < -1 || p.pretrain_shift > 16)
+    return wrong("--pretrain-shift ", p.pretrain_shift, ": expected 0 to 16, or -1");
   if (p.generator_only && !p.pretrain)
     return wrong("--generator-only on --pretrain off: the server would have nothing to train on");
   if (p.max_epsilon != 0 && !privacy::epsilon_range.contains(p.max_epsilon))

@@ -158,7 +158,8 @@ struct RunSummary {
     preparation = record;
     if (!is_of_preparation()) return;
     final_test_accuracy = best_test_accuracy = record.pretraining.test_accuracy;
-    chosen = {.test_accuracy = record.pretraining.test_accuracy};
+    chosen = {};
+    chosen.test_accuracy = record.pretraining.test_accuracy;
   }
   /// Whether the run is reported by its pre-trained net, since it had no turns.
   bool is_of_preparation() const {
