@@ -33,7 +33,8 @@ struct Release {
                                                                  : noise_multiplier_replace_one,
             .sampling_rate = sampling_rate,
             .steps = steps,
-            .sample_revealed = sample_revealed};
+            .sample_revealed = sample_revealed,
+            .bounded_output = noises_generator(mode)};
   }
 
   template <class Self, class Fields>

@@ -184,7 +184,7 @@ class GeneratorWork {
   Result<void> make_trainer() {
     privacy::ChaChaKey key{};
     if (is_private()) {
-      const Result<privacy::ChaChaKey> fresh = moments::new_noise_key();
+      const Result<privacy::ChaChaKey> fresh = privacy::new_noise_key();
       if (!fresh) return fresh.failure();
       key = *fresh;
     }
