@@ -44,6 +44,7 @@ enum class Stream : std::uint32_t {
   replay_keep = 14,
   generation = 15,
   held_out = 16,
+  gan_labels = 17,
   user = 1000,
 };
 

@@ -46,6 +46,9 @@ struct PrivacyCard {
   std::uint64_t releases = 1;      ///< behind all_releases
   bool new_data_declared = false;  ///< earlier releases are left out: the owner says other records
   bool seeded_noise = false;       ///< for tests: such a file protects nobody
+  /// Of gswgan: the epsilon that its authors' count gives for the same numbers, which takes each of
+  /// a step's rows for a query of its own with a secret index. Not a promise.
+  double published_count = 0;
   std::vector<std::string> not_covered;
 
   template <class Self, class Fields>
@@ -71,6 +74,7 @@ struct PrivacyCard {
     f("releases", self.releases);
     f("new_data_declared", self.new_data_declared);
     f("seeded_noise", self.seeded_noise);
+    if (self.mode == PrivacyMode::gswgan) f("published_count", self.published_count);
     f("not_covered", self.not_covered);
   }
 };
