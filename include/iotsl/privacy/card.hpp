@@ -13,7 +13,7 @@ struct PrivacyLoss {
   double epsilon = 0;              ///< zero-out, at the card's delta
   double epsilon_replace_one = 0;  ///< the same where a record is replaced by another
   double epsilon_small_delta = 0;  ///< zero-out, at delta 1e-6
-  std::string accountant;          ///< exact (Gaussian), renyi, or renyi-and-exact: both, composed
+  std::string accountant;          ///< exact (Gaussian, or in steps that are known), or renyi
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
