@@ -7,6 +7,7 @@
 
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/data/source.hpp"
+#include "iotsl/privacy/data_id.hpp"
 #include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
 #include "support/exit_code.hpp"
@@ -74,7 +75,8 @@ Result<void> check_files(const Options& options, const LocalData& local,
   if (!fits)
     return failure(fits.failure().code, "--generator ", options.generator, ": ",
                    fits.failure().message);
-  const std::string differs = generators::generator_differences(file->card, local.set.name, label_counts);
+  const std::string differs =
+      generators::generator_differences(file->card, local.set.name, label_counts);
   if (!differs.empty())
     std::fprintf(stderr, "iotsl-device: --generator %s: it %s\n", options.generator.c_str(),
                  differs.c_str());
@@ -103,6 +105,10 @@ Result<split::DeviceSummary> run(const Options& options) {
   };
   device.files.state = options.state;
   device.files.generator = options.generator;
+  device.files.private_only = options.private_only;
+  device.files.new_data = options.new_data;
+  if (options.max_epsilon > 0) device.files.max_epsilon = options.max_epsilon;
+  if (options.private_only) device.files.keep_ledger_in_state();
   split::DeviceIdentity& identity = device.identity;
   identity.name = options.name;
   if (options.index >= 0) identity.index = static_cast<std::uint32_t>(options.index);
@@ -112,7 +118,14 @@ Result<split::DeviceSummary> run(const Options& options) {
   device.connect.jitter_seed = identity.boot_nonce;
   identity.dataset = local->set.name;
   identity.label_counts = label_counts;
+  identity.generator_only = options.generator_only;
   identity.data_fingerprint = data::fingerprint(local->set.sha256, local->numbers);
+  if (options.private_only) {
+    // The fingerprint would tell who knows all samples but one which that is.
+    const auto id = privacy::data_id(options.state, identity.data_fingerprint);
+    if (!id) return id.failure();
+    identity.data_fingerprint = *id;
+  }
   if (options.insecure)
     std::fprintf(stderr,
                  "%s: insecure: labels and activations travel unencrypted, and the server "

@@ -1,6 +1,7 @@
 #pragma once
 // The options of iotsl-device. A small parser of our own: the program must stay below 1 MB.
 
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,9 @@ struct Options {
   int threads = 0;  ///< 0: all cores
   int wait_seconds = 60;
   int reconnect_seconds = 0;  ///< 0: for ever
+  double max_epsilon = 0;     ///< 0: no limit of the owner's
   bool insecure = false;
+  bool private_only = false, generator_only = false, new_data = false;
   bool with_parent = false;
   bool help = false, version = false;
 };
@@ -37,6 +40,13 @@ inline constexpr const char* usage =
     "  --state DIR          keep the training of this device's generator here (method iotsl), so that\n"
     "                       it goes on after a stop\n"
     "  --generator FILE     send this generator, from iotsl gan train, instead of training one\n"
+    "  --private            share a private generator only: a run that asks for another is left, and\n"
+    "                       nothing else that is sent before the turns depends on the samples'\n"
+    "                       content; needs --state, where the ledger of all releases is kept\n"
+    "  --max-epsilon E      release nothing where all releases of the ledger would exceed it\n"
+    "  --new-data           no sample is one of an earlier release: these no longer count\n"
+    "  --generator-only     refuse whatever would send features of the samples: nothing but the\n"
+    "                       generator leaves this device\n"
     "  --threads T          threads to compute with; default: all cores\n"
     "  --wait SECONDS       how long to try while the server does not answer; default 60\n"
     "  --reconnect SECONDS  how long to try once the run has begun; default: for ever\n"
@@ -84,6 +94,9 @@ inline bool* switch_option(Options& o, std::string_view option) {
   if (option == "--version") return &o.version;
   if (option == "--insecure") return &o.insecure;
   if (option == "--with-parent") return &o.with_parent;
+  if (option == "--private") return &o.private_only;
+  if (option == "--generator-only") return &o.generator_only;
+  if (option == "--new-data") return &o.new_data;
   return nullptr;
 }
 
@@ -99,7 +112,8 @@ inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
   }
   std::string* text = text_option(out, option);
   int* number = number_option(out, option);
-  if (text == nullptr && number == nullptr)
+  const bool real = option == "--max-epsilon";
+  if (text == nullptr && number == nullptr && !real)
     return failure(ErrorCode::usage, "unknown argument '", option, "'; see iotsl-device --help");
   if (!joined) {
     if (at + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
@@ -107,6 +121,15 @@ inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
   }
   if (text != nullptr) {
     *text = value;
+    return {};
+  }
+  if (real) {
+    char* end = nullptr;
+    const std::string digits(value);
+    out.max_epsilon = std::strtod(digits.c_str(), &end);
+    if (digits.empty() || *end != 0 || !(out.max_epsilon > 0 && out.max_epsilon <= 1e12))
+      return failure(ErrorCode::usage, option, " ", value,
+                     ": expected a number above 0, at most 1e+12");
     return {};
   }
   const Result<int> parsed = parse_number(option, value, option == "--index" ? 0 : 1, 1000000);
@@ -126,6 +149,11 @@ inline Result<void> check_options(const Options& o) {
   if (o.name.size() > net::max_name_bytes)
     return failure(ErrorCode::usage, "--name has ", o.name.size(), " bytes, limit ",
                    net::max_name_bytes);
+  if (o.private_only && o.state.empty())
+    return failure(ErrorCode::usage, "--private needs --state DIR, where the ledger is kept");
+  if (!o.private_only && (o.max_epsilon > 0 || o.new_data))
+    return failure(ErrorCode::usage, o.new_data ? "--new-data" : "--max-epsilon",
+                   " needs --private");
   if (!o.manifest.empty() && o.index < 0)
     return failure(ErrorCode::usage, "--manifest needs --index");
   return {};

@@ -24,8 +24,7 @@ generators::GeneratorFile file(Index width = 4) {
   card.images = images;
   card.dataset = "tiny";
   card.label_counts = held;
-  generators::NetGenerator net{
-      GeneratorNet<float>(gan::generator_spec(card.settings.net, images))};
+  generators::NetGenerator net{GeneratorNet<float>(gan::generator_spec(card.settings.net, images))};
   net.net.initialize(1);
   return {card, std::move(net)};
 }

@@ -103,8 +103,7 @@ TEST_CASE("generator file: flipped bits, truncations and other kinds are refused
   refuses({}, "truncated");
   refuses(*serialize_container("checkpoint", {}), "kind is 'checkpoint', expected 'generator'");
   refuses(*serialize_container("generator", {}), "section 'card' is missing");
-  refuses(*serialize_container("generator", {{"card", {}}, {"weight", {}}}),
-          "card: ");
+  refuses(*serialize_container("generator", {{"card", {}}, {"weight", {}}}), "card: ");
   const TemporaryFolder folder;
   CHECK(generators::load_generator(folder / "none").failure().code == ErrorCode::data);
   REQUIRE(write_file_atomic(folder / "half", ByteSpan(good).first(good.size() / 2)).ok());

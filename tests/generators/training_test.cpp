@@ -61,8 +61,7 @@ TEST_CASE("generator training: the card of either kind says what the device held
 
 TEST_CASE("generator training: a file of either kind is read back and makes the same images") {
   const data::Dataset set = digits(300, 3);
-  for (const GeneratorSettings& s :
-       {net_settings(1), moments_settings(0), moments_settings(10)}) {
+  for (const GeneratorSettings& s : {net_settings(1), moments_settings(0), moments_settings(10)}) {
     const GeneratorFile file = trained(set, all_of(set), s);
     const std::vector<std::uint8_t> bytes = bytes_of_file(file);
     CHECK(bytes.size() <= generators::generator_file_limit(s, file.card.images));
@@ -127,8 +126,7 @@ TEST_CASE("generator training: one that was stopped goes on with the same bits")
     CHECK(bytes_of_file(*second.finish()) == bytes_of_file(*whole.finish()));
     if (!second.is_private()) continue;
     CHECK(second.release().id == whole.release().id);
-    CHECK(second.release().id !=
-          GeneratorTraining(set, all_of(set), task, {99}).release().id);
+    CHECK(second.release().id != GeneratorTraining(set, all_of(set), task, {99}).release().id);
   }
 }
 
@@ -155,15 +153,13 @@ TEST_CASE("generator settings: kind and privacy have to go together") {
   s.net = settings(3);
   CHECK(error(s) == "no error");
   s.privacy = {.mode = privacy::PrivacyMode::moments, .epsilon = 10};
-  CHECK(error(s) ==
-        "--privacy moments --generator net: that mode is one of --generator moments");
+  CHECK(error(s) == "--privacy moments --generator net: that mode is one of --generator moments");
   s = moments_settings(0);
   s.privacy = {.mode = privacy::PrivacyMode::eq5, .epsilon = 10};
   CHECK(error(s) == "--privacy eq5 --generator moments: that mode is one of --generator net");
   s = moments_settings(10);
   s.privacy.noise_multiplier = 1;
-  CHECK(error(s) ==
-        "--privacy moments: expected either --epsilon or --noise-multiplier, got both");
+  CHECK(error(s) == "--privacy moments: expected either --epsilon or --noise-multiplier, got both");
   s.privacy.epsilon = s.privacy.noise_multiplier = 0;
   CHECK(error(s) ==
         "--privacy moments: expected either --epsilon or --noise-multiplier, got neither");

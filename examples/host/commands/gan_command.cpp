@@ -6,12 +6,13 @@
 #include "host/images/image_grid.hpp"
 #include "host/images/image_sets.hpp"
 #include "host/options/gan_options.hpp"
+#include "host/options/generator_options.hpp"
 #include "host/options/output_file.hpp"
 #include "host/run/generator_report.hpp"
 #include "host/run/run_report.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
-#include "iotsl/gan/trainer.hpp"
+#include "iotsl/generators/training.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -21,6 +22,10 @@ using Clock = std::chrono::steady_clock;
 struct GanCommandOptions {
   DataOptions data;
   GanOptions gan;
+  GeneratorOptions generator;
+  std::string ledger;  // empty: beside the generator
+  double max_epsilon = privacy::epsilon_range.high;
+  bool new_data = false;
   std::string manifest;
   Index device = -1;  // -1: not given
   std::string out, resume;
@@ -63,29 +68,34 @@ double seconds_since(Clock::time_point begin) {
 /// Shows a training on standard error: a line that is redrawn, and ten or so that stay.
 class TrainingReport {
  public:
-  TrainingReport(const gan::GanTrainer& trainer, bool quiet)
-      : total_(trainer.settings().iterations),
-        first_(trainer.iteration()),
+  TrainingReport(const generators::GeneratorTraining& training, bool quiet)
+      : is_net_(training.settings().kind == generators::GeneratorKind::net),
+        total_(training.iterations()),
+        first_(training.iteration()),
         every_(std::max<Index>(1, total_ / 10)),
         progress_(total_, quiet) {}
 
   void note(const std::string& text) { progress_.line(text); }
 
-  void step(const gan::GanProgress& now) {
+  void step(const generators::TrainingProgress& now) {
     const double seconds = seconds_since(begin_),
                  done = static_cast<double>(now.iteration - first_);
     const double rate = done / std::max(seconds, 1e-9);
-    wasserstein_ += now.wasserstein;
-    penalty_ += now.penalty;
+    wasserstein_ += now.net.wasserstein;
+    penalty_ += now.net.penalty;
     ++averaged_;
     char text[160];
-    std::snprintf(text, sizeof text, "Wasserstein %.3f  penalty %.4f  %.2f iterations/s",
-                  wasserstein_ / averaged_, penalty_ / averaged_, rate);
+    if (is_net_)
+      std::snprintf(text, sizeof text, "Wasserstein %.3f  penalty %.4f  %.2f iterations/s",
+                    wasserstein_ / averaged_, penalty_ / averaged_, rate);
+    else
+      std::snprintf(text, sizeof text, "%.2f iterations/s", rate);
     const double left = static_cast<double>(total_ - now.iteration) / rate;
     progress_.phase(concat("iteration ", now.iteration, "/", total_));
     progress_.draw(static_cast<double>(now.iteration) / static_cast<double>(total_), text, left);
-    if (now.quality >= 0)
-      note(concat("iteration ", now.iteration, "/", total_, "  quality ", percent(now.quality)));
+    if (now.net.quality >= 0)
+      note(
+          concat("iteration ", now.iteration, "/", total_, "  quality ", percent(now.net.quality)));
     if (now.iteration % every_ != 0 && now.iteration != total_) return;
     note(concat("iteration ", now.iteration, "/", total_, "  ", text, "  ETA ",
                 format_seconds(left)));
@@ -100,6 +110,7 @@ class TrainingReport {
     return text;
   }
 
+  bool is_net_;
   Index total_, first_, every_;
   Clock::time_point begin_ = Clock::now();
   double wasserstein_ = 0, penalty_ = 0;  // sums since the last line that stays
@@ -121,60 +132,105 @@ void check_places(const GanCommandOptions& o, const std::string& state) {
                  state, ", or give --overwrite to begin anew");
 }
 
+[[noreturn]] void leave_training(const generators::GeneratorTraining& training,
+                                 const std::string& state) {
+  fail_command(ErrorCode::other, "stopped after iteration ", training.iteration(), " of ",
+               training.iterations(), "; to go on, give the same options and --resume ", state);
+}
+
+/// The training that the options ask for, from the beginning or from its state.
+std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOptions& o,
+                                                             const data::Dataset& set) {
+  const generators::GeneratorSettings settings =
+      generator_settings(o.generator, gan_settings(o.gan));
+  expect(generators::check_settings(settings, gan::image_spec(set)));
+  privacy::ChaChaKey key{};
+  if (settings.privacy.is_private()) key = expect(moments::new_noise_key());
+  auto out = std::make_unique<generators::GeneratorTraining>(
+      set, data::count_up(set.size()),
+      generators::GeneratorTask{settings, o.data.seed,
+                                static_cast<std::uint32_t>(std::max<Index>(0, o.device))},
+      key);
+  if (!o.resume.empty()) expect(out->load(o.resume));
+  return out;
+}
+
+/// Counts a private release before its first step, its noise's key being on the disk, and says what
+/// it promises.
+privacy::Ledger enter_ledger(const GanCommandOptions& o, const std::string& state,
+                             const generators::GeneratorTraining& training,
+                             const data::Dataset& set, TrainingReport& report) {
+  if (!training.is_private()) return {};
+  expect(training.save(state));
+  privacy::Release release = training.release();
+  release.new_data = o.new_data;
+  const std::size_t slash = o.out.rfind('/');
+  const std::string beside = slash == std::string::npos ? "." : o.out.substr(0, slash);
+  const std::string path = o.ledger.empty() ? join_path(beside, privacy::ledger_name) : o.ledger;
+  privacy::Ledger ledger = expect(
+      privacy::enter_release(path, release, training.settings().privacy.delta, o.max_epsilon));
+  privacy::PrivacyCard card =
+      generators::privacy_card(training.settings(), static_cast<std::uint64_t>(set.size()));
+  generators::add_ledger(card, ledger);
+  report.note(concat("entered into ", path, "\n", describe(card)));
+  return ledger;
+}
+
+/// All iterations; where the user stops them, the state is kept and the command ends.
+void run_training(generators::GeneratorTraining& training, const std::string& state,
+                  Clock::time_point begin, TrainingReport& report) {
+  Clock::time_point saved = begin;
+  const StopCheck asked{[](void*) { return stop_requested(); }};
+  while (!training.done()) {
+    report.step(expect(training.step(asked)));
+    if (training.done()) break;
+    const bool stop = stop_requested();
+    if (!stop && seconds_since(saved) < save_seconds) continue;
+    expect(training.save(state, seconds_since(begin)));
+    saved = Clock::now();
+    if (stop) leave_training(training, state);
+  }
+  expect(training.save(state, seconds_since(begin)));
+}
+
 void train(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
-  const gan::GanSettings settings = gan_settings(o.gan);
   const std::string state = o.resume.empty() ? o.out + ".training" : o.resume;
   check_places(o, state);
   const data::Dataset set = load_samples(o);
   if (set.size() == 0) fail_command(ErrorCode::data, "gan train: no samples to train on");
-  expect(check_generator(
-      gan::generator_spec(settings, {set.channels, set.height, set.width, set.classes})));
-
-  gan::GanTrainer trainer(set, data::count_up(set.size()), settings, o.data.seed,
-                          static_cast<std::uint32_t>(std::max<Index>(0, o.device)));
-  if (!o.resume.empty()) expect(trainer.load(o.resume));
-  TrainingReport report(trainer, o.quiet);
+  const auto training = make_training(o, set);
+  TrainingReport report(*training, o.quiet);
   report.note(concat(set.name, ": ", set.size(), " samples; ",
                      o.resume.empty()
                          ? std::string("training begins")
-                         : concat("training goes on after iteration ", trainer.iteration())));
-  if (settings.check_every > 0 && trainer.check_every() == 0)
+                         : concat("training goes on after iteration ", training->iteration())));
+  if (training->settings().net.check_every > 0 && training->check_every() == 0)
     report.note(
         concat("the quality cannot be checked without held-out samples of two classes: all ",
-               settings.iterations, " iterations are trained"));
+               training->iterations(), " iterations are trained"));
   catch_stop_signals();
   const Clock::time_point begin = Clock::now();
-  Clock::time_point saved = begin;
+  const privacy::Ledger ledger = enter_ledger(o, state, *training, set, report);
+  run_training(*training, state, begin, report);
+  if (!training->is_private())
+    report.note(concat("checking the quality; until that is done the training is kept in ", state));
   const StopCheck asked{[](void*) { return stop_requested(); }};
-  const auto leave = [&] {
-    fail_command(ErrorCode::other, "stopped after iteration ", trainer.iteration(), " of ",
-                 settings.iterations, "; to go on, give the same options and --resume ", state);
-  };
-  while (!trainer.done()) {
-    report.step(expect(trainer.step(asked)));
-    if (trainer.done()) break;
-    const bool stop = stop_requested();
-    if (!stop && seconds_since(saved) < save_seconds) continue;
-    expect(trainer.save(state, seconds_since(begin)));
-    saved = Clock::now();
-    if (stop) leave();
-  }
-  expect(trainer.save(state, seconds_since(begin)));
-  report.note(concat("checking the quality; until that is done the training is kept in ", state));
-  const std::optional<generators::GeneratorFile> made = trainer.finish(asked);
-  if (!made) leave();
+  const std::optional<generators::GeneratorFile> made =
+      training->finish(asked, training->is_private() ? &ledger : nullptr);
+  if (!made) leave_training(*training, state);
   const generators::GeneratorFile& file = *made;
   expect(generators::save_generator(o.out, file));
   std::remove(state.c_str());
-  const double seconds = trainer.seconds_before() + seconds_since(begin);
+  const double seconds = training->seconds_before() + seconds_since(begin);
   if (o.json) {
-    Json json = generator_json(file.card);
+    Json json = generator_json(file);
     json["seconds"] = seconds;  // of this machine, not of the generator
     std::printf("%s\n", to_text(json, 2).c_str());
   } else {
-    print_generator(o.out, file.card);
-    std::printf("time        %s with the check\n", format_seconds(seconds).c_str());
+    print_generator(o.out, file);
+    std::printf("time        %s%s\n", format_seconds(seconds).c_str(),
+                training->is_private() ? "" : " with the check");
   }
 }
 
@@ -245,9 +301,9 @@ void sample(const GanCommandOptions& o) {
 void inspect(const GanCommandOptions& o) {
   const generators::GeneratorFile file = expect(generators::load_generator(o.files[0]));
   if (o.json)
-    std::printf("%s\n", to_text(generator_json(file.card), 2).c_str());
+    std::printf("%s\n", to_text(generator_json(file), 2).c_str());
   else
-    print_generator(o.files[0], file.card);
+    print_generator(o.files[0], file);
 }
 
 void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
@@ -265,6 +321,19 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   for (const char* of_devices : {"--manifest", "--devices", "--partition"})
     command->get_option(of_devices)->needs(device);
   add_gan_options(*command, o->gan);
+  CommandLine list(*command);
+  list.begin_group("Privacy");
+  list_generator_options(o->generator, list);
+  const auto of_privacy = [&](CLI::Option* option) { option->group("Privacy"); };
+  of_privacy(command->add_option("--ledger", o->ledger,
+                                 "Where private releases are counted; default: " +
+                                     std::string(privacy::ledger_name) + " beside the generator"));
+  of_privacy(command
+                 ->add_option("--max-epsilon", o->max_epsilon,
+                              "Release nothing where all releases together would exceed this")
+                 ->check(CLI::PositiveNumber));
+  of_privacy(command->add_flag("--new-data", o->new_data,
+                               "None of these images is in an earlier release of the ledger"));
   command->add_option("--out", o->out, "Generator file to write")->required();
   command->add_option("--resume", o->resume, "Go on from the state of a training that was stopped")
       ->check(CLI::ExistingFile);

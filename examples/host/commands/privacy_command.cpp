@@ -1,12 +1,16 @@
-// iotsl privacy epsilon | plan
+// iotsl privacy epsilon | plan | show
 
 #include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "host/commands/command.hpp"
+#include "host/run/privacy_report.hpp"
 #include "iotsl/core/json.hpp"
+#include "iotsl/generators/generator_file.hpp"
 #include "iotsl/privacy/calibrate.hpp"
+#include "iotsl/privacy/ledger.hpp"
+#include "iotsl/privacy/statement.hpp"
 #include "iotsl/privacy/tight/tight_accountant.hpp"
 
 namespace iotsl::tool {
@@ -187,6 +191,60 @@ void plan(const PrivacyCommandOptions& o) {
   print_counted(o, counted);
 }
 
+/// What a run's folder says of it.
+void show_run(const std::string& folder, bool json) {
+  const split::PreparationRecord record = expect(split::read_preparation(folder));
+  const std::string path = join_path(folder, "config.json");
+  const Json config = expect(parse_json(expect(read_text_file(path))));
+  const Json* only = config.is_object() ? config.find("generator-only") : nullptr;
+  const RunPromise promise{&record,
+                           only != nullptr && only->is_string() && only->as_string() == "on"};
+  if (json)
+    std::printf("%s\n", to_text(privacy_json(promise), 2).c_str());
+  else
+    std::fputs(format_privacy(promise).c_str(), stdout);
+}
+
+void show_ledger(const std::string& path, double delta, bool json) {
+  expect_option(privacy::check_delta(delta));
+  const privacy::Ledger ledger = expect(privacy::read_ledger(path));
+  const privacy::PrivacyLoss all = privacy::compose(ledger.current(), delta);
+  if (json) {
+    Json out = to_json_fields(ledger);
+    out["all_releases"] = to_json_fields(all);
+    out["delta"] = delta;
+    std::printf("%s\n", to_text(out, 2).c_str());
+    return;
+  }
+  std::printf(
+      "%s: %zu releases, of which %zu compose: epsilon %s at delta %g, %s where an image is "
+      "replaced\n",
+      path.c_str(), ledger.releases.size(), ledger.current().size(),
+      privacy::rounded_up(all.epsilon).c_str(), delta,
+      privacy::rounded_up(all.epsilon_replace_one).c_str());
+  for (const privacy::Release& each : ledger.releases)
+    std::printf("  %s  %s, noise multiplier %g, sampling rate %g, %llu steps%s\n",
+                each.id.substr(0, 16).c_str(), to_string(each.mode), each.noise_multiplier,
+                each.sampling_rate, static_cast<unsigned long long>(each.steps),
+                each.new_data ? "; new data" : "");
+}
+
+/// A generator file, a run's folder, or a ledger.
+void show(const std::string& path, double delta, bool json) {
+  if (folder_exists(path)) return show_run(path, json);
+  if (!file_exists(path)) fail_command(ErrorCode::data, path, ": no such file or folder");
+  const Result<generators::GeneratorFile> file = generators::load_generator(path);
+  if (file && json)
+    std::printf("%s\n", to_text(to_json_fields(file->card.privacy), 2).c_str());
+  else if (file)
+    std::fputs(describe(file->card.privacy).c_str(), stdout);
+  else if (parse_json(expect(read_text_file(path))))
+    show_ledger(path, delta, json);
+  else
+    fail_command(file.failure().code, file.failure().message,
+                 "; expected a generator file, a run folder or a ledger");
+}
+
 void add_common(CLI::App& command, PrivacyCommandOptions& o) {
   command.add_option("--delta", o.delta, "Chance that the promise of epsilon may fail")->required();
   command
@@ -235,6 +293,20 @@ void add_privacy_command(CLI::App& app) {
     command->add_option("--sampling-rate", o->sampling_rates, rate_text)->expected(1);
     add_common(*command, *o);
     command->callback([o] { plan(*o); });
+  }
+  {
+    struct ShowOptions {
+      std::string path;
+      double delta = 1e-5;
+      bool json = false;
+    };
+    auto o = std::make_shared<ShowOptions>();
+    CLI::App* command = privacy->add_subcommand(
+        "show", "What a generator file, a run folder or a device's ledger promises");
+    command->add_option("path", o->path, "The file or folder")->required();
+    command->add_option("--delta", o->delta, "Of a ledger")->capture_default_str();
+    command->add_flag("--json", o->json, "Print one JSON object");
+    command->callback([o] { show(o->path, o->delta, o->json); });
   }
 }
 

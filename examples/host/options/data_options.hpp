@@ -89,9 +89,9 @@ inline void add_partition_options(CLI::App& app, DataOptions& options) {
 /// Draws the partition of a training set, and before it the validation part.
 inline data::Manifest draw_manifest(const DataOptions& options, const data::Dataset& train) {
   const data::PartitionSpec spec = expect(data::parse_partition(options.partition));
-  data::PartitionWithValidation drawn = expect(data::partition_with_validation(
-      spec, train.labels, train.classes, options.devices, options.seed, options.limit_train,
-      options.validation));
+  data::PartitionWithValidation drawn = expect(
+      data::partition_with_validation(spec, train.labels, train.classes, options.devices,
+                                      options.seed, options.limit_train, options.validation));
   return data::make_manifest(train, spec, std::move(drawn.partition),
                              static_cast<std::int64_t>(options.seed), std::move(drawn.validation));
 }

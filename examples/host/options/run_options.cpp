@@ -84,13 +84,21 @@ void list_preparation_options(Options& o, List& list) {
   list.option("gan-preset", o.gan_preset,
               "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
               CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
-  list.given("gan", o.gan,
-             "Generators: full, or light with about a sixth of the operations; default: the preset's",
-             CLI::IsMember({"full", "light"}));
+  list.given(
+      "gan", o.gan,
+      "Generators: full, or light with about a sixth of the operations; default: the preset's",
+      CLI::IsMember({"full", "light"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
               CLI::Range(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
               CLI::NonNegativeNumber);
+  list_generator_options(o.generator, list);
+  list.option("generator-only", p.generator_only,
+              "iotsl: nothing but generators leaves a device; the server trains alone on what they "
+              "make; on or off");
+  list.given("max-epsilon", p.max_epsilon,
+             "Refuse a device's generator whose promise is weaker than this epsilon, or none",
+             CLI::PositiveNumber);
   list.given("generators", p.generators,
              "Folder with trained generators, device-000.iotsl and so on, to use again");
 }
@@ -219,8 +227,8 @@ data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
                  ": the manifest of the run lists no validation part");
   if (manifest.validation.empty()) return data::empty_like(train);
   if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
-  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train,
-                                   &manifest.validation));
+  return expect(
+      data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &manifest.validation));
 }
 
 ModelCard card_of(const RunOptions& o) {
@@ -247,11 +255,11 @@ split::RunConfig to_config(const RunOptions& o) {
   if (training.epochs == 0)
     training.epochs = std::max<Index>(1, o.rounds) * config.devices * training.local_epochs;
   if (training.eval_every == 0) training.eval_every = training.epochs;
-  gan::GanSettings& gan = config.preparation.gan;
-  gan = expect(gan::gan_preset(o.gan_preset));
+  gan::GanSettings gan = expect(gan::gan_preset(o.gan_preset));
   if (!o.gan.empty()) gan.generator = o.gan;
   if (o.gan_width > 0) gan.width = o.gan_width;
   if (o.gan_iterations > 0) gan.iterations = o.gan_iterations;
+  config.preparation.generator = generator_settings(o.generator, std::move(gan));
   expect(split::check_config(config));
   if (training.replay > 0) {
     const CutModel model = build(o.model);

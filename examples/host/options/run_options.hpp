@@ -2,6 +2,7 @@
 // The options of a training run, shared by simulate and server, and their form in config.json.
 
 #include "host/images/image_sets.hpp"
+#include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
 #include "host/run/model_card.hpp"
 #include "iotsl/split/records/run_config.hpp"
@@ -23,7 +24,8 @@ struct RunOptions {
   TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
   split::BarrierOptions barriers;
   double offline_seconds = 300;
-  split::PreparationOptions preparation;  // its GAN: to_config makes it of the four below
+  split::PreparationOptions preparation;  // its generator: to_config makes it of those below
+  GeneratorOptions generator;
   std::string gan_preset = "fast";
   std::string gan;                          // full or light; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  // 0: the preset's
@@ -56,8 +58,8 @@ struct RunData {
 /// it.
 RunData load_run_data(RunOptions& options);
 
-/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends the
-/// command where the options name such a part and the manifest does not.
+/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends
+/// the command where the options name such a part and the manifest does not.
 data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
                               const data::Manifest& manifest);
 

@@ -1,7 +1,7 @@
 #include "host/run/preparation_cost.hpp"
 
 #include "host/run/simulation.hpp"
-#include "iotsl/gan/trainer.hpp"
+#include "iotsl/generators/training.hpp"
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/net/transfer_size.hpp"
@@ -21,26 +21,37 @@ data::Dataset stand_in(const ImageSpec& images, Index count) {
 }
 
 struct TrainingCost {
-  double iteration_seconds = 0, check_seconds = 0;
-  std::uint64_t bytes = 0;
+  double seconds = 0, iteration_seconds = 0;
+  std::uint64_t memory_bytes = 0, values = 0, file_bytes = 0;
 };
 
-TrainingCost try_training(const gan::GanSettings& settings, const ImageSpec& images) {
-  const data::Dataset set = stand_in(images, 64);
-  std::vector<Index> samples;
-  for (Index i = 0; i < set.size(); ++i) samples.push_back(i);
+/// Of a device with `samples`. A net is tried for two iterations, whose cost does not depend on the
+/// number of samples; moments, whose does, are made.
+TrainingCost try_training(generators::GeneratorSettings settings, const ImageSpec& images,
+                          Index samples) {
+  const bool net = settings.kind == generators::GeneratorKind::net;
+  settings.net.check_every = 0;
+  const data::Dataset set = stand_in(images, net ? 64 : std::max<Index>(samples, 2));
   const std::size_t before = memory_statistics().in_use_bytes;
   reset_memory_peak();
-  gan::GanTrainer trainer(set, samples, settings, 1, 0);
-  expect(trainer.step());  // warm
+  generators::GeneratorTraining training(set, data::count_up(set.size()), {settings, 1, 0}, {});
   TrainingCost out;
+  expect(training.step());  // warm
   const net::Microseconds start = net::steady_now();
-  expect(trainer.step());
+  Index steps = 0;
+  while (!training.done() && (!net || steps == 0)) {
+    expect(training.step());
+    ++steps;
+  }
   const net::Microseconds stepped = net::steady_now();
-  trainer.finish();
-  out.iteration_seconds = static_cast<double>(stepped - start) * 1e-6;
-  out.check_seconds = static_cast<double>(net::steady_now() - stepped) * 1e-6;
-  out.bytes = memory_statistics().peak_bytes - before;
+  const auto file = training.finish();
+  const auto seconds = [](net::Microseconds time) { return static_cast<double>(time) * 1e-6; };
+  out.iteration_seconds = seconds(stepped - start) / static_cast<double>(std::max<Index>(1, steps));
+  out.seconds = out.iteration_seconds * static_cast<double>(training.iterations()) +
+                seconds(net::steady_now() - stepped);
+  out.memory_bytes = memory_statistics().peak_bytes - before;
+  out.values = file->generator.values();
+  out.file_bytes = expect(generators::serialize_generator(*file)).size();
   return out;
 }
 
@@ -50,35 +61,29 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
                                  const StepCost& step) {
   const ImageSpec images = image_spec(config.model);
   const split::PreparationOptions& chosen = config.preparation;
-  gan::GanSettings settings = chosen.gan;
-  settings.check_every = 0;
   PreparationCost out;
-  const TrainingCost tried = try_training(settings, images);
+  Index samples = 0;
+  for (const std::vector<Index>& device : manifest.devices)
+    samples = std::max(samples, static_cast<Index>(device.size()));
+  const TrainingCost tried = try_training(chosen.generator, images, samples);
   out.iteration_seconds = tried.iteration_seconds;
-  out.device_bytes = tried.bytes;
-  const double each =
-      out.iteration_seconds * static_cast<double>(chosen.gan.iterations) + tried.check_seconds;
-  out.generator_seconds = each * static_cast<double>(config.devices);
+  out.device_bytes = tried.memory_bytes;
+  out.generator_seconds = tried.seconds * static_cast<double>(config.devices);
   if (chosen.pretrain)
     out.pretrain_seconds = step.step_seconds * static_cast<double>(chosen.pretrain_iterations) *
                            static_cast<double>(chosen.pretrain_batch) /
                            static_cast<double>(config.training.batch);
 
-  const GeneratorSpec spec = gan::generator_spec(chosen.gan, images);
-  generators::GeneratorFile file{{}, GeneratorNet<float>(spec)};
-  file.card.model = spec;
-  file.card.settings = chosen.gan;
-  file.card.dataset = manifest.dataset;
-  file.card.label_counts.resize(static_cast<std::size_t>(images.classes));
-  const std::uint64_t bytes = expect(generators::serialize_generator(file)).size();
-  out.generator_values = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
+  const std::uint64_t bytes = tried.file_bytes;
+  out.generator_values = tried.values;
   const auto up = static_cast<std::uint64_t>(config.devices);
   std::uint64_t down = 0;
   for (const impute::DevicePlan& device : imputation_of(config, manifest).devices)
     down += device.generators().size();
   // Generators that are given are not sent, but count in the sum of values, as in the run's books.
-  out.bytes_up = (chosen.generators.empty() ? up : 0) * net::transfer_bytes(net::MessageType::gen_upload,
-                                          net::GenUpload::overhead_bytes + bytes, 0);
+  out.bytes_up =
+      (chosen.generators.empty() ? up : 0) *
+      net::transfer_bytes(net::MessageType::gen_upload, net::GenUpload::overhead_bytes + bytes, 0);
   out.bytes_down = down * net::transfer_bytes(net::MessageType::gen_download,
                                               net::GenDownload::overhead_bytes + bytes, 0);
   out.values = (up + down) * out.generator_values;

@@ -30,7 +30,10 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
       if (!device_data.folder.empty())
         arguments.insert(arguments.end(), {"--data", device_data.folder});
       if (has_generators(config.method))
-        arguments.insert(arguments.end(), {"--state", split::training_folder(config.out)});
+        arguments.insert(arguments.end(), {"--state", split::device_training_folder(
+                                                          config, static_cast<std::size_t>(i))});
+      if (config.preparation.generator.privacy.is_private()) arguments.push_back("--private");
+      if (config.preparation.generator_only) arguments.push_back("--generator-only");
       if (options.threads > 0)
         arguments.insert(arguments.end(), {"--threads", std::to_string(options.threads)});
       const Result<void> started = devices.start(arguments, config.out + "/" + name + ".log");

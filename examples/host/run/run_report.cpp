@@ -1,5 +1,7 @@
 #include "host/run/run_report.hpp"
 
+#include "host/run/privacy_report.hpp"
+
 #include <csignal>
 #include <ctime>
 
@@ -54,26 +56,32 @@ void print_preparation(const split::PreparationRecord& p, const split::RunSummar
   for (const split::ImputationRecord& each : p.devices) added += each.added;
   if (p.planned)
     std::printf("imputation       %llu samples added\n", static_cast<unsigned long long>(added));
-  std::printf("values sent      %llu in the turns (Table I, F = %llu a sample), %llu with generators\n",
-              static_cast<unsigned long long>(s.values_formula),
-              static_cast<unsigned long long>(s.smashed_values),
-              static_cast<unsigned long long>(s.values_formula + p.values()));
+  std::printf(
+      "values sent      %llu in the turns (Table I, F = %llu a sample), %llu with generators\n",
+      static_cast<unsigned long long>(s.values_formula),
+      static_cast<unsigned long long>(s.smashed_values),
+      static_cast<unsigned long long>(s.values_formula + p.values()));
 }
 
 /// At the point that the run is reported by, and beside it what is chosen on the test set.
 void print_accuracy(const split::RunSummary& s) {
   const measure::ChosenPoint& chosen = s.chosen;
+  if (s.is_of_preparation()) {
+    std::printf("test accuracy    %s after pre-training alone\n",
+                percent(chosen.test_accuracy).c_str());
+    return;
+  }
   if (chosen.epoch == 0) {
     std::printf("test accuracy    not evaluated\n");
     return;
   }
-  std::printf("test accuracy    %s after epoch %llu, %s\n", percent(chosen.test_accuracy).c_str(),
-              static_cast<unsigned long long>(chosen.epoch),
-              chosen.validation_accuracy
-                  ? concat("the highest validation accuracy: ",
-                           percent(*chosen.validation_accuracy))
-                        .c_str()
-                  : "the last evaluation: without --validation nothing is chosen");
+  std::printf(
+      "test accuracy    %s after epoch %llu, %s\n", percent(chosen.test_accuracy).c_str(),
+      static_cast<unsigned long long>(chosen.epoch),
+      chosen.validation_accuracy
+          ? concat("the highest validation accuracy: ", percent(*chosen.validation_accuracy))
+                .c_str()
+          : "the last evaluation: without --validation nothing is chosen");
   std::printf("                 best on the test set %s, final %s\n",
               percent(s.best_test_accuracy).c_str(), percent(s.final_test_accuracy).c_str());
 }
@@ -168,14 +176,19 @@ void prepare_run_folder(RunOptions& options) {
                            to_text(to_json(card_of(options)), 2) + "\n"));
 }
 
+RunPromise promise_of(const RunOptions& options, const split::RunSummary& s) {
+  return {s.preparation ? &*s.preparation : nullptr, options.preparation.generator_only};
+}
+
 Json to_json(const RunOptions& options, const split::RunSummary& s) {
   Json out = Json::object();
   // Null: no epoch was evaluated; the validation accuracy also where there is no such part.
   const measure::ChosenPoint& chosen = s.chosen;
-  out["chosen_epoch"] = chosen.epoch != 0 ? Json(chosen.epoch) : Json();
+  const bool known = chosen.epoch != 0 || s.is_of_preparation();
+  out["chosen_epoch"] = known ? Json(chosen.epoch) : Json();
   out["chosen_validation_accuracy"] =
       chosen.validation_accuracy ? Json(*chosen.validation_accuracy) : Json();
-  out["chosen_test_accuracy"] = chosen.epoch != 0 ? Json(chosen.test_accuracy) : Json();
+  out["chosen_test_accuracy"] = known ? Json(chosen.test_accuracy) : Json();
   out["best_test_accuracy"] = s.best_test_accuracy;  // chosen on the test set
   out["final_test_accuracy"] = s.final_test_accuracy;
   Json epochs = Json::array();
@@ -188,6 +201,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["smashed_values"] = s.smashed_values;
   out["front_values"] = s.front_values;
   if (s.preparation) out["preparation"] = to_json(*s.preparation);
+  out["privacy"] = privacy_json(promise_of(options, s));
   out["weights_sha256"] = s.weights_sha256;
   out["seconds"] = s.seconds;
   out["run"] = options.out;
@@ -221,13 +235,15 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
                 format_bytes(static_cast<double>(s.bytes_up)).c_str(),
                 format_bytes(static_cast<double>(s.bytes_down)).c_str());
   if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
-    std::printf("                 %s by the formula of Table I (4 x %llu values, F = %llu a "
-                "sample), %s extras\n",
-                format_bytes(static_cast<double>(s.bill.formula())).c_str(),
-                static_cast<unsigned long long>(s.values_formula),
-                static_cast<unsigned long long>(s.smashed_values),
-                format_bytes(static_cast<double>(s.bill.extras())).c_str());
+    std::printf(
+        "                 %s by the formula of Table I (4 x %llu values, F = %llu a "
+        "sample), %s extras\n",
+        format_bytes(static_cast<double>(s.bill.formula())).c_str(),
+        static_cast<unsigned long long>(s.values_formula),
+        static_cast<unsigned long long>(s.smashed_values),
+        format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
+  std::fputs(format_privacy(promise_of(options, s)).c_str(), stdout);
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
   std::printf("time             %s\n", format_seconds(s.seconds).c_str());
   std::printf("run folder       %s\n", options.out.c_str());

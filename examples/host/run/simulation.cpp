@@ -30,7 +30,8 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
     const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const generators::GeneratorFile file = expect(generators::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits = generators::check_generator_fits(file, image_spec(config.model), counts);
+    const Result<void> fits =
+        generators::check_generator_fits(file, image_spec(config.model), counts);
     if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
   }
 }
@@ -38,7 +39,7 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
 }  // namespace
 
 impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
-  if (!has_generators(config.method) || !config.preparation.impute) return {};
+  if (!has_generators(config.method) || !config.preparation.imputes()) return {};
   const impute::GenerationLog log = expect(impute::make_generation_log(
       manifest.counts, std::vector<impute::GeneratorCheck>(manifest.counts.size()), config.seed));
   return expect(impute::make_plan(manifest.counts, log,

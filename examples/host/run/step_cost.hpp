@@ -20,8 +20,8 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
                       const data::Dataset& train, const data::Dataset& test,
                       const data::Manifest& manifest);
 
-/// Seconds of a whole run with so many steps and barriers, each evaluation on `judged` samples of the
-/// test set and the validation part.
+/// Seconds of a whole run with so many steps and barriers, each evaluation on `judged` samples of
+/// the test set and the validation part.
 double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
                    std::uint64_t barriers, Index judged);
 

@@ -99,13 +99,12 @@ inline Tensor<float> draw_between(Index n, const Random& random) {
 
 /// One update of a net, with gradients that have no NaN or Inf: a failure changes nothing but the
 /// gradients.
-inline Result<void> update_net(const char* net, const Tensor<float>& loss,
-                               Optimizer<float>& adam) {
-  if (!all_finite(loss)) return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
+inline Result<void> update_net(const char* net, const Tensor<float>& loss, Optimizer<float>& adam) {
+  if (!all_finite(loss))
+    return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
   backward(loss);
   for (const NamedTensor<float>& p : adam.parameters())
-    if (const Tensor<float> gradient = p.tensor.grad();
-        gradient.defined() && !all_finite(gradient))
+    if (const Tensor<float> gradient = p.tensor.grad(); gradient.defined() && !all_finite(gradient))
       return failure(ErrorCode::other, "the gradient of the ", net, "'s ", p.name,
                      " has NaN or Inf");
   adam.step();

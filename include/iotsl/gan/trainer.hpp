@@ -85,8 +85,7 @@ class GanTrainer {
   std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
     TrainedNet out{generator_.averaged_copy(), {}};
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
-    std::optional<Quality> quality =
-        check_quality(out.net, *set_, held_, source, {.stop = stop});
+    std::optional<Quality> quality = check_quality(out.net, *set_, held_, source, {.stop = stop});
     if (!quality) return std::nullopt;
     out.quality = std::move(*quality);
     return out;
@@ -193,15 +192,16 @@ class GanTrainer {
         generator_loss<float>(critic_.net, generator_.net, noise(2 * step + 1), real.labels);
     const Result<void> good = update_net("generator", loss, generator_.adam);
     if (!good) return good;
-    update_average(generator_.average, generator_.net.parameters(), settings_.average, record_.iteration);
+    update_average(generator_.average, generator_.net.parameters(), settings_.average,
+                   record_.iteration);
     out.generator_loss = static_cast<double>(loss.item());
     return {};
   }
 
   void watch_quality(GanProgress& out, const StopCheck& stop) {
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
-    const std::optional<Quality> quality =
-        check_quality(generator_.averaged, *set_, held_, source, {.memorisation = false, .stop = stop});
+    const std::optional<Quality> quality = check_quality(generator_.averaged, *set_, held_, source,
+                                                         {.memorisation = false, .stop = stop});
     out.stopped = !quality;
     if (!quality) return;
     record_.check_due = false;

@@ -11,14 +11,15 @@ namespace generators {
 inline constexpr std::uint32_t generator_version = 3;
 
 /// Says nothing of clocks or machines: the same training gives the same bytes. That of a private
-/// generator has nothing that depends on pixels, so no quality either. A member that is not known is
-/// passed over by a reader, so that a later version may say more; one that is missing is an error.
+/// generator has nothing that depends on pixels, so no quality either. A member that is not known
+/// is passed over by a reader, so that a later version may say more; one that is missing is an
+/// error.
 struct GeneratorCard {
   std::uint32_t version = generator_version;
   ImageSpec images;
   std::string dataset;
-  std::vector<std::string> class_names;     ///< empty where the set's name says them
-  std::vector<std::uint64_t> label_counts;  ///< of the device, held-out samples included
+  std::vector<std::string> class_names;       ///< empty where the set's name says them
+  std::vector<std::uint64_t> label_counts;    ///< of the device, held-out samples included
   std::vector<std::uint64_t> trained_counts;  ///< of moments: without those held out
   std::uint64_t seed = 1;
   std::uint32_t device = 0;

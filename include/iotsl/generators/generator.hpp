@@ -1,6 +1,6 @@
 #pragma once
-// What a device shares: a thing that makes images of a class from a seed. Nothing else in the system
-// asks which kind it is.
+// What a device shares: a thing that makes images of a class from a seed. Nothing else in the
+// system asks which kind it is.
 
 #include <variant>
 
@@ -33,8 +33,9 @@ class Generator {
   /// Numbers that it is made of, by the paper's way of counting what is sent.
   std::uint64_t values() const {
     const NetGenerator* net = std::get_if<NetGenerator>(&made_);
-    return net != nullptr ? static_cast<std::uint64_t>(lay_out(net->net.spec()).cost().parameters)
-                          : static_cast<std::uint64_t>(std::get<moments::Generator>(made_).values());
+    return net != nullptr
+               ? static_cast<std::uint64_t>(lay_out(net->net.spec()).cost().parameters)
+               : static_cast<std::uint64_t>(std::get<moments::Generator>(made_).values());
   }
   /// Operations for one image, multiply-adds of all layers; 0 where it is no net.
   std::uint64_t operations() const {
@@ -47,15 +48,15 @@ class Generator {
   /// The moments, or null.
   const moments::Generator* moments() const { return std::get_if<moments::Generator>(&made_); }
 
-  /// Appends `count` images of class `label` to `set`. Image i is a function of the generator, seed,
-  /// number, label and i alone, so that asking for more images changes none. `number` tells
+  /// Appends `count` images of class `label` to `set`. Image i is a function of the generator,
+  /// seed, number, label and i alone, so that asking for more images changes none. `number` tells
   /// generators that share a seed apart. False where it was stopped, with fewer images.
   bool append(data::Dataset& set, Index label, Index count, std::uint64_t seed,
               std::uint32_t number, const StopCheck& stop = {}) const {
     if (const NetGenerator* net = std::get_if<NetGenerator>(&made_))
-      return gan::append_generated(
-          set, net->net, label, count,
-          {.gaussian = net->gaussian, .seed = seed, .number = number}, stop);
+      return gan::append_generated(set, net->net, label, count,
+                                   {.gaussian = net->gaussian, .seed = seed, .number = number},
+                                   stop);
     return std::get<moments::Generator>(made_).append(set, label, count, seed, number, stop);
   }
 

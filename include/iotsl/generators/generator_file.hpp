@@ -60,8 +60,8 @@ inline Result<Generator> parse_moments(const GeneratorCard& card, const Containe
   const Result<ByteSpan> head = container.section(moments::head_section);
   if (!sums) return sums.failure();
   if (!head) return head.failure();
-  Result<moments::Release> release = moments::parse_release(
-      card.images, card.settings.moments, card.trained_counts, *sums, *head);
+  Result<moments::Release> release =
+      moments::parse_release(card.images, card.settings.moments, card.trained_counts, *sums, *head);
   if (!release) return release.failure();
   return Generator(moments::Generator(std::move(release).value()));
 }
@@ -110,8 +110,7 @@ inline Result<GeneratorFile> read_generator(const Container& container) {
   if (const std::size_t expected = net ? 2 : 3; container.sections.size() != expected)
     return wrong(container.sections.size(), " sections, expected ",
                  net ? "card and weights" : "card, moments and head");
-  Result<Generator> generator =
-      net ? parse_net(*card, container) : parse_moments(*card, container);
+  Result<Generator> generator = net ? parse_net(*card, container) : parse_moments(*card, container);
   if (!generator) return wrong(generator.failure().message);
   return GeneratorFile{std::move(*card), std::move(generator).value()};
 }

@@ -33,8 +33,8 @@ inline privacy::Release net_release(const privacy::PrivacySettings& p, const gan
 
 }  // namespace detail
 
-/// Where an epsilon is given, the least noise of five digits that keeps it (zero-out). Usage failure
-/// where none does, or some critics would have no record.
+/// Where an epsilon is given, the least noise of five digits that keeps it (zero-out). Usage
+/// failure where none does, or some critics would have no record.
 inline Result<NetNoise> net_noise(const privacy::PrivacySettings& p, const gan::GanSettings& net,
                                   std::uint64_t records) {
   if (records == 0) return failure(ErrorCode::usage, "GAN: no samples to train on");
@@ -66,10 +66,10 @@ inline Result<NetNoise> net_noise(const privacy::PrivacySettings& p, const gan::
 
 namespace detail {
 
-/// The epsilon that GS-WGAN's authors count: each of a step's rows as a Gaussian mechanism of its own
-/// on a secret shard, by Wang, Balle, Kasiviswanathan (2019) at integer orders and the conversion of
-/// Mironov (2017). It takes neither into account that the rows share their shard, nor that the
-/// critics' states tell which one it was.
+/// The epsilon that GS-WGAN's authors count: each of a step's rows as a Gaussian mechanism of its
+/// own on a secret shard, by Wang, Balle, Kasiviswanathan (2019) at integer orders and the
+/// conversion of Mironov (2017). It takes neither into account that the rows share their shard, nor
+/// that the critics' states tell which one it was.
 inline double gswgan_published_epsilon(double sigma, std::uint64_t critics, double queries,
                                        double delta) {
   const privacy::Mechanism row{.noise_multiplier = sigma,
@@ -96,22 +96,29 @@ inline void describe_net_noise(privacy::PrivacyCard& card, const gan::NoisePlan&
     case PrivacyMode::eq5:
       card.mechanism = concat(
           "the gradient of all the generator's parameters, clipped to ", clip, ", noise sigma C, ",
-          sigma, " (the paper's equation 5); the critic sees all images without noise, so two "
+          sigma,
+          " (the paper's equation 5); the critic sees all images without noise, so two "
           "gradients are up to 2C apart, batches hide nothing, and the multiplier is sigma/2");
       break;
     case PrivacyMode::gswgan:
       card.mechanism = concat(
-          "each of the B = ", net.batch, " rows of the gradient at the generated images, clipped "
-          "to C/B, ", clip, ", noise 2 sigma C/B, ", sigma, " (Chen, Orekondy, Fritz 2020); the "
+          "each of the B = ", net.batch,
+          " rows of the gradient at the generated images, clipped "
+          "to C/B, ",
+          clip, ", noise 2 sigma C/B, ", sigma,
+          " (Chen, Orekondy, Fritz 2020); the "
           "rows of a step are one query, so the multiplier is sigma/sqrt(B); the critic of a step is "
           "drawn, but only it is trained, so the draws are counted as known");
       break;
     case PrivacyMode::joint:
-      card.mechanism = concat(
-          "the gradient at a batch of generated images, clipped as a whole to ", clip, ", noise "
-          "2 sigma C, ", sigma, ", which is the multiplier; the critic of a step is drawn in secret, "
-          "all are trained in turn; counted as sampling without replacement (Wang, Balle, "
-          "Kasiviswanathan 2019)");
+      card.mechanism =
+          concat("the gradient at a batch of generated images, clipped as a whole to ", clip,
+                 ", noise "
+                 "2 sigma C, ",
+                 sigma,
+                 ", which is the multiplier; the critic of a step is drawn in secret, "
+                 "all are trained in turn; counted as sampling without replacement (Wang, Balle, "
+                 "Kasiviswanathan 2019)");
       break;
     default:
       card.mechanism = concat(

@@ -78,7 +78,8 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
   const Result<privacy::Release> planned = planned_release(s, records);
   if (!planned) fail(planned.failure().message);
   const privacy::Release& release = *planned;
-  card.statement = "protects the content of one image; its label, and how many there are, are public";
+  card.statement =
+      "protects the content of one image; its label, and how many there are, are public";
   card.unit = privacy::unit_of_all_modes;
   card.adjacency = privacy::to_string(privacy::Adjacency::zero_out);
   card.sensitivity = 1;
@@ -91,8 +92,8 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
   card.delta = s.privacy.delta;
   card.records_times_delta = static_cast<double>(records) * card.delta;
   if (release.sampling_rate == 1) {
-    const double mu = privacy::detail::gaussian_part(
-        std::vector{release.under(privacy::Adjacency::zero_out)});
+    const double mu =
+        privacy::detail::gaussian_part(std::vector{release.under(privacy::Adjacency::zero_out)});
     card.zcdp_rho = mu * mu / 2;
   }
   card.release = card.all_releases = privacy::compose({&release, 1}, card.delta);

@@ -31,9 +31,7 @@ class GeneratorTraining {
   /// saved. Raises an Error for wrong settings, no samples, or what planned_release() refuses.
   GeneratorTraining(const data::Dataset& set, std::vector<Index> samples, GeneratorTask task,
                     const privacy::ChaChaKey& key, std::string critics_file = {})
-      : set_(&set),
-        task_(std::move(task)),
-        label_counts_(data::count_labels(set, samples)) {
+      : set_(&set), task_(std::move(task)), label_counts_(data::count_labels(set, samples)) {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
       fail(good.failure().message);
@@ -65,9 +63,7 @@ class GeneratorTraining {
                           : moments_->steps_done();
   }
   /// The most there will be.
-  Index iterations() const {
-    return moments_ ? moments_->steps() : task_.settings.net.iterations;
-  }
+  Index iterations() const { return moments_ ? moments_->steps() : task_.settings.net.iterations; }
   /// Iterations between two checks of the quality; 0: none.
   Index check_every() const { return net_ ? net_->check_every() : 0; }
   /// Seconds of training before load(), as save() was told.
@@ -102,9 +98,7 @@ class GeneratorTraining {
   }
   /// Takes over a state of the same training; a refused file changes nothing.
   Result<void> load(const std::string& path) {
-    return net_           ? net_->load(path)
-           : private_net_ ? private_net_->load(path)
-                          : moments_->load(path);
+    return net_ ? net_->load(path) : private_net_ ? private_net_->load(path) : moments_->load(path);
   }
 
   /// The release that a private training is entered into the ledger as, before its first step.
@@ -125,9 +119,8 @@ class GeneratorTraining {
           net_ ? net_->finish(stop) : std::optional(private_net_->finish());
       if (!made) return std::nullopt;
       card.quality = std::move(made->quality);
-      return GeneratorFile{
-          std::move(card),
-          NetGenerator{std::move(made->net), task_.settings.net.noise == "gaussian"}};
+      return GeneratorFile{std::move(card), NetGenerator{std::move(made->net),
+                                                         task_.settings.net.noise == "gaussian"}};
     }
     GeneratorFile out{std::move(card), moments::Generator(moments_->release())};
     if (is_private()) return out;

@@ -52,6 +52,8 @@ struct RunDescription {
   /// Method iotsl: how the devices train their generators, as the JSON of
   /// generators::GeneratorSettings, which a generator file holds as well. Else empty.
   std::string generator;
+  /// Nothing but its generator is asked of a device: there are no turns.
+  bool generator_only = false;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     const bool known_method = c.name(self.method, max_name_bytes);
@@ -76,9 +78,12 @@ struct RunDescription {
     c.number(optimizer.ewc);
     c.number(self.seed);
     c.string(self.generator, max_settings_bytes);
+    c.boolean(self.generator_only);
     c.require(known_method && has_fronts(self.method), "method is neither sl, iotsl nor local");
     c.require(has_generators(self.method) != self.generator.empty(),
               "generator settings belong to method iotsl and to no other");
+    c.require(!self.generator_only || has_generators(self.method),
+              "generator-only belongs to method iotsl and to no other");
     c.require(known_optimizer, "optimizer is neither adam nor sgd");
     c.require(self.channels > 0 && self.channels <= 16 && self.height > 0 && self.height <= 1024 &&
                   self.width > 0 && self.width <= 1024,

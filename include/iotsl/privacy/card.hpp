@@ -2,6 +2,8 @@
 // What a generator file says of its privacy: the mechanism, its numbers, what it promises under
 // both adjacencies, and what it does not cover.
 
+#include <limits>
+
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/privacy/settings.hpp"
 
@@ -27,10 +29,10 @@ struct PrivacyLoss {
 /// All there is to say of one release. Of mode off only mode and statement.
 struct PrivacyCard {
   PrivacyMode mode = PrivacyMode::off;
-  std::string statement;  ///< one sentence for people
-  std::string mechanism;  ///< what is noised, with its source
-  std::string unit;       ///< what is protected: one image, its label public
-  std::string adjacency;  ///< of `epsilon`
+  std::string statement;        ///< one sentence for people
+  std::string mechanism;        ///< what is noised, with its source
+  std::string unit;             ///< what is protected: one image, its label public
+  std::string adjacency;        ///< of `epsilon`
   double sensitivity = 0;       ///< L2, zero-out, in the mechanism's unit
   double noise_multiplier = 0;  ///< standard deviation of the noise over the sensitivity, zero-out
   std::uint64_t records = 0;    ///< N
@@ -78,6 +80,14 @@ struct PrivacyCard {
     f("not_covered", self.not_covered);
   }
 };
+
+/// Epsilon (zero-out) of all releases of the device, at the card's delta; infinite where nothing is
+/// promised.
+inline double promised_epsilon(const PrivacyCard& card) {
+  return card.mode == PrivacyMode::off || card.seeded_noise
+             ? std::numeric_limits<double>::infinity()
+             : card.all_releases.epsilon;
+}
 
 }  // namespace privacy
 IOTSL_NAMESPACE_END

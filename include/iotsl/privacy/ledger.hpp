@@ -1,8 +1,8 @@
 #pragma once
 // What a device has released of its samples so far: a file that is written and synced before the
 // steps that spend, so that neither a kill nor a second start releases anything uncounted. Every
-// release composes with every other, whatever samples it was made of, unless the owner declares that
-// they are others.
+// release composes with every other, whatever samples it was made of, unless the owner declares
+// that they are others.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -18,6 +18,8 @@
 IOTSL_NAMESPACE_BEGIN
 namespace privacy {
 
+inline constexpr const char* ledger_name = "privacy-ledger.json";
+
 /// One release as the accountants see it. Only the noise differs between the adjacencies.
 struct Release {
   std::string id;  ///< of the training; the same training again is the same release
@@ -30,8 +32,8 @@ struct Release {
   bool new_data = false;  ///< the owner: none of its records is in an earlier release
 
   Mechanism under(Adjacency adjacency) const {
-    return {.noise_multiplier = adjacency == Adjacency::zero_out ? noise_multiplier
-                                                                 : noise_multiplier_replace_one,
+    return {.noise_multiplier =
+                adjacency == Adjacency::zero_out ? noise_multiplier : noise_multiplier_replace_one,
             .sampling_rate = sampling_rate,
             .steps = steps,
             .sample_revealed = sample_revealed,
@@ -102,8 +104,8 @@ struct Ledger {
   }
 };
 
-/// A file that is not there is an empty ledger; a damaged one is refused, since what was released is
-/// then unknown.
+/// A file that is not there is an empty ledger; a damaged one is refused, since what was released
+/// is then unknown.
 inline Result<Ledger> read_ledger(const std::string& path) {
   if (!file_exists(path)) return Ledger{};
   const Result<std::string> text = read_text_file(path);
@@ -148,8 +150,8 @@ class LedgerLock {
 }  // namespace detail
 
 /// Enters a release before its first step, unless it is there already, and gives the ledger with
-/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`: then
-/// nothing is entered. On the disk when it returns.
+/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`:
+/// then nothing is entered. On the disk when it returns.
 inline Result<Ledger> enter_release(const std::string& path, const Release& release, double delta,
                                     double max_epsilon) {
   const detail::LedgerLock lock(path);
@@ -163,8 +165,7 @@ inline Result<Ledger> enter_release(const std::string& path, const Release& rele
     return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
                    epsilon, " at delta ", delta, " in ", ledger->current().size(),
                    " releases, more than the limit ", max_epsilon, "; nothing is released");
-  const Result<void> written =
-      write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
+  const Result<void> written = write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
   if (!written) return written.failure();
   return ledger;
 }

@@ -1,7 +1,7 @@
 #pragma once
 // The secret key of a training's noise, and what follows from it: a step that is repeated after a
-// kill adds the same noise to the same numbers and gives nothing away a second time. Whoever has the
-// key can take the noise off.
+// kill adds the same noise to the same numbers and gives nothing away a second time. Whoever has
+// the key can take the noise off.
 
 #include <algorithm>
 

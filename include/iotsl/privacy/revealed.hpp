@@ -1,7 +1,7 @@
 #pragma once
-// Steps on a random sample that everybody learns of, exactly: a record takes part in Binomial(steps,
-// sampling_rate) of them, and given that number n they are one Gaussian mechanism with mu = sqrt(n)
-// / noise_multiplier. So delta(epsilon) is the mean of that mechanism's over n.
+// Steps on a random sample that everybody learns of, exactly: a record takes part in
+// Binomial(steps, sampling_rate) of them, and given that number n they are one Gaussian mechanism
+// with mu = sqrt(n) / noise_multiplier. So delta(epsilon) is the mean of that mechanism's over n.
 
 #include <vector>
 
@@ -11,8 +11,8 @@ IOTSL_NAMESPACE_BEGIN
 namespace privacy {
 namespace detail {
 
-/// log of the chances of 0, 1, 2, ... successes until what is left, which `rest` becomes a bound of,
-/// is below `negligible`.
+/// log of the chances of 0, 1, 2, ... successes until what is left, which `rest` becomes a bound
+/// of, is below `negligible`.
 inline std::vector<double> log_binomial_chances(double trials, double chance, double negligible,
                                                 double& rest) {
   using namespace scalar_math;
@@ -40,7 +40,8 @@ inline bool has_revealed_epsilon(const Mechanism& m) {
 /// added.
 inline double revealed_epsilon(const Mechanism& m, double delta) {
   detail::require({&m, 1}, delta);
-  if (!has_revealed_epsilon(m)) fail("revealed_epsilon: the sample is not known, or too many steps");
+  if (!has_revealed_epsilon(m))
+    fail("revealed_epsilon: the sample is not known, or too many steps");
   if (m.steps == 0) return 0;
   using namespace scalar_math;
   double rest = 0;
@@ -54,9 +55,8 @@ inline double revealed_epsilon(const Mechanism& m, double delta) {
     return out * (1 + 1e-9);
   };
   if (delta_at(0) <= delta) return 0;
-  double low = 0,
-         high = gaussian_epsilon(
-             sqrt(static_cast<double>(chances.size())) / m.noise_multiplier, delta / 2);
+  double low = 0, high = gaussian_epsilon(
+                      sqrt(static_cast<double>(chances.size())) / m.noise_multiplier, delta / 2);
   for (int i = 0; i < 200 && high - low > 1e-12 * high; ++i) {
     const double middle = low + (high - low) / 2;
     (delta_at(middle) <= delta ? high : low) = middle;

@@ -21,9 +21,9 @@ enum class PrivacyMode {
 
 namespace detail {
 inline constexpr NamedValue<PrivacyMode> privacy_modes[] = {
-    {PrivacyMode::off, "off"},       {PrivacyMode::moments, "moments"},
-    {PrivacyMode::eq5, "eq5"},       {PrivacyMode::gswgan, "gswgan"},
-    {PrivacyMode::joint, "joint"},   {PrivacyMode::dp_sgd, "dp-sgd"},
+    {PrivacyMode::off, "off"},     {PrivacyMode::moments, "moments"},
+    {PrivacyMode::eq5, "eq5"},     {PrivacyMode::gswgan, "gswgan"},
+    {PrivacyMode::joint, "joint"}, {PrivacyMode::dp_sgd, "dp-sgd"},
 };
 }  // namespace detail
 constexpr std::span<const NamedValue<PrivacyMode>> names_of(PrivacyMode) {
@@ -36,7 +36,7 @@ struct PrivacySettings {
   double delta = 1e-5;
   /// Standard deviation of the noise in the mode's own unit (see its row in README.md).
   double noise_multiplier = 0;
-  double clip = 1;          ///< bound of what is clipped
+  double clip = 1;            ///< bound of what is clipped
   std::uint64_t critics = 1;  ///< of gswgan and joint: each sees a shard of its own
 
   bool is_private() const { return mode != PrivacyMode::off; }
@@ -52,6 +52,12 @@ struct PrivacySettings {
     f("critics", self.critics);
   }
 };
+
+/// The noise of the two modes that have a published one (Chen et al. 2020); of others 0, since it
+/// has to be chosen.
+constexpr double default_noise_multiplier(PrivacyMode mode) {
+  return mode == PrivacyMode::eq5 || mode == PrivacyMode::gswgan ? 1.07 : 0;
+}
 
 /// Whether a mode has critics on shards of their own.
 constexpr bool has_shards(PrivacyMode mode) {
@@ -82,7 +88,8 @@ inline Result<void> check_settings(const PrivacySettings& s) {
   if (s.critics < 1 || s.critics > 100000)
     return wrong("--critics ", s.critics, ": expected 1 to 100000");
   if (s.critics > 1 && !has_shards(s.mode))
-    return wrong("--critics ", s.critics, ": only for --privacy gswgan and joint, not for ", s.mode);
+    return wrong("--critics ", s.critics, ": only for --privacy gswgan and joint, not for ",
+                 s.mode);
   return {};
 }
 

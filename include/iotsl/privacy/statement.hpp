@@ -30,11 +30,12 @@ inline constexpr const char* unit_of_all_modes = "one image; its label is public
 
 /// What no mode covers.
 inline std::vector<std::string> not_covered_by_any_mode() {
-  return {"the number of images, their labels and how many each class has: visible to all who get the "
-          "file",
-          "several images of one person or thing: every further one adds to the loss",
-          "split training afterwards: its features and labels of the same images go to the server "
-          "with no privacy"};
+  return {
+      "the number of images, their labels and how many each class has: visible to all who get the "
+      "file",
+      "several images of one person or thing: every further one adds to the loss",
+      "split training afterwards: its features and labels of the same images go to the server "
+      "with no privacy"};
 }
 
 /// The card as lines of text, each with a name in twelve columns.
@@ -77,9 +78,10 @@ inline std::string run_statement(double epsilon, double delta, bool generator_on
   if (generator_only)
     return concat("privacy: whole run: epsilon ", rounded_up(epsilon), " at delta ", delta,
                   ", one image, its label public; nothing but the generators leaves a device");
-  return concat("privacy: the generators: epsilon ", rounded_up(epsilon), " at delta ", delta,
-                "; THE RUN HAS NO DIFFERENTIAL PRIVACY: features and labels of the same images go to "
-                "the server");
+  return concat(
+      "privacy: the generators: epsilon ", rounded_up(epsilon), " at delta ", delta,
+      "; THE RUN HAS NO DIFFERENTIAL PRIVACY: features and labels of the same images go to "
+      "the server");
 }
 
 }  // namespace privacy

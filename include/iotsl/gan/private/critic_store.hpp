@@ -1,7 +1,8 @@
 #pragma once
 // Critics on the disk between their turns, so that a device needs the memory of one however many
-// there are. Each has two places in the file: while a training goes on it writes to the one that the
-// last saved state does not need, so a training that was killed finds the critics of that state.
+// there are. Each has two places in the file: while a training goes on it writes to the one that
+// the last saved state does not need, so a training that was killed finds the critics of that
+// state.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -106,8 +107,8 @@ class CriticStore {
   Result<void> open() {
     if (file_.ok()) return {};
     if (has_name()) {
-      file_ = iotsl::detail::Descriptor(
-          iotsl::detail::open_retrying(path_, O_RDWR | O_CREAT, 0600));
+      file_ =
+          iotsl::detail::Descriptor(iotsl::detail::open_retrying(path_, O_RDWR | O_CREAT, 0600));
     } else {
       const char* folder = std::getenv("TMPDIR");
       std::string name =

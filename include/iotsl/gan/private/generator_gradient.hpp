@@ -24,17 +24,17 @@ inline Tensor<float> upstream_gradient(const CriticNet<float>& critic, const Gen
   Tensor<float> images = generated.images.detach();
   images.set_requires_grad();
   const auto rows = static_cast<double>(generated.labels.size());
-  const double factor =
-      1 / (mode == privacy::PrivacyMode::joint ? scalar_math::sqrt(rows) : rows);
-  const Tensor<float> scores =
-      critic.forward(critic.constant_weights(), images, generated.labels);
+  const double factor = 1 / (mode == privacy::PrivacyMode::joint ? scalar_math::sqrt(rows) : rows);
+  const Tensor<float> scores = critic.forward(critic.constant_weights(), images, generated.labels);
   return grad(scores, images, Tensor<float>::full(scores.shape(), static_cast<float>(-factor)));
 }
 
 /// One gradient per parameter of the generator, clipped and noised as `plan` says.
-inline std::vector<Tensor<float>> noised_generator_gradient(
-    const GeneratorNet<float>& generator, const CriticNet<float>& critic,
-    const Generated& generated, const NoisePlan& plan, privacy::SecureRandom& random) {
+inline std::vector<Tensor<float>> noised_generator_gradient(const GeneratorNet<float>& generator,
+                                                            const CriticNet<float>& critic,
+                                                            const Generated& generated,
+                                                            const NoisePlan& plan,
+                                                            privacy::SecureRandom& random) {
   const auto batch = static_cast<Index>(generated.labels.size());
   const NoiseScale noise = noise_scale(plan, batch);
   std::vector<Tensor<float>> parameters;

@@ -3,10 +3,10 @@
 // and is post-processing (Bie, Kamath, Zhang, "Private GANs, revisited", TMLR 2023). As there, the
 // loss is the logistic one: that of WGAN-GP would need a second derivative for each record.
 
+#include "iotsl/gan/private/generator_gradient.hpp"
 #include "iotsl/gan/private/ladder.hpp"
 #include "iotsl/gan/private/per_sample.hpp"
 #include "iotsl/gan/private/poisson.hpp"
-#include "iotsl/gan/private/generator_gradient.hpp"
 #include "iotsl/gan/private/task.hpp"
 #include "iotsl/gan/trainer.hpp"
 #include "iotsl/privacy/noise_key.hpp"
@@ -80,7 +80,8 @@ class NoisedCritic {
       const auto score = static_cast<double>(scores.data()[i]);
       seed.mutable_data()[i] = static_cast<float>(logistic_slope(score, true) / rows);
       found += score < 0 ? 1 / rows : 0;
-      loss += (score < 0 ? -score : 0) + scalar_math::log1p(scalar_math::exp(score < 0 ? score : -score));
+      loss += (score < 0 ? -score : 0) +
+              scalar_math::log1p(scalar_math::exp(score < 0 ? score : -score));
     }
     std::vector<Tensor<float>> parameters;
     for (const NamedTensor<float>& p : generator.net.parameters()) parameters.push_back(p.tensor);

@@ -36,9 +36,8 @@ class NoisedGenerator {
     privacy::SecureRandom random = privacy::step_random(key, static_cast<std::uint32_t>(iteration));
     const auto drawn =
         static_cast<Index>(random.below(static_cast<std::uint64_t>(shards_.count())));
-    const Index trained = task_->plan.mode == privacy::PrivacyMode::gswgan
-                              ? drawn
-                              : iteration % shards_.count();
+    const Index trained =
+        task_->plan.mode == privacy::PrivacyMode::gswgan ? drawn : iteration % shards_.count();
     if (const Result<void> good = fetch(trained); !good) return good;
     for (Index k = 0; k < task_->settings.critic_steps; ++k)
       train_critic(trained, iteration * task_->settings.critic_steps + k, generator.net, out);

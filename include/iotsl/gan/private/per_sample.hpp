@@ -30,8 +30,9 @@ class CriticLeaves {
   }
 
   /// From a gradient with respect to the leaves, times `factor`, to that of `parameters`.
-  std::vector<Tensor<float>> to_parameters(std::span<const double> gradient, double factor,
-                                           const std::vector<NamedTensor<float>>& parameters) const {
+  std::vector<Tensor<float>> to_parameters(
+      std::span<const double> gradient, double factor,
+      const std::vector<NamedTensor<float>>& parameters) const {
     std::vector<Tensor<float>> outputs, seeds, inputs;
     for (const Tensor<float>& t : recorded_.weights) outputs.push_back(t);
     for (const Tensor<float>& t : recorded_.biases)

@@ -60,8 +60,7 @@ inline void scale_and_noise(std::span<float> values, double factor, double devia
 /// sum += factor * value, in double; with factor 0 nothing.
 inline void add_scaled(std::span<const float> values, double factor, std::span<double> sum) {
   if (factor == 0) return;
-  for (std::size_t i = 0; i < values.size(); ++i)
-    sum[i] += factor * static_cast<double>(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) sum[i] += factor * static_cast<double>(values[i]);
 }
 
 inline std::span<const float> values_of(const Tensor<float>& t) {

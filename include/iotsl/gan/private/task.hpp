@@ -26,8 +26,8 @@ struct PrivateTask {
   }
   /// The generator's input [batch, latent].
   Tensor<float> noise(Index step) const {
-    return draw_noise(settings.batch, settings.latent, gaussian(),
-                      numbers(Stream::gan_noise, step), 0);
+    return draw_noise(settings.batch, settings.latent, gaussian(), numbers(Stream::gan_noise, step),
+                      0);
   }
   /// Labels of a batch of generated images: never those of a batch of samples.
   std::vector<std::int32_t> labels(Index step) const {

@@ -141,7 +141,8 @@ class PrivateTrainer {
   /// Stays on the device: it says which samples are trained on.
   std::string fingerprint() const {
     Sha256 hash;
-    hash.update(to_text(to_json_fields(task_.settings))).update(to_text(to_json_fields(task_.plan)));
+    hash.update(to_text(to_json_fields(task_.settings)))
+        .update(to_text(to_json_fields(task_.plan)));
     hash.update(concat(task_.seed, "/")).update(task_.set->sha256);
     hash.update(iotsl::bytes_of(task_.samples.data(), task_.samples.size()));
     return to_hex(hash.digest());

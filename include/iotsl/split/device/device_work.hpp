@@ -145,8 +145,8 @@ class DeviceWork {
       return failure(ErrorCode::network, "GRAD of step ", grad.step, " has NaN or Inf");
     return update(gradient, start);
   }
-  /// The same with random values in its place. Drawing them is no work of a device's: a server would
-  /// have sent them.
+  /// The same with random values in its place. Drawing them is no work of a device's: a server
+  /// would have sent them.
   Result<void> backward_random(std::uint64_t step) {
     const Tensor<float> gradient = random_gradient(front_->smashed_shape(), seed_ + index_, step);
     return update(gradient, net::steady_now());
@@ -179,6 +179,16 @@ class DeviceWork {
     const ImageSpec images{run.channels, run.height, run.width, run.classes};
     const Result<void> good = generators::check_settings(*settings, images);
     if (!good) return failure(ErrorCode::network, "generator settings: ", good.failure().message);
+    const bool is_private = settings->privacy.is_private();
+    if (files_.private_only && !is_private)
+      return failure(ErrorCode::usage,
+                     "the run asks for generators without privacy; this device shares private ones "
+                     "only (--private)");
+    if (!files_.private_only && is_private)
+      return failure(ErrorCode::usage, "the run asks for private generators (",
+                     settings->privacy.mode,
+                     "): start with --private, so that nothing else that is sent depends on the "
+                     "samples, and with --state for the ledger");
     sizes_.generator_bytes = generators::generator_file_limit(*settings, images);
     task_ = GeneratorTask{std::move(*settings), run.seed, index_};
     return {};

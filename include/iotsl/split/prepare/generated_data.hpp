@@ -2,8 +2,8 @@
 // Samples that generators make: the server's data set for pre-training, and what a device adds to
 // its own. All of it is a function of generators, plan and seeds alone.
 
-#include "iotsl/generators/generator_file.hpp"
 #include "iotsl/gan/sample.hpp"
+#include "iotsl/generators/generator_file.hpp"
 #include "iotsl/impute/generation_log.hpp"
 #include "iotsl/net/messages.hpp"
 

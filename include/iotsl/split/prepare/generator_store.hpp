@@ -19,6 +19,8 @@ class GeneratorStore {
         dataset_(config.dataset),
         images_(image_spec(config.model)),
         file_limit_(generators::generator_file_limit(config.preparation.generator, images_)),
+        privacy_(config.preparation.generator.privacy),
+        max_epsilon_(config.preparation.max_epsilon),
         hooks_(hooks),
         records_(static_cast<std::size_t>(config.devices)),
         files_(records_.size()),
@@ -185,12 +187,38 @@ class GeneratorStore {
     out.label_counts = file.card.label_counts;
     keep_quality(out, file.card.quality);
     out.values = file.generator.values();
+    out.privacy = file.card.privacy;
+    const Result<void> promise = check_promise(out.privacy);
+    if (!promise) return promise.failure();
     return out;
+  }
+
+  /// Whether a generator promises what the run asks of it.
+  Result<void> check_promise(const privacy::PrivacyCard& card) const {
+    if (privacy_.is_private() && card.mode != privacy_.mode)
+      return failure(ErrorCode::usage, "the generator's privacy is of mode ", card.mode,
+                     ", the run asks for ", privacy_.mode);
+    const double epsilon = privacy::promised_epsilon(card);
+    // The run's own target holds for a single release; the limit for all that a device has made.
+    if (privacy_.epsilon > 0 && !(card.release.epsilon <= privacy_.epsilon * (1 + 1e-9)))
+      return failure(ErrorCode::usage, "the generator promises epsilon ", card.release.epsilon,
+                     ", the run asks for ", privacy_.epsilon);
+    if (privacy_.is_private() && card.delta > privacy_.delta)
+      return failure(ErrorCode::usage, "the generator's promise is at delta ", card.delta,
+                     ", the run asks for ", privacy_.delta);
+    if (max_epsilon_ > 0 && !(epsilon <= max_epsilon_))
+      return failure(ErrorCode::usage, "--max-epsilon ", max_epsilon_, ": the generator ",
+                     card.mode == privacy::PrivacyMode::off
+                         ? std::string("promises nothing")
+                         : concat("and what its device has released before promise ", epsilon));
+    return {};
   }
 
   std::string out_, given_, dataset_;
   ImageSpec images_;
   std::size_t file_limit_;
+  privacy::PrivacySettings privacy_;
+  double max_epsilon_;
   RunHooks hooks_;
   std::vector<GeneratorRecord> records_;
   std::vector<std::vector<std::uint8_t>> files_;  // where there is no folder

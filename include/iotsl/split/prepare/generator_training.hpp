@@ -25,11 +25,14 @@ struct DeviceFiles {
   /// Where private releases are entered before their first step; empty: in memory only.
   std::string ledger;
   double max_epsilon = privacy::epsilon_range.high;  ///< of all releases together, zero-out
+  /// The owner: only a private generator may leave. HELLO's fingerprint then says nothing of the
+  /// data.
+  bool private_only = false;
   bool new_data = false;  ///< the owner: no sample is one of an earlier release
 
   /// The ledger of a device that has a folder of its own.
   void keep_ledger_in_state() {
-    if (!state.empty()) ledger = join_path(state, "privacy-ledger.json");
+    if (!state.empty()) ledger = join_path(state, privacy::ledger_name);
   }
 };
 
@@ -77,7 +80,9 @@ class GeneratorWork {
 
   /// The finished generator. After step() was true; as often as is wanted. What it cost may depend
   /// on the samples: of a private one it is not told.
-  TrainedGenerator finish() const { return {brought_, is_private() ? net::EpochCost{} : cost_, file_}; }
+  TrainedGenerator finish() const {
+    return {brought_, is_private() ? net::EpochCost{} : cost_, file_};
+  }
 
   /// Keeps the training for the next start of this program.
   Result<void> save() {
@@ -197,8 +202,8 @@ class GeneratorWork {
     return {};
   }
 
-  /// Counts the release before its first step: the key of its noise is on the disk first, so that the
-  /// training that goes on after a kill is the one that is counted.
+  /// Counts the release before its first step: the key of its noise is on the disk first, so that
+  /// the training that goes on after a kill is the one that is counted.
   Result<void> enter_ledger() {
     if (const Result<void> kept = save(); !kept) return kept;
     privacy::Release release = trainer_->release();
@@ -214,7 +219,7 @@ class GeneratorWork {
     }
     privacy::PrivacyCard card =
         generators::privacy_card(task_.settings, static_cast<std::uint64_t>(samples_.size()));
-    add_ledger(card, ledger_);
+    generators::add_ledger(card, ledger_);
     promise_ = concat("this device will share a generator with this promise:\n", describe(card));
     return {};
   }

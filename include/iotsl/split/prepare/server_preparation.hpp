@@ -3,6 +3,7 @@
 // imputation, and pre-trains. The same for every transport. Each finished piece is written to the
 // run's folder, and a server that starts again goes on behind it.
 
+#include "iotsl/privacy/statement.hpp"
 #include "iotsl/split/prepare/generator_store.hpp"
 #include "iotsl/split/prepare/imputation.hpp"
 #include "iotsl/split/prepare/server_pretraining.hpp"
@@ -16,7 +17,7 @@ class Preparation {
       : out_(config.out),
         seed_(config.seed),
         resume_(config.resume),
-        impute_(config.preparation.impute),
+        impute_(config.preparation.imputes()),
         pretrain_(config.preparation.pretrain),
         hooks_(hooks),
         generators_(config, hooks),
@@ -75,6 +76,8 @@ class Preparation {
                                           : concat("; ", now.failed.size(), " of ",
                                                    now.failed.size() + now.passed.size(),
                                                    " classes have FAILED the check")));
+    if (now.privacy.mode != privacy::PrivacyMode::off)
+      hooks_.note(concat("device ", device, ": ", describe(now.privacy)));
     return generators_.digest(device);
   }
   /// Whether a generator that was there before fits a device with these samples per class.

@@ -18,6 +18,8 @@ struct DeviceIdentity {
   std::string dataset;
   std::vector<std::uint64_t> label_counts;  ///< samples of each class
   Sha256Digest data_fingerprint{};
+  bool generator_only =
+      false;  ///< the owner: nothing but the generator may leave, whatever is asked
 
   std::uint64_t samples() const {
     std::uint64_t sum = 0;

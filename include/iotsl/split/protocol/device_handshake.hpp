@@ -133,6 +133,12 @@ class DeviceHandshake {
       return DeviceRefusal{net::WireError::data_mismatch,
                            failure(ErrorCode::usage, "the run has ", run.classes,
                                    " classes, this device's data ", identity_.label_counts.size())};
+    if (identity_.generator_only && !run.generator_only)
+      return DeviceRefusal{
+          net::WireError::run_failed,
+          failure(ErrorCode::usage,
+                  "the run goes on with split training, which sends features of the samples; this "
+                  "device shares its generator only (--generator-only)")};
     return {};
   }
 

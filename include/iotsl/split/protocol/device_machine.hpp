@@ -158,6 +158,9 @@ class DeviceMachine {
         return generators_.on_download(std::move(message), outbox_);
       case MessageType::turn_grant:
         if (generators_.state() != DeviceGeneratorExchange::State::idle) break;
+        if (handshake_.identity().generator_only || handshake_.setup().description.generator_only)
+          return DeviceRefusal::because(net::WireError::protocol,
+                                        "TURN_GRANT in a run that is to ask for generators only");
         return turn_.on_grant(std::move(message), handshake_.setup(), outbox_);
       case MessageType::grad:
         return turn_.on_grad(std::move(message), outbox_);

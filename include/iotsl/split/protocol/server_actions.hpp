@@ -24,7 +24,7 @@ struct ServerPlan {
   std::uint64_t schedule_turns = 1;  ///< over which the rate falls
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
-  net::WireFormat format;                   ///< of smashed batches
+  net::WireFormat format;                  ///< of smashed batches
   std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty, or zeros: any
   std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
   bool keeps_barriers = false;             ///< RollBack can be carried out

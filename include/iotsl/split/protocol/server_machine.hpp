@@ -203,6 +203,7 @@ class ServerMachine {
       begin_turns();
   }
   void begin_turns() {
+    if (plan_.turns == 0) return end(RunComplete{});  // nothing but generators was asked for
     turns_.emplace(plan_, handshake_.devices(),
                    exchange_ ? exchange_->added_samples() : std::vector<std::uint64_t>(), outbox_);
   }

@@ -1,7 +1,7 @@
 #pragma once
 // What a run leaves on disk so that it can go on: barriers with both halves and their optimiser
-// state, the last two and the chosen one, and the number of times that the server has begun. At the end
-// the joined net with torchvision's names.
+// state, the last two and the chosen one, and the number of times that the server has begun. At the
+// end the joined net with torchvision's names.
 
 #include "iotsl/core/container.hpp"
 #include "iotsl/core/json_fields.hpp"

@@ -14,7 +14,12 @@ struct PreparationOptions {
   bool pretrain = true, impute = true;
   Index pretrain_iterations = 5000;  ///< at most
   Index pretrain_batch = 128;
-  double scarce = 0.5;     ///< a class below this part of the device's mean class size is filled up
+  double scarce = 0.5;  ///< a class below this part of the device's mean class size is filled up
+  /// Nothing but generators leaves a device: no turns, the server trains alone on what they make.
+  bool generator_only = false;
+  double max_epsilon = 0;  ///< a generator that promises less is refused; 0: any is taken
+  /// Without turns there is nothing to complete a device's data for.
+  bool imputes() const { return impute && !generator_only; }
   std::string generators;  ///< folder with trained ones; empty: every device trains its own
 };
 
@@ -28,6 +33,10 @@ inline Result<void> check_preparation(const PreparationOptions& p, const ImageSp
   if (!batch_range.has(p.pretrain_batch))
     return wrong("--pretrain-batch ", p.pretrain_batch, ": expected ", batch_range.least, " to ",
                  batch_range.most);
+  if (p.generator_only && !p.pretrain)
+    return wrong("--generator-only on --pretrain off: the server would have nothing to train on");
+  if (p.max_epsilon != 0 && !privacy::epsilon_range.contains(p.max_epsilon))
+    return wrong("--max-epsilon ", p.max_epsilon, ": expected ", privacy::epsilon_range);
   if (!(p.scarce >= 0 && p.scarce <= 1)) return wrong("--scarce ", p.scarce, ": expected 0 to 1");
   return generators::check_settings(p.generator, images);
 }

@@ -9,6 +9,7 @@
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/json_parse.hpp"
 #include "iotsl/impute/generation_log.hpp"
+#include "iotsl/privacy/card.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -65,8 +66,9 @@ struct GeneratorRecord {
   std::vector<std::uint64_t> passed, failed;  ///< classes that were checked, by what came of it
   double seconds_training = 0;  ///< on the device; of a given one in the run that it is from
   std::uint64_t peak_memory_bytes = 0;
-  std::uint64_t values = 0;    ///< parameters
-  std::uint64_t bytes_up = 0;  ///< what its upload takes on the wire, with frames; given ones too
+  std::uint64_t values = 0;      ///< parameters
+  privacy::PrivacyCard privacy;  ///< what its file promises
+  std::uint64_t bytes_up = 0;    ///< what its upload takes on the wire, with frames; given ones too
 
   /// Zeros where it is not known.
   Sha256Digest fingerprint() const {
@@ -96,6 +98,7 @@ struct GeneratorRecord {
     f("peak_memory_bytes", self.peak_memory_bytes);
     f("values", self.values);
     f("bytes_up", self.bytes_up);
+    f.later("privacy", self.privacy);
   }
 };
 
@@ -162,8 +165,9 @@ struct ImputationRecord {
   }
 };
 
-/// The paper's sum of costs leaves all of this out; the full one adds it. Generators that were given
-/// count with what they have cost where they were made: a run is not cheaper for having been helped.
+/// The paper's sum of costs leaves all of this out; the full one adds it. Generators that were
+/// given count with what they have cost where they were made: a run is not cheaper for having been
+/// helped.
 struct PreparationRecord {
   std::string format = "iotsl-preparation-1";
   std::vector<GeneratorRecord> generators;  ///< of each device
@@ -190,6 +194,14 @@ struct PreparationRecord {
     std::uint64_t sum = 0;
     for (const ImputationRecord& each : devices) sum += each.bytes_down;
     return sum;
+  }
+  /// The weakest promise among the generators' (all releases of their device, zero-out); infinite
+  /// where one promises nothing.
+  double epsilon() const {
+    double most = 0;
+    for (const GeneratorRecord& each : generators)
+      most = std::max(most, privacy::promised_epsilon(each.privacy));
+    return most;
   }
   double seconds_training() const {
     double sum = 0;

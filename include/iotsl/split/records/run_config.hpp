@@ -36,7 +36,9 @@ struct RunConfig {
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
 
+  /// None where nothing but generators is asked of the devices.
   std::uint64_t turns() const {
+    if (preparation.generator_only) return 0;
     return static_cast<std::uint64_t>(training.epochs / training.local_epochs);
   }
   /// Turns over which the learning rate falls.
@@ -99,6 +101,15 @@ inline Result<void> check_config(const RunConfig& c) {
   return good;
 }
 
+/// Where a device of a run on one machine keeps its generator's training. A private one has a
+/// folder of its own, as a device has, since its ledger lies there.
+inline std::string device_training_folder(const RunConfig& config, std::size_t device) {
+  const std::string all = training_folder(config.out);
+  return config.preparation.generator.privacy.is_private()
+             ? join_path(all, concat("device-", device))
+             : all;
+}
+
 struct StepProgress {
   std::uint64_t epoch = 0, epochs = 0;  ///< of the run, from 1
   std::uint32_t device = 0;
@@ -127,8 +138,9 @@ struct RunHooks {
 };
 
 struct RunSummary {
-  measure::ChosenPoint chosen;    ///< what is reported
-  double best_test_accuracy = 0;  ///< chosen on the test set: fit to lie beside others' such numbers
+  measure::ChosenPoint chosen;  ///< what is reported
+  double best_test_accuracy =
+      0;  ///< chosen on the test set: fit to lie beside others' such numbers
   double final_test_accuracy = 0;
   std::vector<measure::EpochRecord> epochs;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
@@ -138,6 +150,18 @@ struct RunSummary {
   std::optional<PreparationRecord> preparation;  ///< of method iotsl
   std::string weights_sha256;
   double seconds = 0;
+
+  /// Adds what came before the turns. Without turns that is what the run is reported by.
+  void add(const PreparationRecord& record) {
+    preparation = record;
+    if (!is_of_preparation()) return;
+    final_test_accuracy = best_test_accuracy = record.pretraining.test_accuracy;
+    chosen = {.test_accuracy = record.pretraining.test_accuracy};
+  }
+  /// Whether the run is reported by its pre-trained net, since it had no turns.
+  bool is_of_preparation() const {
+    return epochs.empty() && preparation && preparation->pretraining.done;
+  }
 };
 
 }  // namespace split

@@ -80,7 +80,7 @@ class ServerRun {
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
-    if (summary && preparation_) summary->preparation = preparation_->record();
+    if (summary && preparation_) summary->add(preparation_->record());
     return summary;
   }
 

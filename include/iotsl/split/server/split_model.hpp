@@ -55,6 +55,7 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.seed = config.seed;
   if (has_generators(config.method))
     run.generator = to_text(to_json_fields(config.preparation.generator));
+  run.generator_only = config.preparation.generator_only;
   offer.model_hash = structure_sha256(front);
   return offer;
 }

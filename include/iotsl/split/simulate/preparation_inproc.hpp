@@ -8,9 +8,12 @@ IOTSL_NAMESPACE_BEGIN
 namespace split {
 
 /// Where the devices of a run in one process keep the state of their generators' training.
-inline DeviceFiles inproc_files(const RunConfig& config, const Sha256Digest& data_fingerprint) {
+inline DeviceFiles inproc_files(const RunConfig& config, std::size_t device,
+                                const Sha256Digest& data_fingerprint) {
   DeviceFiles out;
-  if (!config.out.empty()) out.state = training_folder(config.out);
+  if (!config.out.empty()) out.state = device_training_folder(config, device);
+  out.private_only = config.preparation.generator.privacy.is_private();
+  if (out.private_only) out.keep_ledger_in_state();
   out.data_fingerprint = data_fingerprint;
   return out;
 }
@@ -23,7 +26,7 @@ inline Result<bool> train_generator(Preparation& preparation, const RunConfig& c
                                     const std::vector<Index>& samples, std::uint32_t device) {
   const Sha256Digest fingerprint = data::fingerprint(train.sha256, samples);
   GeneratorWork work(train, samples, {config.preparation.generator, config.seed, device},
-                     inproc_files(config, fingerprint), {hooks.should_stop, hooks.context});
+                     inproc_files(config, device, fingerprint), {hooks.should_stop, hooks.context});
   for (;;) {
     if (hooks.stop_requested()) {
       const Result<void> saved = work.save();

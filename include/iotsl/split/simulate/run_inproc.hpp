@@ -55,7 +55,8 @@ inline void connect_devices(InprocTransport& transport, ServerRun& run, const Ru
     identity.data_fingerprint = data::fingerprint(train.sha256, samples[i]);
     transport.devices.push_back(std::unique_ptr<InprocDevice>(new InprocDevice{
         .machine = DeviceMachine(identity),
-        .work = DeviceWork(train, samples[i], inproc_files(config, identity.data_fingerprint))}));
+        .work =
+            DeviceWork(train, samples[i], inproc_files(config, i, identity.data_fingerprint))}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
     run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();

@@ -46,7 +46,7 @@ class OneNetRun {
       done = run_turn(turn);
     if (!done) return done.failure();
     Result<RunSummary> summary = recorder_.finish(trainer_.net(), {}, {}, sizes_);
-    if (summary && preparation_) summary->preparation = preparation_->record();
+    if (summary && preparation_) summary->add(preparation_->record());
     return summary;
   }
 

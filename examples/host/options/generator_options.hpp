@@ -1,0 +1,82 @@
+#pragma once
+// The options that choose which kind of generator is made and how private it is.
+
+#include "host/options/option_list.hpp"
+#include "iotsl/generators/release.hpp"
+
+namespace iotsl::tool {
+
+/// What the user gives; empty and 0: not given.
+struct GeneratorOptions {
+  std::string kind, privacy;
+  double epsilon = 0, delta = 1e-5, noise_multiplier = 0, clip = 0;
+  std::uint64_t critics = 0;
+};
+
+/// The privacy that is asked for by an epsilon or a noise without a mode.
+inline constexpr privacy::PrivacyMode default_private_mode = privacy::PrivacyMode::moments;
+
+/// The names of an enumeration as a check of a text.
+template <NamedEnum E>
+CLI::Validator is_name_of() {
+  std::vector<std::string> names;
+  for (const auto& row : names_of(E{})) names.emplace_back(row.name);
+  return CLI::IsMember(names);
+}
+
+template <class Options, class List>
+void list_generator_options(Options& o, List& list) {
+  list.given(
+      "generator", o.kind,
+      "What a device shares: net, or moments (means and covariances, seconds); default: what "
+      "the privacy needs, else net",
+      is_name_of<generators::GeneratorKind>());
+  list.given(
+      "privacy", o.privacy,
+      "off; moments, one noised release, the default where an epsilon is given; gswgan, eq5, "
+      "joint or dp-sgd: noise while a net is trained",
+      is_name_of<privacy::PrivacyMode>());
+  list.given("epsilon", o.epsilon, "Privacy of one image that is not to be exceeded",
+             CLI::PositiveNumber);
+  list.option("delta", o.delta, "Chance with which the promise may fail", CLI::PositiveNumber);
+  list.given("noise-multiplier", o.noise_multiplier,
+             "Standard deviation of the noise in the mode's own unit, instead of --epsilon",
+             CLI::PositiveNumber);
+  list.given("clip", o.clip, "Bound of what is clipped, for modes with a net", CLI::PositiveNumber);
+  list.given("critics", o.critics, "gswgan, joint: critics, each on images of its own",
+             CLI::PositiveNumber);
+}
+
+/// The settings of a generator whose net, where it is one, is trained by `net`. Ends the command
+/// where they do not go together.
+inline generators::GeneratorSettings generator_settings(const GeneratorOptions& o,
+                                                        gan::GanSettings net) {
+  using generators::GeneratorKind;
+  using privacy::PrivacyMode;
+  generators::GeneratorSettings out;
+  out.net = std::move(net);
+  privacy::PrivacySettings& chosen = out.privacy;
+  chosen.mode = !o.privacy.empty() ? find_named<PrivacyMode>(o.privacy).value()
+                : o.epsilon > 0 || o.noise_multiplier > 0 ? default_private_mode
+                                                          : PrivacyMode::off;
+  if (!chosen.is_private())
+    for (const auto& [name, given] : {std::pair{"--epsilon", o.epsilon > 0},
+                                      {"--noise-multiplier", o.noise_multiplier > 0},
+                                      {"--clip", o.clip > 0},
+                                      {"--critics", o.critics > 0}})
+      if (given) fail_command(ErrorCode::usage, name, ": needs --privacy, which is off");
+  out.kind = !o.kind.empty()                       ? find_named<GeneratorKind>(o.kind).value()
+             : chosen.mode == PrivacyMode::moments ? GeneratorKind::moments
+                                                   : GeneratorKind::net;
+  chosen.epsilon = o.epsilon;
+  chosen.delta = o.delta;
+  chosen.noise_multiplier = o.noise_multiplier;
+  if (o.epsilon == 0 && o.noise_multiplier == 0)
+    chosen.noise_multiplier = default_noise_multiplier(chosen.mode);
+  if (o.clip > 0) chosen.clip = o.clip;
+  if (o.critics > 0) chosen.critics = o.critics;
+  expect(generators::apply_privacy(out));
+  return out;
+}
+
+}  // namespace iotsl::tool
