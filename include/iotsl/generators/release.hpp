@@ -9,17 +9,12 @@
 IOTSL_NAMESPACE_BEGIN
 namespace generators {
 
-/// Noise multiplier of eq5 and gswgan where neither it nor an epsilon is given: GS-WGAN's.
-inline constexpr double default_sigma = 1.07;
-
 /// Sets what follows from the chosen privacy before a device is known: the noise of moments, and
 /// that of the published mechanisms. Usage failure where an epsilon is out of reach.
 inline Result<void> apply_privacy(GeneratorSettings& s) {
   if (s.kind != GeneratorKind::moments) {
-    using privacy::PrivacyMode;
-    if ((s.privacy.mode == PrivacyMode::eq5 || s.privacy.mode == PrivacyMode::gswgan) &&
-        s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
-      s.privacy.noise_multiplier = default_sigma;
+    if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
+      s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
     return {};
   }
   s.moments.noise = s.privacy.is_private();
