@@ -29,27 +29,32 @@ inline Tensor<float> upstream_gradient(const CriticNet<float>& critic, const Gen
   return grad(scores, images, Tensor<float>::full(scores.shape(), static_cast<float>(-factor)));
 }
 
+/// The same, clipped and noised where the mode does it here; with eq5 it stays as it is.
+inline Tensor<float> noised_upstream(const CriticNet<float>& critic, const Generated& generated,
+                                     const NoisePlan& plan, privacy::SecureRandom& random) {
+  std::vector<Tensor<float>> out{upstream_gradient(critic, generated, plan.mode)};
+  const NoiseScale noise = noise_scale(plan, generated.images.shape()[0]);
+  if (plan.mode == privacy::PrivacyMode::gswgan)
+    sanitize_rows(out[0], noise.bound, noise.deviation, random);
+  else if (plan.mode == privacy::PrivacyMode::joint)
+    sanitize_together(out, noise.bound, noise.deviation, random);
+  return out[0];
+}
+
 /// One gradient per parameter of the generator, clipped and noised as `plan` says.
 inline std::vector<Tensor<float>> noised_generator_gradient(const GeneratorNet<float>& generator,
                                                             const CriticNet<float>& critic,
                                                             const Generated& generated,
                                                             const NoisePlan& plan,
                                                             privacy::SecureRandom& random) {
-  const auto batch = static_cast<Index>(generated.labels.size());
-  const NoiseScale noise = noise_scale(plan, batch);
   std::vector<Tensor<float>> parameters;
   for (const NamedTensor<float>& p : generator.parameters()) parameters.push_back(p.tensor);
-  Tensor<float> rows = upstream_gradient(critic, generated, plan.mode);
-  if (plan.mode == privacy::PrivacyMode::gswgan) {
-    sanitize_rows(rows, noise.bound, noise.deviation, random);
-  } else if (plan.mode == privacy::PrivacyMode::joint) {
-    std::vector<Tensor<float>> whole{rows};
-    sanitize_together(whole, noise.bound, noise.deviation, random);
-    rows = whole[0];
-  }
-  std::vector<Tensor<float>> out = grad({generated.images}, parameters, {rows});
-  if (plan.mode == privacy::PrivacyMode::eq5)
+  const Tensor<float> upstream = noised_upstream(critic, generated, plan, random);
+  std::vector<Tensor<float>> out = grad({generated.images}, parameters, {upstream});
+  if (plan.mode == privacy::PrivacyMode::eq5) {
+    const NoiseScale noise = noise_scale(plan, generated.images.shape()[0]);
     sanitize_together(out, noise.bound, noise.deviation, random);
+  }
   return out;
 }
 

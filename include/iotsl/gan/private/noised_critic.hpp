@@ -14,6 +14,23 @@
 IOTSL_NAMESPACE_BEGIN
 namespace gan {
 
+/// The sum over a Poisson batch of each record's clipped gradient with respect to the leaves, with
+/// noise: all that a step takes from the samples.
+inline std::vector<double> noised_record_gradient(const CriticNet<float>& critic,
+                                                  const CriticLeaves& leaves,
+                                                  const PrivateTask& task, double rate,
+                                                  privacy::SecureRandom& random) {
+  const NoiseScale noise = task.scale();
+  std::vector<double> sum(leaves.size());
+  for (const Index record : poisson_sample(task.samples, rate, random)) {
+    const data::Batch one = data::fetch_batch(*task.set, {&record, 1});
+    add_clipped_gradients(critic, leaves, one.x, one.labels, true, noise.bound, sum);
+  }
+  SecureNormal normal(random);
+  for (double& v : sum) v += noise.deviation * normal();
+  return sum;
+}
+
 class NoisedCritic {
  public:
   /// `task` must outlive this.
@@ -43,18 +60,10 @@ class NoisedCritic {
   void train_critic(Index step, const GeneratorNet<float>& generator,
                     const privacy::ChaChaKey& key) {
     const GanSettings& s = task_->settings;
-    const NoiseScale noise = task_->scale();
     privacy::SecureRandom random = privacy::step_random(key, static_cast<std::uint32_t>(step));
     critic_.net.follow_spectrum();
     const CriticLeaves leaves(critic_.net.weights());
-    std::vector<double> sum(leaves.size());
-    for (const Index record : poisson_sample(task_->samples, rate_, random)) {
-      const data::Batch one = data::fetch_batch(*task_->set, {&record, 1});
-      add_clipped_gradients(critic_.net, leaves, one.x, one.labels, true, noise.bound, sum);
-    }
-    SecureNormal normal(random);
-    if (noise.deviation > 0)
-      for (double& v : sum) v += noise.deviation * normal();
+    std::vector<double> sum = noised_record_gradient(critic_.net, leaves, *task_, rate_, random);
     // Generated images need no noise, but the same clipping: else they would weigh more.
     const std::vector<std::int32_t> labels = task_->labels(2 * step);
     Tensor<float> fake;
@@ -62,7 +71,7 @@ class NoisedCritic {
       const NoRecord values_only;
       fake = generator.forward(task_->noise(2 * step), labels);
     }
-    add_clipped_gradients(critic_.net, leaves, fake, labels, false, noise.bound, sum);
+    add_clipped_gradients(critic_.net, leaves, fake, labels, false, task_->scale().bound, sum);
     update_noised(critic_.adam, leaves.to_parameters(sum, 1 / static_cast<double>(s.batch),
                                                      critic_.adam.parameters()));
   }
