@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "gan/small_training.hpp"
+#include "iotsl/data/batch.hpp"
 #include "iotsl/gan/private/ladder.hpp"
 #include "iotsl/gan/private/per_sample.hpp"
 #include "iotsl/gan/private/poisson.hpp"
-#include "iotsl/data/batch.hpp"
 #include "iotsl/privacy/noise_key.hpp"
 
 namespace private_critic_test {
@@ -65,8 +65,9 @@ TEST_CASE("per-sample gradients: each is clipped by itself, and one with NaN cou
   const double bound = 0.01;
   std::vector<double> expected(sum_of(c.batch.x, {}, bound).size());
   for (Index i = 0; i < 7; ++i) {
-    const auto one = sum_of(slice(c.batch.x, 0, i, i + 1),
-                            std::span(c.batch.labels).subspan(static_cast<std::size_t>(i), 1), bound);
+    const auto one =
+        sum_of(slice(c.batch.x, 0, i, i + 1),
+               std::span(c.batch.labels).subspan(static_cast<std::size_t>(i), 1), bound);
     double squared = 0;
     for (std::size_t k = 0; k < one.size(); ++k) {
       squared += one[k] * one[k];

@@ -108,10 +108,10 @@ TEST_CASE("noise scale: what is clipped, noised and stated") {
     CHECK(scale(mode).sensitivity == doctest::Approx(sensitivity));
     CHECK(scale(mode).sensitivity_replace_one == doctest::Approx(replaced));
   };
-  check(PrivacyMode::eq5, 2, 3, 4, 4);                // multiplier sigma / 2
-  check(PrivacyMode::gswgan, 0.125, 0.375, 1, 1);     // sigma / sqrt(16)
-  check(PrivacyMode::joint, 2, 6, 4, 4);              // sigma
-  check(PrivacyMode::dp_sgd, 2, 3, 2, 4);             // sigma, and half of it
+  check(PrivacyMode::eq5, 2, 3, 4, 4);             // multiplier sigma / 2
+  check(PrivacyMode::gswgan, 0.125, 0.375, 1, 1);  // sigma / sqrt(16)
+  check(PrivacyMode::joint, 2, 6, 4, 4);           // sigma
+  check(PrivacyMode::dp_sgd, 2, 3, 2, 4);          // sigma, and half of it
 }
 
 /// A generator, and critics that are trained on neighbouring sets: the second has another image in
@@ -129,7 +129,8 @@ struct Neighbours {
     first.initialize(2);
     second.initialize(2);
     for (Index i = 0; i < set.sample_elems(); ++i)
-      other.pixels[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(255 - set.pixels[static_cast<std::size_t>(i)]);
+      other.pixels[static_cast<std::size_t>(i)] =
+          static_cast<std::uint8_t>(255 - set.pixels[static_cast<std::size_t>(i)]);
     train(first, set);
     train(second, other);
   }
@@ -141,8 +142,8 @@ struct Neighbours {
       Tensor<float> fake;
       {
         const NoRecord values_only;
-        fake = generator.forward(
-            gan::draw_noise(4, s.latent, false, Random(4, Stream::user), 0), batch.labels);
+        fake = generator.forward(gan::draw_noise(4, s.latent, false, Random(4, Stream::user), 0),
+                                 batch.labels);
       }
       critic.follow_spectrum();
       const auto loss = gan::critic_loss<float>(critic, batch.x, fake, batch.labels,
@@ -222,8 +223,7 @@ TEST_CASE("private modes: the noise has the stated deviation, and another key an
     const auto noise = difference(noised, two.released(two.first, quiet));
     const auto n = static_cast<double>(noise.size());
     const double deviation = gan::noise_scale(plan, 8).deviation;
-    CHECK(norm(noise) / std::sqrt(n) ==
-          doctest::Approx(deviation).epsilon(4 / std::sqrt(2 * n)));
+    CHECK(norm(noise) / std::sqrt(n) == doctest::Approx(deviation).epsilon(4 / std::sqrt(2 * n)));
     double mean = 0;
     for (const float v : noise) mean += v / n;
     CHECK(std::abs(mean) < 4 * deviation / std::sqrt(n));

@@ -17,7 +17,8 @@ using namespace small_training;
 using gan::CriticStore;
 using gan::Shards;
 
-TEST_CASE("shards: disjoint, all samples, the same size and classes within one, from labels alone") {
+TEST_CASE(
+    "shards: disjoint, all samples, the same size and classes within one, from labels alone") {
   data::Dataset set = digits(230, 7);
   std::vector<Index> mine = all_of(set);
   mine.resize(101);
@@ -94,7 +95,8 @@ TEST_CASE("shards: batches are of the shard alone, each class as often as the ot
 
 /// A critic of six numbers that all are `value`.
 std::vector<NamedTensor<float>> critic_of(float value) {
-  return {{"a", Tensor<float>::full(Shape{2, 2}, value)}, {"b", Tensor<float>::full(Shape{2}, value)}};
+  return {{"a", Tensor<float>::full(Shape{2, 2}, value)},
+          {"b", Tensor<float>::full(Shape{2}, value)}};
 }
 float read_value(CriticStore& store, Index critic, std::uint64_t updates) {
   const std::vector<NamedTensor<float>> to = critic_of(-1);

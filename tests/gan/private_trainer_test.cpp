@@ -23,8 +23,8 @@ constexpr PrivacyMode modes[] = {PrivacyMode::eq5, PrivacyMode::gswgan, PrivacyM
                                  PrivacyMode::dp_sgd};
 
 NoisePlan plan_of(PrivacyMode mode, std::uint64_t critics) {
-  return {.mode = mode, .sigma = 1.07, .clip = 1,
-          .critics = privacy::has_shards(mode) ? critics : 1};
+  return {
+      .mode = mode, .sigma = 1.07, .clip = 1, .critics = privacy::has_shards(mode) ? critics : 1};
 }
 PrivateTrainer* make(const data::Dataset& set, const NoisePlan& plan, const std::string& critics,
                      std::uint64_t key = 1, Index iterations = 5) {
@@ -180,9 +180,8 @@ TEST_CASE("private trainer: what cannot be trained, saved or taken up") {
   const NoisePlan joint = plan_of(PrivacyMode::joint, 7);
   CHECK_THROWS_WITH(PrivateTrainer(set, {}, settings(2), joint, 1, 0, {}),
                     "GAN: no samples to train on");
-  CHECK_THROWS_WITH(
-      PrivateTrainer(set, {1, 2}, settings(2), joint, 1, 0, {}),
-      "--critics 7: the device has 2 images, expected at least one for each critic");
+  CHECK_THROWS_WITH(PrivateTrainer(set, {1, 2}, settings(2), joint, 1, 0, {}),
+                    "--critics 7: the device has 2 images, expected at least one for each critic");
   CHECK(Owned(make(set, joint, ""))->save(path).failure().message ==
         path + ": a training with several critics is saved only where they have a file");
 

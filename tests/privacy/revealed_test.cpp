@@ -15,7 +15,9 @@ using namespace iotsl::privacy;
 using privacy_test::error_of;
 
 Mechanism revealed(double multiplier, double rate, std::uint64_t steps) {
-  return {.noise_multiplier = multiplier, .sampling_rate = rate, .steps = steps,
+  return {.noise_multiplier = multiplier,
+          .sampling_rate = rate,
+          .steps = steps,
           .sample_revealed = true};
 }
 
@@ -49,8 +51,9 @@ TEST_CASE("a known sample: the GS-WGAN setting, never above the Renyi figure, an
         doctest::Approx(gaussian_epsilon(1.5, 1e-5)).epsilon(1e-6));
   CHECK_FALSE(has_revealed_epsilon(revealed(1, 0.5, 1000000)));
   CHECK_FALSE(has_revealed_epsilon({.noise_multiplier = 1, .sampling_rate = 0.5}));
-  CHECK(error_of([] { (void)revealed_epsilon({.sampling_rate = 0.5}, 1e-5); })
-            .find("the sample is not known") != std::string::npos);
+  CHECK(error_of([] {
+          (void)revealed_epsilon({.sampling_rate = 0.5}, 1e-5);
+        }).find("the sample is not known") != std::string::npos);
 }
 
 TEST_CASE("a bounded output is counted as replace-one under zero-out too") {
