@@ -98,16 +98,17 @@ class GanTrainer {
     record.seconds += seconds;
     record.critic_updates = critic_.adam.steps();
     record.generator_updates = generator_.adam.steps();
-    return save_training(path, training_kind, record, state());
+    return save_training(path, training_kind, to_text(to_json_fields(record)), state());
   }
   /// Takes over a state of the same training; a refused file changes nothing.
   Result<void> load(const std::string& path) {
     const std::vector<NamedTensor<float>> tensors = state();
-    const Result<SavedTraining<Record>> saved =
-        SavedTraining<Record>::read(path, training_kind, record_.training, tensors);
+    const Result<SavedTraining> saved = SavedTraining::read(path, training_kind, tensors);
     if (!saved) return saved.failure();
+    const Result<Record> record = saved->checked<Record>(record_.training);
+    if (!record) return record.failure();
     saved->copy_to(tensors);
-    record_ = saved->record;
+    record_ = *record;
     critic_.adam.set_steps(record_.critic_updates);
     generator_.adam.set_steps(record_.generator_updates);
     return {};

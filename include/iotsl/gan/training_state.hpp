@@ -8,40 +8,58 @@
 
 IOTSL_NAMESPACE_BEGIN
 namespace gan {
+namespace detail {
 
-/// Writes the whole state atomically. `extra` comes after the tensors.
-template <class Record>
-Result<void> save_training(const std::string& path, const char* kind, const Record& record,
-                           const std::vector<NamedTensor<float>>& tensors,
-                           const std::vector<Section>& extra = {}, mode_t mode = 0666) {
-  const std::string text = to_text(to_json_fields(record));
-  std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
+/// Everything of a state but its record, in order: `extra` comes after the tensors.
+inline std::vector<Section> state_sections(const std::vector<NamedTensor<float>>& tensors,
+                                           const std::vector<Section>& extra) {
+  std::vector<Section> out;
   for (const NamedTensor<float>& t : tensors)
-    sections.push_back(
+    out.push_back(
         {t.name, iotsl::bytes_of(t.tensor.data(), static_cast<std::size_t>(t.tensor.size()))});
-  sections.insert(sections.end(), extra.begin(), extra.end());
+  for (const Section& each : extra) out.push_back(each);
+  return out;
+}
+
+}  // namespace detail
+
+/// Writes the whole state atomically; `record` is JSON with the fingerprint `training`.
+inline Result<void> save_training(const std::string& path, const char* kind,
+                                  const std::string& record,
+                                  const std::vector<NamedTensor<float>>& tensors,
+                                  const std::vector<Section>& extra = {}, mode_t mode = 0666) {
+  std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(record))}};
+  for (const Section& each : detail::state_sections(tensors, extra)) sections.push_back(each);
   return save_container(path, kind, sections, mode);
 }
 
 /// A state that was read and found to fit, and is not taken over yet.
-template <class Record>
 class SavedTraining {
  public:
-  Record record;
-
-  /// `training` is what record.training has to be; `tensors` and the sizes of `extra` what the file
-  /// has to hold.
+  /// The file has to hold `tensors`, then sections with names and sizes of `extra`.
   static Result<SavedTraining> read(const std::string& path, const char* kind,
-                                    const std::string& training,
                                     const std::vector<NamedTensor<float>>& tensors,
                                     const std::vector<Section>& extra = {}) {
     Result<Container> file = load_container(path, kind);
     if (!file) return file.failure();
     SavedTraining out;
     out.file_ = std::move(file).value();
-    if (const Result<void> good = out.check(training, tensors, extra); !good)
-      return failure(good.failure().code, path, ": ", good.failure().message);
+    out.expected_ = detail::state_sections(tensors, extra);
+    out.path_ = path;
     return out;
+  }
+
+  /// The record as a struct, where it is that of the training with this fingerprint and all the
+  /// rest fits.
+  template <class Record>
+  Result<Record> checked(const std::string& training) const {
+    const Result<ByteSpan> text = file_.section("record");
+    const Result<Json> json = text ? parse_json(text_of(*text)) : Result<Json>(text.failure());
+    Result<Record> found = json ? parse_json_fields<Record>(*json) : Result<Record>(json.failure());
+    if (!found) return failure(ErrorCode::data, path_, ": ", found.failure().message);
+    const Result<void> good = check(found->training == training);
+    if (!good) return good.failure();
+    return found;
   }
 
   void copy_to(const std::vector<NamedTensor<float>>& tensors) const {
@@ -55,42 +73,26 @@ class SavedTraining {
   ByteSpan extra(const char* name) const { return file_.section(name).value(); }
 
  private:
-  Result<void> check(const std::string& training, const std::vector<NamedTensor<float>>& tensors,
-                     const std::vector<Section>& extra) {
-    const auto wrong = [](const auto&... parts) { return failure(ErrorCode::data, parts...); };
-    const Result<ByteSpan> text = file_.section("record");
-    if (!text) return text.failure();
-    const Result<Json> json = parse_json(text_of(*text));
-    if (!json) return wrong(json.failure().message);
-    const Result<Record> found = parse_json_fields<Record>(*json);
-    if (!found) return wrong(found.failure().message);
-    if (found->training != training)
-      return wrong("is the state of another training (settings, seed, device or samples differ)");
-    record = *found;
-    const std::size_t expected = tensors.size() + extra.size();
-    if (file_.sections.size() != expected + 1)
-      return wrong(file_.sections.size() - 1, " tensors, expected ", expected);
-    const auto fits = [&](std::size_t i, const std::string& name, std::size_t bytes) {
-      const Section& section = file_.sections[i + 1];
-      return section.name == name && section.bytes.size() == bytes
-                 ? Result<void>()
-                 : wrong("tensor '", section.name, "' of ", section.bytes.size(),
-                         " bytes, expected '", name, "' of ", bytes);
+  Result<void> check(bool same_training) const {
+    const auto wrong = [this](const auto&... parts) {
+      return failure(ErrorCode::data, path_, ": ", parts...);
     };
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      if (const Result<void> good =
-              fits(i, tensors[i].name,
-                   sizeof(float) * static_cast<std::size_t>(tensors[i].tensor.size()));
-          !good)
-        return good;
-    for (std::size_t i = 0; i < extra.size(); ++i)
-      if (const Result<void> good = fits(tensors.size() + i, extra[i].name, extra[i].bytes.size());
-          !good)
-        return good;
+    if (!same_training)
+      return wrong("is the state of another training (settings, seed, device or samples differ)");
+    if (file_.sections.size() != expected_.size() + 1)
+      return wrong(file_.sections.size() - 1, " tensors, expected ", expected_.size());
+    for (std::size_t i = 0; i < expected_.size(); ++i) {
+      const Section& found = file_.sections[i + 1];
+      if (found.name != expected_[i].name || found.bytes.size() != expected_[i].bytes.size())
+        return wrong("tensor '", found.name, "' of ", found.bytes.size(), " bytes, expected '",
+                     expected_[i].name, "' of ", expected_[i].bytes.size());
+    }
     return {};
   }
 
   Container file_;
+  std::vector<Section> expected_;
+  std::string path_;
 };
 
 }  // namespace gan

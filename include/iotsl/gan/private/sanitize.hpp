@@ -36,14 +36,17 @@ class SecureNormal {
  public:
   explicit SecureNormal(privacy::SecureRandom& random) : random_(&random) {}
   double operator()() {
-    if (left_ == 0) {
-      pair_ = privacy::secure_normal(*random_);
-      left_ = 2;
-    }
+    if (left_ == 0) draw();
     return pair_[--left_];
   }
 
  private:
+  // Apart, so that the loops around it stay small: a device's program is counted in kilobytes.
+  [[gnu::noinline]] void draw() {
+    pair_ = privacy::secure_normal(*random_);
+    left_ = 2;
+  }
+
   privacy::SecureRandom* random_;
   std::array<double, 2> pair_{};
   std::size_t left_ = 0;

@@ -36,15 +36,16 @@ class Shards {
       : shards_(static_cast<std::size_t>(count)) {
     if (count < 1 || static_cast<Index>(samples.size()) < count)
       fail("shards: ", samples.size(), " samples for ", count, " shards; expected one for each");
-    std::vector<Index> order(samples.begin(), samples.end());
-    const auto label = [&](Index i) { return set.labels[static_cast<std::size_t>(i)]; };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](Index a, Index b) { return label(a) < label(b); });
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      std::vector<Class>& classes = shards_[i % shards_.size()];
-      if (classes.empty() || label(classes.back().samples.front()) != label(order[i]))
-        classes.push_back({});
-      classes.back().samples.push_back(order[i]);
+    std::size_t dealt = 0;
+    for (const std::int32_t label : held_classes(set, samples)) {
+      const std::size_t first = dealt;
+      for (const Index i : samples) {
+        if (set.labels[static_cast<std::size_t>(i)] != label) continue;
+        std::vector<Class>& classes = shards_[dealt % shards_.size()];
+        if (dealt - first < shards_.size()) classes.push_back({});
+        classes.back().samples.push_back(i);
+        ++dealt;
+      }
     }
   }
 

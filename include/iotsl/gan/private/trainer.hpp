@@ -74,18 +74,20 @@ class PrivateTrainer {
     record.critic_updates =
         noised_critic_ ? noised_critic_->critic_updates() : noised_generator_->critic_updates();
     if (noised_critic_) record.ladder = noised_critic_->ladder();
-    const Result<void> saved =
-        save_training(path, training_kind, record, state(), extra_sections(), 0600);
+    const Result<void> saved = save_training(path, training_kind, to_text(to_json_fields(record)),
+                                             state(), extra_sections(), 0600);
     if (saved && critics != nullptr) critics->saved();
     return saved;
   }
   /// Takes over a state of the same training, its key too; a refused file changes nothing.
   Result<void> load(const std::string& path) {
     const std::vector<NamedTensor<float>> tensors = state();
-    const Result<SavedTraining<Record>> saved = SavedTraining<Record>::read(
-        path, training_kind, record_.training, tensors, extra_sections());
+    const Result<SavedTraining> saved =
+        SavedTraining::read(path, training_kind, tensors, extra_sections());
     if (!saved) return saved.failure();
-    if (!saved->record.ladder.sound())
+    const Result<Record> record = saved->checked<Record>(record_.training);
+    if (!record) return record.failure();
+    if (!record->ladder.sound())
       return failure(ErrorCode::data, path, ": the ladder of critic steps cannot be one");
     saved->copy_to(tensors);
     const ByteSpan key = saved->extra("key");
@@ -96,7 +98,7 @@ class PrivateTrainer {
       std::memcpy(places.data(), bytes.data(), bytes.size());
       critics->restore(places);
     }
-    record_ = saved->record;
+    record_ = *record;
     generator_.adam.set_steps(record_.generator_updates);
     if (noised_critic_) {
       noised_critic_->set_critic_updates(record_.critic_updates);
