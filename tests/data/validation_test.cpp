@@ -83,8 +83,8 @@ TEST_CASE("validation: it is its part of the samples in use, of classes that a d
   // 180 samples on devices, a tenth of 200 for the server.
   const PartitionWithValidation few = draw("iid", labels, 0.1, 1, 180);
   CHECK(counts_of(few.validation, labels) == std::vector<Index>{8, 4, 2, 6});
-  CHECK(few.partition.devices[0].size() + few.partition.devices[1].size() +
-            few.validation.size() + static_cast<std::size_t>(few.partition.unused) ==
+  CHECK(few.partition.devices[0].size() + few.partition.devices[1].size() + few.validation.size() +
+            static_cast<std::size_t>(few.partition.unused) ==
         labels.size());
   PartitionSpec table;
   table.kind = PartitionSpec::Kind::table;

@@ -84,7 +84,7 @@ TEST_CASE("gan train: the generator of one device, and what inspect says of it")
   CHECK(counts == loaded->counts[1]);
 
   const std::string shown = succeed("gan inspect " + file).out;
-  for (const char* part : {"full, width 4, 10 values of bernoulli noise -> 1x28x28, 10 classes",
+  for (const char* part : {"full net, width 4, 10 values of bernoulli noise -> 1x28x28, 10 classes",
                            "glyphs, device 1, seed 1: 20 of 20 iterations", "held out  accuracy",
                            "no differential privacy"})
     CHECK(shown.find(part) != std::string::npos);
@@ -131,8 +131,8 @@ TEST_CASE("gan sample: classes in columns, a group of rows for each generator") 
     const generators::GeneratorFile& g = group == 0 ? *first : *second;
     for (int column = 0; column < 4; ++column) {
       const Index label = columns[static_cast<std::size_t>(column)];
-      data::Dataset made = gan::empty_set("glyphs", g.card.model.images);
-      gan::append_generated(made, g.net, label, 2, g.source(9));
+      data::Dataset made = gan::empty_set("glyphs", g.card.images);
+      g.append(made, label, 2, 9);
       const bool trained = g.card.label_counts[static_cast<std::size_t>(label)] > 0;
       for (int row = 0; row < 2; ++row) {
         const int top = 2 + (2 * group + row) * cell + 8 * group, left = 2 + column * cell;
@@ -195,10 +195,10 @@ TEST_CASE("gan train: colour images, the light generator, Gaussian noise") {
       REQUIRE(test::Picture(kind, i, 20, 20).save(concat(inside, "/", i, ".png")));
   }
   const Json card = json_of("gan train --dataset images --data " + (folder / "photos") +
-                            " --gan-preset tiny --gan-width 8 --gan-iterations 4 --generator light "
+                            " --gan-preset tiny --gan-width 8 --gan-iterations 4 --gan light "
                             "--noise gaussian --latent 4 --quiet --json --out " +
                             file);
-  CHECK(card.find("model")->find("light")->as_bool());
+  CHECK(card.find("settings")->find("net")->find("generator")->as_string() == "light");
   CHECK(card.find("class_names")->size() == 2);
   CHECK(succeed("gan inspect " + file).out.find("4 values of gaussian noise -> 3x20x20") !=
         std::string::npos);
@@ -215,9 +215,9 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   const std::string out = "--out " + (folder / "x.gen");
   fails("gan train --dataset glyphs", 2, "--out");
   fails("gan train --dataset glyphs --gan-preset huge " + out, 2, "'huge'");
-  fails("gan train --dataset glyphs --generator big " + out, 2, "'big'");
+  fails("gan train --dataset glyphs --gan big " + out, 2, "'big'");
   fails("gan train --dataset glyphs --gan-width 3 " + out, 2, "width 3");
-  fails("gan train --dataset glyphs --generator light --gan-width 2 " + out, 2, "light generator");
+  fails("gan train --dataset glyphs --gan light --gan-width 2 " + out, 2, "light generator");
   fails("gan train --dataset glyphs --partition iid " + out, 2, "--device");
   fails("gan train --dataset glyphs --device 5 " + out, 2, "has devices 0 to 4");
   fails("gan train --dataset glyphs --device 0 --manifest " + (folder / "none") + " " + out, 4,

@@ -1,140 +1,124 @@
-// `iotsl privacy epsilon` and `iotsl privacy plan`.
+// Private generators from the command line to the report.
 
-#include <doctest/doctest.h>
+#include "e2e/background.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/generators/generator_file.hpp"
 
-#include <cmath>
-
-#include "e2e/program.hpp"
+namespace privacy_e2e_test {
 
 using namespace iotsl;
+using test::ProgramResult;
 using test::run_program;
-
-namespace privacy_test {
+using test::TemporaryFolder;
 
 namespace {
 
-Json parsed(const std::string& arguments) {
-  const auto result = run_program("privacy " + arguments + " --json");
-  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
-  Result<Json> json = parse_json(result.out);
-  REQUIRE(json.ok());
-  return std::move(json).value();
-}
+const std::string run_options =
+    "simulate --dataset glyphs --devices 2 --partition classes:5 --limit-train 400 --limit-test 100 "
+    "--width 4 --epochs 2 --batch 20 --method iotsl --pretrain-iterations 40 --quiet ";
 
-double number(const Json& json, const char* key) {
-  REQUIRE(json.find(key) != nullptr);
-  return json.find(key)->as_double();
+ProgramResult succeed(const std::string& arguments) {
+  const ProgramResult result = run_program(arguments);
+  INFO(arguments << "\n" << result.err);
+  REQUIRE(result.exit_code == 0);
+  return result;
+}
+Json json_of(const std::string& arguments) { return parse_json(succeed(arguments).out).value(); }
+
+void fails(const std::string& arguments, int exit_code, const std::string& text) {
+  const ProgramResult result = run_program(arguments);
+  INFO(arguments << "\n" << result.err);
+  CHECK(result.exit_code == exit_code);
+  CHECK(result.err.find(text) != std::string::npos);
 }
 
 }  // namespace
 
-TEST_CASE("privacy epsilon: a row of the reference, published figures, several mechanisms") {
-  const Json row =
-      parsed("epsilon --noise-multiplier 1.07 --sampling-rate 0.01 --steps 10000 --delta 1e-5");
-  CHECK(number(row, "epsilon_rdp") == doctest::Approx(5.91649).epsilon(1e-3));
-  CHECK(number(row, "epsilon_tight") == doctest::Approx(5.455).epsilon(1e-3));
-  CHECK(number(row, "order") > 1);
-  const Json gaussian = parsed("epsilon --mu 2 --delta 1e-5");
-  CHECK(number(gaussian, "epsilon_tight") == doctest::Approx(9.9973).epsilon(1e-4));
-  CHECK(number(gaussian, "epsilon_rdp") == doctest::Approx(10.72).epsilon(1e-3));
-  const Json shards = parsed(
-      "epsilon --noise-multiplier 1.07 --sampling-rate 0.01 --steps 20000 --delta 1e-5 --adjacency "
-      "replace-one");
-  CHECK(number(shards, "epsilon_tight") == doctest::Approx(10.76).epsilon(1e-3));
-  CHECK(number(shards, "epsilon_rdp") == doctest::Approx(19.4).epsilon(3e-3));
-  // mu's add in squares: 1.2, 1.6.
-  const Json both = parsed("epsilon --mu 1.2 --noise-multiplier 1.25 2 --steps 1 0 --delta 1e-5");
-  CHECK(number(both, "epsilon_tight") ==
-        doctest::Approx(number(parsed("epsilon --mu 1.44222051 --delta 1e-5"), "epsilon_tight"))
-            .epsilon(1e-6));
-  CHECK(both.find("mechanisms")->size() == 3);
-}
-
-TEST_CASE("privacy epsilon: the text rounds up") {
-  const auto text = run_program("privacy epsilon --mu 2 --delta 1e-5");
-  CHECK(text.exit_code == 0);
-  // The orders around the best one differ in the last digits only.
-  CHECK(
-      text.out.starts_with("epsilon 9.9973 at delta 1e-05, zero-out\n"
-                           "        10.725 by Renyi divergences, order 3."));
-}
-
-TEST_CASE("privacy: wrong options end with exit code 2 and name what was given and expected") {
-  struct Wrong {
-    const char* arguments;
-    const char* text;
-  };
-  for (const Wrong& w :
-       {Wrong{"--noise-multiplier 0 --delta 1e-5",
-              "--noise-multiplier 0: expected a number from 1e-06 to 1e+09"},
-        {"--noise-multiplier nan --delta 1e-5",
-         "--noise-multiplier nan: expected a number from 1e-06"},
-        {"--noise-multiplier -1 --delta 1e-5",
-         "--noise-multiplier -1: expected a number from 1e-06"},
-        {"--noise-multiplier 1 --sampling-rate 1.5 --delta 1e-5",
-         "--sampling-rate 1.5: expected a number from 0 to 1"},
-        {"--noise-multiplier 1 --delta 0", "--delta 0: out of range, expected 1e-17 <= delta < 1"},
-        {"--noise-multiplier 1 --delta 1", "--delta 1: out of range, expected 1e-17 <= delta < 1"},
-        {"--noise-multiplier 1 --delta 1e-18",
-         "--delta 1e-18: out of range, expected 1e-17 <= delta < 1"},
-        {"--noise-multiplier 1 --delta nan", "--delta nan: out of range"},
-        {"--noise-multiplier 1 --delta -1e-5", "--delta -1e-05: out of range"},
-        {"--noise-multiplier 1 --steps 99999999999999999 --delta 1e-5",
-         "--steps 99999999999999999: expected at most 9007199254740992"},
-        {"--noise-multiplier 1 --steps -5 --delta 1e-5", "--steps"},
-        {"--noise-multiplier 1 --steps 1.5 --delta 1e-5", "--steps"},
-        {"--noise-multiplier 1 2 --steps 5 --delta 1e-5",
-         "--steps: 1 values, expected as many as --noise-multiplier has: 2"},
-        {"--mu 0 --delta 1e-5", "--mu 0: expected a number from 1e-09 to 1e+06"},
-        {"--mu 1 --delta 1e-5 --adjacency add", "--adjacency"},
-        {"--mu 1", "--delta"},
-        {"--delta 1e-5", "expected --noise-multiplier or --mu"}}) {
-    const auto result = run_program(std::string("privacy epsilon ") + w.arguments);
-    CAPTURE(w.arguments);
-    CAPTURE(result.err);
-    CHECK(result.exit_code == 2);
-    CHECK(result.err.find(w.text) != std::string::npos);
-    CHECK(result.out.empty());
-  }
-  CHECK(run_program("privacy").exit_code == 2);
+TEST_CASE("privacy: generator-only over TCP promises for the whole run, and says it everywhere") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const ProgramResult out =
+      succeed(run_options + "--epsilon 10 --generator-only on --transport tcp --out " + run);
+  CHECK_MESSAGE(out.out.find("privacy: whole run: epsilon 10 at delta 1e-05") != std::string::npos,
+                out.out);
+  CHECK(out.out.find("after pre-training alone") != std::string::npos);
+  const std::string log = read_text_file(run + "/device-0.log").value();
+  CHECK_MESSAGE(log.find("will share a generator with this promise") != std::string::npos, log);
+  CHECK(log.find("several images of one person") != std::string::npos);
+  CHECK(succeed("privacy show " + run).out.find("whole run: epsilon 10") != std::string::npos);
+  CHECK(json_of("privacy show --json " + run).find("whole_run")->as_bool());
+  const std::string file = run + "/generators/device-000.iotsl";
+  CHECK(json_of("privacy show --json " + file).find("records")->as_int() == 200);
+  const std::string ledger = run + "/generators/training/device-0/privacy-ledger.json";
+  CHECK(json_of("privacy show --json " + ledger).find("releases")->size() == 1);
+  CHECK(succeed("gan inspect " + file).out.find("moments of the lowest cosine") !=
+        std::string::npos);
+  // What is complete stays complete.
+  CHECK(succeed("simulate --resume " + run).out.find("the run is complete") != std::string::npos);
+  fails("privacy show " + run + "/model.safetensors", 4, "model.safetensors");
 }
 
 TEST_CASE(
-    "privacy plan: the setting it finds keeps to the target, a little less noise or one more step does not") {
-  const auto again = [](const Json& found, double multiplier, std::int64_t steps) {
-    return number(parsed(concat("epsilon --noise-multiplier ", std::to_string(multiplier),
-                                " --sampling-rate ", std::to_string(number(found, "sampling_rate")),
-                                " --steps ", steps, " --delta 1e-5")),
-                  "epsilon_tight");
-  };
-  const Json noise = parsed("plan --epsilon 3 --delta 1e-5 --steps 500 --sampling-rate 0.02");
-  const double multiplier = number(noise, "noise_multiplier");
-  CHECK(number(noise, "epsilon_tight") <= 3);
-  CHECK(again(noise, multiplier, 500) <= 3);
-  CHECK(again(noise, multiplier * 0.999, 500) > 3);
-  const Json steps =
-      parsed("plan --epsilon 2 --delta 1e-5 --noise-multiplier 0.9 --sampling-rate 0.02");
-  const std::int64_t count = steps.find("steps")->as_int();
-  CHECK(number(steps, "epsilon_tight") <= 2);
-  CHECK(again(steps, 0.9, count) <= 2);
-  CHECK(again(steps, 0.9, count + 2) > 2);
-  // One Gaussian release: mu 2.0004 for epsilon 10.
-  const Json once = parsed("plan --epsilon 10 --delta 1e-5 --steps 1");
-  CHECK(number(once, "noise_multiplier") == doctest::Approx(1 / 2.00044562).epsilon(1e-4));
-  CHECK(number(once, "epsilon_tight") <= 10);
-}
-
-TEST_CASE("privacy plan: what cannot be met is said") {
-  const auto too_little =
-      run_program("privacy plan --epsilon 0.1 --delta 1e-5 --noise-multiplier 1");
-  CHECK(too_little.exit_code == 2);
-  CHECK(too_little.err.find("epsilon 0.1: expected at least 4.37718, what one step gives") !=
+    "privacy: a run with turns says that it has no differential privacy, one without says off") {
+  const TemporaryFolder folder;
+  const Json tuned =
+      json_of(run_options + "--epsilon 3 --transport inproc --json --out " + (folder / "tuned"));
+  const Json& claim = *tuned.find("privacy");
+  CHECK(claim.find("statement")->as_string().find("THE RUN HAS NO DIFFERENTIAL PRIVACY") !=
         std::string::npos);
-  CHECK(run_program("privacy plan --epsilon 1 --delta 1e-5").exit_code == 2);
-  CHECK(run_program("privacy plan --epsilon 1 --delta 1e-5 --steps 3 --noise-multiplier 1")
-            .exit_code == 2);
-  CHECK(run_program("privacy plan --epsilon 0 --delta 1e-5 --steps 3")
-            .err.find("--epsilon 0: expected a number") != std::string::npos);
+  CHECK(claim.find("private_generators")->as_bool());
+  CHECK_FALSE(claim.find("whole_run")->as_bool());
+  CHECK(claim.find("epsilon")->as_double() <= 3);
+  const ProgramResult plain =
+      succeed(run_options + "--generator moments --transport none --out " + (folder / "plain"));
+  CHECK(plain.out.find("privacy: off; neither the generators nor the run") != std::string::npos);
 }
 
-}  // namespace privacy_test
+TEST_CASE(
+    "privacy: a generator that is trained by hand is counted and taken by a run that asks for it") {
+  const TemporaryFolder folder;
+  const std::string given = folder / "given";
+  REQUIRE(create_folders(given).ok());
+  const std::string train =
+      "gan train --dataset glyphs --limit-train 400 --devices 2 --partition classes:5 --epsilon 10 "
+      "--quiet ";
+  for (int d = 0; d < 2; ++d)
+    succeed(train + concat("--device ", d, " --ledger ", folder / "ledger.json", " --out ", given,
+                           "/device-00", d, ".iotsl"));
+  CHECK(json_of("privacy show --json " + (folder / "ledger.json")).find("releases")->size() == 2);
+  fails(train + "--device 0 --ledger " + (folder / "ledger.json") + " --max-epsilon 15 --out " +
+            (folder / "third"),
+        2, "more than the limit 15");
+  CHECK_FALSE(file_exists(folder / "third"));
+  const std::string again = " --generators " + given + " --transport none --out ";
+  succeed(run_options + "--epsilon 10" + again + (folder / "run"));
+  // Each was released after the other from one ledger: together they promise less.
+  fails(run_options + "--epsilon 10 --max-epsilon 11" + again + (folder / "limited"), 2,
+        "--max-epsilon 11");
+  fails(run_options + "--epsilon 3" + again + (folder / "stricter"), 2, "the run asks for 3");
+}
+
+TEST_CASE("privacy: options that do not go together are refused") {
+  const TemporaryFolder folder;
+  const std::string out = "--out " + (folder / "x");
+  fails(run_options + "--privacy off --epsilon 3 " + out, 2, "--epsilon: needs --privacy");
+  fails(run_options + "--privacy moments " + out, 2, "either --epsilon or --noise-multiplier");
+  fails(run_options + "--privacy moments --generator net --epsilon 1 " + out, 2,
+        "that mode is one of --generator moments");
+  fails(run_options + "--epsilon 3 --delta 1 " + out, 2, "--delta");
+  fails(run_options + "--generator-only on --pretrain off " + out, 2,
+        "the server would have nothing to train on");
+  fails("simulate --dataset glyphs --method sl --epsilon 3 " + out, 2,
+        "--epsilon: only for --method iotsl");
+  CHECK_FALSE(folder_exists(folder / "x"));
+  const auto device = [](const std::string& arguments) {
+    return run_program("run --server 127.0.0.1:9 --name a --dataset glyphs --wait 1 " + arguments,
+                       "iotsl-device");
+  };
+  CHECK(device("--private").err.find("--private needs --state DIR") != std::string::npos);
+  CHECK(device("--max-epsilon 3").err.find("--max-epsilon needs --private") != std::string::npos);
+  CHECK(device("--private --state x --max-epsilon no").err.find("--max-epsilon no") !=
+        std::string::npos);
+}
+
+}  // namespace privacy_e2e_test

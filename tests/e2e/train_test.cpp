@@ -204,16 +204,20 @@ TEST_CASE("the rivals against forgetting are options of a run like all others") 
 TEST_CASE("the test part is the same whatever the seed, and the validation part is kept") {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
-  const Json first = run_small("--epochs 3 --seed 7 --validation 0.2 --lr-schedule cosine "
-                               "--schedule-epochs 9 --transport tcp --out " + run);
+  const Json first = run_small(
+      "--epochs 3 --seed 7 --validation 0.2 --lr-schedule cosine "
+      "--schedule-epochs 9 --transport tcp --out " +
+      run);
   // predict draws the part of --limit-test without knowing the seed.
   const ProgramResult predicted =
       run_program("predict " + run + " --dataset glyphs --limit-test 200 --json");
   REQUIRE(predicted.exit_code == 0);
   CHECK(parse_json(predicted.out)->find("test_accuracy")->as_double() ==
         first.find("final_test_accuracy")->as_double());
-  const Json none = run_small("--epochs 3 --seed 7 --validation 0.2 --schedule-epochs 9 "
-                              "--transport none --out " + (folder / "none"));
+  const Json none = run_small(
+      "--epochs 3 --seed 7 --validation 0.2 --schedule-epochs 9 "
+      "--transport none --out " +
+      (folder / "none"));
   CHECK(weights(none) == weights(first));
   for (const char* key : {"chosen_epoch", "chosen_validation_accuracy", "chosen_test_accuracy"})
     CHECK(*none.find(key) == *first.find(key));
@@ -235,7 +239,8 @@ TEST_CASE("the test part is the same whatever the seed, and the validation part 
   const ProgramResult changed = run_program("simulate --validation 0.1 --resume " + run);
   CHECK(changed.exit_code == 2);
   CHECK(run_program(small + "--validation 0.95 --out " + (folder / "x")).exit_code == 2);
-  const ProgramResult flat = run_program(small + "--epochs 3 --schedule-epochs 2 --out " + (folder / "x"));
+  const ProgramResult flat =
+      run_program(small + "--epochs 3 --schedule-epochs 2 --out " + (folder / "x"));
   CHECK(flat.exit_code == 2);
   CHECK(flat.err.find("--schedule-epochs 2: expected --epochs 3 to") != std::string::npos);
   CHECK_FALSE(file_exists(folder / "x"));

@@ -146,9 +146,10 @@ TEST_CASE("training options: the schedule's length, on both sides of every limit
   CHECK(length(6, 4, 2, Schedule::cosine) == "");
   CHECK(length(7, 4, 2, Schedule::cosine) ==
         "--schedule-epochs 7: expected a multiple of --local-epochs 2");
-  CHECK(length(8, 4, 1, Schedule::constant) ==
-        "--schedule-epochs 8: with --lr-schedule constant there is nothing to fall; expected linear "
-        "or cosine");
+  CHECK(
+      length(8, 4, 1, Schedule::constant) ==
+      "--schedule-epochs 8: with --lr-schedule constant there is nothing to fall; expected linear "
+      "or cosine");
 }
 
 }  // namespace training_test

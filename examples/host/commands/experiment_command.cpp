@@ -77,10 +77,10 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
   const auto all_or = [](Index n) { return n == 0 ? std::string("all") : std::to_string(n); };
   std::fprintf(stderr,
                "%s\n%s, %s of width %ld, %s training images over all devices, folder %s\n"
-               "learning rate %g, %s, the same in every run but those of a constant rate\n",
+               "learning rate %s\n",
                e.title().c_str(), e.common.data.dataset.c_str(), std::string(e.sizes.model).c_str(),
                static_cast<long>(e.sizes.width), all_or(e.sizes.limit_train).c_str(), e.out.c_str(),
-               e.common.training.optimizer.lr, e.schedule_text().c_str());
+               e.rate_text().c_str());
   double sum = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const PlannedRun& run = runs[i];
@@ -165,7 +165,8 @@ void add_experiment_command(CLI::App& app) {
     return command->add_option(option, value, help)->group("Sizes, instead of those of the scale");
   };
   size("--model", o->model, "Network: vgg16bn-compact, vgg16bn-paper or vanilla5")
-      ->check(CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
+      ->check(
+          CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
   size("--width", o->given.width, "Base width of the network")->check(CLI::Range(1, 1024));
   size("--limit-train", o->given.limit_train, "Training images over all devices")
       ->check(CLI::PositiveNumber);
@@ -182,8 +183,9 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")
       ->check(CLI::Range(1.0, 100.0));
-  add_training_options(*command, o->run, "Training",
-                       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
+  add_training_options(
+      *command, o->run, "Training",
+      {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
   command
       ->add_option("--transport", o->run.transport,
                    "inproc: all in this process, bytes counted; tcp: device processes; none: no "

@@ -71,10 +71,11 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
               static_cast<long>(config.training.epochs),
               static_cast<unsigned long long>(p.wire.steps),
               static_cast<long>(config.training.batch));
-  std::printf("wire       %s up, %s down (%llu values by the formula of Table I, F = %ld a sample)\n",
-              bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
-              static_cast<unsigned long long>(p.wire.values_formula),
-              static_cast<long>(p.model.smashed_values));
+  std::printf(
+      "wire       %s up, %s down (%llu values by the formula of Table I, F = %ld a sample)\n",
+      bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
+      static_cast<unsigned long long>(p.wire.values_formula),
+      static_cast<long>(p.model.smashed_values));
   if (p.preparation)
     std::printf(
         "generators %llu values each; %s up, %s down for all devices; %s in all, %.0f ms an "

@@ -32,7 +32,8 @@ Work work_after(const FinishedRun& run, std::size_t epochs) {
 
 std::optional<double> accuracy_within(const FinishedRun& run, double Work::*kind, double most) {
   std::optional<double> out;
-  if (work_after(run, 0).*kind <= most) out = measure_run(run, Measure::pretrained, 0, ChosenBy::test);
+  if (work_after(run, 0).*kind <= most)
+    out = measure_run(run, Measure::pretrained, 0, ChosenBy::test);
   for (std::size_t i = 0; i < run.epochs.size(); ++i)
     if (run.epochs[i].evaluated && work_after(run, i + 1).*kind <= most)
       out = 100 * run.epochs[i].test_accuracy;

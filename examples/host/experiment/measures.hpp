@@ -30,16 +30,17 @@ enum class ChosenBy { validation, test };
 
 /// The work behind a state of a run, in units that mean the same for every method.
 struct Work {
-  double epochs = 0;  ///< passes over the images of one device; one of `central` is one of each device
-  double steps = 0;   ///< optimiser steps of the network, pre-training included
-  double bytes = 0;   ///< on the wire, both ways: turns, generators and imputation; `central`: none
+  double epochs =
+      0;  ///< passes over the images of one device; one of `central` is one of each device
+  double steps = 0;  ///< optimiser steps of the network, pre-training included
+  double bytes = 0;  ///< on the wire, both ways: turns, generators and imputation; `central`: none
 };
 
 /// Of the run's first `epochs` epochs.
 Work work_after(const FinishedRun& run, std::size_t epochs);
 
-/// Test accuracy (%) of the last state that was evaluated within `most` of one kind of work; nothing
-/// where there is none. Nothing is chosen.
+/// Test accuracy (%) of the last state that was evaluated within `most` of one kind of work;
+/// nothing where there is none. Nothing is chosen.
 std::optional<double> accuracy_within(const FinishedRun& run, double Work::*kind, double most);
 
 /// The first epochs of the run whose accuracy exceeds `threshold` (%), as their number.

@@ -20,7 +20,7 @@ std::string duration(double seconds) {
 std::string show(Measure measure, double value) {
   switch (measure) {
     case Measure::values_until:
-      return format_large(value);
+      return value < 1e4 ? format_number(value, 0) : format_large(value);
     case Measure::seconds_until:
       return duration(value);
     case Measure::epochs_until:
@@ -58,7 +58,7 @@ std::string plain(std::string html) {
 /// One kind of work as the axis of a chart.
 struct WorkAxis {
   double Work::*kind;
-  std::string label;
+  std::string name, label;
   double unit = 1;  ///< of a tick
   bool whole = true;
 };
@@ -67,13 +67,14 @@ struct WorkAxis {
 std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
   double most_bytes = 0;
   for (const CurveResult& curve : result.curves)
-    for (const CurvePoint& point : curve.points) most_bytes = std::max(most_bytes, point.work.bytes);
+    for (const CurvePoint& point : curve.points)
+      most_bytes = std::max(most_bytes, point.work.bytes);
   std::vector<WorkAxis> out{
-      {&Work::epochs, "device epochs (one device's pass over its images)"},
-      {&Work::steps, "optimiser steps of the network, pre-training included"}};
+      {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
+      {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
   if (most_bytes == 0) return out;
   const bool large = most_bytes > 2e9;
-  out.push_back({&Work::bytes,
+  out.push_back({&Work::bytes, "bytes",
                  concat("bytes on the wire, generators included, ", large ? "GB" : "MB"),
                  large ? 1e9 : 1e6, false});
   return out;
@@ -85,9 +86,9 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
   std::vector<Chart> charts;
   for (const WorkAxis& axis : work_axes(result))
     for (const CurveResult& curve : result.curves) {
-      const std::string panel(curve.spec->panel);
-      if (charts.empty() || charts.back().title != panel || charts.back().x_label != axis.label) {
-        charts.push_back({.title = panel, .x_label = axis.label, .y_label = "test accuracy, %"});
+      const std::string title = concat(curve.spec->panel, ", over ", axis.name);
+      if (charts.empty() || charts.back().title != title) {
+        charts.push_back({.title = title, .x_label = axis.label, .y_label = "test accuracy, %"});
         charts.back().whole_ticks = axis.whole;
         if (threshold > 0)
           charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
@@ -98,8 +99,8 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
       if (!sends) line.label += ": sends nothing";
       for (const CurvePoint& point : curve.points)
         if (sends)
-          line.points.push_back({point.work.*axis.kind / axis.unit, point.accuracy.mean,
-                                 point.accuracy.deviation});
+          line.points.push_back(
+              {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
       charts.back().lines.push_back(std::move(line));
     }
   for (const Chart& chart : charts) page.add(draw_chart(chart));
@@ -129,10 +130,11 @@ void add_equal_work(HtmlPage& page, const ExperimentResult& result) {
   for (std::size_t i = 0; i < result.curves.size(); ++i)
     rows.push_back({escape(result.curves[i].spec->label), show_accuracy(equal.at_epochs[i]),
                     show_accuracy(equal.at_steps[i]), show_accuracy(equal.at_bytes[i])});
-  page.table({"", concat("at ", format_tick(equal.most.epochs), " device epochs"),
-              concat("at ", format_tick(equal.most.steps), " steps"),
-              equal.most.bytes > 0 ? concat("at ", format_bytes(equal.most.bytes)) : "nothing is sent"},
-             rows);
+  page.table(
+      {"", concat("at ", format_tick(equal.most.epochs), " device epochs"),
+       concat("at ", format_tick(equal.most.steps), " steps"),
+       equal.most.bytes > 0 ? concat("at ", format_bytes(equal.most.bytes)) : "nothing is sent"},
+      rows);
 }
 
 /// By what the numbers are chosen.
@@ -141,11 +143,11 @@ std::string choice_text(const ExperimentResult& result) {
   if (part == 0)
     return "There is no validation part: the chosen point is the last evaluation, and thresholds are "
            "judged on the test set.";
-  return concat("Points are chosen, and thresholds judged, by a validation part: ",
-                format_tick(100 * part),
-                " % of the training images, which no device has. The accuracy is the one on the test "
-                "set at the chosen point. Beside it stands what a choice on the test set would "
-                "give, since the paper gives that.");
+  return concat(
+      "Points are chosen, and thresholds judged, by a validation part: ", format_tick(100 * part),
+      " % of the training images, which no device has. The accuracy is the one on the test "
+      "set at the chosen point. Beside it stands what a choice on the test set would "
+      "give, since the paper gives that.");
 }
 
 void add_comparison(HtmlPage& page, const ExperimentResult& result) {
@@ -162,7 +164,7 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
     page.paragraph(
-        "The right column is of a small repetition (see the settings): a narrow net, few samples "
+        "Our columns are of a small repetition (see the settings): a narrow net, few samples "
         "and few epochs. It is to show the same effect, not the same numbers.");
   if (e.common.data.dataset == "glyphs")
     page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
@@ -282,12 +284,11 @@ void write_report(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   HtmlPage page(e.title());
   page.paragraph(e.spec->about);
-  page.paragraph(concat(
-      "Data: ", e.common.data.dataset, ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
-      ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ", e.sizes.width,
-      ". Learning rate: ", to_text(Json(e.common.training.optimizer.lr)), ", ", e.schedule_text(),
-      e.schedule_epochs() > 0 ? ", in every run but those of a constant rate" : "",
-      ". All runs together took ", duration(result.seconds), "."));
+  page.paragraph(concat("Data: ", e.common.data.dataset,
+                        ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
+                        ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
+                        e.sizes.width, ". Learning rate: ", e.rate_text(),
+                        ". All runs together took ", duration(result.seconds), "."));
   add_charts(page, result);
   add_comparison(page, result);
   add_equal_work(page, result);
@@ -332,10 +333,9 @@ std::string format_table(const ExperimentResult& result) {
       {"at equal work", "", concat(format_tick(equal.most.epochs), " device epochs"),
        concat(format_tick(equal.most.steps), " steps"), format_bytes(equal.most.bytes)}};
   for (std::size_t i = 0; i < result.curves.size(); ++i)
-    work.push_back({std::string(result.curves[i].spec->label), "",
-                    plain(show_accuracy(equal.at_epochs[i])),
-                    plain(show_accuracy(equal.at_steps[i])),
-                    plain(show_accuracy(equal.at_bytes[i]))});
+    work.push_back(
+        {std::string(result.curves[i].spec->label), "", plain(show_accuracy(equal.at_epochs[i])),
+         plain(show_accuracy(equal.at_steps[i])), plain(show_accuracy(equal.at_bytes[i]))});
   return concat(align(rows), "learning rate ", e.schedule_text(), "; ",
                 has_validation(result) ? "ours: chosen on the validation part"
                                        : "ours: the last evaluation, no validation part",

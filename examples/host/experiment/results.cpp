@@ -272,17 +272,16 @@ std::string to_csv(const ExperimentResult& result) {
         const auto known = [](bool is_known, double v) {
           return is_known ? to_text(Json(v)) : std::string();
         };
-        out +=
-            concat(curve.spec->key, ",", run.seed, ",", r.epoch, ",", r.round, ",", r.device, ",",
-                   r.samples, ",", r.steps, ",", known(true, r.learning_rate), ",",
-                   known(r.has_training, r.loss), ",", known(r.has_training, r.train_accuracy), ",",
-                   known(r.evaluated, r.test_loss), ",", known(r.evaluated, r.test_accuracy), ",",
-                   known(r.has_validation, r.validation_loss), ",",
-                   known(r.has_validation, r.validation_accuracy), ",",
-                   known(true, r.seconds_device), ",", known(true, r.seconds_server), ",",
-                   known(true, r.seconds_network), ",", known(true, r.seconds_barrier), ",",
-                   known(true, r.seconds_evaluate), ",", r.bytes_up, ",", r.bytes_down, ",",
-                   r.values_formula, ",", r.peak_memory_bytes, "\n");
+        out += concat(
+            curve.spec->key, ",", run.seed, ",", r.epoch, ",", r.round, ",", r.device, ",",
+            r.samples, ",", r.steps, ",", known(true, r.learning_rate), ",",
+            known(r.has_training, r.loss), ",", known(r.has_training, r.train_accuracy), ",",
+            known(r.evaluated, r.test_loss), ",", known(r.evaluated, r.test_accuracy), ",",
+            known(r.has_validation, r.validation_loss), ",",
+            known(r.has_validation, r.validation_accuracy), ",", known(true, r.seconds_device), ",",
+            known(true, r.seconds_server), ",", known(true, r.seconds_network), ",",
+            known(true, r.seconds_barrier), ",", known(true, r.seconds_evaluate), ",", r.bytes_up,
+            ",", r.bytes_down, ",", r.values_formula, ",", r.peak_memory_bytes, "\n");
       }
   return out;
 }

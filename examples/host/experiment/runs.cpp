@@ -95,8 +95,17 @@ Index Experiment::schedule_epochs() const {
 
 std::string Experiment::schedule_text() const {
   const Index epochs = schedule_epochs();
-  return epochs == 0 ? std::string("constant")
-                     : concat(to_string(common.training.schedule), " over ", epochs, " device epochs");
+  return epochs == 0
+             ? std::string("constant")
+             : concat(to_string(common.training.schedule), " over ", epochs, " device epochs");
+}
+
+std::string Experiment::rate_text() const {
+  const auto& curves = spec->curves;
+  const bool excepted = std::any_of(curves.begin(), curves.end(),
+                                    [](const CurveSpec& curve) { return curve.constant_rate; });
+  return concat(to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
+                excepted ? " but those of a constant rate" : "");
 }
 
 std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec) {
@@ -118,8 +127,8 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
   const ExperimentSizes& sizes = experiment.sizes;
   const Index of_one = pools_data(curve.method) ? experiment.spec->devices : 1;
   const auto passes = [&](Index device_epochs) { return (device_epochs + of_one - 1) / of_one; };
-  training.epochs = passes(has_generators(curve.method) || sizes.epochs == 0 ? sizes.iotsl_epochs
-                                                                             : sizes.epochs);
+  training.epochs =
+      passes(has_generators(curve.method) || sizes.epochs == 0 ? sizes.iotsl_epochs : sizes.epochs);
   training.schedule_epochs = 0;
   if (curve.constant_rate) training.schedule = Schedule::constant;
   if (training.schedule != Schedule::constant)

@@ -35,6 +35,8 @@ struct Experiment {
   Index schedule_epochs() const;
   /// "cosine over 40 device epochs".
   std::string schedule_text() const;
+  /// "0.001, cosine over 40 device epochs in every run", and which runs are excepted.
+  std::string rate_text() const;
 };
 
 struct PlannedRun {

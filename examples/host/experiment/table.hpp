@@ -52,8 +52,8 @@ struct ExperimentSizes {
   std::string_view model = "vgg16bn-compact";
   Index width = 0;
   Index limit_train = 0, limit_test = 0;
-  Index epochs = 0, iotsl_epochs = 0;                 ///< device epochs of SL and of IoTSL
-  Index schedule_epochs = 0;  ///< over which every rate falls; 0: the longer of the two
+  Index epochs = 0, iotsl_epochs = 0;  ///< device epochs of SL and of IoTSL
+  Index schedule_epochs = 0;           ///< over which every rate falls; 0: the longer of the two
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
   std::string_view gan_preset = "paper";
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
@@ -70,7 +70,7 @@ struct ExperimentSpec {
   std::string_view name;                          ///< on the command line
   std::string_view figure_mnist, figure_fashion;  ///< of the paper, by data set
   std::string_view title;                         ///< what it shows, without the data set
-  std::string_view about;  ///< what the figure shows, and what of it is repeated here
+  std::string_view about;              ///< what the figure shows, and what of it is repeated here
   std::string_view dataset = "mnist";  ///< where no other is asked for
   Index devices = 5;
   Index test_per_class = 0;  ///< as the option; 0: the whole test set

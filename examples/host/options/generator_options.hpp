@@ -75,6 +75,7 @@ inline generators::GeneratorSettings generator_settings(const GeneratorOptions& 
     chosen.noise_multiplier = default_noise_multiplier(chosen.mode);
   if (o.clip > 0) chosen.clip = o.clip;
   if (o.critics > 0) chosen.critics = o.critics;
+  expect(privacy::check_settings(chosen));
   expect(generators::apply_privacy(out));
   return out;
 }

@@ -44,7 +44,8 @@ enum class Stream : std::uint32_t {
   replay_keep = 14,
   generation = 15,
   held_out = 16,
-  gan_labels = 17,
+  generated_pixels = 17,
+  gan_labels = 18,
   user = 1000,
 };
 

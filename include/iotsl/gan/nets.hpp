@@ -24,8 +24,8 @@ inline OptimizerOptions adam_options(const GanSettings& s) {
   return {.kind = OptimizerKind::adam, .lr = s.lr, .beta1 = s.beta1, .beta2 = s.beta2};
 }
 
-inline void append_state(std::vector<NamedTensor<float>>& to, const std::string& prefix,
-                         const std::vector<NamedTensor<float>>& from) {
+IOTSL_SMALL inline void append_state(std::vector<NamedTensor<float>>& to, const std::string& prefix,
+                                     const std::vector<NamedTensor<float>>& from) {
   for (const NamedTensor<float>& t : from) to.push_back({prefix + t.name, t.tensor});
 }
 
@@ -36,7 +36,7 @@ struct CriticSide {
   CriticNet<float> net;
   Optimizer<float> adam;
 
-  CriticSide(const GanSettings& settings, const ImageSpec& images, std::uint64_t seed)
+  IOTSL_SMALL CriticSide(const GanSettings& settings, const ImageSpec& images, std::uint64_t seed)
       : net(images, settings.width) {
     net.initialize(seed);
     adam = Optimizer<float>(net.parameters(), detail::adam_options(settings));
@@ -45,7 +45,7 @@ struct CriticSide {
   CriticSide& operator=(const CriticSide&) = delete;
 
   /// Appends everything that changes during the training, but the optimiser's number of steps.
-  void append_state(std::vector<NamedTensor<float>>& out) const {
+  IOTSL_SMALL void append_state(std::vector<NamedTensor<float>>& out) const {
     const auto state = collect_state(net);
     detail::append_state(out, "critic/", state.parameters);
     detail::append_state(out, "critic/", state.buffers);
@@ -59,7 +59,8 @@ struct GeneratorSide {
   std::vector<NamedTensor<float>> average;  ///< the parameters of `averaged`
   Optimizer<float> adam;
 
-  GeneratorSide(const GanSettings& settings, const ImageSpec& images, std::uint64_t seed)
+  IOTSL_SMALL GeneratorSide(const GanSettings& settings, const ImageSpec& images,
+                            std::uint64_t seed)
       : net(generator_spec(settings, images)), averaged(net.spec()) {
     net.initialize(seed);
     averaged.initialize(seed);
@@ -70,13 +71,13 @@ struct GeneratorSide {
   GeneratorSide& operator=(const GeneratorSide&) = delete;
 
   /// Appends everything that changes during the training, but the optimiser's number of steps.
-  void append_state(std::vector<NamedTensor<float>>& out) const {
+  IOTSL_SMALL void append_state(std::vector<NamedTensor<float>>& out) const {
     detail::append_state(out, "generator/", net.parameters());
     detail::append_state(out, "generator-adam/", adam.state());
     detail::append_state(out, "average/", average);
   }
   /// A net of its own with the averaged weights.
-  GeneratorNet<float> averaged_copy() const {
+  IOTSL_SMALL GeneratorNet<float> averaged_copy() const {
     GeneratorNet<float> out(averaged.spec());
     const std::vector<NamedTensor<float>> to = out.parameters();
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -99,7 +100,8 @@ inline Tensor<float> draw_between(Index n, const Random& random) {
 
 /// One update of a net, with gradients that have no NaN or Inf: a failure changes nothing but the
 /// gradients.
-inline Result<void> update_net(const char* net, const Tensor<float>& loss, Optimizer<float>& adam) {
+IOTSL_SMALL inline Result<void> update_net(const char* net, const Tensor<float>& loss,
+                                           Optimizer<float>& adam) {
   if (!all_finite(loss))
     return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
   backward(loss);

@@ -11,8 +11,8 @@ namespace gan {
 namespace detail {
 
 /// Everything of a state but its record, in order: `extra` comes after the tensors.
-inline std::vector<Section> state_sections(const std::vector<NamedTensor<float>>& tensors,
-                                           const std::vector<Section>& extra) {
+IOTSL_SMALL inline std::vector<Section> state_sections(
+    const std::vector<NamedTensor<float>>& tensors, const std::vector<Section>& extra) {
   std::vector<Section> out;
   for (const NamedTensor<float>& t : tensors)
     out.push_back(
@@ -24,10 +24,11 @@ inline std::vector<Section> state_sections(const std::vector<NamedTensor<float>>
 }  // namespace detail
 
 /// Writes the whole state atomically; `record` is JSON with the fingerprint `training`.
-inline Result<void> save_training(const std::string& path, const char* kind,
-                                  const std::string& record,
-                                  const std::vector<NamedTensor<float>>& tensors,
-                                  const std::vector<Section>& extra = {}, mode_t mode = 0666) {
+IOTSL_SMALL inline Result<void> save_training(const std::string& path, const char* kind,
+                                              const std::string& record,
+                                              const std::vector<NamedTensor<float>>& tensors,
+                                              const std::vector<Section>& extra = {},
+                                              mode_t mode = 0666) {
   std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(record))}};
   for (const Section& each : detail::state_sections(tensors, extra)) sections.push_back(each);
   return save_container(path, kind, sections, mode);
@@ -37,9 +38,9 @@ inline Result<void> save_training(const std::string& path, const char* kind,
 class SavedTraining {
  public:
   /// The file has to hold `tensors`, then sections with names and sizes of `extra`.
-  static Result<SavedTraining> read(const std::string& path, const char* kind,
-                                    const std::vector<NamedTensor<float>>& tensors,
-                                    const std::vector<Section>& extra = {}) {
+  IOTSL_SMALL static Result<SavedTraining> read(const std::string& path, const char* kind,
+                                                const std::vector<NamedTensor<float>>& tensors,
+                                                const std::vector<Section>& extra = {}) {
     Result<Container> file = load_container(path, kind);
     if (!file) return file.failure();
     SavedTraining out;
@@ -52,7 +53,7 @@ class SavedTraining {
   /// The record as a struct, where it is that of the training with this fingerprint and all the
   /// rest fits.
   template <class Record>
-  Result<Record> checked(const std::string& training) const {
+  IOTSL_SMALL Result<Record> checked(const std::string& training) const {
     const Result<ByteSpan> text = file_.section("record");
     const Result<Json> json = text ? parse_json(text_of(*text)) : Result<Json>(text.failure());
     Result<Record> found = json ? parse_json_fields<Record>(*json) : Result<Record>(json.failure());
@@ -62,7 +63,7 @@ class SavedTraining {
     return found;
   }
 
-  void copy_to(const std::vector<NamedTensor<float>>& tensors) const {
+  IOTSL_SMALL void copy_to(const std::vector<NamedTensor<float>>& tensors) const {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       Tensor<float> values = tensors[i].tensor;
       const ByteSpan bytes = file_.sections[i + 1].bytes;
@@ -73,7 +74,7 @@ class SavedTraining {
   ByteSpan extra(const char* name) const { return file_.section(name).value(); }
 
  private:
-  Result<void> check(bool same_training) const {
+  IOTSL_SMALL Result<void> check(bool same_training) const {
     const auto wrong = [this](const auto&... parts) {
       return failure(ErrorCode::data, path_, ": ", parts...);
     };

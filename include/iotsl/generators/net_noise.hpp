@@ -17,8 +17,9 @@ struct NetNoise {
 namespace detail {
 
 /// The release of noise whose standard deviation is `multiplier` times the zero-out sensitivity.
-inline privacy::Release net_release(const privacy::PrivacySettings& p, const gan::GanSettings& net,
-                                    std::uint64_t records, double multiplier) {
+IOTSL_SMALL inline privacy::Release net_release(const privacy::PrivacySettings& p,
+                                                const gan::GanSettings& net, std::uint64_t records,
+                                                double multiplier) {
   const gan::NoiseScale scale = gan::noise_scale({.mode = p.mode, .clip = p.clip}, net.batch);
   privacy::Release out;
   out.mode = p.mode;
@@ -35,8 +36,8 @@ inline privacy::Release net_release(const privacy::PrivacySettings& p, const gan
 
 /// Where an epsilon is given, the least noise of five digits that keeps it (zero-out). Usage
 /// failure where none does, or some critics would have no record.
-inline Result<NetNoise> net_noise(const privacy::PrivacySettings& p, const gan::GanSettings& net,
-                                  std::uint64_t records) {
+IOTSL_SMALL inline Result<NetNoise> net_noise(const privacy::PrivacySettings& p,
+                                              const gan::GanSettings& net, std::uint64_t records) {
   if (records == 0) return failure(ErrorCode::usage, "GAN: no samples to train on");
   if (const Result<void> good = gan::check_shards(p.critics, records); !good) return good.failure();
   const gan::NoiseScale unit =
@@ -70,8 +71,8 @@ namespace detail {
 /// own on a secret shard, by Wang, Balle, Kasiviswanathan (2019) at integer orders and the
 /// conversion of Mironov (2017). It takes neither into account that the rows share their shard, nor
 /// that the critics' states tell which one it was.
-inline double gswgan_published_epsilon(double sigma, std::uint64_t critics, double queries,
-                                       double delta) {
+IOTSL_SMALL inline double gswgan_published_epsilon(double sigma, std::uint64_t critics,
+                                                   double queries, double delta) {
   const privacy::Mechanism row{.noise_multiplier = sigma,
                                .sampling_rate = 1 / static_cast<double>(critics)};
   double best = privacy::detail::infinity;
@@ -87,8 +88,8 @@ inline double gswgan_published_epsilon(double sigma, std::uint64_t critics, doub
 }  // namespace detail
 
 /// What the card says of a net's noise beside its numbers.
-inline void describe_net_noise(privacy::PrivacyCard& card, const gan::NoisePlan& plan,
-                               const gan::GanSettings& net) {
+IOTSL_SMALL inline void describe_net_noise(privacy::PrivacyCard& card, const gan::NoisePlan& plan,
+                                           const gan::GanSettings& net) {
   using privacy::PrivacyMode;
   card.sensitivity = gan::noise_scale(plan, net.batch).sensitivity;
   const std::string sigma = concat("sigma ", plan.sigma), clip = concat("C = ", plan.clip);

@@ -11,7 +11,7 @@ namespace generators {
 
 /// Sets what follows from the chosen privacy before a device is known: the noise of moments, and
 /// that of the published mechanisms. Usage failure where an epsilon is out of reach.
-inline Result<void> apply_privacy(GeneratorSettings& s) {
+IOTSL_SMALL inline Result<void> apply_privacy(GeneratorSettings& s) {
   if (s.kind != GeneratorKind::moments) {
     if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
       s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
@@ -52,7 +52,8 @@ inline privacy::Release moments_release(const GeneratorSettings& s) {
 
 /// The release of a private training on so many records, without its id. Usage failure where an
 /// epsilon is out of reach, or some critics would have no record.
-inline Result<privacy::Release> planned_release(const GeneratorSettings& s, std::uint64_t records) {
+IOTSL_SMALL inline Result<privacy::Release> planned_release(const GeneratorSettings& s,
+                                                            std::uint64_t records) {
   if (s.kind == GeneratorKind::moments) return detail::moments_release(s);
   const Result<NetNoise> noise = net_noise(s.privacy, s.net, records);
   if (!noise) return noise.failure();
@@ -61,7 +62,8 @@ inline Result<privacy::Release> planned_release(const GeneratorSettings& s, std:
 
 /// The card of a release, before it is known what the device has released else. Raises an Error
 /// where planned_release() fails.
-inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64_t records) {
+IOTSL_SMALL inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s,
+                                                     std::uint64_t records) {
   privacy::PrivacyCard card;
   card.mode = s.privacy.mode;
   if (!s.privacy.is_private()) {

@@ -29,8 +29,9 @@ class GeneratorTraining {
   /// `samples` are numbers in `set`, which must outlive this. `key` of the noise of a private
   /// training; `critics_file` for its critics where there are several: without one it cannot be
   /// saved. Raises an Error for wrong settings, no samples, or what planned_release() refuses.
-  GeneratorTraining(const data::Dataset& set, std::vector<Index> samples, GeneratorTask task,
-                    const privacy::ChaChaKey& key, std::string critics_file = {})
+  IOTSL_SMALL GeneratorTraining(const data::Dataset& set, std::vector<Index> samples,
+                                GeneratorTask task, const privacy::ChaChaKey& key,
+                                std::string critics_file = {})
       : set_(&set), task_(std::move(task)), label_counts_(data::count_labels(set, samples)) {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
@@ -91,7 +92,7 @@ class GeneratorTraining {
 
   /// The state, so that load() goes on with the same bits. That of a private training holds the key
   /// of its noise: a secret, readable for its owner only.
-  Result<void> save(const std::string& path, double seconds = 0) {
+  IOTSL_SMALL Result<void> save(const std::string& path, double seconds = 0) {
     return net_           ? net_->save(path, seconds)
            : private_net_ ? private_net_->save(path, seconds)
                           : moments_->save(path, seconds);
@@ -110,8 +111,8 @@ class GeneratorTraining {
 
   /// Where done(): the generator with its card. `ledger` of a private one. Nothing where the check
   /// of its quality was stopped.
-  std::optional<GeneratorFile> finish(const StopCheck& stop = {},
-                                      const privacy::Ledger* ledger = nullptr) const {
+  IOTSL_SMALL std::optional<GeneratorFile> finish(const StopCheck& stop = {},
+                                                  const privacy::Ledger* ledger = nullptr) const {
     GeneratorCard card = described();
     if (ledger != nullptr) add_ledger(card.privacy, *ledger);
     if (!moments_) {

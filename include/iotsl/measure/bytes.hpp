@@ -21,11 +21,11 @@ struct ByteBill {
   std::uint64_t gradient = 0;
   std::uint64_t front = 0;  ///< handed over at the ends of turns, counted once: device to server
 
-  std::uint64_t front_inside = 0;      ///< the same in barriers inside turns, which hand nothing over
-  std::uint64_t front_relay = 0;       ///< the same on its way from the server to the next device
-  std::uint64_t batch_norm = 0;        ///< running statistics, both ways
-  std::uint64_t optimizer = 0;         ///< state of the front's optimiser, both ways
-  std::uint64_t generators_up = 0;     ///< generators of the devices (method iotsl)
+  std::uint64_t front_inside = 0;   ///< the same in barriers inside turns, which hand nothing over
+  std::uint64_t front_relay = 0;    ///< the same on its way from the server to the next device
+  std::uint64_t batch_norm = 0;     ///< running statistics, both ways
+  std::uint64_t optimizer = 0;      ///< state of the front's optimiser, both ways
+  std::uint64_t generators_up = 0;  ///< generators of the devices (method iotsl)
   std::uint64_t generators_down = 0;   ///< the same to other devices
   std::uint64_t imputation_plans = 0;  ///< what these are to make of them
   std::uint64_t fields = 0;            ///< positions, loss, names and shapes inside transfers

@@ -26,15 +26,15 @@ struct EpochRecord {
   double test_loss = 0;
   double test_accuracy = 0;  ///< fraction
   std::vector<double> test_class_accuracy;
-  double seconds_evaluate = 0;      ///< of both sets
-  bool has_validation = false;      ///< the two below hold
+  double seconds_evaluate = 0;  ///< of both sets
+  bool has_validation = false;  ///< the two below hold
   double validation_loss = 0;
   double validation_accuracy = 0;  ///< fraction, of the part that the run chooses by
-  double seconds_device = 0;   ///< compute on the device
-  double seconds_server = 0;   ///< compute on the server
-  double seconds_network = 0;  ///< what is left of the epoch's time
-  double seconds_barrier = 0;  ///< writing the turn's barriers, in its last epoch
-  std::uint64_t bytes_up = 0;  ///< device to server, all of it
+  double seconds_device = 0;       ///< compute on the device
+  double seconds_server = 0;       ///< compute on the server
+  double seconds_network = 0;      ///< what is left of the epoch's time
+  double seconds_barrier = 0;      ///< writing the turn's barriers, in its last epoch
+  std::uint64_t bytes_up = 0;      ///< device to server, all of it
   std::uint64_t bytes_down = 0;
   std::uint64_t values_formula = 0;     ///< Table I
   std::uint64_t peak_memory_bytes = 0;  ///< of the device's process

@@ -3,77 +3,22 @@
 // how much noise they have, and freed of the directions that noise alone would show.
 
 #include "iotsl/moments/eigen.hpp"
-#include "iotsl/moments/release.hpp"
+#include "iotsl/moments/moment_sums.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace moments {
 
-/// x = mean + sum_k factors[k] z_k with z standard normal. Coefficients of images, not divided by
-/// the clip norm.
+/// x = mean + sum_k factors[k] z_k + spread * z' with z and z' standard normal: coefficients of
+/// images, not divided by the clip norm. The factors are orthogonal.
 struct ClassGaussian {
   std::vector<double> mean;
   std::vector<double> factors;  ///< [rank, coefs]
+  std::vector<double> spread;   ///< of each coefficient, what the factors leave
 
   Index rank() const { return mean.empty() ? 0 : static_cast<Index>(factors.size() / mean.size()); }
 };
 
 namespace detail {
-
-/// A noised symmetric matrix: entries off the diagonal have noise of standard deviation `noise`,
-/// those on it sqrt 2 of that.
-struct NoisedMatrix {
-  std::vector<double> values;  ///< [size, size]
-  double noise = 0;
-};
-
-class ClassMoments {
- public:
-  explicit ClassMoments(const Release& r)
-      : r_(r),
-        shape_(coef_shape(r.settings, r.images)),
-        unit_(moments_scale(r.settings).unit() /
-              static_cast<double>(std::int64_t{1} << sum_shift(r.settings))),
-        sigma_(moments_scale(r.settings).sigma() /
-               static_cast<double>(std::int64_t{1} << sum_shift(r.settings))) {}
-
-  Index coefs() const { return shape_.size(); }
-
-  /// Mean of x / norm of the `row`-th held class, which has `count` images.
-  std::vector<double> mean(Index row, std::uint64_t count) const {
-    std::vector<double> out;
-    const auto* from = r_.sums.data() + row * (shape_.size() + shape_.pairs());
-    for (Index i = 0; i < shape_.size(); ++i)
-      out.push_back(static_cast<double>(from[i]) / (unit_ * static_cast<double>(count)));
-    return out;
-  }
-  NoisedMatrix second(Index row, std::uint64_t count) const {
-    return matrix(row * (shape_.size() + shape_.pairs()) + shape_.size(), count);
-  }
-  NoisedMatrix pooled_second() const {
-    return matrix(r_.held() * (shape_.size() + shape_.pairs()), r_.records());
-  }
-
- private:
-  NoisedMatrix matrix(Index at, std::uint64_t count) const {
-    const Index d = shape_.size();
-    NoisedMatrix out{std::vector<double>(static_cast<std::size_t>(d * d)), 0};
-    const double scale = 1 / (unit_ * static_cast<double>(count));
-    const double off = scale / scalar_math::sqrt(2.0);
-    const auto* from = r_.sums.data() + at;
-    for (Index i = 0; i < d; ++i)
-      for (Index j = 0; j <= i; ++j) {
-        const double v = static_cast<double>(*from++) * (i == j ? scale : off);
-        out.values[static_cast<std::size_t>(i * d + j)] = v;
-        out.values[static_cast<std::size_t>(j * d + i)] = v;
-      }
-    out.noise = sigma_ * off;
-    return out;
-  }
-
-  const Release& r_;
-  CoefShape shape_;
-  double unit_, sigma_;
-};
 
 /// matrix -= share * mean mean'.
 inline void subtract_square(std::vector<double>& matrix, std::span<const double> mean,
@@ -114,35 +59,85 @@ inline std::vector<double> denoised_factors(NoisedMatrix covariance, Index d, do
   return out;
 }
 
+/// What mean and factors do not explain of the second moments' diagonal, which is known better than
+/// directions are: [coefs] variances, still with noise.
+inline std::vector<double> unexplained(const NoisedMatrix& second, const ClassGaussian& own,
+                                       double norm) {
+  const auto d = own.mean.size();
+  std::vector<double> out;
+  for (std::size_t i = 0; i < d; ++i) {
+    double v = norm * norm * second.values[i * d + i] - own.mean[i] * own.mean[i];
+    for (std::size_t at = i; at < own.factors.size(); at += d)
+      v -= own.factors[at] * own.factors[at];
+    out.push_back(v);
+  }
+  return out;
+}
+
+/// Standard deviations for `variances` with noise of variance `noise`: coefficients of a channel
+/// with the same row + column are much alike, so that each is shrunk towards their mean by the
+/// share of their differences that is noise; nothing where that mean is within its own noise.
+inline std::vector<double> denoised_spread(const std::vector<double>& variances, double noise,
+                                           const CoefShape& shape) {
+  struct Ring {
+    double size = 0, sum = 0, squares = 0;
+  };
+  const Index plane = shape.rows * shape.cols;
+  std::vector<Ring> rings(static_cast<std::size_t>(shape.channels * (shape.rows + shape.cols)));
+  const auto ring_of = [&](std::size_t at) -> Ring& {
+    const auto i = static_cast<Index>(at);
+    return rings[static_cast<std::size_t>(i / plane * (shape.rows + shape.cols) +
+                                          i % plane / shape.cols + i % shape.cols)];
+  };
+  for (std::size_t i = 0; i < variances.size(); ++i) {
+    Ring& ring = ring_of(i);
+    ring.size += 1;
+    ring.sum += variances[i];
+    ring.squares += variances[i] * variances[i];
+  }
+  std::vector<double> out;
+  for (std::size_t i = 0; i < variances.size(); ++i) {
+    const Ring& ring = ring_of(i);
+    const double mean = ring.sum / ring.size, differ = ring.squares / ring.size - mean * mean;
+    const double share = differ > noise ? 1 - noise / differ : 0;
+    const bool seen = mean > scalar_math::sqrt(noise / ring.size);
+    const double v = seen ? mean + share * (variances[i] - mean) : 0;
+    out.push_back(v > 0 ? scalar_math::sqrt(v) : 0);
+  }
+  return out;
+}
+
 }  // namespace detail
 
 /// A Gaussian for each class; of those without images an empty one.
-inline std::vector<ClassGaussian> class_gaussians(const Release& r) {
-  const detail::ClassMoments moments(r);
-  const Index d = moments.coefs();
-  const double norm = clip_norm(r.settings, r.images);
-  std::vector<ClassGaussian> out(r.counts.size());
-  detail::NoisedMatrix pooled = moments.pooled_second();
-  Index row = 0;
+inline std::vector<ClassGaussian> class_gaussians(const MomentSums& sums) {
+  const Index d = sums.shape().size();
+  std::vector<ClassGaussian> out(sums.counts().size());
+  NoisedMatrix pooled = sums.pooled_second();
   for (std::size_t c = 0; c < out.size(); ++c) {
-    if (r.counts[c] == 0) continue;
-    out[c].mean = moments.mean(row++, r.counts[c]);
-    detail::subtract_square(pooled.values, out[c].mean,
-                            static_cast<double>(r.counts[c]) / static_cast<double>(r.records()));
+    if (sums.counts()[c] == 0) continue;
+    out[c].mean = sums.mean(c);
+    detail::subtract_square(
+        pooled.values, out[c].mean,
+        static_cast<double>(sums.counts()[c]) / static_cast<double>(sums.records()));
   }
-  row = 0;
-  for (std::size_t c = 0; c < out.size(); ++c) {
-    if (r.counts[c] == 0) continue;
-    detail::NoisedMatrix own = moments.second(row++, r.counts[c]);
+  parallel_for(static_cast<Index>(out.size()), [&](Index label) {
+    const auto c = static_cast<std::size_t>(label);
+    if (sums.counts()[c] == 0) return;
+    const NoisedMatrix second = sums.second(c);
+    NoisedMatrix own = second;
     detail::subtract_square(own.values, out[c].mean, 1);
     const double share = detail::own_share(own, pooled, d);
     for (std::size_t i = 0; i < own.values.size(); ++i)
       own.values[i] = share * own.values[i] + (1 - share) * pooled.values[i];
     const double a = share * own.noise, b = (1 - share) * pooled.noise;
     own.noise = scalar_math::sqrt(a * a + b * b);
-    out[c].factors = detail::denoised_factors(std::move(own), d, norm);
-    for (double& v : out[c].mean) v *= norm;
-  }
+    out[c].factors = detail::denoised_factors(std::move(own), d, sums.norm());
+    for (double& v : out[c].mean) v *= sums.norm();
+    const double scale = sums.norm() * sums.norm() * second.noise;
+    out[c].spread = detail::denoised_spread(detail::unexplained(second, out[c], sums.norm()),
+                                            2 * scale * scale, sums.shape());
+  });
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Noise for sums of integers, and which variance a mechanism of a given mu has.
 
+#include <algorithm>
 #include <span>
 
 #include "iotsl/privacy/discrete_gaussian.hpp"

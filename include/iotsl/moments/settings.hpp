@@ -19,7 +19,7 @@ struct Settings {
   /// sensitivity over the noise's standard deviation. The card states stated_mu(mu).
   double mu = 2;
   /// Shares of mu^2: of the head, and of the mean of its features. The moments have the rest.
-  double head_share = 0.1, centre_share = 0.01;
+  double head_share = 0.2, centre_share = 0.01;
 
   Index side = 10;        ///< lowest cosine coefficients a side
   Index max_coefs = 192;  ///< in all channels: fewer a side where there would be more
@@ -27,11 +27,17 @@ struct Settings {
 
   Index head_steps = 60;
   double head_clip = 0.7;  ///< norm of a record's error vector, whose features have norm 1
-  double head_rate = 12;
+  double head_rate = 60;
   double head_momentum = 0.9;
   double head_constant = 0.3;  ///< the feature that is the same for all images, before scaling
 
   Index max_redraws = 8;  ///< of an image that the head takes for another class
+  // Draws have soft edges and one brightness. Varied, so that a net trained on them does not take
+  // that for granted; public, whatever the data.
+  double contrast = 8;          ///< the largest factor by which edges are sharpened
+  double contrast_share = 0.8;  ///< of images that are
+  double brightness = 2;        ///< the largest factor
+  double pixel_noise = 0.2;     ///< the largest standard deviation, of values in [0,1]
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -48,6 +54,10 @@ struct Settings {
     f("head_momentum", self.head_momentum);
     f("head_constant", self.head_constant);
     f("max_redraws", self.max_redraws);
+    f("contrast", self.contrast);
+    f("contrast_share", self.contrast_share);
+    f("brightness", self.brightness);
+    f("pixel_noise", self.pixel_noise);
   }
   friend bool operator==(const Settings&, const Settings&) = default;
 };
@@ -116,6 +126,11 @@ inline Result<void> check_settings(const Settings& s) {
     return wrong("head constant ", s.head_constant, "; expected 0 to 10");
   if (s.max_redraws < 0 || s.max_redraws > 1000)
     return wrong(s.max_redraws, " redraws; expected 0 to 1000");
+  if (!within(s.contrast, 1, 100) || !within(s.contrast_share, 0, 1) ||
+      !within(s.brightness, 1, 10) || !within(s.pixel_noise, 0, 1))
+    return wrong("contrast ", s.contrast, " of a share ", s.contrast_share, ", brightness ",
+                 s.brightness, " and pixel noise ", s.pixel_noise,
+                 "; expected 1 to 100, 0 to 1, 1 to 10 and 0 to 1");
   if (s.noise && step_mu(s) < 1e-4)
     return wrong("mu ", s.mu, " leaves a step of the head ", step_mu(s),
                  "; expected at least 0.0001: fewer steps, or a larger share");

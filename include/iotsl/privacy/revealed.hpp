@@ -13,8 +13,8 @@ namespace detail {
 
 /// log of the chances of 0, 1, 2, ... successes until what is left, which `rest` becomes a bound
 /// of, is below `negligible`.
-inline std::vector<double> log_binomial_chances(double trials, double chance, double negligible,
-                                                double& rest) {
+IOTSL_SMALL inline std::vector<double> log_binomial_chances(double trials, double chance,
+                                                            double negligible, double& rest) {
   using namespace scalar_math;
   const double log_odds = log(chance) - log1p(-chance);
   std::vector<double> out{trials * log1p(-chance)};
@@ -38,7 +38,7 @@ inline bool has_revealed_epsilon(const Mechanism& m) {
 /// The smallest epsilon >= 0 of steps whose sample is known, under the adjacency of the noise
 /// multiplier. Never too small: 1e-9 of delta is kept for rounding, and what is left of the sum is
 /// added.
-inline double revealed_epsilon(const Mechanism& m, double delta) {
+IOTSL_SMALL inline double revealed_epsilon(const Mechanism& m, double delta) {
   detail::require({&m, 1}, delta);
   if (!has_revealed_epsilon(m))
     fail("revealed_epsilon: the sample is not known, or too many steps");

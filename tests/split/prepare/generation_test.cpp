@@ -12,12 +12,13 @@ using namespace tiny;
 TEST_CASE("pre-training: the held-out part of generated images holds no copy of the others") {
   // Three bits make eight images of a class.
   Setting s;
-  s.config.preparation.gan.latent = 3;
+  s.config.preparation.generator.net.latent = 3;
   const std::vector<std::uint8_t> file = train_generator(s, 0).file;
   impute::GenerationLog log;
   log.entries = {{0, 0, 120, 1, 120}, {0, 1, 120, 2, 120}};
-  const data::Dataset set = *generate_dataset(
-      log, gan::image_spec(s.train), [&](std::size_t) { return generators::parse_generator(file); });
+  const data::Dataset set = *generate_dataset(log, gan::image_spec(s.train), [&](std::size_t) {
+    return generators::parse_generator(file);
+  });
   const data::HeldOutSplit parts = hold_out(set, 5);
   CHECK(parts.train.size() + parts.held_out.size() == 240);
   const auto images_of = [&](const std::vector<Index>& samples) {
@@ -78,7 +79,8 @@ TEST_CASE(
     Preparation preparation(s.config, {});
     REQUIRE(preparation.open().ok());
     for (std::uint32_t d = 0; d < 3; ++d) {
-      generators::GeneratorFile file = generators::parse_generator(train_generator(s, d).file).value();
+      generators::GeneratorFile file =
+          generators::parse_generator(train_generator(s, d).file).value();
       gan::Quality& quality = file.card.quality;
       quality.classes.clear();
       for (std::uint32_t label = 0; label < 4; ++label)

@@ -88,10 +88,11 @@ TEST_CASE("generator store: of given generators those are taken that are not the
 TEST_CASE("generator store: a generator that is larger than the run's settings allow is refused") {
   const Setting s;
   generators::GeneratorFile file = generators::parse_generator(trained(0).file).value();
-  file.card.settings.width = 32;
-  file.card.model = generator_spec(file.card.settings, file.card.model.images);
-  file.net = GeneratorNet<float>(file.card.model);
-  file.net.initialize(1);
+  file.card.settings.net.width = 32;
+  generators::NetGenerator wide{
+      GeneratorNet<float>(gan::generator_spec(file.card.settings.net, file.card.images))};
+  wide.net.initialize(1);
+  file.generator = std::move(wide);
   const Trained made{generators::serialize_generator(file).value()};
   const GeneratorStore store(s.config, {});
   const auto refused = store.check({}, s.histograms()[0], upload_of(made));
@@ -99,7 +100,8 @@ TEST_CASE("generator store: a generator that is larger than the run's settings a
   CHECK(refused.failure().message ==
         concat("the generator file has ", made.file.size(),
                " bytes; one of the run's settings has at most ",
-               generators::generator_file_limit(s.config.preparation.gan, gan::image_spec(s.train))));
+               generators::generator_file_limit(s.config.preparation.generator,
+                                                gan::image_spec(s.train))));
 }
 
 }  // namespace generator_store_test

@@ -35,7 +35,7 @@ TEST_CASE("generator work: a training that was stopped ends with the same weight
 
 TEST_CASE("generator work: numbers that are not finite end the training at once") {
   Setting s;
-  s.config.preparation.gan.iterations = 20;
+  s.config.preparation.generator.net.iterations = 20;
   const TemporaryFolder folder;
   DeviceFiles files;
   files.state = folder / "state";
@@ -63,7 +63,7 @@ TEST_CASE("generator work: numbers that are not finite end the training at once"
 
 TEST_CASE("generator work: no time is asked for checks that are not made") {
   Setting s;
-  s.config.preparation.gan.check_every = 2;
+  s.config.preparation.generator.net.check_every = 2;
   const auto pattern = [&](std::uint32_t device) {
     GeneratorWork work(s.train, s.samples[device], s.task(device), {});
     std::string out;
@@ -71,8 +71,8 @@ TEST_CASE("generator work: no time is asked for checks that are not made") {
       out += work.checks_next() ? '1' : '0';
     return out;
   };
-  s.config.preparation.gan.iterations = 4;
-  s.config.preparation.gan.patience = 3;
+  s.config.preparation.generator.net.iterations = 4;
+  s.config.preparation.generator.net.patience = 3;
   CHECK(pattern(0) == "1101");  // the first begins the training
   std::erase_if(s.samples[0],
                 [&](Index i) { return s.train.labels[static_cast<std::size_t>(i)] != 0; });
@@ -138,10 +138,11 @@ TEST_CASE("generator work: a generator that was brought is sent as it is, if it 
   CHECK(refused.failure().message.find("mine.iotsl") != std::string::npos);
   // It is larger than the run's settings allow.
   GeneratorTask narrow = s.task(0);
-  narrow.settings.width = 2;
-  const std::size_t limit = generators::generator_file_limit(narrow.settings, gan::image_spec(s.train));
+  narrow.settings.net.width = 2;
+  const std::size_t limit =
+      generators::generator_file_limit(narrow.settings, gan::image_spec(s.train));
   Setting wide;
-  wide.config.preparation.gan.width = 32;
+  wide.config.preparation.generator.net.width = 32;
   REQUIRE(write_file_atomic(files.generator, ByteSpan(train_generator(wide, 0).file)).ok());
   GeneratorWork large(s.train, s.samples[0], narrow, files);
   const auto too_large = large.step();

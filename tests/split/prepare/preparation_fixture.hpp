@@ -20,7 +20,7 @@ struct Setting {
     return {data::count_labels(train, samples[0]), data::count_labels(train, samples[1])};
   }
   GeneratorTask task(std::uint32_t device) const {
-    return {config.preparation.gan, config.seed, device};
+    return {config.preparation.generator, config.seed, device};
   }
 };
 

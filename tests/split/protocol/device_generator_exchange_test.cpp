@@ -247,4 +247,36 @@ TEST_CASE("device: the server cannot make it generate more than its mean class s
   check_refused(give(m, bad), net::WireError::protocol);
 }
 
+TEST_CASE("device: one that shares its generator only refuses a run with turns before it trains") {
+  DeviceIdentity mine = identity();
+  mine.generator_only = true;
+  DeviceMachine m(mine);
+  m.on_connected();
+  drain(m);
+  net::HelloOk with_turns = offer(Method::iotsl);
+  with_turns.description.generator = "{}";
+  const auto actions = give(m, with_turns);
+  check_refused(actions, net::WireError::run_failed);
+  CHECK(as<Fail>(actions[1]).problem.message.find("shares its generator only") !=
+        std::string::npos);
+}
+
+TEST_CASE("device: no turn begins where the device or the run is of generators only") {
+  for (const bool by_owner : {false, true}) {
+    DeviceIdentity mine = identity();
+    mine.generator_only = by_owner;
+    DeviceMachine m(mine);
+    m.on_connected();
+    net::HelloOk ok = offer(Method::iotsl);
+    ok.description.generator = "{}";
+    ok.description.generator_only = true;
+    m.on_message(net::make_message(ok));
+    m.on_built(Sha256Digest{});
+    m.on_message(net::make_message(net::JoinOk{77}));
+    drain(m);
+    REQUIRE(state_of(m) == State::idle);
+    check_refused(give(m, grant()), net::WireError::protocol);
+  }
+}
+
 }  // namespace device_generators_test

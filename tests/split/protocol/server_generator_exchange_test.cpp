@@ -57,6 +57,20 @@ void reach_preparing(ServerMachine& m) {
 
 }  // namespace
 
+TEST_CASE("server: where nothing but generators is asked for, the run ends after the preparation") {
+  ServerPlan only = iotsl_plan();
+  only.offer.description.generator_only = true;
+  only.turns = 0;
+  ServerMachine m(only, none);
+  reach_preparing(m);
+  drain(m);
+  m.on_prepared({}, {{}, {}});
+  const auto actions = drain(m);
+  REQUIRE(!actions.empty());
+  CHECK(is<Finish>(actions.back()));
+  for (const ServerAction& each : actions) CHECK_FALSE(is<Grant>(each));
+}
+
 TEST_CASE("server: a generator from every device, then the preparation, then the turns") {
   ServerMachine m(iotsl_plan(), none);
   CHECK(is_wanted(m, 1, 0));

@@ -115,6 +115,18 @@ TEST_CASE("checkpoint: another net's is refused, with the tensor's name") {
         std::string::npos);
 }
 
+TEST_CASE("checkpoint: books from before barriers inside turns had their own item are read") {
+  std::string text = to_text(to_json_fields(record(3)));
+  const std::string item = R"("front_inside":0,)";
+  const std::size_t at = text.find(item);
+  REQUIRE(at != std::string::npos);
+  text.erase(at, item.size());
+  const auto old = parse_json_fields<CheckpointRecord>(parse_json(text).value());
+  REQUIRE_MESSAGE(old.ok(), old.failure().message);
+  CHECK(old->bill.front_inside == 0);
+  CHECK(old->bill.front_relay == 11);
+}
+
 TEST_CASE("checkpoint: a resumed run's books are cut back to the barrier") {
   const TemporaryFolder folder;
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);

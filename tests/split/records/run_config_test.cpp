@@ -143,8 +143,9 @@ TEST_CASE("run config: preparation, on both sides of every limit") {
   CHECK(scarce(-0.1) == "--scarce -0.1: expected 0 to 1");
   CHECK(scarce(1.5) == "--scarce 1.5: expected 0 to 1");
   CHECK(scarce(nan) == "--scarce nan: expected 0 to 1");
-  CHECK(with([](P& p) { p.gan.iterations = 0; }) == "GAN: 0 iterations; expected 1 to 10000000");
-  CHECK(with([](P& p) { p.gan.width = 0; }) ==
+  CHECK(with([](P& p) { p.generator.net.iterations = 0; }) ==
+        "GAN: 0 iterations; expected 1 to 10000000");
+  CHECK(with([](P& p) { p.generator.net.width = 0; }) ==
         "generator: width 0; expected an even number from 2 to 1024");
   // Generators make images of the model's input.
   CHECK(error(Method::iotsl, [](RunConfig& c) { c.model.in_channels = 17; }) ==
@@ -158,7 +159,7 @@ TEST_CASE("run config: without generators what would make them is not looked at"
     CHECK(error(method, [](RunConfig& c) {
             c.preparation.pretrain = c.preparation.impute = false;
             c.preparation.scarce = 7;
-            c.preparation.gan.iterations = 0;
+            c.preparation.generator.net.iterations = 0;
             c.model.in_channels = 17;
           }) == "");
   }

@@ -30,7 +30,7 @@ struct Run {
     optimizer = Optimizer<float>(net.parameters(), OptimizerOptions{});
   }
   TrainingState state() { return {net, {&optimizer}}; }
-  RunRecorder recorder(const RunHooks& hooks = {}) { 
+  RunRecorder recorder(const RunHooks& hooks = {}) {
     return RunRecorder(config, hooks, {test, validation});
   }
 };
@@ -293,7 +293,8 @@ TEST_CASE("run recorder: a folder that is not whole is refused, with what is wro
 
 namespace {
 
-/// A set of one image whose label is `label`: the accuracy on it is 1 where the net says so, else 0.
+/// A set of one image whose label is `label`: the accuracy on it is 1 where the net says so, else
+/// 0.
 data::Dataset one_image(data::Label label) {
   data::Dataset set = tiny::dataset(1, 3);
   set.labels[0] = label;
@@ -319,7 +320,8 @@ std::uint64_t kept_barrier(Run& run) {
 
 }  // namespace
 
-TEST_CASE("run recorder: a run is reported by its highest validation accuracy, the first of equals") {
+TEST_CASE(
+    "run recorder: a run is reported by its highest validation accuracy, the first of equals") {
   const TemporaryFolder folder;
   Run run(folder / "run");
   run.config.training.epochs = 8;
@@ -379,13 +381,15 @@ TEST_CASE("run recorder: without a validation part the last evaluation is report
 }
 
 TEST_CASE("run recorder: lines of a run that knew no validation part are read") {
-  const measure::EpochRecord r = measure::parse_record(parse_json(
-      R"({"epoch":1,"round":0,"device":0,"device_name":"a","samples":4,"steps":1,"learning_rate":0.1,)"
-      R"("loss":1.5,"train_accuracy":0.5,"test_loss":1.0,"test_accuracy":0.25,"test_class_accuracy":[],)"
-      R"("seconds_device":0,"seconds_server":0,"seconds_network":0,"seconds_barrier":0,)"
-      R"("seconds_evaluate":0,"bytes_up":0,"bytes_down":0,"values_formula":0,"peak_memory_bytes":0})")
-                                                          .value())
-                                     .value();
+  const measure::EpochRecord r =
+      measure::parse_record(
+          parse_json(
+              R"({"epoch":1,"round":0,"device":0,"device_name":"a","samples":4,"steps":1,"learning_rate":0.1,)"
+              R"("loss":1.5,"train_accuracy":0.5,"test_loss":1.0,"test_accuracy":0.25,"test_class_accuracy":[],)"
+              R"("seconds_device":0,"seconds_server":0,"seconds_network":0,"seconds_barrier":0,)"
+              R"("seconds_evaluate":0,"bytes_up":0,"bytes_down":0,"values_formula":0,"peak_memory_bytes":0})")
+              .value())
+          .value();
   CHECK(r.evaluated);
   CHECK_FALSE(r.has_validation);
 }

@@ -39,8 +39,8 @@ Both forecast_and_run(const RunConfig& config, Index first, Index second,
                         {tiny::range(0, first), tiny::range(first, first + second)});
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
   return {forecast_wire(config, sizes,
-                    {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(second)},
-                    barriers_inside, rank),
+                        {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(second)},
+                        barriers_inside, rank),
           std::move(run).value()};
 }
 

@@ -11,11 +11,11 @@ inline RunConfig iotsl_config() {
   RunConfig out = config();
   out.method = Method::iotsl;
   out.training.epochs = 3;
-  out.preparation.gan.preset = "tiny";
-  out.preparation.gan.width = 4;
-  out.preparation.gan.iterations = 2;
-  out.preparation.gan.critic_steps = 2;
-  out.preparation.gan.batch = 4;
+  out.preparation.generator.net.preset = "tiny";
+  out.preparation.generator.net.width = 4;
+  out.preparation.generator.net.iterations = 2;
+  out.preparation.generator.net.critic_steps = 2;
+  out.preparation.generator.net.batch = 4;
   out.preparation.pretrain_iterations = 4;
   out.preparation.pretrain_batch = 16;
   return out;

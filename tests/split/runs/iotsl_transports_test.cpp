@@ -108,7 +108,7 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
     CHECK(none->epochs[0].samples == (impute ? 51 : 25));
     CHECK(none->preparation->pretraining.done == pretrain);
     CHECK(none->preparation->planned == impute);
-    CHECK(none->preparation->bytes_up() == 0);
+    CHECK(none->preparation->bytes_up() == first->preparation->bytes_up());
     CHECK(inproc->bill.generators_up == 0);
     CHECK((inproc->bill.generators_down > 0) == impute);
     for (const std::string& other : weights) CHECK(none->weights_sha256 != other);

@@ -65,9 +65,11 @@ inline constexpr double most_validation = 0.9;
 
 /// make_partition() of what is left once the fraction `validation` of each class is set aside; 0:
 /// of everything. A failure names the option.
-inline Result<PartitionWithValidation> partition_with_validation(
-    const PartitionSpec& spec, const std::vector<Label>& labels, Index classes, Index devices,
-    std::uint64_t seed, Index limit, double validation) {
+inline Result<PartitionWithValidation> partition_with_validation(const PartitionSpec& spec,
+                                                                 const std::vector<Label>& labels,
+                                                                 Index classes, Index devices,
+                                                                 std::uint64_t seed, Index limit,
+                                                                 double validation) {
   if (!(validation >= 0 && validation <= most_validation))
     return failure(ErrorCode::usage, "--validation ", validation, ": expected 0 to ",
                    most_validation);
@@ -96,8 +98,7 @@ inline Result<PartitionWithValidation> partition_with_validation(
   for (auto& device : out.partition.devices)
     for (Index& i : device) i = rest[static_cast<std::size_t>(i)];
   out.validation = detail::thin_validation(drawn, out.partition.counts, validation);
-  out.partition.unused +=
-      static_cast<Index>(labels.size() - rest.size() - out.validation.size());
+  out.partition.unused += static_cast<Index>(labels.size() - rest.size() - out.validation.size());
   return out;
 }
 

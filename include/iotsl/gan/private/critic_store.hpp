@@ -26,7 +26,7 @@ class CriticStore {
 
   /// `path`: readable for its owner alone, since critics have seen the samples without noise;
   /// empty: a file without a name, which ends with the program. `floats` of one critic.
-  CriticStore(std::string path, Index critics, std::size_t floats)
+  IOTSL_SMALL CriticStore(std::string path, Index critics, std::size_t floats)
       : path_(std::move(path)),
         place_bytes_(header_bytes + sizeof(float) * floats),
         now_(static_cast<std::size_t>(critics)),
@@ -36,8 +36,8 @@ class CriticStore {
   bool holds(Index critic) const { return now_[index(critic)].number != 0; }
 
   /// Writes a critic's tensors and its number of updates.
-  Result<void> write(Index critic, const std::vector<NamedTensor<float>>& state,
-                     std::uint64_t updates) {
+  IOTSL_SMALL Result<void> write(Index critic, const std::vector<NamedTensor<float>>& state,
+                                 std::uint64_t updates) {
     if (const Result<void> open = this->open(); !open) return open;
     const std::uint32_t number = saved_[index(critic)].number == 1 ? 2 : 1;
     std::uint8_t header[header_bytes];
@@ -57,7 +57,8 @@ class CriticStore {
   }
 
   /// Reads what write() wrote; the number of updates.
-  Result<std::uint64_t> read(Index critic, const std::vector<NamedTensor<float>>& state) {
+  IOTSL_SMALL Result<std::uint64_t> read(Index critic,
+                                         const std::vector<NamedTensor<float>>& state) {
     if (const Result<void> open = this->open(); !open) return open.failure();
     const Place place = now_[index(critic)];
     std::uint8_t header[header_bytes];
@@ -88,7 +89,7 @@ class CriticStore {
   /// After it was: what is written from now on spares these places.
   void saved() { saved_ = now_; }
   /// Takes over the places of a saved state.
-  void restore(std::span<const Place> places) {
+  IOTSL_SMALL void restore(std::span<const Place> places) {
     std::copy(places.begin(), places.end(), now_.begin());
     saved_ = now_;
   }
@@ -104,7 +105,7 @@ class CriticStore {
     return (2 * static_cast<std::uint64_t>(critic) + number - 1) * place_bytes_;
   }
 
-  Result<void> open() {
+  IOTSL_SMALL Result<void> open() {
     if (file_.ok()) return {};
     if (has_name()) {
       file_ =
@@ -120,7 +121,7 @@ class CriticStore {
     return iotsl::detail::file_failure(ErrorCode::other, has_name() ? path_ : "file of the critics",
                                        "cannot open", errno);
   }
-  Result<void> write_at(std::uint64_t at, ByteSpan bytes) {
+  IOTSL_SMALL Result<void> write_at(std::uint64_t at, ByteSpan bytes) {
     while (!bytes.empty()) {
       const ssize_t done =
           ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));

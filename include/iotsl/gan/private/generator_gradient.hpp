@@ -19,8 +19,9 @@ struct Generated {
 /// -f times the gradient of the sum of scores with respect to the images: row i depends on image i
 /// alone. f is 1/B, as in the loss, and for `joint` 1/sqrt(B), so that a critic of slope 1 gives a
 /// gradient of norm 1 (Adam does not see the factor).
-inline Tensor<float> upstream_gradient(const CriticNet<float>& critic, const Generated& generated,
-                                       privacy::PrivacyMode mode) {
+IOTSL_SMALL inline Tensor<float> upstream_gradient(const CriticNet<float>& critic,
+                                                   const Generated& generated,
+                                                   privacy::PrivacyMode mode) {
   Tensor<float> images = generated.images.detach();
   images.set_requires_grad();
   const auto rows = static_cast<double>(generated.labels.size());
@@ -30,8 +31,9 @@ inline Tensor<float> upstream_gradient(const CriticNet<float>& critic, const Gen
 }
 
 /// The same, clipped and noised where the mode does it here; with eq5 it stays as it is.
-inline Tensor<float> noised_upstream(const CriticNet<float>& critic, const Generated& generated,
-                                     const NoisePlan& plan, privacy::SecureRandom& random) {
+IOTSL_SMALL inline Tensor<float> noised_upstream(const CriticNet<float>& critic,
+                                                 const Generated& generated, const NoisePlan& plan,
+                                                 privacy::SecureRandom& random) {
   std::vector<Tensor<float>> out{upstream_gradient(critic, generated, plan.mode)};
   const NoiseScale noise = noise_scale(plan, generated.images.shape()[0]);
   if (plan.mode == privacy::PrivacyMode::gswgan)
@@ -42,11 +44,9 @@ inline Tensor<float> noised_upstream(const CriticNet<float>& critic, const Gener
 }
 
 /// One gradient per parameter of the generator, clipped and noised as `plan` says.
-inline std::vector<Tensor<float>> noised_generator_gradient(const GeneratorNet<float>& generator,
-                                                            const CriticNet<float>& critic,
-                                                            const Generated& generated,
-                                                            const NoisePlan& plan,
-                                                            privacy::SecureRandom& random) {
+IOTSL_SMALL inline std::vector<Tensor<float>> noised_generator_gradient(
+    const GeneratorNet<float>& generator, const CriticNet<float>& critic,
+    const Generated& generated, const NoisePlan& plan, privacy::SecureRandom& random) {
   std::vector<Tensor<float>> parameters;
   for (const NamedTensor<float>& p : generator.parameters()) parameters.push_back(p.tensor);
   const Tensor<float> upstream = noised_upstream(critic, generated, plan, random);
@@ -59,7 +59,8 @@ inline std::vector<Tensor<float>> noised_generator_gradient(const GeneratorNet<f
 }
 
 /// An update with numbers that are noised already, left out where they have NaN or Inf.
-inline void update_noised(Optimizer<float>& adam, const std::vector<Tensor<float>>& gradients) {
+IOTSL_SMALL inline void update_noised(Optimizer<float>& adam,
+                                      const std::vector<Tensor<float>>& gradients) {
   for (const Tensor<float>& g : gradients)
     if (!all_finite(g)) return;
   adam.step(gradients);

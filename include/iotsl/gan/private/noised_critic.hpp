@@ -16,10 +16,10 @@ namespace gan {
 
 /// The sum over a Poisson batch of each record's clipped gradient with respect to the leaves, with
 /// noise: all that a step takes from the samples.
-inline std::vector<double> noised_record_gradient(const CriticNet<float>& critic,
-                                                  const CriticLeaves& leaves,
-                                                  const PrivateTask& task, double rate,
-                                                  privacy::SecureRandom& random) {
+IOTSL_SMALL inline std::vector<double> noised_record_gradient(const CriticNet<float>& critic,
+                                                              const CriticLeaves& leaves,
+                                                              const PrivateTask& task, double rate,
+                                                              privacy::SecureRandom& random) {
   const NoiseScale noise = task.scale();
   std::vector<double> sum(leaves.size());
   for (const Index record : poisson_sample(task.samples, rate, random)) {
@@ -34,15 +34,15 @@ inline std::vector<double> noised_record_gradient(const CriticNet<float>& critic
 class NoisedCritic {
  public:
   /// `task` must outlive this.
-  explicit NoisedCritic(const PrivateTask& task)
+  IOTSL_SMALL explicit NoisedCritic(const PrivateTask& task)
       : task_(&task),
         rate_(sampling_rate(task.plan.mode, 1, task.settings, task.samples.size())),
         critic_(task.settings, image_spec(*task.set), task.seed),
         ladder_(task.settings.critic_steps) {}
 
   /// critic_steps noised steps of the critic, and those of the generator that fall due.
-  void iterate(Index iteration, GeneratorSide& generator, const privacy::ChaChaKey& key,
-               GanProgress& out) {
+  IOTSL_SMALL void iterate(Index iteration, GeneratorSide& generator, const privacy::ChaChaKey& key,
+                           GanProgress& out) {
     for (Index k = 0; k < task_->settings.critic_steps; ++k) {
       const Index step = iteration * task_->settings.critic_steps + k;
       train_critic(step, generator.net, key);
@@ -57,8 +57,8 @@ class NoisedCritic {
   void set_ladder(const Ladder& ladder) { ladder_ = ladder; }
 
  private:
-  void train_critic(Index step, const GeneratorNet<float>& generator,
-                    const privacy::ChaChaKey& key) {
+  IOTSL_SMALL void train_critic(Index step, const GeneratorNet<float>& generator,
+                                const privacy::ChaChaKey& key) {
     const GanSettings& s = task_->settings;
     privacy::SecureRandom random = privacy::step_random(key, static_cast<std::uint32_t>(step));
     critic_.net.follow_spectrum();
@@ -77,7 +77,7 @@ class NoisedCritic {
   }
 
   /// The non-saturating loss, mean softplus(-D(G(noise, labels))).
-  void train_generator(Index step, GeneratorSide& generator, GanProgress& out) {
+  IOTSL_SMALL void train_generator(Index step, GeneratorSide& generator, GanProgress& out) {
     const std::vector<std::int32_t> labels = task_->labels(2 * step + 1);
     const Tensor<float> images = generator.net.forward(task_->noise(2 * step + 1), labels);
     const Tensor<float> scores =

@@ -19,7 +19,7 @@ namespace gan {
 class NoisedGenerator {
  public:
   /// `task` must outlive this. `critics_file`: see CriticStore; not needed for one critic.
-  NoisedGenerator(const PrivateTask& task, std::string critics_file)
+  IOTSL_SMALL NoisedGenerator(const PrivateTask& task, std::string critics_file)
       : task_(&task),
         shards_(*task.set, task.samples, static_cast<Index>(task.plan.critics)),
         critic_(task.settings, image_spec(*task.set), device_seed(task.seed, 0)) {
@@ -31,8 +31,8 @@ class NoisedGenerator {
 
   /// Some critic steps, then the generator's, whose noise follows from key and iteration. Fails
   /// where the critics' file does.
-  Result<void> iterate(Index iteration, GeneratorSide& generator, const privacy::ChaChaKey& key,
-                       GanProgress& out) {
+  IOTSL_SMALL Result<void> iterate(Index iteration, GeneratorSide& generator,
+                                   const privacy::ChaChaKey& key, GanProgress& out) {
     privacy::SecureRandom random = privacy::step_random(key, static_cast<std::uint32_t>(iteration));
     const auto drawn =
         static_cast<Index>(random.below(static_cast<std::uint64_t>(shards_.count())));
@@ -64,7 +64,7 @@ class NoisedGenerator {
   }
 
   /// The critic of a shard into memory; its first weights where it had no turn yet.
-  Result<void> fetch(Index shard) {
+  IOTSL_SMALL Result<void> fetch(Index shard) {
     if (!store_) return {};
     if (store_->holds(shard)) {
       const Result<std::uint64_t> updates = store_->read(shard, critic_state());
@@ -80,15 +80,15 @@ class NoisedGenerator {
     critic_.adam.set_steps(0);
     return {};
   }
-  Result<void> keep(Index shard) {
+  IOTSL_SMALL Result<void> keep(Index shard) {
     if (!store_) return {};
     return store_->write(shard, critic_state(), static_cast<std::uint64_t>(critic_.adam.steps()));
   }
 
   /// Labels of the samples are drawn first, evenly, so that the generated images may have the same
   /// ones. An update with NaN or Inf is left out: it must not stop the training.
-  void train_critic(Index shard, Index step, const GeneratorNet<float>& generator,
-                    GanProgress& out) {
+  IOTSL_SMALL void train_critic(Index shard, Index step, const GeneratorNet<float>& generator,
+                                GanProgress& out) {
     const GanSettings& s = task_->settings;
     const data::Batch real = data::fetch_batch(
         *task_->set, shards_.draw(shard, s.batch, task_->numbers(Stream::gan_batch, step)));
@@ -111,8 +111,8 @@ class NoisedGenerator {
     }
   }
 
-  void train_generator(Index iteration, GeneratorSide& generator, privacy::SecureRandom& random,
-                       GanProgress& out) {
+  IOTSL_SMALL void train_generator(Index iteration, GeneratorSide& generator,
+                                   privacy::SecureRandom& random, GanProgress& out) {
     const Index step = (iteration + 1) * task_->settings.critic_steps - 1;
     const std::vector<std::int32_t> labels = task_->labels(iteration);
     const Generated generated{generator.net.forward(task_->noise(2 * step + 1), labels), labels};

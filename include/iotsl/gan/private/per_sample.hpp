@@ -14,7 +14,7 @@ namespace gan {
 class CriticLeaves {
  public:
   /// `weights` as critic.weights() gives them, in the graph of the critic's parameters.
-  explicit CriticLeaves(const CriticWeights<float>& weights) : recorded_(weights) {
+  IOTSL_SMALL explicit CriticLeaves(const CriticWeights<float>& weights) : recorded_(weights) {
     for (const Tensor<float>& w : weights.weights) leaves_.weights.push_back(leaf(w));
     for (const Tensor<float>& b : weights.biases)
       leaves_.biases.push_back(b.defined() ? leaf(b) : Tensor<float>());
@@ -30,7 +30,7 @@ class CriticLeaves {
   }
 
   /// From a gradient with respect to the leaves, times `factor`, to that of `parameters`.
-  std::vector<Tensor<float>> to_parameters(
+  IOTSL_SMALL std::vector<Tensor<float>> to_parameters(
       std::span<const double> gradient, double factor,
       const std::vector<NamedTensor<float>>& parameters) const {
     std::vector<Tensor<float>> outputs, seeds, inputs;
@@ -70,10 +70,10 @@ inline double logistic_slope(double score, bool real) {
 }
 
 /// The gradient of one image's logistic loss: x [1,C,H,W]; one tensor per leaf.
-inline std::vector<Tensor<float>> sample_gradient(const CriticNet<float>& critic,
-                                                  const CriticLeaves& leaves,
-                                                  const Tensor<float>& x, std::int32_t label,
-                                                  bool real) {
+IOTSL_SMALL inline std::vector<Tensor<float>> sample_gradient(const CriticNet<float>& critic,
+                                                              const CriticLeaves& leaves,
+                                                              const Tensor<float>& x,
+                                                              std::int32_t label, bool real) {
   const Tensor<float> score = critic.forward(leaves.weights(), x, {&label, 1});
   const double slope = logistic_slope(static_cast<double>(score.item()), real);
   return grad({score}, leaves.all(),

@@ -42,7 +42,7 @@ struct NoiseScale {
 ///           Kamath, Zhang 2023).
 /// But for dp-sgd only the output is bounded, and two clipped outputs are up to twice the bound
 /// apart under either adjacency.
-inline NoiseScale noise_scale(const NoisePlan& plan, Index batch) {
+IOTSL_SMALL inline NoiseScale noise_scale(const NoisePlan& plan, Index batch) {
   using privacy::PrivacyMode;
   const auto rows = static_cast<double>(batch);
   NoiseScale out{plan.clip, plan.sigma * plan.clip, 2 * plan.clip, 2 * plan.clip};
@@ -75,7 +75,7 @@ inline double sampling_rate(privacy::PrivacyMode mode, std::uint64_t critics, co
 }
 
 /// Checks what only the device knows: usage failure where a critic would see no record.
-inline Result<void> check_shards(std::uint64_t critics, std::uint64_t records) {
+IOTSL_SMALL inline Result<void> check_shards(std::uint64_t critics, std::uint64_t records) {
   if (records >= critics) return {};
   return failure(ErrorCode::usage, "--critics ", critics, ": the device has ", records,
                  " images, expected at least one for each critic");

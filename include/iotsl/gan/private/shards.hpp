@@ -9,8 +9,8 @@ IOTSL_NAMESPACE_BEGIN
 namespace gan {
 
 /// The classes that have samples, ascending.
-inline std::vector<std::int32_t> held_classes(const data::Dataset& set,
-                                              std::span<const Index> samples) {
+IOTSL_SMALL inline std::vector<std::int32_t> held_classes(const data::Dataset& set,
+                                                          std::span<const Index> samples) {
   std::vector<std::int32_t> out;
   const std::vector<std::uint64_t> counts = data::count_labels(set, samples);
   for (std::size_t label = 0; label < counts.size(); ++label)
@@ -19,8 +19,8 @@ inline std::vector<std::int32_t> held_classes(const data::Dataset& set,
 }
 
 /// `count` labels, each of `classes` as likely as the others, whatever they have of samples.
-inline std::vector<std::int32_t> uniform_labels(std::span<const std::int32_t> classes, Index count,
-                                                const Random& random) {
+IOTSL_SMALL inline std::vector<std::int32_t> uniform_labels(std::span<const std::int32_t> classes,
+                                                            Index count, const Random& random) {
   std::vector<std::int32_t> out;
   for (Index i = 0; i < count; ++i)
     out.push_back(classes[static_cast<std::size_t>(
@@ -32,7 +32,7 @@ class Shards {
  public:
   /// Deals the samples out class by class, so that sizes differ by one at most, and so do a class's
   /// samples in two shards. Raises an Error where a shard would be empty.
-  Shards(const data::Dataset& set, std::span<const Index> samples, Index count)
+  IOTSL_SMALL Shards(const data::Dataset& set, std::span<const Index> samples, Index count)
       : shards_(static_cast<std::size_t>(count)) {
     if (count < 1 || static_cast<Index>(samples.size()) < count)
       fail("shards: ", samples.size(), " samples for ", count, " shards; expected one for each");
@@ -59,7 +59,7 @@ class Shards {
   }
   /// Samples of a shard, with replacement: first a class, each of the shard's as likely as the
   /// others, then one of its samples.
-  std::vector<Index> draw(Index shard, Index batch, const Random& random) const {
+  IOTSL_SMALL std::vector<Index> draw(Index shard, Index batch, const Random& random) const {
     const std::vector<Class>& classes = shards_[static_cast<std::size_t>(shard)];
     std::vector<Index> out;
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(batch); ++i) {

@@ -15,9 +15,10 @@ class PrivateTrainer {
   /// noise: from privacy::new_noise_key(), not used for any other training, and secret.
   /// `critics_file` holds the critics where there are several; without one such a training cannot
   /// be saved. Raises an Error for wrong settings, no samples, or fewer than critics.
-  PrivateTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
-                 const NoisePlan& plan, std::uint64_t seed, std::uint32_t device,
-                 const privacy::ChaChaKey& key, std::string critics_file = {})
+  IOTSL_SMALL PrivateTrainer(const data::Dataset& set, std::vector<Index> samples,
+                             GanSettings settings, const NoisePlan& plan, std::uint64_t seed,
+                             std::uint32_t device, const privacy::ChaChaKey& key,
+                             std::string critics_file = {})
       : task_(make_task(set, std::move(samples), std::move(settings), plan,
                         device_seed(seed, device))),
         generator_(task_.settings, image_spec(set), task_.seed),
@@ -30,7 +31,7 @@ class PrivateTrainer {
   }
   PrivateTrainer(const PrivateTrainer&) = delete;
   PrivateTrainer& operator=(const PrivateTrainer&) = delete;
-  ~PrivateTrainer() { privacy::detail::wipe(key_); }
+  IOTSL_SMALL ~PrivateTrainer() { privacy::detail::wipe(key_); }
 
   bool done() const { return record_.iteration >= task_.settings.iterations; }
   Index iteration() const { return record_.iteration; }
@@ -41,7 +42,7 @@ class PrivateTrainer {
 
   /// One iteration; what it says of losses is for the device's eyes only. Fails only where the
   /// critics' file does; the state is then not to be saved.
-  Result<GanProgress> step() {
+  IOTSL_SMALL Result<GanProgress> step() {
     if (done()) fail("GAN: the training is done");
     GanProgress out;
     if (noised_critic_) {
@@ -61,7 +62,7 @@ class PrivateTrainer {
 
   /// Writes the whole state atomically, readable for its owner alone: whoever has the key can take
   /// the noise off. `seconds`: of training since load().
-  Result<void> save(const std::string& path, double seconds = 0) {
+  IOTSL_SMALL Result<void> save(const std::string& path, double seconds = 0) {
     CriticStore* critics = store();
     if (critics != nullptr && !critics->has_name())
       return failure(ErrorCode::usage, path,
@@ -80,7 +81,7 @@ class PrivateTrainer {
     return saved;
   }
   /// Takes over a state of the same training, its key too; a refused file changes nothing.
-  Result<void> load(const std::string& path) {
+  IOTSL_SMALL Result<void> load(const std::string& path) {
     const std::vector<NamedTensor<float>> tensors = state();
     const Result<SavedTraining> saved =
         SavedTraining::read(path, training_kind, tensors, extra_sections());
@@ -131,8 +132,9 @@ class PrivateTrainer {
     }
   };
 
-  static PrivateTask make_task(const data::Dataset& set, std::vector<Index> samples,
-                               GanSettings settings, const NoisePlan& plan, std::uint64_t seed) {
+  IOTSL_SMALL static PrivateTask make_task(const data::Dataset& set, std::vector<Index> samples,
+                                           GanSettings settings, const NoisePlan& plan,
+                                           std::uint64_t seed) {
     if (samples.empty()) fail("GAN: no samples to train on");
     if (const Result<void> good = check_shards(plan.critics, samples.size()); !good)
       fail(good.failure().message);
@@ -141,7 +143,7 @@ class PrivateTrainer {
   }
 
   /// Stays on the device: it says which samples are trained on.
-  std::string fingerprint() const {
+  IOTSL_SMALL std::string fingerprint() const {
     Sha256 hash;
     hash.update(to_text(to_json_fields(task_.settings)))
         .update(to_text(to_json_fields(task_.plan)));
@@ -153,14 +155,14 @@ class PrivateTrainer {
   CriticStore* store() {
     return noised_generator_ && noised_generator_->store() ? &*noised_generator_->store() : nullptr;
   }
-  std::vector<NamedTensor<float>> state() const {
+  IOTSL_SMALL std::vector<NamedTensor<float>> state() const {
     std::vector<NamedTensor<float>> out;
     if (noised_critic_) noised_critic_->append_state(out);
     if (noised_generator_) noised_generator_->append_state(out);
     generator_.append_state(out);
     return out;
   }
-  std::vector<Section> extra_sections() {
+  IOTSL_SMALL std::vector<Section> extra_sections() {
     std::vector<Section> out{{"key", ByteSpan(key_)}};
     if (CriticStore* critics = store()) {
       const auto places = critics->places();

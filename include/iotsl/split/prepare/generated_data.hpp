@@ -5,6 +5,7 @@
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/impute/generation_log.hpp"
+#include "iotsl/moments/ensemble.hpp"
 #include "iotsl/net/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -37,8 +38,27 @@ inline void reserve_samples(data::Dataset& set, std::uint64_t count) {
   set.labels.reserve(set.labels.size() + more);
 }
 
-/// Carries out the log. `load(device)` gives the Result of a device's generator; each is asked for
-/// once. `images` of every generator and of the set.
+namespace detail {
+
+/// Appends what the log asks of moments: images that all their devices agree on, which are better
+/// than those of each device alone.
+inline Result<void> append_agreed(data::Dataset& out,
+                                  const std::vector<impute::GenerationEntry>& entries,
+                                  const std::vector<moments::Release>& releases) {
+  if (entries.empty()) return {};
+  const Result<moments::Ensemble> all = moments::Ensemble::of(releases);
+  if (!all) return all.failure();
+  for (const impute::GenerationEntry& entry : entries)
+    all->append(out, Index{entry.label}, static_cast<Index>(entry.count), entry.seed,
+                static_cast<std::uint32_t>(entry.device));
+  return {};
+}
+
+}  // namespace detail
+
+/// Carries out the log: the nets' images in its order, then those of moments. `load(device)` gives
+/// the Result of a device's generator; each is asked for once. `images` of every generator and of
+/// the set.
 template <class Load>
 Result<data::Dataset> generate_dataset(const impute::GenerationLog& log, const ImageSpec& images,
                                        const Load& load) {
@@ -46,15 +66,24 @@ Result<data::Dataset> generate_dataset(const impute::GenerationLog& log, const I
   if (!fits) return fits.failure();
   data::Dataset out = gan::empty_set("generated", images);
   reserve_samples(out, log.samples());
+  std::vector<impute::GenerationEntry> of_moments;
+  std::vector<moments::Release> releases;
   for (std::size_t i = 0; i < log.entries.size();) {
     const std::uint32_t device = log.entries[i].device;
-    Result<generators::GeneratorFile> generator = load(device);
-    if (!generator) return generator.failure();
+    Result<generators::GeneratorFile> file = load(device);
+    if (!file) return file.failure();
+    const moments::Generator* moments = file->generator.moments();
+    if (moments != nullptr) releases.push_back(moments->release());
     for (; i < log.entries.size() && log.entries[i].device == device; ++i) {
       const impute::GenerationEntry& entry = log.entries[i];
-      generator->append(out, Index{entry.label}, static_cast<Index>(entry.count), entry.seed);
+      if (moments != nullptr)
+        of_moments.push_back(entry);
+      else
+        file->append(out, Index{entry.label}, static_cast<Index>(entry.count), entry.seed);
     }
   }
+  const Result<void> agreed = detail::append_agreed(out, of_moments, releases);
+  if (!agreed) return agreed.failure();
   return out;
 }
 

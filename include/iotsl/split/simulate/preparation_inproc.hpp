@@ -1,20 +1,26 @@
 #pragma once
 // The preparation of an IoTSL run whose devices are all in this process, without messages.
 
+#include "iotsl/privacy/data_id.hpp"
 #include "iotsl/split/device/device_work.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Where the devices of a run in one process keep the state of their generators' training.
-inline DeviceFiles inproc_files(const RunConfig& config, std::size_t device,
-                                const Sha256Digest& data_fingerprint) {
+/// The files of a device of a run in one process, whose samples have this fingerprint. A private
+/// one does not tell it.
+inline Result<DeviceFiles> inproc_files(const RunConfig& config, std::size_t device,
+                                        const Sha256Digest& data_fingerprint) {
   DeviceFiles out;
+  out.data_fingerprint = data_fingerprint;
   if (!config.out.empty()) out.state = device_training_folder(config, device);
   out.private_only = config.preparation.generator.privacy.is_private();
-  if (out.private_only) out.keep_ledger_in_state();
-  out.data_fingerprint = data_fingerprint;
+  if (!out.private_only || out.state.empty()) return out;
+  out.keep_ledger_in_state();
+  const Result<Sha256Digest> id = privacy::data_id(out.state, data_fingerprint);
+  if (!id) return id.failure();
+  out.data_fingerprint = *id;
   return out;
 }
 
@@ -24,9 +30,12 @@ namespace detail {
 inline Result<bool> train_generator(Preparation& preparation, const RunConfig& config,
                                     const RunHooks& hooks, const data::Dataset& train,
                                     const std::vector<Index>& samples, std::uint32_t device) {
-  const Sha256Digest fingerprint = data::fingerprint(train.sha256, samples);
+  Result<DeviceFiles> files =
+      inproc_files(config, device, data::fingerprint(train.sha256, samples));
+  if (!files) return files.failure();
+  const Sha256Digest fingerprint = files->data_fingerprint;
   GeneratorWork work(train, samples, {config.preparation.generator, config.seed, device},
-                     inproc_files(config, device, fingerprint), {hooks.should_stop, hooks.context});
+                     std::move(files).value(), {hooks.should_stop, hooks.context});
   for (;;) {
     if (hooks.stop_requested()) {
       const Result<void> saved = work.save();

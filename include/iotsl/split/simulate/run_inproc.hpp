@@ -43,24 +43,28 @@ class InprocTransport : public ServerTransport {
 };
 
 /// One device for each list of sample numbers, connected to `run`.
-inline void connect_devices(InprocTransport& transport, ServerRun& run, const RunConfig& config,
-                            const data::Dataset& train,
-                            const std::vector<std::vector<Index>>& samples) {
+inline Result<void> connect_devices(InprocTransport& transport, ServerRun& run,
+                                    const RunConfig& config, const data::Dataset& train,
+                                    const std::vector<std::vector<Index>>& samples) {
   for (std::size_t i = 0; i < samples.size(); ++i) {
     DeviceIdentity identity;
     identity.name = concat("device-", i);
     identity.index = static_cast<std::uint32_t>(i);
     identity.dataset = config.dataset;
     identity.label_counts = data::count_labels(train, samples[i]);
-    identity.data_fingerprint = data::fingerprint(train.sha256, samples[i]);
-    transport.devices.push_back(std::unique_ptr<InprocDevice>(new InprocDevice{
-        .machine = DeviceMachine(identity),
-        .work =
-            DeviceWork(train, samples[i], inproc_files(config, i, identity.data_fingerprint))}));
+    Result<DeviceFiles> files =
+        inproc_files(config, i, data::fingerprint(train.sha256, samples[i]));
+    if (!files) return files.failure();
+    identity.data_fingerprint = files->data_fingerprint;
+    identity.generator_only = config.preparation.generator_only;
+    transport.devices.push_back(std::unique_ptr<InprocDevice>(
+        new InprocDevice{.machine = DeviceMachine(identity),
+                         .work = DeviceWork(train, samples[i], std::move(files).value())}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
     run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();
   }
+  return {};
 }
 
 /// After an iteration of a device's generator: tells the user, and false where the user has
@@ -131,7 +135,8 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
   auto created = ServerRun::create(config, hooks, sets, {}, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
-  detail::connect_devices(transport, run, config, train, samples);
+  const Result<void> connected = detail::connect_devices(transport, run, config, train, samples);
+  if (!connected) return connected.failure();
 
   std::size_t idle = 0;  // rounds in a row
   while (!run.done() && idle < 2) {
