@@ -31,8 +31,8 @@ class GanTrainer {
  public:
   /// `samples` are numbers in `set`, which must outlive the trainer; 5 % of each class are held out
   /// for the quality check. Raises an Error for wrong settings or no samples.
-  GanTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
-             std::uint64_t seed, std::uint32_t device)
+  IOTSL_SMALL GanTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
+                         std::uint64_t seed, std::uint32_t device)
       : set_(&set),
         samples_(std::move(samples)),
         settings_(checked(std::move(settings))),
@@ -56,7 +56,7 @@ class GanTrainer {
   /// critic_steps steps of the critic, then one of the generator, and a check of the quality where
   /// it is due, which `stop` breaks off. Fails where a loss or a gradient is NaN or Inf; the
   /// weights stay without, but the iteration is broken off: not to be saved.
-  Result<GanProgress> step(const StopCheck& stop = {}) {
+  IOTSL_SMALL Result<GanProgress> step(const StopCheck& stop = {}) {
     GanProgress out;
     if (record_.check_due) {  // the one that was broken off
       out.iteration = record_.iteration;
@@ -82,7 +82,7 @@ class GanTrainer {
 
   /// The generator's averaged weights, checked against the held-out samples. Nothing where the
   /// check was stopped.
-  std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
+  IOTSL_SMALL std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
     TrainedNet out{generator_.averaged_copy(), {}};
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
     std::optional<Quality> quality = check_quality(out.net, *set_, held_, source, {.stop = stop});
@@ -93,7 +93,7 @@ class GanTrainer {
 
   /// Writes the whole state atomically, so that load() goes on with the same bits. `seconds`: of
   /// training since load().
-  Result<void> save(const std::string& path, double seconds = 0) const {
+  IOTSL_SMALL Result<void> save(const std::string& path, double seconds = 0) const {
     Record record = record_;
     record.seconds += seconds;
     record.critic_updates = critic_.adam.steps();
@@ -101,7 +101,7 @@ class GanTrainer {
     return save_training(path, training_kind, to_text(to_json_fields(record)), state());
   }
   /// Takes over a state of the same training; a refused file changes nothing.
-  Result<void> load(const std::string& path) {
+  IOTSL_SMALL Result<void> load(const std::string& path) {
     const std::vector<NamedTensor<float>> tensors = state();
     const Result<SavedTraining> saved = SavedTraining::read(path, training_kind, tensors);
     if (!saved) return saved.failure();
@@ -148,7 +148,7 @@ class GanTrainer {
   }
   bool gaussian() const { return settings_.noise == "gaussian"; }
 
-  std::string fingerprint() const {
+  IOTSL_SMALL std::string fingerprint() const {
     Sha256 hash;
     hash.update(to_text(to_json_fields(settings_))).update(concat(seed_, "/", device_, "/"));
     hash.update(set_->sha256).update(iotsl::bytes_of(samples_.data(), samples_.size()));
@@ -156,7 +156,7 @@ class GanTrainer {
   }
 
   /// Samples drawn with replacement, so that labels follow the device's own histogram.
-  data::Batch draw_batch(Index step) const {
+  IOTSL_SMALL data::Batch draw_batch(Index step) const {
     const Random random = numbers(Stream::gan_batch, step);
     std::vector<Index> chosen(static_cast<std::size_t>(settings_.batch));
     for (std::size_t i = 0; i < chosen.size(); ++i)
@@ -168,7 +168,7 @@ class GanTrainer {
                       numbers(Stream::gan_noise, step), 0);
   }
 
-  Result<void> train_critic(Index step, GanProgress& out) {
+  IOTSL_SMALL Result<void> train_critic(Index step, GanProgress& out) {
     const data::Batch real = draw_batch(step);
     Tensor<float> fake;
     {
@@ -185,7 +185,7 @@ class GanTrainer {
     return update_net("critic", loss.total, critic_.adam);
   }
 
-  Result<void> train_generator(GanProgress& out) {
+  IOTSL_SMALL Result<void> train_generator(GanProgress& out) {
     const Index step = (record_.iteration + 1) * settings_.critic_steps - 1;
     // The labels of the last critic step's batch, with other noise.
     const data::Batch real = draw_batch(step);
@@ -199,7 +199,7 @@ class GanTrainer {
     return {};
   }
 
-  void watch_quality(GanProgress& out, const StopCheck& stop) {
+  IOTSL_SMALL void watch_quality(GanProgress& out, const StopCheck& stop) {
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
     const std::optional<Quality> quality = check_quality(generator_.averaged, *set_, held_, source,
                                                          {.memorisation = false, .stop = stop});
@@ -217,7 +217,7 @@ class GanTrainer {
   }
 
   /// Everything that changes during the training.
-  std::vector<NamedTensor<float>> state() const {
+  IOTSL_SMALL std::vector<NamedTensor<float>> state() const {
     std::vector<NamedTensor<float>> out;
     critic_.append_state(out);
     generator_.append_state(out);
