@@ -3,6 +3,7 @@
 // of at most the bound, then gets noise. All of it in double, so that nothing is rounded before
 // the noise is in; what is rounded afterwards is post-processing.
 
+#include <limits>
 #include <span>
 
 #include "iotsl/core/tensor.hpp"
