@@ -80,6 +80,9 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define IOTSL_COLD __attribute__((cold))
+// Runs once in a step at most, around what takes the time: compiled for size.
+#define IOTSL_SMALL __attribute__((cold))
 #else
 #define IOTSL_COLD
+#define IOTSL_SMALL
 #endif

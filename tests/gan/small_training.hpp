@@ -30,8 +30,9 @@ inline gan::GanSettings settings(Index iterations) {
 }
 
 /// Overwrites the first number of the first tensor of a stopped training whose name begins so.
-inline void poison_state(const std::string& path, const std::string& prefix, float value) {
-  const Container file = load_container(path, "gan-training").value();
+inline void poison_state(const std::string& path, const std::string& prefix, float value,
+                         const char* kind = "gan-training") {
+  const Container file = load_container(path, kind).value();
   std::vector<Section> sections = file.sections;
   std::vector<std::uint8_t> altered;
   for (Section& each : sections) {

@@ -228,8 +228,10 @@ Bytes description_bytes(std::string_view method, std::string_view optimizer, int
   for (const double value : {0.9, 0.01, 0.5, 0.75, 1e-6}) w.number(value);
   w.boolean(true);
   w.number(2.0);
+  w.boolean(true);
   w.number(std::uint64_t{11});
   w.string(method == "iotsl" ? "{}" : "", max_settings_bytes);
+  w.boolean(method == "iotsl");
   return out;
 }
 
@@ -259,12 +261,14 @@ TEST_CASE("messages: a description has its fields in the order of the wire") {
                               .beta2 = 0.75,
                               .eps = 1e-6,
                               .ewc = 2}};
+  d.training.frozen_front = true;
   d.seed = 11;
   for (const auto& [method, name] :
        {std::pair{Method::split_learning, "sl"}, std::pair{Method::iotsl, "iotsl"},
         std::pair{Method::random_gradient, "local"}}) {
     d.method = method;
     d.generator = method == Method::iotsl ? "{}" : "";
+    d.generator_only = method == Method::iotsl;
     const Bytes bytes = encode(d);
     CHECK(bytes == description_bytes(name, "sgd"));
     const auto got = decode<DescriptionMessage>(bytes);
@@ -278,6 +282,8 @@ TEST_CASE("messages: a description has its fields in the order of the wire") {
     CHECK(training.optimizer.beta2 == 0.75);
     CHECK(training.optimizer.nesterov);
     CHECK(training.optimizer.ewc == 2);
+    CHECK(training.frozen_front);
+    CHECK(got->generator_only == (method == Method::iotsl));
     // The server's affair does not travel.
     CHECK(training.epochs == TrainingOptions().epochs);
     CHECK(training.replay == 0);

@@ -45,7 +45,8 @@ enum class Stream : std::uint32_t {
   generation = 15,
   held_out = 16,
   generated_pixels = 17,
-  image_shift = 20,
+  gan_labels = 18,
+  image_shift = 19,
   user = 1000,
 };
 

@@ -110,6 +110,12 @@ inline Result<void> check_settings(const GanSettings& s) {
   return {};
 }
 
+/// The settings; raises an Error where they are wrong.
+inline GanSettings checked(GanSettings s) {
+  if (const Result<void> good = check_settings(s); !good) fail(good.failure().message);
+  return s;
+}
+
 /// The generator that these settings train for such images.
 inline GeneratorSpec generator_spec(const GanSettings& s, const ImageSpec& images) {
   return {.images = images, .width = s.width, .latent = s.latent, .light = s.generator == "light"};

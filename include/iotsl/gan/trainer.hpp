@@ -4,16 +4,9 @@
 // stopped goes on with the same bits.
 
 #include "iotsl/data/batch.hpp"
-#include "iotsl/core/container.hpp"
-#include "iotsl/core/finite.hpp"
-#include "iotsl/core/json_fields.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/gan/nets.hpp"
 #include "iotsl/gan/quality.hpp"
-#include "iotsl/gan/settings.hpp"
-#include "iotsl/gan/wgan_gp.hpp"
-#include "iotsl/nn/state.hpp"
-#include "iotsl/optim/ema.hpp"
-#include "iotsl/optim/optimizer.hpp"
+#include "iotsl/gan/training_state.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace gan {
@@ -38,30 +31,17 @@ class GanTrainer {
  public:
   /// `samples` are numbers in `set`, which must outlive the trainer; 5 % of each class are held out
   /// for the quality check. Raises an Error for wrong settings or no samples.
-  GanTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
-             std::uint64_t seed, std::uint32_t device)
+  IOTSL_SMALL GanTrainer(const data::Dataset& set, std::vector<Index> samples, GanSettings settings,
+                         std::uint64_t seed, std::uint32_t device)
       : set_(&set),
         samples_(std::move(samples)),
-        settings_(std::move(settings)),
+        settings_(checked(std::move(settings))),
         seed_(seed),
         device_(device),
         held_(hold_out(set, samples_, mixed_seed())),
-        images_(image_spec(set)),
-        critic_(images_, settings_.width),
-        generator_(generator_spec(settings_, images_)),
-        averaged_(generator_.spec()) {
-    if (const Result<void> good = check_settings(settings_); !good) fail(good.failure().message);
+        critic_(settings_, image_spec(set), mixed_seed()),
+        generator_(settings_, image_spec(set), mixed_seed()) {
     if (held_.train.empty()) fail("GAN: no samples to train on");
-    critic_.initialize(mixed_seed());
-    generator_.initialize(mixed_seed());
-    averaged_.initialize(mixed_seed());
-    const OptimizerOptions adam{.kind = OptimizerKind::adam,
-                                .lr = settings_.lr,
-                                .beta1 = settings_.beta1,
-                                .beta2 = settings_.beta2};
-    critic_adam_ = Optimizer<float>(critic_.parameters(), adam);
-    generator_adam_ = Optimizer<float>(generator_.parameters(), adam);
-    average_ = averaged_.parameters();
   }
   GanTrainer(const GanTrainer&) = delete;
   GanTrainer& operator=(const GanTrainer&) = delete;
@@ -76,7 +56,7 @@ class GanTrainer {
   /// critic_steps steps of the critic, then one of the generator, and a check of the quality where
   /// it is due, which `stop` breaks off. Fails where a loss or a gradient is NaN or Inf; the
   /// weights stay without, but the iteration is broken off: not to be saved.
-  Result<GanProgress> step(const StopCheck& stop = {}) {
+  IOTSL_SMALL Result<GanProgress> step(const StopCheck& stop = {}) {
     GanProgress out;
     if (record_.check_due) {  // the one that was broken off
       out.iteration = record_.iteration;
@@ -102,16 +82,10 @@ class GanTrainer {
 
   /// The generator's averaged weights, checked against the held-out samples. Nothing where the
   /// check was stopped.
-  std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
-    TrainedNet out{GeneratorNet<float>(averaged_.spec()), {}};
-    const std::vector<NamedTensor<float>> to = out.net.parameters();
-    for (std::size_t i = 0; i < to.size(); ++i) {
-      Tensor<float> values = to[i].tensor;
-      std::copy_n(average_[i].tensor.data(), values.size(), values.mutable_data());
-    }
+  IOTSL_SMALL std::optional<TrainedNet> finish(const StopCheck& stop = {}) const {
+    TrainedNet out{generator_.averaged_copy(), {}};
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
-    std::optional<Quality> quality =
-        check_quality(out.net, *set_, held_, source, {.stop = stop});
+    std::optional<Quality> quality = check_quality(out.net, *set_, held_, source, {.stop = stop});
     if (!quality) return std::nullopt;
     out.quality = std::move(*quality);
     return out;
@@ -119,51 +93,24 @@ class GanTrainer {
 
   /// Writes the whole state atomically, so that load() goes on with the same bits. `seconds`: of
   /// training since load().
-  Result<void> save(const std::string& path, double seconds = 0) const {
+  IOTSL_SMALL Result<void> save(const std::string& path, double seconds = 0) const {
     Record record = record_;
     record.seconds += seconds;
-    record.critic_updates = critic_adam_.steps();
-    record.generator_updates = generator_adam_.steps();
-    const std::string text = to_text(to_json_fields(record));
-    std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
-    for (const NamedTensor<float>& t : state())
-      sections.push_back(
-          {t.name, iotsl::bytes_of(t.tensor.data(), static_cast<std::size_t>(t.tensor.size()))});
-    return save_container(path, training_kind, sections);
+    record.critic_updates = critic_.adam.steps();
+    record.generator_updates = generator_.adam.steps();
+    return save_training(path, training_kind, to_text(to_json_fields(record)), state());
   }
   /// Takes over a state of the same training; a refused file changes nothing.
-  Result<void> load(const std::string& path) {
-    const Result<Container> file = load_container(path, training_kind);
-    if (!file) return file.failure();
-    const auto wrong = [&](const auto&... parts) {
-      return failure(ErrorCode::data, path, ": ", parts...);
-    };
-    const Result<ByteSpan> text = file->section("record");
-    if (!text) return wrong(text.failure().message);
-    const Result<Json> json = parse_json(text_of(*text));
-    if (!json) return wrong(json.failure().message);
-    const Result<Record> record = parse_json_fields<Record>(*json);
-    if (!record) return wrong(record.failure().message);
-    if (record->training != record_.training)
-      return wrong("is the state of another training (settings, seed, device or samples differ)");
+  IOTSL_SMALL Result<void> load(const std::string& path) {
     const std::vector<NamedTensor<float>> tensors = state();
-    if (file->sections.size() != tensors.size() + 1)
-      return wrong(file->sections.size() - 1, " tensors, expected ", tensors.size());
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const Section& section = file->sections[i + 1];
-      const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(tensors[i].tensor.size());
-      if (section.name != tensors[i].name || section.bytes.size() != bytes)
-        return wrong("tensor '", section.name, "' of ", section.bytes.size(), " bytes, expected '",
-                     tensors[i].name, "' of ", bytes);
-    }
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      Tensor<float> values = tensors[i].tensor;
-      std::memcpy(values.mutable_data(), file->sections[i + 1].bytes.data(),
-                  file->sections[i + 1].bytes.size());
-    }
+    const Result<SavedTraining> saved = SavedTraining::read(path, training_kind, tensors);
+    if (!saved) return saved.failure();
+    const Result<Record> record = saved->checked<Record>(record_.training);
+    if (!record) return record.failure();
+    saved->copy_to(tensors);
     record_ = *record;
-    critic_adam_.set_steps(record_.critic_updates);
-    generator_adam_.set_steps(record_.generator_updates);
+    critic_.adam.set_steps(record_.critic_updates);
+    generator_.adam.set_steps(record_.generator_updates);
     return {};
   }
 
@@ -195,13 +142,13 @@ class GanTrainer {
     }
   };
 
-  std::uint64_t mixed_seed() const { return seed_ * 0x9E3779B97F4A7C15u + device_ + 1; }
+  std::uint64_t mixed_seed() const { return device_seed(seed_, device_); }
   Random numbers(Stream stream, Index step) const {
     return Random(mixed_seed(), stream, static_cast<std::uint32_t>(step));
   }
   bool gaussian() const { return settings_.noise == "gaussian"; }
 
-  std::string fingerprint() const {
+  IOTSL_SMALL std::string fingerprint() const {
     Sha256 hash;
     hash.update(to_text(to_json_fields(settings_))).update(concat(seed_, "/", device_, "/"));
     hash.update(set_->sha256).update(iotsl::bytes_of(samples_.data(), samples_.size()));
@@ -209,7 +156,7 @@ class GanTrainer {
   }
 
   /// Samples drawn with replacement, so that labels follow the device's own histogram.
-  data::Batch draw_batch(Index step) const {
+  IOTSL_SMALL data::Batch draw_batch(Index step) const {
     const Random random = numbers(Stream::gan_batch, step);
     std::vector<Index> chosen(static_cast<std::size_t>(settings_.batch));
     for (std::size_t i = 0; i < chosen.size(); ++i)
@@ -221,58 +168,41 @@ class GanTrainer {
                       numbers(Stream::gan_noise, step), 0);
   }
 
-  /// One update of a net, with gradients that have no NaN or Inf.
-  static Result<void> update(const char* net, const Tensor<float>& loss, Optimizer<float>& adam) {
-    if (!all_finite(loss))
-      return failure(ErrorCode::other, "the loss of the ", net, " is NaN or Inf");
-    backward(loss);
-    for (const NamedTensor<float>& p : adam.parameters())
-      if (const Tensor<float> gradient = p.tensor.grad();
-          gradient.defined() && !all_finite(gradient))
-        return failure(ErrorCode::other, "the gradient of the ", net, "'s ", p.name,
-                       " has NaN or Inf");
-    adam.step();
-    return {};
-  }
-
-  Result<void> train_critic(Index step, GanProgress& out) {
+  IOTSL_SMALL Result<void> train_critic(Index step, GanProgress& out) {
     const data::Batch real = draw_batch(step);
     Tensor<float> fake;
-    Tensor<float> alpha = Tensor<float>::uninitialized(Shape{settings_.batch});
     {
       const NoRecord values_only;
-      fake = generator_.forward(noise(2 * step), real.labels);
+      fake = generator_.net.forward(noise(2 * step), real.labels);
     }
-    const Random between = numbers(Stream::gan_between, step);
-    float* mix = alpha.mutable_data();
-    for (Index i = 0; i < alpha.size(); ++i)
-      mix[i] = static_cast<float>(between.uniform(static_cast<std::uint64_t>(i)));
-    critic_.follow_spectrum();
+    const Tensor<float> alpha = draw_between(settings_.batch, numbers(Stream::gan_between, step));
+    critic_.net.follow_spectrum();
     const CriticLoss<float> loss =
-        critic_loss<float>(critic_, real.x, fake, real.labels, alpha,
+        critic_loss<float>(critic_.net, real.x, fake, real.labels, alpha,
                            {.penalty = settings_.penalty, .drift = settings_.drift});
     out.wasserstein = loss.wasserstein;
     out.penalty = loss.penalty;
-    return update("critic", loss.total, critic_adam_);
+    return update_net("critic", loss.total, critic_.adam);
   }
 
-  Result<void> train_generator(GanProgress& out) {
+  IOTSL_SMALL Result<void> train_generator(GanProgress& out) {
     const Index step = (record_.iteration + 1) * settings_.critic_steps - 1;
     // The labels of the last critic step's batch, with other noise.
     const data::Batch real = draw_batch(step);
     const Tensor<float> loss =
-        generator_loss<float>(critic_, generator_, noise(2 * step + 1), real.labels);
-    const Result<void> good = update("generator", loss, generator_adam_);
+        generator_loss<float>(critic_.net, generator_.net, noise(2 * step + 1), real.labels);
+    const Result<void> good = update_net("generator", loss, generator_.adam);
     if (!good) return good;
-    update_average(average_, generator_.parameters(), settings_.average, record_.iteration);
+    update_average(generator_.average, generator_.net.parameters(), settings_.average,
+                   record_.iteration);
     out.generator_loss = static_cast<double>(loss.item());
     return {};
   }
 
-  void watch_quality(GanProgress& out, const StopCheck& stop) {
+  IOTSL_SMALL void watch_quality(GanProgress& out, const StopCheck& stop) {
     const SampleSource source{.gaussian = gaussian(), .seed = seed_, .number = device_};
-    const std::optional<Quality> quality =
-        check_quality(averaged_, *set_, held_, source, {.memorisation = false, .stop = stop});
+    const std::optional<Quality> quality = check_quality(generator_.averaged, *set_, held_, source,
+                                                         {.memorisation = false, .stop = stop});
     out.stopped = !quality;
     if (!quality) return;
     record_.check_due = false;
@@ -287,18 +217,10 @@ class GanTrainer {
   }
 
   /// Everything that changes during the training.
-  std::vector<NamedTensor<float>> state() const {
+  IOTSL_SMALL std::vector<NamedTensor<float>> state() const {
     std::vector<NamedTensor<float>> out;
-    const auto add = [&](const std::string& prefix, const std::vector<NamedTensor<float>>& from) {
-      for (const NamedTensor<float>& t : from) out.push_back({prefix + t.name, t.tensor});
-    };
-    const auto critic = collect_state(critic_);
-    add("critic/", critic.parameters);
-    add("critic/", critic.buffers);
-    add("critic-adam/", critic_adam_.state());
-    add("generator/", generator_.parameters());
-    add("generator-adam/", generator_adam_.state());
-    add("average/", average_);
+    critic_.append_state(out);
+    generator_.append_state(out);
     return out;
   }
 
@@ -308,11 +230,8 @@ class GanTrainer {
   std::uint64_t seed_;
   std::uint32_t device_;
   data::HeldOutSplit held_;
-  ImageSpec images_;
-  CriticNet<float> critic_;
-  GeneratorNet<float> generator_, averaged_;
-  std::vector<NamedTensor<float>> average_;  // the parameters of averaged_
-  Optimizer<float> critic_adam_, generator_adam_;
+  CriticSide critic_;
+  GeneratorSide generator_;
   Record record_{.training = fingerprint()};
 };
 

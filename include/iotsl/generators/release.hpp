@@ -1,6 +1,7 @@
 #pragma once
 // What a private training will release, as the accountants count it, and the card that says so.
 
+#include "iotsl/generators/net_noise.hpp"
 #include "iotsl/generators/settings.hpp"
 #include "iotsl/privacy/ledger.hpp"
 #include "iotsl/privacy/statement.hpp"
@@ -8,10 +9,14 @@
 IOTSL_NAMESPACE_BEGIN
 namespace generators {
 
-/// Sets what follows from the chosen privacy: the noise of moments. Usage failure where an epsilon
-/// is out of reach.
-inline Result<void> apply_privacy(GeneratorSettings& s) {
-  if (s.kind != GeneratorKind::moments) return {};
+/// Sets what follows from the chosen privacy before a device is known: the noise of moments, and
+/// that of the published mechanisms. Usage failure where an epsilon is out of reach.
+IOTSL_SMALL inline Result<void> apply_privacy(GeneratorSettings& s) {
+  if (s.kind != GeneratorKind::moments) {
+    if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
+      s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
+    return {};
+  }
   s.moments.noise = s.privacy.is_private();
   if (!s.moments.noise) return {};
   if (s.privacy.noise_multiplier > 0) {
@@ -45,14 +50,20 @@ inline privacy::Release moments_release(const GeneratorSettings& s) {
 
 }  // namespace detail
 
-/// The release of a private training, without its id.
-inline privacy::Release planned_release(const GeneratorSettings& s) {
-  return detail::moments_release(s);
+/// The release of a private training on so many records, without its id. Usage failure where an
+/// epsilon is out of reach, or some critics would have no record.
+IOTSL_SMALL inline Result<privacy::Release> planned_release(const GeneratorSettings& s,
+                                                            std::uint64_t records) {
+  if (s.kind == GeneratorKind::moments) return detail::moments_release(s);
+  const Result<NetNoise> noise = net_noise(s.privacy, s.net, records);
+  if (!noise) return noise.failure();
+  return noise->release;
 }
 
-/// The card of a release, before it is known what the device has released else.
-inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64_t records) {
-  using privacy::PrivacyMode;
+/// The card of a release, before it is known what the device has released else. Raises an Error
+/// where planned_release() fails.
+IOTSL_SMALL inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s,
+                                                     std::uint64_t records) {
   privacy::PrivacyCard card;
   card.mode = s.privacy.mode;
   if (!s.privacy.is_private()) {
@@ -61,13 +72,11 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
                          : "no differential privacy: the sums are exact";
     return card;
   }
-  const privacy::Release release = planned_release(s);
+  const Result<privacy::Release> planned = planned_release(s, records);
+  if (!planned) fail(planned.failure().message);
+  const privacy::Release& release = *planned;
   card.statement =
       "protects the content of one image; its label, and how many there are, are public";
-  card.mechanism =
-      "sums of clipped images and their second moments, of features, and gradients of a linear "
-      "head, each with discrete Gaussian noise (Canonne, Kamath, Steinke 2020); the rest is made "
-      "of these";
   card.unit = privacy::unit_of_all_modes;
   card.adjacency = privacy::to_string(privacy::Adjacency::zero_out);
   card.sensitivity = 1;
@@ -86,6 +95,14 @@ inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s, std::uint64
   }
   card.release = card.all_releases = privacy::compose({&release, 1}, card.delta);
   card.not_covered = privacy::not_covered_by_any_mode();
+  if (s.kind == GeneratorKind::net) {
+    describe_net_noise(card, net_noise(s.privacy, s.net, records).value().plan, s.net);
+    return card;
+  }
+  card.mechanism =
+      "sums of clipped images and their second moments, of features, and gradients of a linear "
+      "head, each with discrete Gaussian noise (Canonne, Kamath, Steinke 2020); the rest is made "
+      "of these";
   return card;
 }
 

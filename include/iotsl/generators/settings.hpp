@@ -63,6 +63,11 @@ inline Result<void> check_settings(const GeneratorSettings& s, const ImageSpec& 
     return good ? moments::check_settings(s.moments) : good;
   }
   good = gan::check_settings(s.net);
+  if (good && s.privacy.is_private() && s.net.check_every > 0)
+    good = failure(ErrorCode::usage, "--privacy ", s.privacy.mode, ": a check every ",
+                   s.net.check_every,
+                   " iterations; expected 0 (as in every preset but auto): what is learned of the "
+                   "quality must not stop a private training");
   return good ? check_generator(gan::generator_spec(s.net, images)) : good;
 }
 

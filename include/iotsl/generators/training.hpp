@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "iotsl/gan/trainer.hpp"
+#include "iotsl/gan/private/trainer.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/generators/release.hpp"
 #include "iotsl/moments/trainer.hpp"
@@ -27,13 +27,22 @@ struct TrainingProgress {
 class GeneratorTraining {
  public:
   /// `samples` are numbers in `set`, which must outlive this. `key` of the noise of a private
-  /// training. Raises an Error for wrong settings or no samples.
-  GeneratorTraining(const data::Dataset& set, std::vector<Index> samples, GeneratorTask task,
-                    const privacy::ChaChaKey& key)
+  /// training; `critics_file` for its critics where there are several: without one it cannot be
+  /// saved. Raises an Error for wrong settings, no samples, or what planned_release() refuses.
+  IOTSL_SMALL GeneratorTraining(const data::Dataset& set, std::vector<Index> samples,
+                                GeneratorTask task, const privacy::ChaChaKey& key,
+                                std::string critics_file = {})
       : set_(&set), task_(std::move(task)), label_counts_(data::count_labels(set, samples)) {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
       fail(good.failure().message);
+    if (s.kind == GeneratorKind::net && s.privacy.is_private()) {
+      const Result<NetNoise> noise = net_noise(s.privacy, s.net, samples.size());
+      if (!noise) fail(noise.failure().message);
+      private_net_.emplace(set, std::move(samples), s.net, noise->plan, task_.seed, task_.device,
+                           key, std::move(critics_file));
+      return;
+    }
     if (s.kind == GeneratorKind::net) {
       net_.emplace(set, std::move(samples), s.net, task_.seed, task_.device);
       return;
@@ -46,27 +55,35 @@ class GeneratorTraining {
 
   const GeneratorSettings& settings() const { return task_.settings; }
   bool is_private() const { return task_.settings.privacy.is_private(); }
-  bool done() const { return net_ ? net_->done() : moments_->done(); }
-  Index iteration() const { return net_ ? net_->iteration() : moments_->steps_done(); }
+  bool done() const {
+    return net_ ? net_->done() : private_net_ ? private_net_->done() : moments_->done();
+  }
+  Index iteration() const {
+    return net_           ? net_->iteration()
+           : private_net_ ? private_net_->iteration()
+                          : moments_->steps_done();
+  }
   /// The most there will be.
-  Index iterations() const { return net_ ? task_.settings.net.iterations : moments_->steps(); }
+  Index iterations() const { return moments_ ? moments_->steps() : task_.settings.net.iterations; }
   /// Iterations between two checks of the quality; 0: none.
   Index check_every() const { return net_ ? net_->check_every() : 0; }
   /// Seconds of training before load(), as save() was told.
   double seconds_before() const {
-    return net_ ? net_->seconds_before() : moments_->seconds_before();
+    return net_           ? net_->seconds_before()
+           : private_net_ ? private_net_->seconds_before()
+                          : moments_->seconds_before();
   }
 
   /// One iteration, which `stop` breaks off where it ends with a check of the quality. A failure
   /// leaves a state that is not to be saved.
   Result<TrainingProgress> step(const StopCheck& stop = {}) {
     TrainingProgress out;
-    if (net_) {
-      const Result<gan::GanProgress> now = net_->step(stop);
+    if (moments_) {
+      moments_->step();
+    } else {
+      const Result<gan::GanProgress> now = net_ ? net_->step(stop) : private_net_->step();
       if (!now) return now.failure();
       out.net = *now;
-    } else {
-      moments_->step();
     }
     out.iteration = iteration();
     out.iterations = iterations();
@@ -75,29 +92,32 @@ class GeneratorTraining {
 
   /// The state, so that load() goes on with the same bits. That of a private training holds the key
   /// of its noise: a secret, readable for its owner only.
-  Result<void> save(const std::string& path, double seconds = 0) const {
-    return net_ ? net_->save(path, seconds) : moments_->save(path, seconds);
+  IOTSL_SMALL Result<void> save(const std::string& path, double seconds = 0) {
+    return net_           ? net_->save(path, seconds)
+           : private_net_ ? private_net_->save(path, seconds)
+                          : moments_->save(path, seconds);
   }
   /// Takes over a state of the same training; a refused file changes nothing.
   Result<void> load(const std::string& path) {
-    return net_ ? net_->load(path) : moments_->load(path);
+    return net_ ? net_->load(path) : private_net_ ? private_net_->load(path) : moments_->load(path);
   }
 
   /// The release that a private training is entered into the ledger as, before its first step.
   privacy::Release release() const {
-    privacy::Release out = planned_release(task_.settings);
-    out.id = moments_->id();
+    privacy::Release out = planned_release(task_.settings, records()).value();
+    out.id = private_net_ ? private_net_->id() : moments_->id();
     return out;
   }
 
   /// Where done(): the generator with its card. `ledger` of a private one. Nothing where the check
   /// of its quality was stopped.
-  std::optional<GeneratorFile> finish(const StopCheck& stop = {},
-                                      const privacy::Ledger* ledger = nullptr) const {
+  IOTSL_SMALL std::optional<GeneratorFile> finish(const StopCheck& stop = {},
+                                                  const privacy::Ledger* ledger = nullptr) const {
     GeneratorCard card = described();
     if (ledger != nullptr) add_ledger(card.privacy, *ledger);
-    if (net_) {
-      std::optional<gan::TrainedNet> made = net_->finish(stop);
+    if (!moments_) {
+      std::optional<gan::TrainedNet> made =
+          net_ ? net_->finish(stop) : std::optional(private_net_->finish());
       if (!made) return std::nullopt;
       card.quality = std::move(made->quality);
       return GeneratorFile{std::move(card), NetGenerator{std::move(made->net),
@@ -123,10 +143,13 @@ class GeneratorTraining {
     if (moments_) card.trained_counts = moments_->counts();
     card.iterations = static_cast<std::uint64_t>(iteration());
     card.settings = task_.settings;
-    std::uint64_t records = 0;
-    for (const std::uint64_t count : label_counts_) records += count;
-    card.privacy = privacy_card(task_.settings, records);
+    card.privacy = privacy_card(task_.settings, records());
     return card;
+  }
+  std::uint64_t records() const {
+    std::uint64_t out = 0;
+    for (const std::uint64_t count : label_counts_) out += count;
+    return out;
   }
 
   std::optional<gan::Quality> check_moments(const GeneratorFile& file,
@@ -144,7 +167,9 @@ class GeneratorTraining {
   GeneratorTask task_;
   std::vector<std::uint64_t> label_counts_;
   data::HeldOutSplit held_;  // of moments without privacy
+  // One of the three.
   std::optional<gan::GanTrainer> net_;
+  std::optional<gan::PrivateTrainer> private_net_;
   std::optional<moments::Trainer> moments_;
 };
 

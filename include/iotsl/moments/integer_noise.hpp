@@ -1,6 +1,5 @@
 #pragma once
-// Noise for sums of integers: which variance a mechanism of a given mu has, and where its random
-// numbers come from.
+// Noise for sums of integers, and which variance a mechanism of a given mu has.
 
 #include <algorithm>
 #include <span>
@@ -32,19 +31,6 @@ inline void add_noise(std::span<std::int64_t> sums, std::uint64_t variance,
   if (variance == 0) return;
   const privacy::DiscreteGaussian gaussian(variance);
   for (std::int64_t& sum : sums) sum += gaussian(random);
-}
-
-/// The random numbers of one step of a training, which follow from the training's key: a step that
-/// is repeated after a kill adds the same noise to the same sums and gives nothing away a second
-/// time. Whoever has the key can take the noise off.
-inline privacy::SecureRandom step_random(const privacy::ChaChaKey& key, std::uint32_t step) {
-  privacy::ChaChaBlock block = privacy::chacha20_block(key, step, {});
-  privacy::ChaChaKey own;
-  std::copy_n(block.begin(), own.size(), own.begin());
-  privacy::SecureRandom out(own);
-  privacy::detail::wipe(block);
-  privacy::detail::wipe(own);
-  return out;
 }
 
 }  // namespace moments

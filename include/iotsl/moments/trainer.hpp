@@ -6,24 +6,10 @@
 #include "iotsl/core/container.hpp"
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/moments/release.hpp"
+#include "iotsl/privacy/noise_key.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace moments {
-
-/// A key for a training's noise, from the operating system.
-inline Result<privacy::ChaChaKey> new_noise_key() {
-  Result<privacy::SecureRandom> random = privacy::SecureRandom::from_system();
-  if (!random) return random.failure();
-  privacy::ChaChaKey out;
-  for (std::size_t i = 0; i < out.size(); i += 8) store_le(out.data() + i, random->word());
-  return out;
-}
-/// The same seed gives the same noise, which protects nobody: for tests.
-inline privacy::ChaChaKey seeded_noise_key(std::uint64_t seed) {
-  privacy::ChaChaKey out{};
-  store_le(out.data(), seed);
-  return out;
-}
 
 /// What one step released: the noised sums and what was promised of them. For an audit.
 struct Disclosure {
@@ -35,7 +21,7 @@ struct Disclosure {
 class Trainer {
  public:
   /// `samples` are numbers in `set`, which must outlive the trainer. `key` of the noise: from
-  /// new_noise_key(), not used for any other training, and secret. Raises an Error for wrong
+  /// privacy::new_noise_key(), not used for any other training, and secret. Raises an Error for wrong
   /// settings, or no samples.
   Trainer(const data::Dataset& set, std::vector<Index> samples, Settings settings,
           const privacy::ChaChaKey& key)
@@ -131,7 +117,7 @@ class Trainer {
   }
 
   Disclosure disclose(std::vector<std::int64_t> sums, std::int64_t bound, std::uint64_t variance) {
-    privacy::SecureRandom random = step_random(key_, static_cast<std::uint32_t>(done_));
+    privacy::SecureRandom random = privacy::step_random(key_, static_cast<std::uint32_t>(done_));
     add_noise(sums, variance, random);
     return {std::move(sums), bound, variance};
   }

@@ -15,7 +15,7 @@ struct PrivacyLoss {
   double epsilon = 0;              ///< zero-out, at the card's delta
   double epsilon_replace_one = 0;  ///< the same where a record is replaced by another
   double epsilon_small_delta = 0;  ///< zero-out, at delta 1e-6
-  std::string accountant;          ///< exact (Gaussian), renyi, or renyi-and-exact: both, composed
+  std::string accountant;          ///< exact (Gaussian, or in steps that are known), or renyi
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -48,6 +48,9 @@ struct PrivacyCard {
   std::uint64_t releases = 1;      ///< behind all_releases
   bool new_data_declared = false;  ///< earlier releases are left out: the owner says other records
   bool seeded_noise = false;       ///< for tests: such a file protects nobody
+  /// Of gswgan: the epsilon that its authors' count gives for the same numbers, which takes each of
+  /// a step's rows for a query of its own with a secret index. Not a promise.
+  double published_count = 0;
   std::vector<std::string> not_covered;
 
   template <class Self, class Fields>
@@ -73,6 +76,7 @@ struct PrivacyCard {
     f("releases", self.releases);
     f("new_data_declared", self.new_data_declared);
     f("seeded_noise", self.seeded_noise);
+    if (self.mode == PrivacyMode::gswgan) f("published_count", self.published_count);
     f("not_covered", self.not_covered);
   }
 };

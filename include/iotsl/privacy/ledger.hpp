@@ -13,6 +13,7 @@
 #include "iotsl/privacy/card.hpp"
 #include "iotsl/privacy/gaussian.hpp"
 #include "iotsl/privacy/renyi_accountant.hpp"
+#include "iotsl/privacy/revealed.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace privacy {
@@ -35,7 +36,8 @@ struct Release {
                 adjacency == Adjacency::zero_out ? noise_multiplier : noise_multiplier_replace_one,
             .sampling_rate = sampling_rate,
             .steps = steps,
-            .sample_revealed = sample_revealed};
+            .sample_revealed = sample_revealed,
+            .bounded_output = noises_generator(mode)};
   }
 
   template <class Self, class Fields>
@@ -60,18 +62,22 @@ inline double composed_epsilon(std::span<const Release> releases, Adjacency adja
     mechanisms.push_back(each.under(adjacency));
     gaussian = gaussian && each.sampling_rate == 1;
   }
-  return gaussian ? gaussian_epsilon(detail::gaussian_part(mechanisms), delta)
-                  : renyi_epsilon(mechanisms, adjacency, delta).epsilon;
+  if (gaussian) return gaussian_epsilon(detail::gaussian_part(mechanisms), delta);
+  if (mechanisms.size() == 1 && has_revealed_epsilon(mechanisms[0]))
+    return revealed_epsilon(mechanisms[0], delta);
+  return renyi_epsilon(mechanisms, adjacency, delta).epsilon;
 }
 
 /// Under both adjacencies.
 inline PrivacyLoss compose(std::span<const Release> releases, double delta) {
-  bool gaussian = true;
-  for (const Release& each : releases) gaussian = gaussian && each.sampling_rate == 1;
+  bool exact = true;
+  for (const Release& each : releases) exact = exact && each.sampling_rate == 1;
+  if (releases.size() == 1)
+    exact = exact || has_revealed_epsilon(releases[0].under(Adjacency::zero_out));
   return {.epsilon = composed_epsilon(releases, Adjacency::zero_out, delta),
           .epsilon_replace_one = composed_epsilon(releases, Adjacency::replace_one, delta),
           .epsilon_small_delta = composed_epsilon(releases, Adjacency::zero_out, 1e-6),
-          .accountant = gaussian ? "exact" : "renyi"};
+          .accountant = exact ? "exact" : "renyi"};
 }
 
 struct Ledger {

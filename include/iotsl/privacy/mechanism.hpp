@@ -38,6 +38,13 @@ struct Mechanism {
   /// Whoever sees the output also sees who took part, so that sampling hides nothing in a step that
   /// the record takes part in.
   bool sample_revealed = false;
+  /// What is bounded is the query's output, not each record's part of it: a record that is zeroed
+  /// out moves it as far as one that is replaced, so that replace-one is counted in either case.
+  bool bounded_output = false;
+
+  Adjacency counted_as(Adjacency adjacency) const {
+    return bounded_output ? Adjacency::replace_one : adjacency;
+  }
 };
 
 /// A number and where it must lie, both ends included.

@@ -145,7 +145,7 @@ inline double renyi_log_moment(const Mechanism& mechanism, Adjacency adjacency, 
   if (mechanism.sample_revealed) {
     // With the sample known, the output is untouched with chance 1 - q.
     sampled = detail::log_1p_exp(scalar_math::log(q) + detail::log_expm1(unsampled));
-  } else if (adjacency == Adjacency::replace_one) {
+  } else if (mechanism.counted_as(adjacency) == Adjacency::replace_one) {
     sampled = detail::chord([&](double n) { return detail::replace_one_integer(q, m, n); }, order);
   } else {
     sampled = detail::chord([&](double n) { return detail::poisson_integer(q, m, n); }, order);

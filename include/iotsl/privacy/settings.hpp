@@ -64,6 +64,12 @@ constexpr bool has_shards(PrivacyMode mode) {
   return mode == PrivacyMode::gswgan || mode == PrivacyMode::joint;
 }
 
+/// Whether the mode's noise is on a gradient that reaches the generator from critics which are
+/// trained without a bound: only the gradient's own norm is bounded, by clipping.
+constexpr bool noises_generator(PrivacyMode mode) {
+  return mode == PrivacyMode::eq5 || has_shards(mode);
+}
+
 /// Checks what a user or a peer can get wrong; the failure names the option.
 inline Result<void> check_settings(const PrivacySettings& s) {
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };

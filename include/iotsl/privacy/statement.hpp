@@ -54,6 +54,9 @@ inline std::string describe(const PrivacyCard& card) {
        ", N delta ", card.records_times_delta);
   if (card.critics > 1) line(card.critics, " critics");
   if (card.zcdp_rho > 0) line("zero-concentrated: rho ", rounded_up(card.zcdp_rho));
+  if (card.mode == PrivacyMode::gswgan)
+    line("the count published with GS-WGAN gives ", rounded_up(card.published_count),
+         " for these numbers: it takes the rows of a step for independent and the index for secret");
   if (card.releases > 1)
     line("with all ", card.releases, " releases of this device: epsilon ",
          rounded_up(card.all_releases.epsilon), ", replaced ",

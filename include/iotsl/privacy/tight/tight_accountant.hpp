@@ -192,7 +192,10 @@ inline double tight_epsilon(std::span<const Mechanism> mechanisms, Adjacency adj
     const double found = composed_epsilon(parts, side, delta);
     if (!(found <= epsilon)) epsilon = found;
   };
-  if (adjacency == Adjacency::replace_one) {
+  bool either = false;  // the pair that dominates both directions
+  for (const Mechanism& m : parts)
+    either = either || m.counted_as(adjacency) == Adjacency::replace_one;
+  if (either) {
     look_at(Side::either);
   } else {
     look_at(Side::with_record);

@@ -141,6 +141,7 @@ class GeneratorWork {
     Result<void> done = write_cost();
     if (done) done = write_file_atomic(file_path(), ByteSpan(file_));
     if (done) ::unlink(training_path().c_str());
+    if (done) ::unlink(critics_path().c_str());
     return done;
   }
 
@@ -189,11 +190,15 @@ class GeneratorWork {
   Result<void> make_trainer() {
     privacy::ChaChaKey key{};
     if (is_private()) {
-      const Result<privacy::ChaChaKey> fresh = moments::new_noise_key();
+      const Result<privacy::ChaChaKey> fresh = privacy::new_noise_key();
       if (!fresh) return fresh.failure();
       key = *fresh;
+      const Result<privacy::Release> possible =
+          generators::planned_release(task_.settings, samples_.size());
+      if (!possible) return possible.failure();
     }
-    trainer_.emplace(*set_, samples_, task_, key);
+    trainer_.emplace(*set_, samples_, task_, key,
+                     files_.state.empty() ? std::string() : critics_path());
     return {};
   }
 
@@ -250,6 +255,7 @@ class GeneratorWork {
                      concat("generator-", to_hex(hash.digest()).substr(0, 16), ending));
   }
   std::string training_path() const { return path(".training"); }
+  std::string critics_path() const { return path(".critics"); }
   std::string file_path() const { return path(".iotsl"); }
   std::string cost_path() const { return path(".json"); }
 
