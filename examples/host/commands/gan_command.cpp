@@ -140,17 +140,20 @@ void check_places(const GanCommandOptions& o, const std::string& state) {
 
 /// The training that the options ask for, from the beginning or from its state.
 std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOptions& o,
-                                                             const data::Dataset& set) {
+                                                             const data::Dataset& set,
+                                                             const std::string& state) {
   const generators::GeneratorSettings settings =
       generator_settings(o.generator, gan_settings(o.gan));
   expect(generators::check_settings(settings, gan::image_spec(set)));
+  if (settings.privacy.is_private())
+    expect(generators::planned_release(settings, static_cast<std::uint64_t>(set.size())));
   privacy::ChaChaKey key{};
-  if (settings.privacy.is_private()) key = expect(moments::new_noise_key());
+  if (settings.privacy.is_private()) key = expect(privacy::new_noise_key());
   auto out = std::make_unique<generators::GeneratorTraining>(
       set, data::count_up(set.size()),
       generators::GeneratorTask{settings, o.data.seed,
                                 static_cast<std::uint32_t>(std::max<Index>(0, o.device))},
-      key);
+      key, state + ".critics");
   if (!o.resume.empty()) expect(out->load(o.resume));
   return out;
 }
@@ -158,8 +161,8 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
 /// Counts a private release before its first step, its noise's key being on the disk, and says what
 /// it promises.
 privacy::Ledger enter_ledger(const GanCommandOptions& o, const std::string& state,
-                             const generators::GeneratorTraining& training,
-                             const data::Dataset& set, TrainingReport& report) {
+                             generators::GeneratorTraining& training, const data::Dataset& set,
+                             TrainingReport& report) {
   if (!training.is_private()) return {};
   expect(training.save(state));
   privacy::Release release = training.release();
@@ -199,7 +202,7 @@ void train(const GanCommandOptions& o) {
   check_places(o, state);
   const data::Dataset set = load_samples(o);
   if (set.size() == 0) fail_command(ErrorCode::data, "gan train: no samples to train on");
-  const auto training = make_training(o, set);
+  const auto training = make_training(o, set, state);
   TrainingReport report(*training, o.quiet);
   report.note(concat(set.name, ": ", set.size(), " samples; ",
                      o.resume.empty()
@@ -222,6 +225,7 @@ void train(const GanCommandOptions& o) {
   const generators::GeneratorFile& file = *made;
   expect(generators::save_generator(o.out, file));
   std::remove(state.c_str());
+  std::remove((state + ".critics").c_str());
   const double seconds = training->seconds_before() + seconds_since(begin);
   if (o.json) {
     Json json = generator_json(file);
