@@ -32,7 +32,7 @@ TEST_CASE("every step's noise has the standard deviation that its mu asks for") 
   const std::vector<Index> all = data::count_up(set.size());
   Settings s = quick();
   s.mu = 1.5;
-  Trainer trainer(set, all, s, seeded_noise_key(8));
+  Trainer trainer(set, all, s, privacy::seeded_noise_key(8));
 
   // The whole release: mu^2 is the sum of all steps' bound^2 / variance.
   double mu_squared = 0;
@@ -73,7 +73,7 @@ TEST_CASE("every step's noise has the standard deviation that its mu asks for") 
 TEST_CASE("a private release is never the same twice, a plain one always") {
   const data::Dataset set = random_set({}, 20);
   const auto release = [&](bool noise) {
-    const Result<privacy::ChaChaKey> key = new_noise_key();
+    const Result<privacy::ChaChaKey> key = privacy::new_noise_key();
     REQUIRE(key.ok());
     Trainer trainer(set, data::count_up(set.size()), quick(noise), *key);
     while (!trainer.done()) trainer.step();
@@ -89,10 +89,10 @@ TEST_CASE("a private release is never the same twice, a plain one always") {
 }
 
 TEST_CASE("steps use different noise") {
-  const privacy::ChaChaKey key = seeded_noise_key(1);
+  const privacy::ChaChaKey key = privacy::seeded_noise_key(1);
   std::vector<std::int64_t> a(100), b(100), again(100);
   const auto fill = [&](std::vector<std::int64_t>& sums, std::uint32_t step) {
-    privacy::SecureRandom random = step_random(key, step);
+    privacy::SecureRandom random = privacy::step_random(key, step);
     add_noise(sums, std::uint64_t{1} << 48, random);
   };
   fill(a, 0);

@@ -40,7 +40,7 @@ inline data::Dataset random_set(const ImageSpec& images, Index count, std::uint6
 inline moments::Release train(const data::Dataset& set, const moments::Settings& settings,
                               std::uint64_t key = 1) {
   moments::Trainer trainer(set, data::count_up(set.size()), settings,
-                           moments::seeded_noise_key(key));
+                           privacy::seeded_noise_key(key));
   while (!trainer.done()) trainer.step();
   return trainer.release();
 }

@@ -32,19 +32,19 @@ TEST_CASE("a training that is stopped after any step goes on with the same numbe
   const TemporaryFolder folder;
   const std::string path = folder / "state";
   for (const bool noise : {true, false}) {
-    Trainer whole(set, all, quick(noise), seeded_noise_key(5));
+    Trainer whole(set, all, quick(noise), privacy::seeded_noise_key(5));
     std::vector<std::vector<std::int64_t>> disclosed;
     while (!whole.done()) disclosed.push_back(whole.step().sums);
     CHECK(static_cast<Index>(disclosed.size()) == whole.steps());
     for (Index stop = 0; stop <= whole.steps(); ++stop) {
       CAPTURE(stop);
-      Trainer first(set, all, quick(noise), seeded_noise_key(5));
+      Trainer first(set, all, quick(noise), privacy::seeded_noise_key(5));
       while (first.steps_done() < stop) first.step();
       REQUIRE(first.save(path, 2).ok());
       // One step more that the file does not know of: it is repeated, not spent again.
       const bool more = !first.done();
       const std::vector<std::int64_t> lost = more ? first.step().sums : std::vector<std::int64_t>{};
-      Trainer second(set, all, quick(noise), seeded_noise_key(77));
+      Trainer second(set, all, quick(noise), privacy::seeded_noise_key(77));
       REQUIRE(second.load(path).ok());
       CHECK(second.steps_done() == stop);
       CHECK(second.seconds_before() == 2);
@@ -58,7 +58,7 @@ TEST_CASE("a training that is stopped after any step goes on with the same numbe
 
 TEST_CASE("the state has the noise's key, so that only its owner may read it") {
   const data::Dataset set = random_set({1, 8, 8, 2}, 10);
-  Trainer trainer(set, data::count_up(set.size()), quick(), seeded_noise_key(5));
+  Trainer trainer(set, data::count_up(set.size()), quick(), privacy::seeded_noise_key(5));
   const TemporaryFolder folder;
   const std::string path = folder / "state";
   const mode_t usual = ::umask(0);
@@ -75,20 +75,20 @@ TEST_CASE("a state of another training, or a damaged one, is refused and changes
   const std::vector<Index> all = data::count_up(set.size());
   const TemporaryFolder folder;
   const std::string path = folder / "state";
-  Trainer trainer(set, all, quick(), seeded_noise_key(5));
+  Trainer trainer(set, all, quick(), privacy::seeded_noise_key(5));
   trainer.step();
   REQUIRE(trainer.save(path).ok());
   Settings other = quick();
   other.mu = 1;
-  Trainer with_other(set, all, other, seeded_noise_key(5));
+  Trainer with_other(set, all, other, privacy::seeded_noise_key(5));
   CHECK_FALSE(with_other.load(path).ok());
   CHECK(with_other.steps_done() == 0);
-  Trainer fewer(set, {0, 1, 2}, quick(), seeded_noise_key(5));
+  Trainer fewer(set, {0, 1, 2}, quick(), privacy::seeded_noise_key(5));
   CHECK(fewer.load(path).failure().message.find("another training") != std::string::npos);
   auto bytes = read_file(path).value();
   bytes[bytes.size() / 2] ^= 1;
   REQUIRE(write_file_atomic(path, ByteSpan(bytes)).ok());
-  Trainer damaged(set, all, quick(), seeded_noise_key(5));
+  Trainer damaged(set, all, quick(), privacy::seeded_noise_key(5));
   CHECK_FALSE(damaged.load(path).ok());
   CHECK(damaged.steps_done() == 0);
   CHECK_FALSE(damaged.load(folder / "none").ok());
