@@ -183,6 +183,9 @@ void add_experiment_command(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")
       ->check(CLI::Range(1.0, 100.0));
+  CommandLine list(*command);
+  list.begin_group("Generators of every run");
+  list_generator_options(o->run.generator, list);
   add_training_options(
       *command, o->run, "Training",
       {"batch", "optimizer", "lr", "momentum", "lr-schedule", "schedule-epochs", "threads"});
