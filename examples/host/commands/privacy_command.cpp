@@ -1,7 +1,6 @@
 // iotsl privacy epsilon | plan | show
 
 #include <cstdio>
-#include <cstring>
 #include <memory>
 
 #include "host/commands/command.hpp"
@@ -83,15 +82,7 @@ Counted count(const std::vector<Mechanism>& mechanisms, Adjacency adjacency, dou
 }
 
 /// Five digits, never below the value.
-std::string rounded_up(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4e", value);
-  const double rounded = std::strtod(text, nullptr);
-  const double digit =
-      std::strtod(std::string("1").append(std::strchr(text, 'e')).c_str(), nullptr) * 1e-4;
-  std::snprintf(text, sizeof text, "%.5g", rounded < value ? rounded + digit : rounded);
-  return text;
-}
+std::string five_digits(double value) { return privacy::rounded_up(value, 5); }
 
 void add_counted(Json& out, const Counted& counted) {
   out["epsilon_rdp"] = counted.renyi.epsilon;
@@ -101,10 +92,10 @@ void add_counted(Json& out, const Counted& counted) {
 }
 
 void print_counted(const PrivacyCommandOptions& o, const Counted& counted) {
-  std::printf("epsilon %s at delta %g, %s\n", rounded_up(counted.tight).c_str(), o.delta,
+  std::printf("epsilon %s at delta %g, %s\n", five_digits(counted.tight).c_str(), o.delta,
               o.adjacency.c_str());
   std::printf("        %s by Renyi divergences, order %g%s\n",
-              rounded_up(counted.renyi.epsilon).c_str(), counted.renyi.order,
+              five_digits(counted.renyi.epsilon).c_str(), counted.renyi.order,
               counted.renyi.order_at_limit ? ", the last one looked at" : "");
 }
 
