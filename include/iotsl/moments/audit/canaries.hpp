@@ -22,7 +22,7 @@ struct Canaries {
   }
 };
 
-inline constexpr Index min_canaries = 100, max_canaries = 10000;
+inline constexpr Index min_canaries = 200, max_canaries = 4000;
 
 namespace detail {
 /// Streams of random numbers of an audit, beside those of core/random.hpp.

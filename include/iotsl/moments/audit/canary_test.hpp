@@ -13,16 +13,18 @@ namespace moments {
 /// What the audit of one part found; the ranges are those that it must be in.
 struct PartAudit {
   std::string part;
-  Index numbers = 0;         ///< released, in all rounds
-  double mu = 0;             ///< asked for
-  double stated_mu = 0;      ///< of the stated bound and variance of all rounds
-  double estimate = 0;       ///< of mu, by canaries
-  double estimate_error = 0; ///< standard
-  double spread = 0;         ///< rms of (release - noiseless sums) / stated sigma
-  double spread_error = 0;   ///< standard
-  double change = 0;  ///< largest norm by which a canary moves the exact sums, over the stated bound
-  double epsilon = 0;        ///< promised at the audit's delta
-  OneRunBound one_run;       ///< what one run proves of epsilon, with 95 % confidence
+  Index numbers = 0;          ///< released, in all rounds
+  double mu = 0;              ///< asked for
+  double stated_mu = 0;       ///< of the stated bound and variance of all rounds
+  double share = 0;           ///< of the bound: mean norm of a canary that is in
+  double estimate = 0;        ///< of mu, by canaries
+  double estimate_error = 0;  ///< standard
+  double spread = 0;          ///< rms of (release - noiseless sums) / stated sigma
+  double spread_error = 0;    ///< standard
+  double change =
+      0;  ///< largest norm by which a canary moves the exact sums, over the stated bound
+  double epsilon = 0;   ///< promised at the audit's delta
+  OneRunBound one_run;  ///< what one run proves of epsilon, with 95 % confidence
 
   double mu_tolerance() const { return 3 * estimate_error; }
   double spread_tolerance() const { return 4 * spread_error; }
@@ -36,19 +38,25 @@ struct PartAudit {
   }
 };
 
-/// Takes the rounds of one mechanism. With release R, noiseless sums Q of those that are in, queries
-/// q_i and stated standard deviation sigma: s = rms((R - Q) / sigma), and for a canary
-/// t_i = <R - Q without i, q_i> / (|q_i| s sigma), which is normal with variance 1 and mean
-/// |q_i| / (s sigma) or, if it is not in, 0. Rounds add up, over sqrt(rounds). The means of both
-/// kinds differ by mu where every |q_i| is the bound. (Without taking off the others' part, the
-/// canaries' likeness to each other would drown all.)
+/// Takes the rounds of one mechanism. With release R, noiseless sums Q of those that are in,
+/// queries q_i and stated standard deviation sigma: s = rms((R - Q) / sigma), and for a canary t_i
+/// = <R - Q without i, q_i> / (|q_i| s sigma), which is normal with variance 1 and mean |q_i| / (s
+/// sigma) or, if it is not in, 0. Rounds add up, over sqrt(rounds). The means of both kinds differ
+/// by mu where every |q_i| is the bound; where they have a share of it (a head that has learned
+/// something has errors below its clip), by that share of mu, and the estimate is divided by it.
+/// (Without taking off the others' part, the canaries' likeness to each other would drown all.)
 class CanaryTest {
  public:
   explicit CanaryTest(const Canaries& canaries)
       : canaries_(canaries),
         noise_(canaries.in.size()),
         reach_(canaries.in.size()),
-        blind_(canaries.in.size()) {}
+        share_(canaries.in.size()),
+        blind_(canaries.in.size()) {
+    const auto in = static_cast<double>(canaries.members().size());
+    for (const std::uint8_t own : canaries.in)
+      weight_.push_back(own != 0 ? 1 / in : 1 / (in - static_cast<double>(canaries.in.size())));
+  }
 
   /// `queries` as in plain_sums.hpp.
   template <class Queries>
@@ -69,16 +77,27 @@ class CanaryTest {
     const double mu = static_cast<double>(disclosed.bound) / sigma;
     stated_squares_ += mu * mu;
     ++rounds_;
+    std::vector<double> norms, own_error(canaries_.in.size());
+    for (Index i = 0; i < canaries_.size(); ++i)
+      norms.push_back(scalar_math::sqrt(queries.product(i, i)));
     parallel_for(canaries_.size(), [&](Index i) {
       const auto at = static_cast<std::size_t>(i);
-      for (Index j = 0; j <= i; ++j)
-        blind_.product(i, j) += queries.product(i, j) / (sigma * sigma);
+      double& error = own_error[at];
+      for (Index j = 0; j <= i; ++j) {
+        const auto other = static_cast<std::size_t>(j);
+        const double product = queries.product(i, j);
+        blind_.product(i, j) += product / (sigma * sigma);
+        if (norms[at] > 0 && norms[other] > 0)
+          error += (i == j ? 1 : 2) * weight_[at] * weight_[other] * product /
+                   (norms[at] * norms[other]);
+      }
       blind_.target(i) += queries.dot(i, blind) / (sigma * sigma);
-      const double norm = scalar_math::sqrt(queries.product(i, i));
-      if (!(norm > 0)) return;
-      noise_[at] += queries.dot(i, apart) / (norm * sigma);
-      reach_[at] += norm / sigma;
+      if (!(norms[at] > 0)) return;
+      noise_[at] += queries.dot(i, apart) / (norms[at] * sigma);
+      reach_[at] += norms[at] / sigma;
+      share_[at] += norms[at] / static_cast<double>(disclosed.bound);
     });
+    for (const double v : own_error) error_squares_ += v;
   }
 
   PartAudit result(std::string part, double mu, double delta) const {
@@ -95,9 +114,15 @@ class CanaryTest {
       const std::uint8_t in = canaries_.in[i];
       sum[in] += (noise_[i] + (in != 0 ? reach_[i] : 0)) / scale;
       count[in] += 1;
+      if (in != 0) out.share += share_[i] / static_cast<double>(rounds_);
     }
-    out.estimate = sum[1] / count[1] - sum[0] / count[0];
-    out.estimate_error = 2 / scalar_math::sqrt(static_cast<double>(noise_.size()));
+    out.share /= count[1];
+    out.estimate = (sum[1] / count[1] - sum[0] / count[0]) / out.share;
+    // 2/sqrt(m) of m canaries if they were orthogonal and half of them in; by their
+    // real inner products it is about that, and never said to be less.
+    const double orthogonal = 2 / scalar_math::sqrt(static_cast<double>(noise_.size()));
+    const double own = scalar_math::sqrt(error_squares_ / static_cast<double>(rounds_));
+    out.estimate_error = std::max(orthogonal, own) / out.share;
     out.epsilon = privacy::gaussian_epsilon(moments::stated_mu(mu), delta);
     // In or not is +-1/2: variance 1/4, so that the likeliest answer has a ridge of 4.
     out.one_run = one_run_bound(blind_.solution(4), canaries_.in, delta);
@@ -106,36 +131,44 @@ class CanaryTest {
 
  private:
   const Canaries& canaries_;
-  std::vector<double> noise_, reach_;
+  std::vector<double> noise_, reach_, share_;
+  std::vector<double> weight_;  ///< in mean(in) - mean(out)
   Ridge blind_;
-  double squares_ = 0, stated_squares_ = 0;
+  double squares_ = 0, stated_squares_ = 0, error_squares_ = 0;
   Index numbers_ = 0, rounds_ = 0;
 };
 
-/// The largest norm by which leaving out one record changes integer sums, over `bound`. `sums` gives
-/// those of the canaries whose numbers it is given. In groups of about 100: more than a trainer's
-/// blocks of records have, and a fraction of the time.
+/// The largest norms by which leaving out one record changes integer sums. `sums` gives, for the
+/// canaries whose numbers it is given, a list of vectors of sums; the norms are those of each.
+/// In groups of about 70: more than a trainer's blocks of records have, and a fraction of the time.
 template <class Sums>
-double largest_change(const Canaries& canaries, double bound, const Sums& sums) {
-  const Index m = canaries.size(), groups = std::max<Index>(1, m / 100);
-  double largest = 0;
+std::vector<double> largest_changes(const Canaries& canaries, const Sums& sums) {
+  const Index m = canaries.size(), groups = std::max<Index>(1, m / 70);
+  std::vector<std::vector<double>> of_each(canaries.in.size());
   for (Index g = 0; g < groups; ++g) {
     std::vector<Index> all;
     for (Index i = g * m / groups; i < (g + 1) * m / groups; ++i) all.push_back(i);
-    const std::vector<std::int64_t> whole = sums(all);
-    for (const Index left_out : all) {
+    const auto whole = sums(all);
+    parallel_for(static_cast<Index>(all.size()), [&](Index k) {
+      const Index left_out = all[static_cast<std::size_t>(k)];
       std::vector<Index> rest = all;
       std::erase(rest, left_out);
-      const std::vector<std::int64_t> without = sums(rest);
-      double squares = 0;
-      for (std::size_t j = 0; j < whole.size(); ++j) {
-        const auto change = static_cast<double>(whole[j] - without[j]);
-        squares += change * change;
+      const auto without = sums(rest);
+      for (std::size_t part = 0; part < whole.size(); ++part) {
+        double squares = 0;
+        for (std::size_t j = 0; j < whole[part].size(); ++j) {
+          const auto change = static_cast<double>(whole[part][j] - without[part][j]);
+          squares += change * change;
+        }
+        of_each[static_cast<std::size_t>(left_out)].push_back(scalar_math::sqrt(squares));
       }
-      largest = std::max(largest, squares);
-    }
+    });
   }
-  return scalar_math::sqrt(largest) / bound;
+  std::vector<double> out = of_each[0];
+  for (const std::vector<double>& own : of_each)
+    for (std::size_t part = 0; part < out.size(); ++part)
+      out[part] = std::max(out[part], own[part]);
+  return out;
 }
 
 }  // namespace moments

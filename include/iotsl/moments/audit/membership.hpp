@@ -1,6 +1,7 @@
 #pragma once
-// A black-box attack on membership: whoever was trained on may be nearer to the nearest image that a
-// generator draws (distance to the closest record; Chen, Yu, Zhang, Fritz, "GAN-Leaks", CCS 2020).
+// A black-box attack on membership: whoever was trained on may be nearer to the nearest image that
+// a generator draws (distance to the closest record; Chen, Yu, Zhang, Fritz, "GAN-Leaks", CCS
+// 2020).
 
 #include "iotsl/moments/audit/canaries.hpp"
 #include "iotsl/moments/generator.hpp"

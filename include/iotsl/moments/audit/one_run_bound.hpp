@@ -16,8 +16,8 @@ namespace moments {
 
 /// The chance, at most, that an (epsilon, delta)-private mechanism lets somebody be right `correct`
 /// times or more in `guesses` guesses about `canaries` fair coins, the others left out:
-/// P(B >= v) + 2 m delta max_{1 <= i <= v} P(v > B >= v - i) / i, B binomial of r trials with chance
-/// e^epsilon / (1 + e^epsilon).
+/// P(B >= v) + 2 m delta max_{1 <= i <= v} P(v > B >= v - i) / i, B binomial of r trials with
+/// chance e^epsilon / (1 + e^epsilon).
 inline double one_run_chance(Index canaries, Index guesses, Index correct, double epsilon,
                              double delta) {
   using namespace scalar_math;
@@ -61,8 +61,8 @@ struct OneRunBound {
   Index guesses = 0, correct = 0;  ///< of the number of guesses that shows most
 };
 
-/// Guesses "in" for the highest scores and "out" for as many of the lowest. `scores` must not depend
-/// on who is in but through what was released. With 95 % confidence: the numbers of guesses
+/// Guesses "in" for the highest scores and "out" for as many of the lowest. `scores` must not
+/// depend on who is in but through what was released. With 95 % confidence: the numbers of guesses
 /// are fixed beforehand, and each has its part of the 5 % (Bonferroni).
 inline OneRunBound one_run_bound(std::span<const double> scores, std::span<const std::uint8_t> in,
                                  double delta) {

@@ -59,75 +59,128 @@ inline std::vector<std::int64_t> for_all_classes(const Disclosure& disclosed,
   return out;
 }
 
-/// The exact sums of a training's step without noise; `step` 0: the moments, 1: the centre.
-inline double exact_change(const Canaries& canaries, Settings s, Index step) {
+using ExactSums = std::vector<std::vector<std::int64_t>>;
+
+/// The sums of moments and of features that a training on these samples adds noise to.
+inline ExactSums exact_sums(const data::Dataset& set, const std::vector<Index>& samples,
+                            Settings s) {
   s.noise = false;
-  const ImageSpec images{canaries.set.channels, canaries.set.height, canaries.set.width,
-                         canaries.set.classes};
-  const auto sums = [&](const std::vector<Index>& samples) {
-    Trainer trainer(canaries.set, samples, s, {});
-    const Disclosure first = trainer.step();
-    return step == 1 ? trainer.step().sums
-                     : for_all_classes(first, trainer.counts(), coef_shape(s, images));
-  };
-  const QueryScale scale = step == 1 ? centre_scale(s) : moments_scale(s);
-  return largest_change(canaries, static_cast<double>(scale.bound), sums);
+  Trainer trainer(set, samples, s, {});
+  const Disclosure first = trainer.step(), second = trainer.step();
+  const CoefShape shape = coef_shape(s, {set.channels, set.height, set.width, set.classes});
+  return {for_all_classes(first, trainer.counts(), shape), second.sums};
 }
 
-/// That of a step of the head with these weights and this centre.
-inline double exact_head_change(const Canaries& canaries, const Settings& s,
-                                const std::vector<double>& centre,
-                                const std::vector<float>& weights) {
-  const data::Dataset& set = canaries.set;
-  const ImageSpec images{set.channels, set.height, set.width, set.classes};
-  const HeadInput input(images, std::vector<float>(centre.begin(), centre.end()), s.head_constant);
-  std::vector<Index> row_of;
-  for (Index c = 0; c < set.classes; ++c) row_of.push_back(c);
-  const HeadScale scale = head_scale(s);
-  return largest_change(canaries, static_cast<double>(scale.bound()),
-                        [&](const std::vector<Index>& samples) {
-                          return gradient_sums(head_data(set, samples, input, row_of, set.classes),
-                                               weights, s.head_clip, scale);
-                        });
-}
+/// The exact sums of a step of the head with these weights and this centre.
+class ExactHead {
+ public:
+  ExactHead(const data::Dataset& set, const Settings& s, const std::vector<double>& centre,
+            std::vector<float> weights)
+      : set_(set),
+        settings_(s),
+        input_({set.channels, set.height, set.width, set.classes},
+               std::vector<float>(centre.begin(), centre.end()), s.head_constant),
+        weights_(std::move(weights)) {
+    for (Index c = 0; c < set.classes; ++c) row_of_.push_back(c);
+  }
+  ExactSums operator()(const std::vector<Index>& samples) const {
+    return {gradient_sums(head_data(set_, samples, input_, row_of_, set_.classes), weights_,
+                          settings_.head_clip, head_scale(settings_))};
+  }
+
+ private:
+  const data::Dataset& set_;
+  Settings settings_;
+  HeadInput input_;
+  std::vector<float> weights_;
+  std::vector<Index> row_of_;
+};
 
 }  // namespace detail
 
+/// Changes of the integer sums of all parts, over their bounds, by the canary that changes them
+/// most.
+struct ExactChanges {
+  double moments = 0, centre = 0;
+};
+
+/// `sums(samples)`: as detail::exact_sums() of the settings without noise.
+template <class Sums>
+ExactChanges exact_changes(const Canaries& canaries, Settings s, const Sums& sums) {
+  s.noise = false;
+  const std::vector<double> norms = largest_changes(canaries, sums);
+  return {norms[0] / static_cast<double>(moments_scale(s).bound),
+          norms[1] / static_cast<double>(centre_scale(s).bound)};
+}
+inline ExactChanges exact_changes(const Canaries& canaries, const Settings& s) {
+  return exact_changes(canaries, s, [&](const std::vector<Index>& samples) {
+    return detail::exact_sums(canaries.set, samples, s);
+  });
+}
+
+/// What the transcript of a head says: the test of all its rounds, and where its last step stood.
+struct HeadRounds {
+  CanaryTest test;
+  std::vector<double> centre;
+  std::vector<float> weights;  ///< before the last step
+};
+inline HeadRounds head_rounds(const Canaries& canaries, const Settings& s,
+                              std::span<const Disclosure> disclosed) {
+  const auto bound_of = [](const Disclosure& d) { return static_cast<double>(d.bound); };
+  const auto records = static_cast<double>(canaries.members().size());
+  HeadRounds out{CanaryTest(canaries),
+                 plain::released_centre(disclosed[1].sums, bound_of(disclosed[1]), records),
+                 {}};
+  plain::Head head(canaries.set, s, out.centre);
+  for (const Disclosure& step : disclosed.subspan(2)) {
+    out.weights = head.weights();
+    head.begin_step(bound_of(step));
+    out.test.round(head, step);
+    head.end_step(step.sums, bound_of(step), records);
+  }
+  return out;
+}
+
 /// Audits a part by what a training with `s` disclosed to the end of it. Every class has a member.
-/// Fails (an Error) where the transcript has another length.
+/// Raises an Error where the transcript has another length. Of moments and centre the change is
+/// left to exact_changes(), which takes both at once.
 inline PartAudit audit_part(const Canaries& canaries, const Settings& s, Part part,
                             std::span<const Disclosure> disclosed, double delta) {
-  const auto steps =
-      static_cast<std::size_t>(part == Part::moments ? 1 : part == Part::centre ? 2 : 2 + s.head_steps);
-  if (disclosed.size() != steps)
+  const Index steps = part == Part::moments ? 1 : part == Part::centre ? 2 : 2 + s.head_steps;
+  if (static_cast<Index>(disclosed.size()) != steps)
     fail("audit: a transcript of ", disclosed.size(), " steps; expected ", steps, " for the ",
          part_name(part));
-  const auto bound_of = [](const Disclosure& d) { return static_cast<double>(d.bound); };
-  const data::Dataset& set = canaries.set;
-  CanaryTest test(canaries);
-  double change = 0;
-  if (part == Part::moments) {
-    test.round(plain::Moments(set, s, bound_of(disclosed[0])), disclosed[0]);
-    change = detail::exact_change(canaries, s, 0);
-  } else if (part == Part::centre) {
-    test.round(plain::Centre(set, bound_of(disclosed[1])), disclosed[1]);
-    change = detail::exact_change(canaries, s, 1);
-  } else {
-    const auto records = static_cast<double>(canaries.members().size());
-    const std::vector<double> centre =
-        plain::released_centre(disclosed[1].sums, bound_of(disclosed[1]), records);
-    plain::Head head(set, s, centre);
-    std::vector<float> weights;
-    for (const Disclosure& step : disclosed.subspan(2)) {
-      weights = head.weights();
-      head.begin_step(bound_of(step));
-      test.round(head, step);
-      head.end_step(step.sums, bound_of(step), records);
-    }
-    change = detail::exact_head_change(canaries, s, centre, weights);
+  if (part == Part::head) {
+    const HeadRounds rounds = head_rounds(canaries, s, disclosed);
+    PartAudit out = rounds.test.result(part_name(part), part_mu(s, part), delta);
+    const detail::ExactHead exact(canaries.set, s, rounds.centre, rounds.weights);
+    out.change = largest_changes(canaries, exact)[0] / static_cast<double>(head_scale(s).bound());
+    return out;
   }
-  PartAudit out = test.result(part_name(part), part_mu(s, part), delta);
-  out.change = change;
+  const Disclosure& own = disclosed.back();
+  const auto bound = static_cast<double>(own.bound);
+  CanaryTest test(canaries);
+  if (part == Part::moments)
+    test.round(plain::Moments(canaries.set, s, bound), own);
+  else
+    test.round(plain::Centre(canaries.set, bound), own);
+  return test.result(part_name(part), part_mu(s, part), delta);
+}
+
+/// The audit of a training with these settings but for its mu: of each part alone with `mu`, on the
+/// canaries. `key_of(part)`: of the noise.
+template <class KeyOf>
+std::vector<PartAudit> audit(const Canaries& canaries, const Settings& settings, double mu,
+                             double delta, const KeyOf& key_of) {
+  const ExactChanges changes = exact_changes(canaries, settings);
+  std::vector<PartAudit> out;
+  for (const Part part : all_parts) {
+    const Settings s = part_settings(settings, part, mu);
+    out.push_back(
+        audit_part(canaries, s, part, transcript(canaries, s, part, key_of(part)), delta));
+    if (part == Part::moments) out.back().change = changes.moments;
+    if (part == Part::centre) out.back().change = changes.centre;
+  }
   return out;
 }
 

@@ -9,7 +9,8 @@
 IOTSL_NAMESPACE_BEGIN
 namespace moments::plain {
 
-/// Lowest cosine coefficients of an image with values in [0,1], clipped to norm R and divided by it.
+/// Lowest cosine coefficients of an image with values in [0,1], clipped to norm R and divided by
+/// it.
 inline std::vector<double> clipped_coefs(const data::Dataset& set, Index image, const Settings& s) {
   using namespace scalar_math;
   Index side = s.side;
@@ -57,8 +58,10 @@ inline std::vector<double> unit_features(const data::Dataset& set, Index image) 
     for (Index x = 0; x < 28; ++x) {
       double gx = 0, gy = 0;
       for (Index c = 0; c < set.channels; ++c) {
-        const double dx = at(c, y, std::min<Index>(x + 1, 27)) - at(c, y, std::max<Index>(x - 1, 0));
-        const double dy = at(c, std::min<Index>(y + 1, 27), x) - at(c, std::max<Index>(y - 1, 0), x);
+        const double dx =
+            at(c, y, std::min<Index>(x + 1, 27)) - at(c, y, std::max<Index>(x - 1, 0));
+        const double dy =
+            at(c, std::min<Index>(y + 1, 27), x) - at(c, std::max<Index>(y - 1, 0), x);
         if (dx * dx + dy * dy > gx * gx + gy * gy) gx = dx, gy = dy;
       }
       double turn = atan2(gy, gx) / 0.78539816339744830962;  // in eighths, -4 to 4
@@ -148,8 +151,7 @@ class Moments {
     std::size_t pair = 0;
     for (std::size_t k = 0; k < d; ++k)
       for (std::size_t l = 0; l <= k; ++l, ++pair) {
-        const double v =
-            whole(x[k] * x[l] * (k == l ? 1.0 : 1.41421356237309504880) * unit_);
+        const double v = whole(x[k] * x[l] * (k == l ? 1.0 : 1.41421356237309504880) * unit_);
         visit(own + d + pair, v);
         visit(all + pair, v);
       }
@@ -196,8 +198,8 @@ inline std::vector<double> released_centre(std::span<const std::int64_t> sums, d
   return out;
 }
 
-/// Gradients of logistic regression: (softmax(Wx) - label) clipped to norm `head_clip`, times x, the
-/// features less their centre and a constant, scaled to norm 1, no value above 1/4, in 2048ths.
+/// Gradients of logistic regression: (softmax(Wx) - label) clipped to norm `head_clip`, times x,
+/// the features less their centre and a constant, scaled to norm 1, no value above 1/4, in 2048ths.
 class Head {
  public:
   Head(const data::Dataset& set, const Settings& s, std::span<const double> centre)
@@ -206,15 +208,14 @@ class Head {
           for (std::size_t j = 0; j < x.size(); ++j) x[j] -= centre[j];
           x.push_back(s.head_constant);
           const double norm = scalar_math::sqrt(plain::dot(x, x));
-          for (double& v : x)
-            v = whole(std::clamp(v / norm * 2048, -512.0, 512.0)) / 2048;
+          for (double& v : x) v = whole(std::clamp(v / norm * 2048, -512.0, 512.0)) / 2048;
           return x;
         })) {
     likeness_ = of_all(set_, [&](Index i) {
       std::vector<double> out;
       for (Index j = 0; j <= i; ++j)
-        out.push_back(plain::dot(inputs_[static_cast<std::size_t>(i)],
-                                 inputs_[static_cast<std::size_t>(j)]));
+        out.push_back(
+            plain::dot(inputs_[static_cast<std::size_t>(i)], inputs_[static_cast<std::size_t>(j)]));
       return out;
     });
     weights_.resize(numbers());
