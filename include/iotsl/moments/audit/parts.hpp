@@ -71,7 +71,8 @@ inline ExactSums exact_sums(const data::Dataset& set, const std::vector<Index>& 
   return {for_all_classes(first, trainer.counts(), shape), second.sums};
 }
 
-/// The exact sums of a step of the head with these weights and this centre.
+/// The exact sums of two steps of the head with this centre: the first, whose weights are 0, so
+/// that every record's gradient is clipped to the bound, and one with these weights.
 class ExactHead {
  public:
   ExactHead(const data::Dataset& set, const Settings& s, const std::vector<double>& centre,
@@ -84,8 +85,11 @@ class ExactHead {
     for (Index c = 0; c < set.classes; ++c) row_of_.push_back(c);
   }
   ExactSums operator()(const std::vector<Index>& samples) const {
-    return {gradient_sums(head_data(set_, samples, input_, row_of_, set_.classes), weights_,
-                          settings_.head_clip, head_scale(settings_))};
+    const HeadData data = head_data(set_, samples, input_, row_of_, set_.classes);
+    const HeadScale scale = head_scale(settings_);
+    const std::vector<float> zeros(weights_.size());
+    return {gradient_sums(data, zeros, settings_.head_clip, scale),
+            gradient_sums(data, weights_, settings_.head_clip, scale)};
   }
 
  private:
@@ -154,7 +158,8 @@ inline PartAudit audit_part(const Canaries& canaries, const Settings& s, Part pa
     const HeadRounds rounds = head_rounds(canaries, s, disclosed);
     PartAudit out = rounds.test.result(part_name(part), part_mu(s, part), delta);
     const detail::ExactHead exact(canaries.set, s, rounds.centre, rounds.weights);
-    out.change = largest_changes(canaries, exact)[0] / static_cast<double>(head_scale(s).bound());
+    const std::vector<double> norms = largest_changes(canaries, exact);
+    out.change = std::max(norms[0], norms[1]) / static_cast<double>(head_scale(s).bound());
     return out;
   }
   const Disclosure& own = disclosed.back();
