@@ -105,6 +105,8 @@ Json part_json(const PartAudit& part) {
   out["share_of_bound"] = part.share;
   out["spread"] = part.spread;
   out["spread_range"] = range(1, part.spread_tolerance());
+  out["left_of_sums"] = part.left;
+  out["left_range"] = range(0, PartAudit::left_tolerance);
   out["largest_change"] = part.change;
   out["epsilon"] = part.epsilon;
   out["epsilon_one_run"] = part.one_run.epsilon;
@@ -145,6 +147,10 @@ void print_faults(const PartAudit& part) {
   if (!part.spread_good())
     std::printf("  %s: s is %.4f, expected %.4f to %.4f\n", name, part.spread,
                 1 - part.spread_tolerance(), 1 + part.spread_tolerance());
+  if (!part.left_good())
+    std::printf(
+        "  %s: %.2f standard deviations of the sums are left in the noise, expected -4 to 4\n",
+        name, part.left);
   if (!part.change_good())
     std::printf("  %s: one canary moves the exact sums by %.6f of the bound, expected at most 1\n",
                 name, part.change);
@@ -159,17 +165,18 @@ void print_text(const AuditOptions& o, const AuditReport& report) {
               o.seed ? ", the noise too" : ", noise of the system");
   std::printf("each part alone at mu %g: epsilon %.4g at delta %g\n\n", o.mu,
               report.parts[0].epsilon, o.delta);
-  std::printf("%-8s %8s  %-16s %-15s %-7s %-17s %-8s %-15s\n", "part", "numbers", "mu estimate",
-              "range", "s", "range", "moved", "epsilon above");
+  std::printf("%-8s %8s  %-16s %-15s %-7s %-17s %-6s %-8s %-15s\n", "part", "numbers",
+              "mu estimate", "range", "s", "range", "left", "moved", "epsilon above");
   for (const PartAudit& part : report.parts)
-    std::printf("%-8s %8lld  %.3f +- %.3f   %.3f - %.3f   %-7.4f %.4f - %.4f   %-8.6f %-6.3f  %s\n",
-                part.part.c_str(), static_cast<long long>(part.numbers), part.estimate,
-                part.estimate_error, part.mu - part.mu_tolerance(), part.mu + part.mu_tolerance(),
-                part.spread, 1 - part.spread_tolerance(), 1 + part.spread_tolerance(), part.change,
-                part.one_run.epsilon, part.passes() ? "passes" : "FAILS");
+    std::printf(
+        "%-8s %8lld  %.3f +- %.3f   %.3f - %.3f   %-7.4f %.4f - %.4f   %-6.2f %-8.6f %-6.3f  %s\n",
+        part.part.c_str(), static_cast<long long>(part.numbers), part.estimate, part.estimate_error,
+        part.mu - part.mu_tolerance(), part.mu + part.mu_tolerance(), part.spread,
+        1 - part.spread_tolerance(), 1 + part.spread_tolerance(), part.left, part.change,
+        part.one_run.epsilon, part.passes() ? "passes" : "FAILS");
   for (const PartAudit& part : report.parts) print_faults(part);
   std::printf(
-      "\ns: rms of the noise over the stated sigma. moved: what one canary changes in the exact "
+      "\ns: rms of the noise over the stated sigma. left: of the sums in it, -4 to 4. moved: what one canary changes in the exact "
       "sums, over the\nbound, at most 1. epsilon above: shown by one run, 95 %% confidence, from "
       "the release alone.\n");
   std::printf(
