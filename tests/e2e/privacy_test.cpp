@@ -128,7 +128,7 @@ TEST_CASE("privacy audit: passes with figures that a seed repeats, and refuses w
   CHECK(text.find("FAILS") == std::string::npos);
   CHECK(to_text(json_of(audit + "--json")) == to_text(first));
   fails("privacy audit --canaries 20", 2, "--canaries");
-  fails("privacy audit --mu 9", 2, "--mu 9: expected 0.5 to 5");
+  fails("privacy audit --mu 9", 2, "--mu 9: expected a number from 0.5 to 5");
   fails("privacy audit --delta 0", 2, "--delta");
 }
 
