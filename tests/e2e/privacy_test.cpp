@@ -98,6 +98,40 @@ TEST_CASE(
   fails(run_options + "--epsilon 3" + again + (folder / "stricter"), 2, "the run asks for 3");
 }
 
+TEST_CASE("privacy audit: passes with figures that a seed repeats, and refuses what it cannot do") {
+  const std::string audit = "privacy audit --canaries 200 --seed 3 ";
+  const Json first = json_of(audit + "--json");
+  CHECK(first.find("passes")->as_bool());
+  CHECK(first.find("members")->as_int() > 70);
+  const Json& parts = *first.find("parts");
+  REQUIRE(parts.size() == 3);
+  const char* names[] = {"moments", "centre", "head"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Json& part = parts.as_array()[i];
+    CHECK(part.find("part")->as_string() == names[i]);
+    const auto number = [&](const char* key) { return part.find(key)->as_double(); };
+    CHECK(number("mu") == doctest::Approx(2));
+    CHECK(number("mu_stated") == doctest::Approx(2));
+    CHECK(number("mu_estimate") >= part.find("mu_range")->as_array()[0].as_double());
+    CHECK(number("mu_estimate") <= part.find("mu_range")->as_array()[1].as_double());
+    CHECK(number("spread") >= part.find("spread_range")->as_array()[0].as_double());
+    CHECK(number("spread") <= part.find("spread_range")->as_array()[1].as_double());
+    CHECK(number("largest_change") <= 1);
+    CHECK(number("largest_change") > 0.9);
+    CHECK(number("epsilon_one_run") < number("epsilon"));
+  }
+  const Json& membership = *first.find("membership");
+  CHECK(membership.find("auc_not_private")->as_double() >
+        membership.find("auc_private")->as_double());
+  const std::string text = succeed(audit).out;
+  CHECK_MESSAGE(text.find("200 canaries") != std::string::npos, text);
+  CHECK(text.find("FAILS") == std::string::npos);
+  CHECK(to_text(json_of(audit + "--json")) == to_text(first));
+  fails("privacy audit --canaries 20", 2, "--canaries");
+  fails("privacy audit --mu 9", 2, "--mu 9: expected a number from 0.5 to 5");
+  fails("privacy audit --delta 0", 2, "--delta");
+}
+
 TEST_CASE("privacy: options that do not go together are refused") {
   const TemporaryFolder folder;
   const std::string out = "--out " + (folder / "x");

@@ -33,5 +33,6 @@ void add_predict_command(CLI::App& app);
 void add_experiment_command(CLI::App& app);
 void add_gan_command(CLI::App& app);
 void add_privacy_command(CLI::App& app);
+void add_privacy_audit_command(CLI::App& privacy);
 
 }  // namespace iotsl::tool

@@ -1,4 +1,4 @@
-// iotsl privacy epsilon | plan | show
+// iotsl privacy epsilon | plan | show; audit is in privacy_audit_command.cpp
 
 #include <cstdio>
 #include <memory>
@@ -299,6 +299,7 @@ void add_privacy_command(CLI::App& app) {
     command->add_flag("--json", o->json, "Print one JSON object");
     command->callback([o] { show(o->path, o->delta, o->json); });
   }
+  add_privacy_audit_command(*privacy);
 }
 
 }  // namespace iotsl::tool
