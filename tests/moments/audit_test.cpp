@@ -37,7 +37,7 @@ class WrongTrainer {
         s_(s),
         part_(part),
         mistake_(mistake),
-        key_(seeded_noise_key(key)) {}
+        key_(privacy::seeded_noise_key(key)) {}
 
   std::vector<Disclosure> run() {
     const data::Dataset& set = canaries_.set;
@@ -64,7 +64,7 @@ class WrongTrainer {
   Disclosure disclose(Part part, Sums sums, std::int64_t bound, std::uint64_t variance) {
     if (wrong(part, Mistake::all_twice))
       for (std::int64_t& v : sums) v *= 2;
-    privacy::SecureRandom random = step_random(key_, step_++);
+    privacy::SecureRandom random = privacy::step_random(key_, step_++);
     add_noise(sums, wrong(part, Mistake::half_noise) ? variance / 4 : variance, random);
     return {std::move(sums), bound, variance};
   }
@@ -216,7 +216,7 @@ TEST_CASE("audit: a training that is right passes, in all parts, for several see
       const Settings s = small_settings(part);
       CHECK(part_mu(s, part) == doctest::Approx(2));
       const PartAudit found = audit_quickly(
-          canaries, s, part, transcript(canaries, s, part, seeded_noise_key(seed + 1000)));
+          canaries, s, part, transcript(canaries, s, part, privacy::seeded_noise_key(seed + 1000)));
       INFO(describe(found));
       CHECK(found.passes());
       CHECK(found.stated_mu == doctest::Approx(2).epsilon(1e-9));
@@ -229,7 +229,7 @@ TEST_CASE("audit: a training that is right passes, in all parts, for several see
 TEST_CASE("audit: the trainer with mistakes is the trainer, where it makes none") {
   const Canaries canaries = make_canaries(four_classes, 200, 4);
   const Settings s = small_settings(Part::head);
-  const auto right = transcript(canaries, s, Part::head, seeded_noise_key(4));
+  const auto right = transcript(canaries, s, Part::head, privacy::seeded_noise_key(4));
   const auto copy = WrongTrainer(canaries, s, Part::head, Mistake::none, 4).run();
   REQUIRE(right.size() == copy.size());
   for (std::size_t i = 0; i < right.size(); ++i) {
@@ -268,7 +268,7 @@ TEST_CASE("audit: a training that states less noise than was asked for fails") {
   const Settings asked = small_settings(Part::moments);
   Settings less = asked;
   less.mu *= 2;
-  const auto disclosed = transcript(canaries, less, Part::moments, seeded_noise_key(6));
+  const auto disclosed = transcript(canaries, less, Part::moments, privacy::seeded_noise_key(6));
   const PartAudit found = audit_part(canaries, asked, Part::moments, disclosed, 1e-5);
   CHECK(found.spread_good());
   CHECK_FALSE(found.mu_stated());
@@ -299,7 +299,7 @@ TEST_CASE(
 
   const Settings h = small_settings(Part::head);
   const HeadRounds rounds =
-      head_rounds(canaries, h, transcript(canaries, h, Part::head, seeded_noise_key(8)));
+      head_rounds(canaries, h, transcript(canaries, h, Part::head, privacy::seeded_noise_key(8)));
   const moments::detail::ExactHead exact(canaries.set, h, rounds.centre, rounds.weights);
   const auto bound = static_cast<double>(head_scale(h).bound());
   const std::vector<double> change = largest_changes(canaries, exact);
@@ -390,9 +390,9 @@ TEST_CASE("membership by distance: areas by hand; noise takes most of what a gen
   const Canaries canaries = make_canaries({1, 28, 28, 10}, 300, 11);
   Settings s = quick();
   s.side = 10;
-  const double hidden = membership_area(canaries, s, seeded_noise_key(11), 60, 1);
+  const double hidden = membership_area(canaries, s, privacy::seeded_noise_key(11), 60, 1);
   s.noise = false;
-  const double open = membership_area(canaries, s, seeded_noise_key(11), 60, 1);
+  const double open = membership_area(canaries, s, privacy::seeded_noise_key(11), 60, 1);
   MESSAGE("area with noise ", hidden, ", without ", open);
   CHECK(open > 0.7);
   CHECK(open > hidden + 0.1);

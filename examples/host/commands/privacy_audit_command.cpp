@@ -27,13 +27,13 @@ class AuditKeys {
  public:
   explicit AuditKeys(const std::optional<std::uint64_t>& seed)
       : seeded_(seed.has_value()),
-        seed_(seed ? *seed : load_le<std::uint64_t>(expect(moments::new_noise_key()).data())) {}
+        seed_(seed ? *seed : load_le<std::uint64_t>(expect(privacy::new_noise_key()).data())) {}
 
   std::uint64_t seed() const { return seed_; }
   /// Of one training; `number` tells it from the others.
   privacy::ChaChaKey operator()(std::uint64_t number) const {
-    if (!seeded_) return expect(moments::new_noise_key());
-    privacy::ChaChaKey out = moments::seeded_noise_key(seed_);
+    if (!seeded_) return expect(privacy::new_noise_key());
+    privacy::ChaChaKey out = privacy::seeded_noise_key(seed_);
     store_le(out.data() + 8, number);
     return out;
   }
