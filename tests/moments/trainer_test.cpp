@@ -141,4 +141,11 @@ TEST_CASE("images of every form, one image a class, classes without images, a si
   }
 }
 
+TEST_CASE("a sample that is listed twice is refused: its part would be twice the bound") {
+  const data::Dataset set = random_set({1, 12, 10, 4}, 50);
+  CHECK(error_of([&] {
+          Trainer(set, {3, 5, 3}, quick(), privacy::seeded_noise_key(5));
+        }) == "moments: sample 3 is listed twice");
+}
+
 }  // namespace moments_trainer_test

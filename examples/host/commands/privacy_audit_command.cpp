@@ -176,8 +176,8 @@ void print_text(const AuditOptions& o, const AuditReport& report) {
         part.one_run.epsilon, part.passes() ? "passes" : "FAILS");
   for (const PartAudit& part : report.parts) print_faults(part);
   std::printf(
-      "\ns: rms of the noise over the stated sigma. left: of the sums in it, -4 to 4. moved: what one canary changes in the exact "
-      "sums, over the\nbound, at most 1. epsilon above: shown by one run, 95 %% confidence, from "
+      "\ns: rms of the noise over the stated sigma. left: of the sums in it, -4 to 4. moved: what one "
+      "canary changes in the exact sums, over the\nbound, at most 1. epsilon above: shown by one run, 95 %% confidence, from "
       "the release alone.\n");
   std::printf(
       "membership by distance, area under the curve (0.5 tells nothing, +- %.3f): private %.3f, "

@@ -21,8 +21,8 @@ struct Disclosure {
 class Trainer {
  public:
   /// `samples` are numbers in `set`, which must outlive the trainer. `key` of the noise: from
-  /// privacy::new_noise_key(), not used for any other training, and secret. Raises an Error for wrong
-  /// settings, or no samples.
+  /// privacy::new_noise_key(), not used for any other training, and secret. Raises an Error for
+  /// wrong settings, no samples, or one that is listed twice: its part would be twice the bound.
   Trainer(const data::Dataset& set, std::vector<Index> samples, Settings settings,
           const privacy::ChaChaKey& key)
       : set_(&set), samples_(std::move(samples)), key_(key) {
@@ -32,6 +32,7 @@ class Trainer {
     if (samples_.empty() || samples_.size() > max_records)
       good = failure(ErrorCode::usage, "moments: ", samples_.size(), " samples; expected 1 to ",
                      max_records);
+    if (good) good = check_distinct(samples_);
     if (good) {
       release_.counts = data::count_labels(set, samples_);
       good = check_release_size(settings, release_.images, release_.held());
@@ -94,6 +95,13 @@ class Trainer {
 
  private:
   static constexpr const char* training_kind = "moments-training";
+
+  static Result<void> check_distinct(std::vector<Index> samples) {
+    std::sort(samples.begin(), samples.end());
+    const auto twice = std::adjacent_find(samples.begin(), samples.end());
+    if (twice == samples.end()) return {};
+    return failure(ErrorCode::usage, "moments: sample ", *twice, " is listed twice");
+  }
 
   struct Record {
     std::string training;  ///< fingerprint of everything that decides the sums
