@@ -23,8 +23,8 @@ inline Tensor<float> shift_images(const Tensor<float>& x, Index pixels, const Ra
     const Index first = std::max<Index>(0, right), last = std::min(width, width + right);
     for (Index plane = i * channels; plane < (i + 1) * channels && first < last; ++plane)
       for (Index row = std::max<Index>(0, down); row < std::min(height, height + down); ++row) {
-        const float* line = from + (plane * height + row - down) * width - right;
-        std::copy(line + first, line + last, to + (plane * height + row) * width + first);
+        const float* line = from + (plane * height + row - down) * width + first - right;
+        std::copy(line, line + (last - first), to + (plane * height + row) * width + first);
       }
   }
   return out;
