@@ -72,6 +72,16 @@ inline Result<int> parse_number(std::string_view option, std::string_view text, 
   return value;
 }
 
+inline Result<double> parse_positive(std::string_view option, std::string_view text) {
+  const std::string digits(text);
+  char* end = nullptr;
+  const double value = std::strtod(digits.c_str(), &end);
+  if (digits.empty() || *end != 0 || !(value > 0 && value <= 1e12))
+    return failure(ErrorCode::usage, option, " ", text,
+                   ": expected a number above 0, at most 1e+12");
+  return value;
+}
+
 inline std::string* text_option(Options& o, std::string_view option) {
   if (option == "--server") return &o.server;
   if (option == "--name") return &o.name;
@@ -112,8 +122,8 @@ inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
   }
   std::string* text = text_option(out, option);
   int* number = number_option(out, option);
-  const bool real = option == "--max-epsilon";
-  if (text == nullptr && number == nullptr && !real)
+  double* real = option == "--max-epsilon" ? &out.max_epsilon : nullptr;
+  if (text == nullptr && number == nullptr && real == nullptr)
     return failure(ErrorCode::usage, "unknown argument '", option, "'; see iotsl-device --help");
   if (!joined) {
     if (at + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
@@ -123,13 +133,10 @@ inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
     *text = value;
     return {};
   }
-  if (real) {
-    char* end = nullptr;
-    const std::string digits(value);
-    out.max_epsilon = std::strtod(digits.c_str(), &end);
-    if (digits.empty() || *end != 0 || !(out.max_epsilon > 0 && out.max_epsilon <= 1e12))
-      return failure(ErrorCode::usage, option, " ", value,
-                     ": expected a number above 0, at most 1e+12");
+  if (real != nullptr) {
+    const Result<double> parsed = parse_positive(option, value);
+    if (!parsed) return parsed.failure();
+    *real = *parsed;
     return {};
   }
   const Result<int> parsed = parse_number(option, value, option == "--index" ? 0 : 1, 1000000);

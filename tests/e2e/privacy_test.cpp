@@ -140,6 +140,11 @@ TEST_CASE("privacy: options that do not go together are refused") {
   fails(run_options + "--privacy moments --generator net --epsilon 1 " + out, 2,
         "that mode is one of --generator moments");
   fails(run_options + "--epsilon 3 --delta 1 " + out, 2, "--delta");
+  for (const char* of_net : {"--gan-width 8", "--clip 2", "--critics 3"})
+    fails(run_options + "--epsilon 3 " + of_net + " " + out, 2,
+          "only for --generator net, not for moments");
+  fails("gan train --dataset glyphs --epsilon 3 --latent 8 " + out, 2,
+        "--latent: only for --generator net");
   fails(run_options + "--generator-only on --pretrain off " + out, 2,
         "the server would have nothing to train on");
   fails("simulate --dataset glyphs --method sl --epsilon 3 " + out, 2,

@@ -7,7 +7,7 @@
 
 #include "host/experiment/estimate.hpp"
 #include "host/experiment/report.hpp"
-#include "host/run/progress.hpp"
+#include "host/report/progress.hpp"
 #include "iotsl/core/file.hpp"
 
 namespace iotsl::tool {

@@ -8,8 +8,8 @@
 #include "host/options/gan_options.hpp"
 #include "host/options/generator_options.hpp"
 #include "host/options/output_file.hpp"
-#include "host/run/generator_report.hpp"
-#include "host/run/run_report.hpp"
+#include "host/report/generator_report.hpp"
+#include "host/report/run_report.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/generators/training.hpp"
@@ -158,25 +158,16 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
   return out;
 }
 
-/// Counts a private release before its first step, its noise's key being on the disk, and says what
-/// it promises.
-privacy::Ledger enter_ledger(const GanCommandOptions& o, const std::string& state,
-                             generators::GeneratorTraining& training, const data::Dataset& set,
-                             TrainingReport& report) {
-  if (!training.is_private()) return {};
+/// Counts a private release before its first step and says what it promises.
+void enter_ledger(const GanCommandOptions& o, const std::string& state,
+                  generators::GeneratorTraining& training, TrainingReport& report) {
+  if (!training.is_private()) return;
   expect(training.save(state));
-  privacy::Release release = training.release();
-  release.new_data = o.new_data;
   const std::size_t slash = o.out.rfind('/');
   const std::string beside = slash == std::string::npos ? "." : o.out.substr(0, slash);
   const std::string path = o.ledger.empty() ? join_path(beside, privacy::ledger_name) : o.ledger;
-  privacy::Ledger ledger = expect(
-      privacy::enter_release(path, release, training.settings().privacy.delta, o.max_epsilon));
-  privacy::PrivacyCard card =
-      generators::privacy_card(training.settings(), static_cast<std::uint64_t>(set.size()));
-  generators::add_ledger(card, ledger);
-  report.note(concat("entered into ", path, "\n", describe(card)));
-  return ledger;
+  expect(training.enter_ledger(path, o.max_epsilon, o.new_data));
+  report.note(concat("entered into ", path, "\n", describe(training.promise())));
 }
 
 /// All iterations; where the user stops them, the state is kept and the command ends.
@@ -214,13 +205,12 @@ void train(const GanCommandOptions& o) {
                training->iterations(), " iterations are trained"));
   catch_stop_signals();
   const Clock::time_point begin = Clock::now();
-  const privacy::Ledger ledger = enter_ledger(o, state, *training, set, report);
+  enter_ledger(o, state, *training, report);
   run_training(*training, state, begin, report);
   if (!training->is_private())
     report.note(concat("checking the quality; until that is done the training is kept in ", state));
   const StopCheck asked{[](void*) { return stop_requested(); }};
-  const std::optional<generators::GeneratorFile> made =
-      training->finish(asked, training->is_private() ? &ledger : nullptr);
+  const std::optional<generators::GeneratorFile> made = training->finish(asked);
   if (!made) leave_training(*training, state);
   const generators::GeneratorFile& file = *made;
   expect(generators::save_generator(o.out, file));
@@ -345,7 +335,10 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(CLI::Range(0, 256));
   command->add_flag("--json", o->json, "Print one JSON object at the end");
   command->add_flag("--quiet", o->quiet, "No progress");
-  command->callback([o] { train(*o); });
+  command->callback([command, o] {
+    check_net_options(*command, o->generator);
+    train(*o);
+  });
 }
 
 }  // namespace

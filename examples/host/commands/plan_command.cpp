@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "host/report/run_report.hpp"
 #include "host/run/preparation_cost.hpp"
-#include "host/run/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "host/commands/command.hpp"
-#include "host/run/privacy_report.hpp"
+#include "host/report/privacy_report.hpp"
 #include "iotsl/core/json.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/privacy/calibrate.hpp"

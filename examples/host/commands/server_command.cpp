@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 
@@ -43,15 +43,20 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   prepare_run_folder(run);
   const split::RunConfig config = to_config(run);
   if (aside && !resumed) expect(data::save_manifest(run.out + "/manifest.json", manifest));
-  for (const std::vector<Index>& samples : manifest.devices)
-    server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
+  // A private device does not say which samples it holds: its owner keeps to the manifest.
+  const bool is_private = config.preparation.generator.privacy.is_private();
+  if (!is_private)
+    for (const std::vector<Index>& samples : manifest.devices)
+      server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
   RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
     report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
                        " devices, for example:\n  iotsl-device run --server ", server.address.host,
                        ":", port, " --name pi-01 --dataset ",
                        is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
-                       aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : ""));
+                       aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : "",
+                       is_private ? " --private --state FOLDER" : "",
+                       config.preparation.generator_only ? " --generator-only" : ""));
   };
   catch_stop_signals();
   const split::RunSummary summary =

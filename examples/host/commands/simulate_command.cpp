@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 
 namespace iotsl::tool {

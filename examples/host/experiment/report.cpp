@@ -5,7 +5,7 @@
 #include "host/experiment/samples.hpp"
 #include "host/page/html_page.hpp"
 #include "host/page/svg_chart.hpp"
-#include "host/run/progress.hpp"
+#include "host/report/progress.hpp"
 #include "iotsl/core/file.hpp"
 
 namespace iotsl::tool {

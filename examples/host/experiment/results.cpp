@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "host/page/html_page.hpp"
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 #include "iotsl/core/file.hpp"
 
 namespace iotsl::tool {

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/split/records/checkpoint.hpp"

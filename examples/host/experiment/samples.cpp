@@ -1,7 +1,7 @@
 #include "host/experiment/samples.hpp"
 
 #include "host/images/image_grid.hpp"
-#include "host/run/generator_report.hpp"
+#include "host/report/generator_report.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/split/records/preparation_record.hpp"

@@ -47,35 +47,51 @@ void list_generator_options(Options& o, List& list) {
              CLI::PositiveNumber);
 }
 
+/// The privacy that the options ask for, and the kind of generator that goes with it.
+inline privacy::PrivacyMode chosen_mode(const GeneratorOptions& o) {
+  if (!o.privacy.empty()) return find_named<privacy::PrivacyMode>(o.privacy).value();
+  return o.epsilon > 0 || o.noise_multiplier > 0 ? default_private_mode : privacy::PrivacyMode::off;
+}
+inline generators::GeneratorKind chosen_kind(const GeneratorOptions& o) {
+  using generators::GeneratorKind;
+  if (!o.kind.empty()) return find_named<GeneratorKind>(o.kind).value();
+  return chosen_mode(o) == privacy::PrivacyMode::moments ? GeneratorKind::moments
+                                                         : GeneratorKind::net;
+}
+
+/// Ends the command where an option of a net's training is given for a generator that has none.
+inline void check_net_options(const CLI::App& command, const GeneratorOptions& o) {
+  if (chosen_kind(o) == generators::GeneratorKind::net) return;
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_single_name();
+    const bool of_net = name == "gan" || name.starts_with("gan-") || name == "latent" ||
+                        name == "noise" || name == "critic-steps" || name == "clip" ||
+                        name == "critics";
+    if (of_net && option->count() > 0)
+      fail_command(ErrorCode::usage, "--", name, ": only for --generator net, not for moments");
+  }
+}
+
 /// The settings of a generator whose net, where it is one, is trained by `net`. Ends the command
 /// where they do not go together.
 inline generators::GeneratorSettings generator_settings(const GeneratorOptions& o,
                                                         gan::GanSettings net) {
-  using generators::GeneratorKind;
-  using privacy::PrivacyMode;
   generators::GeneratorSettings out;
   out.net = std::move(net);
   privacy::PrivacySettings& chosen = out.privacy;
-  chosen.mode = !o.privacy.empty() ? find_named<PrivacyMode>(o.privacy).value()
-                : o.epsilon > 0 || o.noise_multiplier > 0 ? default_private_mode
-                                                          : PrivacyMode::off;
+  chosen.mode = chosen_mode(o);
   if (!chosen.is_private())
     for (const auto& [name, given] : {std::pair{"--epsilon", o.epsilon > 0},
                                       {"--noise-multiplier", o.noise_multiplier > 0},
                                       {"--clip", o.clip > 0},
                                       {"--critics", o.critics > 0}})
       if (given) fail_command(ErrorCode::usage, name, ": needs --privacy, which is off");
-  out.kind = !o.kind.empty()                       ? find_named<GeneratorKind>(o.kind).value()
-             : chosen.mode == PrivacyMode::moments ? GeneratorKind::moments
-                                                   : GeneratorKind::net;
+  out.kind = chosen_kind(o);
   chosen.epsilon = o.epsilon;
   chosen.delta = o.delta;
   chosen.noise_multiplier = o.noise_multiplier;
-  if (o.epsilon == 0 && o.noise_multiplier == 0)
-    chosen.noise_multiplier = default_noise_multiplier(chosen.mode);
   if (o.clip > 0) chosen.clip = o.clip;
   if (o.critics > 0) chosen.critics = o.critics;
-  expect(privacy::check_settings(chosen));
   expect(generators::apply_privacy(out));
   return out;
 }

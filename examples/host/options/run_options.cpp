@@ -208,6 +208,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     }
   }
   check_method(command, o);
+  if (o.config.empty()) check_net_options(command, o.generator);
 }
 
 RunData load_run_data(RunOptions& o) {

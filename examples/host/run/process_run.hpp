@@ -1,7 +1,7 @@
 #pragma once
 // A run whose devices are processes of this machine.
 
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 #include "iotsl/split/records/evaluation_sets.hpp"
 
 namespace iotsl::tool {

@@ -1,7 +1,7 @@
 #include "host/run/simulation.hpp"
 
+#include "host/report/run_report.hpp"
 #include "host/run/process_run.hpp"
-#include "host/run/run_report.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"

@@ -9,14 +9,14 @@
 IOTSL_NAMESPACE_BEGIN
 namespace generators {
 
-/// Sets what follows from the chosen privacy before a device is known: the noise of moments, and
-/// that of the published mechanisms. Usage failure where an epsilon is out of reach.
+/// Sets what follows from the chosen privacy before a device is known: the noise of the published
+/// mechanisms where none is given, and that of moments. Usage failure where theirs is not chosen, or
+/// out of reach.
 IOTSL_SMALL inline Result<void> apply_privacy(GeneratorSettings& s) {
-  if (s.kind != GeneratorKind::moments) {
-    if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
-      s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
-    return {};
-  }
+  if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
+    s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
+  if (s.kind != GeneratorKind::moments) return {};
+  if (const Result<void> good = privacy::check_settings(s.privacy); !good) return good;
   s.moments.noise = s.privacy.is_private();
   if (!s.moments.noise) return {};
   if (s.privacy.noise_multiplier > 0) {
@@ -106,9 +106,10 @@ IOTSL_SMALL inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s,
   return card;
 }
 
-/// With all that composes with the release in the device's ledger, which has it.
-inline void add_ledger(privacy::PrivacyCard& card, const privacy::Ledger& ledger) {
-  const auto all = ledger.current();
+/// With all that composes with the release of this id in the device's ledger.
+inline void add_ledger(privacy::PrivacyCard& card, const privacy::Ledger& ledger,
+                       const std::string& id) {
+  const auto all = ledger.composing_with(id);
   card.all_releases = privacy::compose(all, card.delta);
   card.releases = all.size();
   card.new_data_declared = !all.empty() && all.front().new_data;

@@ -102,19 +102,40 @@ class GeneratorTraining {
     return net_ ? net_->load(path) : private_net_ ? private_net_->load(path) : moments_->load(path);
   }
 
-  /// The release that a private training is entered into the ledger as, before its first step.
+  /// The release of a private training, as its ledger has it.
   privacy::Release release() const {
     privacy::Release out = planned_release(task_.settings, records()).value();
     out.id = private_net_ ? private_net_->id() : moments_->id();
     return out;
   }
+  /// Counts a private training in the ledger `path`, unless it is there; empty: in memory only. To
+  /// be called before the first step, when save() has put the key of the noise on the disk, so that
+  /// the training that goes on after a kill is the one that is counted. Refused past `max_epsilon`.
+  /// `new_data`: the owner declares that no record is in an earlier release.
+  IOTSL_SMALL Result<void> enter_ledger(const std::string& path, double max_epsilon,
+                                        bool new_data) {
+    privacy::Release entry = release();
+    entry.new_data = new_data;
+    if (path.empty()) {
+      ledger_.releases = {std::move(entry)};
+      return {};
+    }
+    Result<privacy::Ledger> entered =
+        privacy::enter_release(path, entry, task_.settings.privacy.delta, max_epsilon);
+    if (!entered) return entered.failure();
+    ledger_ = std::move(entered).value();
+    return {};
+  }
+  /// What the generator will promise, known before it is made.
+  IOTSL_SMALL privacy::PrivacyCard promise() const {
+    privacy::PrivacyCard card = privacy_card(task_.settings, records());
+    if (!ledger_.releases.empty()) add_ledger(card, ledger_, release().id);
+    return card;
+  }
 
-  /// Where done(): the generator with its card. `ledger` of a private one. Nothing where the check
-  /// of its quality was stopped.
-  IOTSL_SMALL std::optional<GeneratorFile> finish(const StopCheck& stop = {},
-                                                  const privacy::Ledger* ledger = nullptr) const {
+  /// Where done(): the generator with its card. Nothing where the check of its quality was stopped.
+  IOTSL_SMALL std::optional<GeneratorFile> finish(const StopCheck& stop = {}) const {
     GeneratorCard card = described();
-    if (ledger != nullptr) add_ledger(card.privacy, *ledger);
     if (!moments_) {
       std::optional<gan::TrainedNet> made =
           net_ ? net_->finish(stop) : std::optional(private_net_->finish());
@@ -143,7 +164,7 @@ class GeneratorTraining {
     if (moments_) card.trained_counts = moments_->counts();
     card.iterations = static_cast<std::uint64_t>(iteration());
     card.settings = task_.settings;
-    card.privacy = privacy_card(task_.settings, records());
+    card.privacy = promise();
     return card;
   }
   std::uint64_t records() const {
@@ -167,6 +188,7 @@ class GeneratorTraining {
   GeneratorTask task_;
   std::vector<std::uint64_t> label_counts_;
   data::HeldOutSplit held_;  // of moments without privacy
+  privacy::Ledger ledger_;   // of a private training that was entered
   // One of the three.
   std::optional<gan::GanTrainer> net_;
   std::optional<gan::PrivateTrainer> private_net_;

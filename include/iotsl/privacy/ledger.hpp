@@ -89,12 +89,19 @@ struct Ledger {
       if (each.id == id) return &each;
     return nullptr;
   }
-  /// What composes with the last release: all since, and with, the last that declared new data.
-  std::span<const Release> current() const {
-    std::size_t first = releases.size();
-    while (first > 0 && !releases[--first].new_data) {
+  /// What composes with the release of this id: all from the last that declared new data before it,
+  /// or from it, on. Those that came later compose too, whatever they declared of it.
+  std::span<const Release> composing_with(const std::string& id) const {
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < releases.size(); ++i) {
+      if (releases[i].new_data) first = i;
+      if (releases[i].id == id) break;
     }
     return std::span(releases).subspan(first);
+  }
+  /// What composes with the last release.
+  std::span<const Release> current() const {
+    return composing_with(releases.empty() ? std::string() : releases.back().id);
   }
 
   template <class Self, class Fields>

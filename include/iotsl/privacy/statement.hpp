@@ -28,14 +28,18 @@ inline std::string rounded_up(double value, int digits = 4) {
 
 inline constexpr const char* unit_of_all_modes = "one image; its label is public";
 
+/// The last of what no mode covers: of no concern to a run without turns.
+inline constexpr const char* split_training_not_covered =
+    "split training afterwards: its features and labels of the same images go to the server "
+    "with no privacy";
+
 /// What no mode covers.
 inline std::vector<std::string> not_covered_by_any_mode() {
   return {
       "the number of images, their labels and how many each class has: visible to all who get the "
       "file",
       "several images of one person or thing: every further one adds to the loss",
-      "split training afterwards: its features and labels of the same images go to the server "
-      "with no privacy"};
+      split_training_not_covered};
 }
 
 /// The card as lines of text, each with a name in twelve columns.
@@ -55,8 +59,9 @@ inline std::string describe(const PrivacyCard& card) {
   if (card.critics > 1) line(card.critics, " critics");
   if (card.zcdp_rho > 0) line("zero-concentrated: rho ", rounded_up(card.zcdp_rho));
   if (card.mode == PrivacyMode::gswgan)
-    line("the count published with GS-WGAN gives ", rounded_up(card.published_count),
-         " for these numbers: it takes the rows of a step for independent and the index for secret");
+    line(
+        "the count published with GS-WGAN gives ", rounded_up(card.published_count),
+        " for these numbers: it takes the rows of a step for independent and the index for secret");
   if (card.releases > 1)
     line("with all ", card.releases, " releases of this device: epsilon ",
          rounded_up(card.all_releases.epsilon), ", replaced ",

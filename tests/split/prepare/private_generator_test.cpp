@@ -143,6 +143,37 @@ TEST_CASE("private generator: what it cost and how good it is stays on the devic
   CHECK(to_json_fields(file.card).find("quality") == nullptr);
 }
 
+TEST_CASE("private generator: one that is brought or found again keeps to the owner's wishes") {
+  const Setting s = private_setting(3);
+  const TemporaryFolder folder;
+  DeviceFiles files = files_in(folder / "state");
+  const std::vector<std::uint8_t> made = train_generator(s, 0, files).file;
+  const std::string path = folder / "made.iotsl", plain = folder / "plain.iotsl";
+  REQUIRE(write_file_atomic(path, ByteSpan(made)).ok());
+  REQUIRE(write_file_atomic(plain, ByteSpan(trained(0).file)).ok());
+  const auto outcome = [&](const DeviceFiles& given, std::string& promise) {
+    GeneratorWork work(s.train, s.samples[0], s.task(0), given);
+    const Result<bool> done = work.step();
+    promise = work.take_note();
+    return done ? std::string("shared") : done.failure().message;
+  };
+  std::string promise;
+  // Found again: the promise is told again, and a limit that came later holds.
+  CHECK(outcome(files, promise) == "shared");
+  CHECK(promise.find("epsilon 3 at delta") != std::string::npos);
+  files.max_epsilon = 1;
+  CHECK(outcome(files, promise).find("more than the limit 1") != std::string::npos);
+  // Brought from elsewhere, likewise.
+  files.max_epsilon = 3;
+  files.generator = path;
+  CHECK(outcome(files, promise) == "shared");
+  CHECK(promise.find("epsilon 3 at delta") != std::string::npos);
+  files.max_epsilon = 1;
+  CHECK(outcome(files, promise).find("more than the limit 1") != std::string::npos);
+  files.generator = plain;
+  CHECK(outcome(files, promise).find("the generator promises nothing") != std::string::npos);
+}
+
 TEST_CASE("generator store: a promise that is weaker than the run asks for is refused") {
   const TemporaryFolder folder;
   Setting s = private_setting(10);

@@ -120,8 +120,7 @@ class GeneratorWork {
   /// The last thing: the quality check of the trained generator. False where it was stopped.
   Result<bool> check_and_keep() {
     const net::Microseconds start = net::steady_now();
-    const std::optional<generators::GeneratorFile> made =
-        trainer_->finish(stop_, is_private() ? &ledger_ : nullptr);
+    const std::optional<generators::GeneratorFile> made = trainer_->finish(stop_);
     if (!made) return false;
     auto bytes = generators::serialize_generator(*made);
     if (!bytes) return bytes.failure();
@@ -161,10 +160,9 @@ class GeneratorWork {
       }
       if (file_exists(file_path())) {
         Result<std::vector<std::uint8_t>> bytes = read_file(file_path());
-        if (bytes && generators::parse_generator(*bytes).ok()) {
-          file_ = std::move(*bytes);
-          return true;
-        }
+        const auto file = bytes ? generators::parse_generator(*bytes)
+                                : Result<generators::GeneratorFile>(bytes.failure());
+        if (file) return share(std::move(*bytes), file->card.privacy);
       }
     }
     Result<void> ready = make_trainer();
@@ -202,26 +200,31 @@ class GeneratorWork {
     return {};
   }
 
-  /// Counts the release before its first step: the key of its noise is on the disk first, so that
-  /// the training that goes on after a kill is the one that is counted.
   Result<void> enter_ledger() {
-    if (const Result<void> kept = save(); !kept) return kept;
-    privacy::Release release = trainer_->release();
-    release.new_data = files_.new_data;
-    const double delta = task_.settings.privacy.delta;
-    if (files_.ledger.empty()) {
-      ledger_.releases = {release};
-    } else {
-      Result<privacy::Ledger> entered =
-          privacy::enter_release(files_.ledger, release, delta, files_.max_epsilon);
-      if (!entered) return entered.failure();
-      ledger_ = std::move(entered).value();
-    }
-    privacy::PrivacyCard card =
-        generators::privacy_card(task_.settings, static_cast<std::uint64_t>(samples_.size()));
-    generators::add_ledger(card, ledger_);
+    Result<void> done = save();
+    if (done) done = trainer_->enter_ledger(files_.ledger, files_.max_epsilon, files_.new_data);
+    if (done) tell_promise(trainer_->promise());
+    return done;
+  }
+  void tell_promise(const privacy::PrivacyCard& card) {
     promise_ = concat("this device will share a generator with this promise:\n", describe(card));
-    return {};
+  }
+
+  /// A whole generator leaves as it is, if the owner's limits let it. True then.
+  Result<bool> share(std::vector<std::uint8_t> bytes, const privacy::PrivacyCard& card) {
+    const bool has_promise = card.mode != privacy::PrivacyMode::off;
+    if (files_.private_only && !has_promise)
+      return failure(ErrorCode::usage,
+                     "the generator promises nothing; this device shares private ones only "
+                     "(--private)");
+    if (has_promise && !(privacy::promised_epsilon(card) <= files_.max_epsilon))
+      return failure(ErrorCode::usage,
+                     "the generator and what was released before it promise epsilon ",
+                     privacy::promised_epsilon(card), ", more than the limit ", files_.max_epsilon,
+                     "; it is not shared");
+    if (has_promise) tell_promise(card);
+    file_ = std::move(bytes);
+    return true;
   }
 
   Result<bool> take_brought() {
@@ -240,7 +243,8 @@ class GeneratorWork {
       return failure(ErrorCode::usage, files_.generator, ": has ", bytes->size(),
                      " bytes; a generator of the run's settings has at most ",
                      generators::generator_file_limit(task_.settings, images));
-    file_ = std::move(*bytes);
+    const Result<bool> shared = share(std::move(*bytes), file->card.privacy);
+    if (!shared) return wrong(shared.failure());
     brought_ = true;
     return true;
   }
@@ -266,8 +270,7 @@ class GeneratorWork {
   StopCheck stop_;
   std::optional<generators::GeneratorTraining> trainer_;
   generators::TrainingProgress progress_;
-  privacy::Ledger ledger_;  // of a private training
-  std::string promise_;     // to be told once
+  std::string promise_;  // to be told once
   net::EpochCost cost_;
   net::Microseconds saved_ = 0, told_ = 0;
   std::vector<std::uint8_t> file_;  ///< the finished generator

@@ -1,9 +1,9 @@
-#include "host/run/generator_report.hpp"
+#include "host/report/generator_report.hpp"
 
 #include <algorithm>
 #include <cstdio>
 
-#include "host/run/progress.hpp"
+#include "host/report/progress.hpp"
 #include "iotsl/data/source.hpp"
 #include "iotsl/privacy/statement.hpp"
 

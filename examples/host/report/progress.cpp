@@ -1,4 +1,4 @@
-#include "host/run/progress.hpp"
+#include "host/report/progress.hpp"
 
 #include <unistd.h>
 

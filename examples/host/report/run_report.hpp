@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "host/options/run_options.hpp"
-#include "host/run/progress.hpp"
+#include "host/report/progress.hpp"
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

@@ -1,6 +1,6 @@
-#include "host/run/run_report.hpp"
+#include "host/report/run_report.hpp"
 
-#include "host/run/privacy_report.hpp"
+#include "host/report/privacy_report.hpp"
 
 #include <csignal>
 #include <ctime>

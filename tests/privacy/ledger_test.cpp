@@ -1,0 +1,79 @@
+// What composes with what in a device's ledger.
+
+#include "iotsl/privacy/ledger.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "support/temporary_folder.hpp"
+
+namespace ledger_test {
+
+using namespace iotsl;
+using namespace iotsl::privacy;
+
+Release release(const std::string& id, double mu, bool new_data = false) {
+  Release out;
+  out.id = id;
+  out.mode = PrivacyMode::moments;
+  out.noise_multiplier = 1 / mu;
+  out.noise_multiplier_replace_one = 0.5 / mu;
+  out.new_data = new_data;
+  return out;
+}
+
+std::string ids(std::span<const Release> releases) {
+  std::string out;
+  for (const Release& each : releases) out += each.id;
+  return out;
+}
+
+TEST_CASE("ledger: new data begins a sum of its own; what came before it still composes") {
+  Ledger ledger;
+  CHECK(ledger.current().empty());
+  ledger.releases = {release("a", 1), release("b", 1), release("c", 1, true), release("d", 1)};
+  CHECK(ids(ledger.current()) == "cd");
+  CHECK(ids(ledger.composing_with("a")) == "abcd");
+  CHECK(ids(ledger.composing_with("b")) == "abcd");
+  CHECK(ids(ledger.composing_with("c")) == "cd");
+  CHECK(ids(ledger.composing_with("d")) == "cd");
+}
+
+TEST_CASE("ledger: Gaussian releases add the squares of their mu, under either adjacency") {
+  const std::vector<Release> three{release("a", 1), release("b", 2), release("c", 2)};
+  const PrivacyLoss loss = compose(three, 1e-5);
+  CHECK(loss.accountant == "exact");
+  CHECK(loss.epsilon == doctest::Approx(gaussian_epsilon(3, 1e-5)));
+  CHECK(loss.epsilon_replace_one == doctest::Approx(gaussian_epsilon(6, 1e-5)));
+  CHECK(loss.epsilon_small_delta == doctest::Approx(gaussian_epsilon(3, 1e-6)));
+}
+
+TEST_CASE("ledger: a release is entered once, and none that would pass the limit") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "ledger.json";
+  const double one = gaussian_epsilon(1, 1e-5), both = gaussian_epsilon(std::sqrt(2.0), 1e-5);
+  REQUIRE(enter_release(path, release("a", 1), 1e-5, 2 * one).ok());
+  REQUIRE(enter_release(path, release("a", 1), 1e-5, 2 * one).ok());
+  CHECK(ids(read_ledger(path)->releases) == "a");
+  CHECK_FALSE(enter_release(path, release("b", 1), 1e-5, both * 0.999).ok());
+  CHECK(ids(read_ledger(path)->releases) == "a");
+  CHECK(enter_release(path, release("b", 1), 1e-5, both * 1.001).ok());
+  CHECK(ids(read_ledger(path)->releases) == "ab");
+}
+
+TEST_CASE("ledger: one that says the impossible is refused") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "ledger.json";
+  for (const char* text : {"", "{}", "{\"format\":\"other\",\"releases\":[]}",
+                           "{\"format\":\"iotsl-privacy-ledger-1\",\"releases\":[{}]}"}) {
+    INFO(text);
+    REQUIRE(write_file_atomic(path, std::string_view(text)).ok());
+    const auto read = read_ledger(path);
+    REQUIRE_FALSE(read.ok());
+    CHECK(read.failure().message.find("nobody knows what this device has released") !=
+          std::string::npos);
+  }
+}
+
+}  // namespace ledger_test
