@@ -172,4 +172,22 @@ TEST_CASE(
   CHECK(summary->preparation->epsilon() == doctest::Approx(10).epsilon(1e-4));
 }
 
+TEST_CASE("private run: a device and a run that do not want the same part before any training") {
+  const data::Dataset train = dataset(52, 1);
+  const auto samples = halves(train);
+  const auto refusal = [&](const RunConfig& config, bool private_only) {
+    const SplitModel model = build_split_model(config).value();
+    DeviceFiles files;
+    files.private_only = private_only;
+    DeviceWork work(train, samples[0], files);
+    const auto built = work.build(make_offer(config, model.front));
+    return built ? std::string("built") : built.failure().message;
+  };
+  CHECK(refusal(private_config(), true) == "built");
+  CHECK(refusal(iotsl_config(), false) == "built");
+  CHECK(refusal(private_config(), false).find("start with --private") != std::string::npos);
+  CHECK(refusal(iotsl_config(), true).find("this device shares private ones only") !=
+        std::string::npos);
+}
+
 }  // namespace private_run_test
