@@ -22,7 +22,7 @@ MultiplyAdds multiply_adds(const Sequential<float>& net, Shape shape) {
   MultiplyAdds out;
   for (const NamedLayer<float>& layer : net.layers()) {
     const LayerCost cost = layer.cost(shape);
-    shape = layer.output_shape(shape);
+    shape = layer.output_shape(shape).value();
     const std::string type = layer.type();
     if (type != "conv2d" && type != "linear") continue;
     // A convolution's cost counts its bias as well.

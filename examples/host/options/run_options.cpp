@@ -274,7 +274,7 @@ split::RunConfig to_config(const RunOptions& o) {
     const CutModel model = build(o.model);
     const Sequential<float> front = model.layers.slice(0, model.front_layers);
     expect(split::ReplayMemory::check(training.replay, config.devices,
-                                      front.output_shape(sample_shape(config.model))));
+                                      front.output_shape(sample_shape(config.model)).value()));
   }
   return config;
 }

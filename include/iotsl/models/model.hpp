@@ -39,11 +39,6 @@ Sequential<T> build_model(const ModelSpec& spec) {
   return spec.name == "vgg16bn-paper" ? vgg16bn_paper<T>(spec) : vgg16bn_compact<T>(spec);
 }
 
-/// One batch of one sample of the model's input.
-inline Shape sample_shape(const ModelSpec& spec) {
-  return Shape{1, spec.in_channels, spec.height, spec.width_px};
-}
-
 /// Number of layers in the front for a cut after the layer of that name or index (from 0). Empty
 /// means after the first pool of the VGG nets and after the second of vanilla5.
 template <class T>

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "iotsl/models/image_spec.hpp"
+#include "iotsl/nn/layers.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -20,6 +21,11 @@ struct ModelSpec {
 /// The images that a classifier tells apart.
 inline ImageSpec image_spec(const ModelSpec& model) {
   return {model.in_channels, model.height, model.width_px, model.classes};
+}
+
+/// One batch of one sample of the model's input.
+inline Shape sample_shape(const ModelSpec& spec) {
+  return Shape{1, spec.in_channels, spec.height, spec.width_px};
 }
 
 namespace detail {

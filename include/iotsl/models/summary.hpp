@@ -29,13 +29,9 @@ ModelSummary summarize(const Sequential<T>& model, const ModelSpec& spec,
   Shape shape = sample_shape(spec);
   for (std::size_t i = 0; i < model.size(); ++i) {
     const LayerCost cost = model[i].cost(shape);
-    shape = model[i].output_shape(shape);
+    shape = model[i].output_shape(shape).value();
     out.layers.push_back({model[i].name, model[i].type(), shape, cost});
-    for (LayerCost* sum : {&out.total, i < front_layers ? &out.front : &out.back}) {
-      sum->parameters += cost.parameters;
-      sum->operations += cost.operations;
-      sum->activation_bytes += cost.activation_bytes;
-    }
+    for (LayerCost* sum : {&out.total, i < front_layers ? &out.front : &out.back}) *sum += cost;
     if (i + 1 == front_layers) out.smashed_values = shape.elements();
   }
   return out;

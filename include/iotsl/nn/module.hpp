@@ -1,9 +1,11 @@
 #pragma once
 // What modules have in common: named state, and how they are run.
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "iotsl/autograd/node.hpp"
 #include "iotsl/core/tensor.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -32,21 +34,97 @@ struct NamedCounter {
   Counter counter;
 };
 
-/// The state of a model in lists.
+enum class StateKind { parameter, buffer, counter };
+
+/// One part of a model's state: a tensor, or a counter.
+template <class T>
+struct StateEntry {
+  std::string name;
+  StateKind kind;
+  Shape shape;       ///< of the tensor
+  Tensor<T> tensor;  ///< a handle; undefined where it has no memory yet
+  std::optional<Counter> counter;
+};
+
+/// What visit_state() of a layer or a model fills: its state in order, under full names. A tensor
+/// that is given with its shape may have no memory yet; with `allocate` it gets some, filled with
+/// `initial`.
+template <class T>
+struct StateList {
+  std::string prefix = {};
+  bool allocate = false;
+  std::vector<StateEntry<T>> entries = {};
+
+  /// What an optimiser trains.
+  void parameter(const char* name, Tensor<T>& t) { parameter(name, t, t.shape()); }
+  void parameter(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
+    if (give_memory(t, shape, initial)) t.set_requires_grad();
+    entries.push_back({prefix + name, StateKind::parameter, shape, t, std::nullopt});
+  }
+  /// What travels with the parameters and no optimiser trains, such as running statistics.
+  void buffer(const char* name, Tensor<T>& t) { buffer(name, t, t.shape()); }
+  void buffer(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
+    give_memory(t, shape, initial);
+    entries.push_back({prefix + name, StateKind::buffer, shape, t, std::nullopt});
+  }
+  void counter(const char* name, Counter& c) {
+    entries.push_back({prefix + name, StateKind::counter, {}, {}, c});
+  }
+
+ private:
+  bool give_memory(Tensor<T>& t, const Shape& shape, T initial) const {
+    if (t.defined() || !allocate) return false;
+    t = Tensor<T>::full(shape, initial);
+    return true;
+  }
+};
+
+/// Values of the tensors in `list`, whether they have memory or not. A double, which no product
+/// of extents overflows.
+template <class T>
+double count_values(const StateList<T>& list) {
+  double out = 0;
+  for (const StateEntry<T>& entry : list.entries) {
+    if (entry.kind == StateKind::counter) continue;
+    double values = 1;
+    for (int d = 0; d < entry.shape.rank(); ++d) values *= static_cast<double>(entry.shape[d]);
+    out += values;
+  }
+  return out;
+}
+
+/// Gives the state of a layer its memory where it has none; a constructor calls it last.
+template <class T, class L>
+void allocate_state(L& layer) {
+  StateList<T> list{.allocate = true};
+  layer.visit_state(list);
+}
+
+/// All state of a model or a layer, in order.
+template <class T, class Model>
+std::vector<StateEntry<T>> state_entries(const Model& model) {
+  StateList<T> list;
+  model.visit_state(list);
+  return std::move(list.entries);
+}
+
+/// The same in three lists.
 template <class T>
 struct StateLists {
-  std::string prefix;
   std::vector<NamedTensor<T>> parameters, buffers;
   std::vector<NamedCounter> counters;
-
-  void parameter(const char* name, Tensor<T>& t) { parameters.push_back({prefix + name, t}); }
-  void buffer(const char* name, Tensor<T>& t) { buffers.push_back({prefix + name, t}); }
-  void counter(const char* name, Counter& c) { counters.push_back({prefix + name, c}); }
 };
 template <class Model>
 StateLists<typename Model::Scalar> collect_state(const Model& model) {
-  StateLists<typename Model::Scalar> all;
-  model.visit_state(all);
+  using T = typename Model::Scalar;
+  StateLists<T> all;
+  for (StateEntry<T>& entry : state_entries<T>(model)) {
+    if (entry.kind == StateKind::counter)
+      all.counters.push_back({std::move(entry.name), *entry.counter});
+    else
+      (entry.kind == StateKind::parameter ? all.parameters : all.buffers)
+          .push_back({std::move(entry.name), std::move(entry.tensor)});
+  }
   return all;
 }
 

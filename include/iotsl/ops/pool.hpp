@@ -62,39 +62,48 @@ Tensor<T> max_pool2d_gather(const Tensor<T>& gx, const kernels::PoolShape& s, Bu
   return y;
 }
 
-inline kernels::PoolShape pool_shape(const Shape& x, const Pool2dOptions& o) {
-  if (x.rank() != 4) fail("max_pool2d: expects x [N,C,H,W], given ", x);
+/// The shape of max_pool2d(x); a failure where it does not take x.
+inline Result<kernels::PoolShape> pool_shape(const Shape& x, const Pool2dOptions& o) {
+  if (x.rank() != 4) return failure(ErrorCode::usage, "max_pool2d: expects x [N,C,H,W], given ", x);
   if (o.kernel_h < 1 || o.kernel_w < 1 || o.stride_h < 1 || o.stride_w < 1 || o.pad_h < 0 ||
       o.pad_w < 0 || 2 * o.pad_h > o.kernel_h || 2 * o.pad_w > o.kernel_w)
-    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, ", stride ", o.stride_h, "x",
-         o.stride_w, ", padding ", o.pad_h, "x", o.pad_w,
-         "; expected kernel and stride at least 1 and padding at most half the kernel");
+    return failure(ErrorCode::usage, "max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w,
+                   ", stride ", o.stride_h, "x", o.stride_w, ", padding ", o.pad_h, "x", o.pad_w,
+                   "; expected kernel and stride at least 1 and padding at most half the kernel");
   if (o.kernel_h * o.kernel_w > 255)
-    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, " has more than 255 positions");
+    return failure(ErrorCode::usage, "max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w,
+                   " has more than 255 positions");
   if (x[2] + 2 * o.pad_h < o.kernel_h || x[3] + 2 * o.pad_w < o.kernel_w)
-    fail("max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w, " does not fit x ", x, " padded by ",
-         o.pad_h, "x", o.pad_w);
-  return {.n = x[0],
-          .c = x[1],
-          .h = x[2],
-          .w = x[3],
-          .p = (x[2] + 2 * o.pad_h - o.kernel_h) / o.stride_h + 1,
-          .q = (x[3] + 2 * o.pad_w - o.kernel_w) / o.stride_w + 1,
-          .kernel_h = o.kernel_h,
-          .kernel_w = o.kernel_w,
-          .stride_h = o.stride_h,
-          .stride_w = o.stride_w,
-          .pad_h = o.pad_h,
-          .pad_w = o.pad_w};
+    return failure(ErrorCode::usage, "max_pool2d: kernel ", o.kernel_h, "x", o.kernel_w,
+                   " does not fit x ", x, " padded by ", o.pad_h, "x", o.pad_w);
+  return kernels::PoolShape{.n = x[0],
+                            .c = x[1],
+                            .h = x[2],
+                            .w = x[3],
+                            .p = (x[2] + 2 * o.pad_h - o.kernel_h) / o.stride_h + 1,
+                            .q = (x[3] + 2 * o.pad_w - o.kernel_w) / o.stride_w + 1,
+                            .kernel_h = o.kernel_h,
+                            .kernel_w = o.kernel_w,
+                            .stride_h = o.stride_h,
+                            .stride_w = o.stride_w,
+                            .pad_h = o.pad_h,
+                            .pad_w = o.pad_w};
 }
 
 }  // namespace detail
+
+/// [N,C,P,Q], the shape of max_pool2d(x, options).
+inline Result<Shape> max_pool2d_shape(const Shape& x, const Pool2dOptions& options = {}) {
+  const Result<kernels::PoolShape> s = detail::pool_shape(x, options);
+  if (!s) return s.failure();
+  return Shape{s->n, s->c, s->p, s->q};
+}
 
 /// Largest value of each window: [N,C,H,W] to [N,C,P,Q], P = (H + 2 pad_h - kernel_h)/stride_h + 1.
 /// Padding never wins; of equal values the first in row order does. Saves one byte per output.
 template <class T>
 Tensor<T> max_pool2d(const Tensor<T>& x, Pool2dOptions options = {}) {
-  const kernels::PoolShape shape = detail::pool_shape(x.shape(), options);
+  const kernels::PoolShape shape = detail::pool_shape(x.shape(), options).value();
   Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.c, shape.p, shape.q});
   Buffer index(static_cast<std::size_t>(y.size()));
   kernels::max_pool2d(shape, x.data(), y.mutable_data(),
@@ -106,10 +115,17 @@ Tensor<T> max_pool2d(const Tensor<T>& x, Pool2dOptions options = {}) {
   return y;
 }
 
+/// [N,C], the shape of global_avg_pool2d(x).
+inline Result<Shape> global_avg_pool2d_shape(const Shape& x) {
+  if (x.rank() != 4)
+    return failure(ErrorCode::usage, "global_avg_pool2d: expects x [N,C,H,W], given ", x);
+  return Shape{x[0], x[1]};
+}
+
 /// Mean of each channel: [N,C,H,W] to [N,C].
 template <class T>
 Tensor<T> global_avg_pool2d(const Tensor<T>& x) {
-  if (x.rank() != 4) fail("global_avg_pool2d: expects x [N,C,H,W], given ", x.shape());
+  global_avg_pool2d_shape(x.shape()).value();
   return mean(x, {2, 3});
 }
 

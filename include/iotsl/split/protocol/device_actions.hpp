@@ -41,15 +41,19 @@ struct Send {
   net::Message message;
 };
 
-/// Build the front of `setup`; answer on_built.
-struct Build {
-  net::HelloOk setup;
-};
-
-/// The heartbeat of `setup` and the sizes of the front hold for the link from now on.
+/// The heartbeat of `setup` holds for the link from now on, and FRONT_INIT may come.
 struct Agree {
   net::HelloOk setup;
 };
+
+/// Build the front that `message` (FRONT_INIT) describes for the run of `setup`; answer on_built.
+struct Build {
+  net::HelloOk setup;
+  net::Message message;
+};
+
+/// The sizes of the front hold for the link from now on.
+struct LimitTransfers {};
 
 /// One iteration; answer on_generator_trained.
 struct TrainGenerator {};
@@ -109,12 +113,12 @@ struct Fail {
 }  // namespace device_action
 
 using DeviceAction =
-    std::variant<device_action::Send, device_action::Build, device_action::Agree,
-                 device_action::TrainGenerator, device_action::FinishGenerator,
-                 device_action::Impute, device_action::Load, device_action::Forward,
-                 device_action::Repeat, device_action::Backward, device_action::BackwardRandom,
-                 device_action::ExportFront, device_action::Reconnect, device_action::Finish,
-                 device_action::Fail>;
+    std::variant<device_action::Send, device_action::Agree, device_action::Build,
+                 device_action::LimitTransfers, device_action::TrainGenerator,
+                 device_action::FinishGenerator, device_action::Impute, device_action::Load,
+                 device_action::Forward, device_action::Repeat, device_action::Backward,
+                 device_action::BackwardRandom, device_action::ExportFront,
+                 device_action::Reconnect, device_action::Finish, device_action::Fail>;
 
 namespace device_action {
 

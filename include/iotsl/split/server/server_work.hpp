@@ -116,8 +116,11 @@ class ServerRun {
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
-    machine_.emplace(make_plan(std::move(start).value(), std::move(fingerprints)),
-                     std::move(generators));
+    Result<net::Message> front_init = describe_front(model_.front);
+    if (!front_init) return front_init.failure();
+    ServerPlan plan = make_plan(std::move(start).value(), std::move(fingerprints));
+    plan.front_init = std::move(front_init).value();
+    machine_.emplace(std::move(plan), std::move(generators));
     carry_out_all();
     return {};
   }
@@ -287,7 +290,9 @@ class ServerRun {
     const ConnectionId connection = machine_->devices()[device].connection;
     return connection == 0 ? LinkTraffic{} : transport_.traffic(connection);
   }
-  Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
+  Shape smashed_shape() const {
+    return model_.front.output_shape(sample_shape(config_.model)).value();
+  }
 
   RunConfig config_;
   ServerTransport& transport_;

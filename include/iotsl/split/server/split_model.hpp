@@ -32,7 +32,7 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
 /// The memory of --replay, as large as the run's front makes it.
 inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
   return ReplayMemory::create(config.training.replay, config.devices,
-                              front.output_shape(sample_shape(config.model)), config.seed);
+                              front.output_shape(sample_shape(config.model)).value(), config.seed);
 }
 
 /// HELLO_OK of a run, without its numbers.
@@ -50,7 +50,6 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.height = static_cast<std::uint16_t>(config.model.height);
   run.width = static_cast<std::uint16_t>(config.model.width_px);
   run.classes = static_cast<std::uint16_t>(config.model.classes);
-  run.front = describe_layers(front);
   run.training = config.training;
   run.seed = config.seed;
   if (has_generators(config.method))
