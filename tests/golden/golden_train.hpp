@@ -103,10 +103,11 @@ class TrainRun {
     iotsl::ModelSpec spec;
     spec.name = file_.string({"model", "name"}, spec.name);
     spec.width = file_.integer({"width"}, spec.width);
-    spec.classes = file_.integer({"classes"}, spec.classes);
-    spec.in_channels = file_.integer({"in_channels"}, spec.in_channels);
-    spec.height = file_.integer({"height", "size"}, spec.height);
-    spec.width_px = file_.integer({"width_px", "size"}, spec.width_px);
+    iotsl::ImageSpec& images = spec.images;
+    images.classes = file_.integer({"classes"}, images.classes);
+    images.channels = file_.integer({"in_channels"}, images.channels);
+    images.height = file_.integer({"height", "size"}, images.height);
+    images.width = file_.integer({"width_px", "size"}, images.width);
     const iotsl::Sequential<T> whole = iotsl::build_model<T>(spec);
     const auto cut = iotsl::find_cut(whole, spec, cut_attribute());
     if (!cut) fail(cut.failure().message);

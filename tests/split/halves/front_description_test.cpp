@@ -13,7 +13,7 @@ namespace front_description_test {
 namespace {
 
 ModelSpec small(const char* name) {
-  return {.name = name, .width = 4, .height = 16, .width_px = 16};
+  return {.name = name, .width = 4, .images = {.height = 16, .width = 16}};
 }
 
 Tensor<float> random_values(std::uint64_t seed) {

@@ -150,7 +150,7 @@ class ServerRun {
   /// generator of this run is what its device has to come back with: it goes to `fingerprints`.
   Result<GeneratorsOnHand> open_preparation(std::vector<Sha256Digest>& fingerprints) {
     sizes_.generator_bytes =
-        generator_file_limit(config_.preparation.generator, image_spec(config_.model));
+        generator_file_limit(config_.preparation.generator, config_.model.images);
     preparation_.emplace(config_, recorder_.hooks());
     const Result<void> opened = preparation_->open();
     if (!opened) return opened.failure();

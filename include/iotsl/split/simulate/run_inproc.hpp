@@ -57,9 +57,9 @@ inline Result<void> connect_devices(InprocTransport& transport, ServerRun& run,
     if (!files) return files.failure();
     identity.data_fingerprint = files->data_fingerprint;
     identity.generator_only = config.preparation.generator_only;
-    transport.devices.push_back(std::unique_ptr<InprocDevice>(
-        new InprocDevice{.machine = DeviceMachine(identity),
-                         .work = DeviceWork(train, samples[i], std::move(files).value())}));
+    transport.devices.push_back(std::unique_ptr<InprocDevice>(new InprocDevice{
+        .machine = DeviceMachine(identity),
+        .work = DeviceWork(train, samples[i], std::move(files).value(), {}, config.layers)}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
     run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();
