@@ -52,7 +52,8 @@ Result<void> read_layers(const Json& list, Sequential<T>& chain, LayerReading<T>
 template <class T>
 class LayerFields {
  public:
-  LayerFields() : json_(Json::object()) {}
+  /// Adds to the members of `json`.
+  explicit LayerFields(Json json = Json::object()) : json_(std::move(json)) {}
   /// Reads from the members of `from` after the first `skip`.
   LayerFields(const Json& from, std::size_t skip, LayerReading<T>& reading)
       : from_(&from), reading_(&reading), used_(skip) {}
@@ -122,7 +123,7 @@ class LayerFields {
   }
 
  private:
-  const Json* next(const char* key) {
+  [[gnu::noinline]] const Json* next(const char* key) {
     if (from_ == nullptr) return nullptr;
     known_.push_back(key);
     const Json* member = from_->find(key);
@@ -134,21 +135,21 @@ class LayerFields {
       if (key == known) return true;
     return key == "name" || key == "type";
   }
-  void read_integer(const char* key, const Json& member, Index& value) {
+  [[gnu::noinline]] void read_integer(const char* key, const Json& member, Index& value) {
     if (member.is_int())
       value = member.as_int();
     else
       wrong(key, "an integer", member);
   }
-  void check_integer(const char* key, Index value, Index least, Index most) {
+  [[gnu::noinline]] void check_integer(const char* key, Index value, Index least, Index most) {
     if (from_ != nullptr && (value < least || value > most))
       refuse("field '", key, "' is ", value, ", expected ", least, " to ", most);
   }
-  void wrong(const char* key, const char* wanted, const Json& found) {
+  IOTSL_COLD void wrong(const char* key, const char* wanted, const Json& found) {
     refuse("field '", key, "' must be ", wanted, ", found ", found.type_name());
   }
   template <class... Parts>
-  void refuse(const Parts&... parts) {
+  IOTSL_COLD void refuse(const Parts&... parts) {
     if (status_) status_ = failure(ErrorCode::data, parts...);
   }
 

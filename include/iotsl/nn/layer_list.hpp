@@ -39,11 +39,9 @@ Json write_layers(const Sequential<T>& chain) {
     Json layer = Json::object();
     layer["name"] = named.name;
     layer["type"] = named.type();
-    LayerFields<T> fields;
+    LayerFields<T> fields(std::move(layer));
     named.layer.visit_fields(fields);
-    const Json values = fields.take();
-    for (const JsonMember& member : values.as_object()) layer[member.key] = member.value;
-    out.push_back(std::move(layer));
+    out.push_back(fields.take());
   }
   return out;
 }
@@ -89,17 +87,18 @@ Result<void> read_layers(const Json& list, Sequential<T>& chain, LayerReading<T>
   for (const Json& json : list.as_array()) {
     const Result<std::string> name = get_string(json, "name");
     const std::string full = outer + (name ? *name : std::to_string(chain.size()));
-    const auto wrong = [&](const auto&... why) {
+    const auto wrong = [&](const std::string& why) {
       reading.located = true;
       return failure(ErrorCode::data, "layer '", full.substr(0, reading.limits.name_bytes), "' ",
-                     why...);
+                     why);
     };
-    if (!name) return wrong("has no name: ", name.failure().message);
+    if (!name) return wrong("has no name: " + name.failure().message);
     if (name->empty() || full.size() > reading.limits.name_bytes)
-      return wrong("has an empty name or one of more than ", reading.limits.name_bytes, " bytes");
+      return wrong(
+          concat("has an empty name or one of more than ", reading.limits.name_bytes, " bytes"));
     if (chain.find(*name) != nullptr) return wrong("is there twice");
     if (++reading.layers > reading.limits.layers)
-      return wrong("is one of more than ", reading.limits.layers);
+      return wrong(concat("is one of more than ", reading.limits.layers));
     reading.prefix = full + ".";
     Result<AnyLayer<T>> layer = read_layer(json, reading);
     if (!layer) return reading.located ? layer.failure() : wrong(layer.failure().message);

@@ -56,26 +56,31 @@ struct StateList {
   std::vector<StateEntry<T>> entries = {};
 
   /// What an optimiser trains.
-  void parameter(const char* name, Tensor<T>& t) { parameter(name, t, t.shape()); }
+  void parameter(const char* name, const Tensor<T>& t) {
+    add(name, StateKind::parameter, t.shape(), t);
+  }
   void parameter(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
     if (give_memory(t, shape, initial)) t.set_requires_grad();
-    entries.push_back({prefix + name, StateKind::parameter, shape, t, std::nullopt});
+    add(name, StateKind::parameter, shape, t);
   }
   /// What travels with the parameters and no optimiser trains, such as running statistics.
-  void buffer(const char* name, Tensor<T>& t) { buffer(name, t, t.shape()); }
+  void buffer(const char* name, const Tensor<T>& t) { add(name, StateKind::buffer, t.shape(), t); }
   void buffer(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
     give_memory(t, shape, initial);
-    entries.push_back({prefix + name, StateKind::buffer, shape, t, std::nullopt});
+    add(name, StateKind::buffer, shape, t);
   }
-  void counter(const char* name, Counter& c) {
-    entries.push_back({prefix + name, StateKind::counter, {}, {}, c});
-  }
+  void counter(const char* name, const Counter& c) { add(name, StateKind::counter, {}, {}, c); }
 
  private:
   bool give_memory(Tensor<T>& t, const Shape& shape, T initial) const {
     if (t.defined() || !allocate) return false;
     t = Tensor<T>::full(shape, initial);
     return true;
+  }
+  // Not inlined: it is called for each tensor of each layer, and small programs count bytes.
+  [[gnu::noinline]] void add(const char* name, StateKind kind, const Shape& shape,
+                             const Tensor<T>& t, std::optional<Counter> c = std::nullopt) {
+    entries.push_back({prefix + name, kind, shape, t, std::move(c)});
   }
 };
 
@@ -114,11 +119,10 @@ struct StateLists {
   std::vector<NamedTensor<T>> parameters, buffers;
   std::vector<NamedCounter> counters;
 };
-template <class Model>
-StateLists<typename Model::Scalar> collect_state(const Model& model) {
-  using T = typename Model::Scalar;
+template <class T>
+StateLists<T> sort_by_kind(std::vector<StateEntry<T>> entries) {
   StateLists<T> all;
-  for (StateEntry<T>& entry : state_entries<T>(model)) {
+  for (StateEntry<T>& entry : entries) {
     if (entry.kind == StateKind::counter)
       all.counters.push_back({std::move(entry.name), *entry.counter});
     else
@@ -126,6 +130,10 @@ StateLists<typename Model::Scalar> collect_state(const Model& model) {
           .push_back({std::move(entry.name), std::move(entry.tensor)});
   }
   return all;
+}
+template <class Model>
+StateLists<typename Model::Scalar> collect_state(const Model& model) {
+  return sort_by_kind(state_entries<typename Model::Scalar>(model));
 }
 
 /// How a forward pass runs. The numbers of a dropout layer are a function of seed, layer and step.

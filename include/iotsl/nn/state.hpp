@@ -32,36 +32,38 @@ inline std::string describe_tensor(const SafeTensor& t) {
   return out + "]";
 }
 
+template <class T>
+std::vector<SafeTensor> views_of(const std::vector<StateEntry<T>>& entries) {
+  std::vector<SafeTensor> out;
+  for (const StateEntry<T>& entry : entries) out.push_back(view_of(entry));
+  return out;
+}
+
 }  // namespace detail
 
 /// Views of all state, named `features.0.weight` and so on; valid while the model lives. Like all
 /// functions here it takes any model with visit_state, such as Sequential or GeneratorNet.
 template <class Model>
 std::vector<SafeTensor> state_views(const Model& model) {
-  std::vector<SafeTensor> out;
-  for (const auto& entry : state_entries<typename Model::Scalar>(model))
-    out.push_back(detail::view_of(entry));
-  return out;
+  return detail::views_of(state_entries<typename Model::Scalar>(model));
 }
 
 enum class ExtraTensors { refuse, ignore };
 
-/// Takes over the state of a file. Refused, with the tensor's name and without a change: a tensor
-/// that is missing or of another type or shape, and, unless ignored, one that the model lacks.
-template <class Model>
-Result<void> load_state(const Model& model, const SafeTensors& file,
-                        ExtraTensors extra = ExtraTensors::refuse) {
-  auto entries = state_entries<typename Model::Scalar>(model);
+namespace detail {
+
+template <class T>
+Result<void> load_entries(std::vector<StateEntry<T>> entries, const SafeTensors& file,
+                          ExtraTensors extra) {
   std::vector<const SafeTensor*> found;
   for (const auto& entry : entries) {
-    const SafeTensor expected = detail::view_of(entry);
+    const SafeTensor expected = view_of(entry);
     const SafeTensor* given = file.find(expected.name);
     if (given == nullptr)
       return failure(ErrorCode::data, "the file has no tensor '", expected.name, "'");
     if (given->dtype != expected.dtype || given->shape != expected.shape)
-      return failure(ErrorCode::data, "tensor '", expected.name, "' is ",
-                     detail::describe_tensor(*given), ", the model expects ",
-                     detail::describe_tensor(expected));
+      return failure(ErrorCode::data, "tensor '", expected.name, "' is ", describe_tensor(*given),
+                     ", the model expects ", describe_tensor(expected));
     found.push_back(given);
   }
   if (extra == ExtraTensors::refuse && found.size() != file.tensors.size())
@@ -78,6 +80,16 @@ Result<void> load_state(const Model& model, const SafeTensors& file,
       std::memcpy(entries[i].tensor.mutable_data(), from.data(), from.size());
   }
   return {};
+}
+
+}  // namespace detail
+
+/// Takes over the state of a file. Refused, with the tensor's name and without a change: a tensor
+/// that is missing or of another type or shape, and, unless ignored, one that the model lacks.
+template <class Model>
+Result<void> load_state(const Model& model, const SafeTensors& file,
+                        ExtraTensors extra = ExtraTensors::refuse) {
+  return detail::load_entries(state_entries<typename Model::Scalar>(model), file, extra);
 }
 
 /// SHA-256 over name, shape and bytes of all state in order.

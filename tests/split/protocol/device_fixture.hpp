@@ -127,8 +127,7 @@ inline net::Grad grad(std::uint64_t step) {
 /// Takes all actions.
 inline std::vector<DeviceAction> drain(DeviceMachine& machine) {
   std::vector<DeviceAction> out;
-  DeviceAction action;
-  while (machine.pop(action)) out.push_back(std::move(action));
+  while (auto action = machine.pop()) out.push_back(std::move(*action));
   return out;
 }
 
@@ -147,8 +146,6 @@ inline std::vector<DeviceAction> take_in(DeviceMachine& machine, const net::Join
     machine.on_built(Sha256Digest{});
     actions = drain(machine);
   }
-  REQUIRE(is<LimitTransfers>(actions[0]));
-  actions.erase(actions.begin());
   return actions;
 }
 

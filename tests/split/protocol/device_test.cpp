@@ -84,9 +84,7 @@ TEST_CASE("device: a whole turn") {
   CHECK(text_of(as<Build>(actions[0]).message.payload) == "[]");
   m.on_built(Sha256Digest{});
   actions = drain(m);
-  REQUIRE(actions.size() == 2);
-  CHECK(is<LimitTransfers>(actions[0]));
-  actions.erase(actions.begin());
+  REQUIRE(actions.size() == 1);
   CHECK(sent<net::LabelHist>(actions).counts == std::vector<std::uint64_t>{5, 6});
   actions = give(m, grant());
   REQUIRE(actions.size() == 1);

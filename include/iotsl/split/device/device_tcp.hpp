@@ -51,10 +51,10 @@ class DeviceConnection {
         told_pause_ = true;
         machine_.request_pause();
       }
-      DeviceAction action;
-      const bool active = machine_.pop(action);
+      std::optional<DeviceAction> action = machine_.pop();
+      const bool active = action.has_value();
       if (active) {
-        const DeviceStatus status = perform(action);
+        const DeviceStatus status = perform(*action);
         if (status != DeviceStatus::running) {
           hang_up();
           return status;

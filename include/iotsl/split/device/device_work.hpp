@@ -72,6 +72,8 @@ class DeviceWork {
     return structure_sha256(front_->layers());
   }
 
+  bool has_front() const { return front_ != nullptr; }
+
   /// Begins or goes on with the training of this device's generator, in a run that wants one.
   GeneratorWork& take_generator() {
     if (!generator_)

@@ -41,19 +41,18 @@ struct Send {
   net::Message message;
 };
 
-/// The heartbeat of `setup` holds for the link from now on, and FRONT_INIT may come.
+/// For the link hold from now on: the heartbeat of `setup`, and the sizes of the front that is
+/// there.
 struct Agree {
   net::HelloOk setup;
 };
 
-/// Build the front that `message` (FRONT_INIT) describes for the run of `setup`; answer on_built.
+/// Build the front that `message` (FRONT_INIT) describes for the run of `setup`, whose sizes hold
+/// for the link from now on; answer on_built.
 struct Build {
   net::HelloOk setup;
   net::Message message;
 };
-
-/// The sizes of the front hold for the link from now on.
-struct LimitTransfers {};
 
 /// One iteration; answer on_generator_trained.
 struct TrainGenerator {};
@@ -114,11 +113,11 @@ struct Fail {
 
 using DeviceAction =
     std::variant<device_action::Send, device_action::Agree, device_action::Build,
-                 device_action::LimitTransfers, device_action::TrainGenerator,
-                 device_action::FinishGenerator, device_action::Impute, device_action::Load,
-                 device_action::Forward, device_action::Repeat, device_action::Backward,
-                 device_action::BackwardRandom, device_action::ExportFront,
-                 device_action::Reconnect, device_action::Finish, device_action::Fail>;
+                 device_action::TrainGenerator, device_action::FinishGenerator,
+                 device_action::Impute, device_action::Load, device_action::Forward,
+                 device_action::Repeat, device_action::Backward, device_action::BackwardRandom,
+                 device_action::ExportFront, device_action::Reconnect, device_action::Finish,
+                 device_action::Fail>;
 
 namespace device_action {
 

@@ -153,7 +153,6 @@ class DeviceHandshake {
 
   /// Says what the device holds.
   void introduce(const std::optional<net::Resume>& turn, DeviceOutbox& out) {
-    out.ask(device_action::LimitTransfers{});
     out.send(net::LabelHist{identity_.label_counts});
     state_ = turn ? State::resuming : State::ready;
     if (turn) out.send(*turn);

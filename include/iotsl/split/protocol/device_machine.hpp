@@ -28,8 +28,8 @@ class DeviceMachine {
   /// The last step of the run that this device has applied.
   std::uint64_t last_step() const { return turn_.step(); }
 
-  /// The next action to carry out; false when there is none.
-  bool pop(DeviceAction& action) { return outbox_.pop(action); }
+  /// The next action to carry out, if there is one.
+  std::optional<DeviceAction> pop() { return outbox_.pop(); }
 
   // What happens to the connection.
 

@@ -89,12 +89,11 @@ inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerR
     active = true;
     device.machine.on_message(std::move(message));
   }
-  DeviceAction action;
   Failure problem;
-  while (device.machine.pop(action)) {
+  while (std::optional<DeviceAction> action = device.machine.pop()) {
     active = true;
-    const bool trains = std::holds_alternative<device_action::TrainGenerator>(action);
-    if (carry_out(action, device.machine, device.work, device.link, problem) ==
+    const bool trains = std::holds_alternative<device_action::TrainGenerator>(*action);
+    if (carry_out(*action, device.machine, device.work, device.link, problem) ==
         DeviceStatus::failed)
       run.abort(problem);
     if (trains && !go_on_training(device, hooks)) break;
