@@ -22,7 +22,7 @@ MultiplyAdds multiply_adds(const Sequential<float>& net, Shape shape) {
   MultiplyAdds out;
   for (const NamedLayer<float>& layer : net.layers()) {
     const LayerCost cost = layer.cost(shape);
-    shape = layer.output_shape(shape);
+    shape = layer.output_shape(shape).value();
     const std::string type = layer.type();
     if (type != "conv2d" && type != "linear") continue;
     // A convolution's cost counts its bias as well.
@@ -35,12 +35,14 @@ MultiplyAdds multiply_adds(const Sequential<float>& net, Shape shape) {
 
 struct Batch {
   Batch(const ModelSpec& spec, Index n) {
-    x = Tensor<float>::uninitialized({n, spec.in_channels, spec.height, spec.width_px});
+    x = Tensor<float>::uninitialized(
+        {n, spec.images.channels, spec.images.height, spec.images.width});
     const Random random(1, Stream::user);
     float* values = x.mutable_data();
     for (Index i = 0; i < x.size(); ++i)
       values[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
-    for (Index i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(i % spec.classes));
+    for (Index i = 0; i < n; ++i)
+      labels.push_back(static_cast<std::int32_t>(i % spec.images.classes));
   }
   Tensor<float> x;
   std::vector<std::int32_t> labels;

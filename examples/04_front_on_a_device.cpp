@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     loss = batch_loss;
   }
 
-  const Shape sent = front.output_shape({1, 1, 28, 28});
+  const Shape sent = front.output_shape({1, 1, 28, 28}).value();
   std::printf("front: %zu of %zu layers, sends %lld values per image %s\n", front.size(),
               model.size(), static_cast<long long>(sent.elements()), to_string(sent).c_str());
   std::printf("device: %.1f ms per batch of 32, peak memory in its backward pass %.1f MB\n",

@@ -90,7 +90,7 @@ TEST_CASE("sampling: noise is fair bits, or standard normal") {
 
 TEST_CASE("sampling: a set of other images, and a class that is none") {
   const GeneratorNet<float> net =
-      small_net({.channels = 3, .height = 16, .width_px = 12, .classes = 2});
+      small_net({.channels = 3, .height = 16, .width = 12, .classes = 2});
   CHECK(make(net, 1, 5).size() == 5 * 3 * 16 * 12);
   const auto error_of = [](const auto& call) -> std::string {
     try {

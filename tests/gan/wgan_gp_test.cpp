@@ -32,7 +32,7 @@ struct Networks {
 
 Tensor<double> images_of(const Case& c, std::uint64_t seed) {
   const Index n = static_cast<Index>(c.labels.size());
-  return sigmoid(normal({n, c.images.channels, c.images.height, c.images.width_px}, seed));
+  return sigmoid(normal({n, c.images.channels, c.images.height, c.images.width}, seed));
 }
 
 /// The slope of `loss()` while one parameter moves along a random direction, and what the gradient
@@ -67,7 +67,7 @@ void check_every_parameter(const std::vector<NamedTensor<double>>& parameters, c
 const std::vector<Case> cases{
     {.images = {.classes = 4}, .labels = {3, 0}},
     {.images = {.channels = 3, .classes = 2}, .labels = {1, 1}},
-    {.images = {.height = 16, .width_px = 18, .classes = 3}, .light = true, .labels = {2, 0, 1}},
+    {.images = {.height = 16, .width = 18, .classes = 3}, .light = true, .labels = {2, 0, 1}},
 };
 
 TEST_CASE("critic loss: finite differences along a random direction of every parameter") {

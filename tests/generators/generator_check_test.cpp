@@ -8,7 +8,7 @@ using namespace iotsl;
 
 namespace {
 
-const ImageSpec images{.channels = 1, .height = 16, .width_px = 16, .classes = 4};
+const ImageSpec images{.channels = 1, .height = 16, .width = 16, .classes = 4};
 const std::vector<std::uint64_t> held{13, 12, 0, 0};
 
 generators::GeneratorSettings settings(Index width = 4) {
@@ -54,7 +54,7 @@ TEST_CASE("generator check: a card with impossible counts is refused") {
 TEST_CASE("generator check: a class that its device does not hold, or other images, are refused") {
   CHECK(misfit({13, 0, 7, 0}) ==
         "the generator was trained on 7 samples of class 2, of which its device holds none");
-  CHECK(misfit(held, {.channels = 1, .height = 20, .width_px = 16, .classes = 4}) ==
+  CHECK(misfit(held, {.channels = 1, .height = 20, .width = 16, .classes = 4}) ==
         "the generator makes images of 1x16x16 in 4 classes, the run's are 1x20x16 in 4");
 }
 

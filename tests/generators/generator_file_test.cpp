@@ -16,7 +16,7 @@ GeneratorFile small_file() {
   generators::GeneratorCard card;
   card.settings.net.width = 4;
   card.settings.net.iterations = 30;
-  card.images = {.height = 12, .width_px = 10, .classes = 3};
+  card.images = {.height = 12, .width = 10, .classes = 3};
   card.dataset = "test";
   card.class_names = {"a", "b", "c"};
   card.label_counts = {5, 0, 7};

@@ -4,6 +4,7 @@
 #include "golden/golden_case.hpp"
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/models/model.hpp"
+#include "iotsl/nn/all_layers.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/options/schedule.hpp"
 
@@ -100,13 +101,22 @@ class TrainRun {
 
  private:
   void build() {
+    if (const Json* layers = file_.attribute({"layers"})) {
+      Shape sample = file_.tensor<T>("input.0").shape();
+      sample.set(0, 1);
+      auto built = iotsl::build_layers(*layers, sample, iotsl::AllLayers<T>::template types<T>());
+      if (!built) fail("attribute 'layers': ", built.failure().message);
+      model_ = std::move(built).value();
+      return;
+    }
     iotsl::ModelSpec spec;
     spec.name = file_.string({"model", "name"}, spec.name);
     spec.width = file_.integer({"width"}, spec.width);
-    spec.classes = file_.integer({"classes"}, spec.classes);
-    spec.in_channels = file_.integer({"in_channels"}, spec.in_channels);
-    spec.height = file_.integer({"height", "size"}, spec.height);
-    spec.width_px = file_.integer({"width_px", "size"}, spec.width_px);
+    iotsl::ImageSpec& images = spec.images;
+    images.classes = file_.integer({"classes"}, images.classes);
+    images.channels = file_.integer({"in_channels"}, images.channels);
+    images.height = file_.integer({"height", "size"}, images.height);
+    images.width = file_.integer({"width_px", "size"}, images.width);
     const iotsl::Sequential<T> whole = iotsl::build_model<T>(spec);
     const auto cut = iotsl::find_cut(whole, spec, cut_attribute());
     if (!cut) fail(cut.failure().message);

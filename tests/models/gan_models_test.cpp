@@ -50,10 +50,10 @@ TEST_CASE("the light generator needs at most a quarter of the operations") {
 TEST_CASE("images of any size come out as they went in") {
   const NoRecord values_only;
   for (const ImageSpec& images :
-       {ImageSpec{}, ImageSpec{.channels = 3, .height = 128, .width_px = 128, .classes = 8},
-        ImageSpec{.channels = 3, .height = 32, .width_px = 32},
-        ImageSpec{.channels = 1, .height = 30, .width_px = 17, .classes = 2},
-        ImageSpec{.channels = 2, .height = 8, .width_px = 64}})
+       {ImageSpec{}, ImageSpec{.channels = 3, .height = 128, .width = 128, .classes = 8},
+        ImageSpec{.channels = 3, .height = 32, .width = 32},
+        ImageSpec{.channels = 1, .height = 30, .width = 17, .classes = 2},
+        ImageSpec{.channels = 2, .height = 8, .width = 64}})
     for (const bool light : {false, true}) {
       GeneratorNet<float> generator({.images = images, .width = 4, .latent = 6, .light = light});
       CriticNet<float> critic(images, 4);
@@ -62,7 +62,7 @@ TEST_CASE("images of any size come out as they went in") {
       CHECK(count(generator) == lay_out(generator.spec()).cost().parameters);
       const std::vector<std::int32_t> labels{0, 1, 1};
       const Tensor<float> x = generator.forward(Tensor<float>::full({3, 6}, 1.0F), labels);
-      REQUIRE(x.shape() == Shape{3, images.channels, images.height, images.width_px});
+      REQUIRE(x.shape() == Shape{3, images.channels, images.height, images.width});
       for (const float value : x.values()) {
         CHECK(value > 0);
         CHECK(value < 1);

@@ -174,6 +174,20 @@ TEST_CASE("where a model can be cut") {
                         "' of vgg16bn-compact; expected a layer's name (features.0 to "
                         "flatten) or an index from 0 to 43"));
   }
+  Sequential<float> inner, nested;
+  inner.add("0", iotsl::Relu<float>{});
+  nested.add("layer1", inner);
+  nested.add("layer10", inner);
+  nested.add("fc", iotsl::Linear<float>(2, 2));
+  CHECK(*find_cut(nested, "layer10") == 2);
+  CHECK(find_cut(nested, "layer10.0").failure().message ==
+        "cut 'layer10.0' lies inside layer 'layer10'; a cut lies after a layer of the outer chain, "
+        "such as 'layer10'");
+  CHECK(find_cut(nested, "layer1").ok());
+  CHECK(find_cut(nested, "").failure().message ==
+        "cut ''; expected a layer's name (layer1 to layer10) or an index from 0 to 1");
+  CHECK(find_cut(nested.slice(0, 1), "0").failure().message ==
+        "cut '0': a net of 1 layer cannot be cut");
 }
 
 TEST_CASE("descriptions that no model has") {
@@ -185,9 +199,10 @@ TEST_CASE("descriptions that no model has") {
   CHECK(message({.name = "vgg19"}) ==
         "unknown model 'vgg19'; expected one of vgg16bn-compact, vgg16bn-paper, vanilla5");
   CHECK(message({.width = 1}) == "width 1; expected 2 to 1024");
-  CHECK(message({.classes = 1}) ==
+  CHECK(message({.images = {.classes = 1}}) ==
         "vgg16bn-compact: 1 input channels and 1 classes; expected at least 1 and 2");
-  CHECK(message({.height = 15}) == "vgg16bn-compact: images of 15x28; expected 16 to 1024");
+  CHECK(message({.images = {.height = 15}}) ==
+        "vgg16bn-compact: images of 15x28; expected 16 to 1024");
   CHECK(error_of([] { build_model<float>({.name = "vgg19"}); }) == message({.name = "vgg19"}));
   CHECK(error_of([] { narrow("vanilla5").slice(3, 2); }) == "sequential: layers [3, 2) of 14");
 }

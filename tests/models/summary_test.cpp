@@ -61,13 +61,14 @@ TEST_CASE("golden numbers: vgg16bn-paper" * doctest::test_suite("slow")) {
 }
 
 TEST_CASE("the front of the CelebA variant has 262,144 smashed values") {
-  const ModelSummary summary = summary_of(
-      {.name = "vgg16bn-compact", .in_channels = 3, .height = 128, .width_px = 128, .classes = 8});
+  const ModelSummary summary =
+      summary_of({.name = "vgg16bn-compact",
+                  .images = {.channels = 3, .height = 128, .width = 128, .classes = 8}});
   CHECK(summary.smashed_values == 262144);
 }
 
 TEST_CASE("vanilla5 is cut after the second pool") {
-  const ModelSummary summary = summary_of({.name = "vanilla5", .classes = 4});
+  const ModelSummary summary = summary_of({.name = "vanilla5", .images = {.classes = 4}});
   CHECK(summary.front_layers == 6);
   CHECK(summary.layers[5].name == "features.5");
   CHECK(summary.smashed_values == 64 * 7 * 7);

@@ -24,7 +24,7 @@ inline data::Dataset random_set(const ImageSpec& images, Index count, std::uint6
   out.name = "random";
   out.channels = images.channels;
   out.height = images.height;
-  out.width = images.width_px;
+  out.width = images.width;
   out.classes = images.classes;
   const Random random(seed, Stream::user, 0);
   for (Index i = 0; i < count * out.sample_elems(); ++i) {
@@ -55,7 +55,7 @@ inline std::vector<std::uint8_t> draw(const moments::Generator& generator, Index
   data::Dataset set;
   set.channels = generator.images().channels;
   set.height = generator.images().height;
-  set.width = generator.images().width_px;
+  set.width = generator.images().width;
   set.classes = generator.images().classes;
   generator.append(set, label, count, seed, number);
   return set.pixels;

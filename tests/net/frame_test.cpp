@@ -120,7 +120,7 @@ TEST_CASE("frame: another protocol and another version are named") {
   wire[4] = 2;
   store_le(&wire[28], crc32c(ByteSpan(wire).first(28)));
   FrameReader version;
-  CHECK(read_all(version, wire) == "frame 0: protocol version 2, expected 1");
+  CHECK(read_all(version, wire) == "frame 0: layout version 2, expected 1");
 }
 
 }  // namespace frame_test

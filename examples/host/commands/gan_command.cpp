@@ -235,9 +235,8 @@ std::vector<generators::GeneratorFile> load_generators(const std::vector<std::st
     const ImageSpec &images = out.back().card.images, &first = out[0].card.images;
     if (!(images == first))
       fail_command(ErrorCode::data, path, ": images of ", images.channels, "x", images.height, "x",
-                   images.width_px, " in ", images.classes, " classes, those of ", paths[0],
-                   " are ", first.channels, "x", first.height, "x", first.width_px, " in ",
-                   first.classes);
+                   images.width, " in ", images.classes, " classes, those of ", paths[0], " are ",
+                   first.channels, "x", first.height, "x", first.width, " in ", first.classes);
     if (images.channels != 1 && images.channels != 3)
       fail_command(ErrorCode::data, path, ": images of ", images.channels,
                    " channels cannot be shown, only 1 or 3");
@@ -270,7 +269,7 @@ void sample(const GanCommandOptions& o) {
       }
   if (columns.empty()) fail_command(ErrorCode::data, o.files[0], ": was trained on no class");
   const auto groups = static_cast<Index>(generators.size());
-  ImageGrid grid(images.channels, {images.height, images.width_px}, groups * o.rows,
+  ImageGrid grid(images.channels, {images.height, images.width}, groups * o.rows,
                  static_cast<Index>(columns.size()), o.zoom);
   for (Index group = 0; group < groups; ++group) {
     const generators::GeneratorFile& g = generators[static_cast<std::size_t>(group)];

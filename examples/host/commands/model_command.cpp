@@ -30,6 +30,7 @@ Json to_json(const ModelSummary& summary, const ModelSpec& spec) {
     Json entry = Json::object();
     entry["name"] = layer.name;
     entry["type"] = layer.type;
+    entry["fields"] = layer.fields;
     Json shape = Json::array();
     for (int d = 1; d < layer.output.rank(); ++d) shape.push_back(layer.output[d]);
     entry["output_shape"] = shape;
@@ -41,24 +42,24 @@ Json to_json(const ModelSummary& summary, const ModelSpec& spec) {
   return out;
 }
 
-void print_row(const char* name, const char* type, const std::string& shape,
-               const LayerCost& cost) {
-  std::printf("%-14s %-17s %-14s %12ld %14ld %12ld\n", name, type, shape.c_str(),
+void print_row(const char* name, const char* type, const std::string& shape, const LayerCost& cost,
+               const std::string& fields = "") {
+  std::printf("%-14s %-17s %-14s %12ld %14ld %12ld%s%s\n", name, type, shape.c_str(),
               static_cast<long>(cost.parameters), static_cast<long>(cost.operations),
-              static_cast<long>(cost.activation_bytes));
+              static_cast<long>(cost.activation_bytes), fields.empty() ? "" : "  ", fields.c_str());
 }
 
 void print_table(const ModelSummary& summary, const ModelSpec& spec) {
   std::printf("%s, width %ld, input %ldx%ldx%ld, costs for one sample\n\n", spec.name.c_str(),
-              static_cast<long>(spec.width), static_cast<long>(spec.in_channels),
-              static_cast<long>(spec.height), static_cast<long>(spec.width_px));
-  std::printf("%-14s %-17s %-14s %12s %14s %12s\n", "layer", "type", "output", "parameters",
-              "operations", "bytes");
+              static_cast<long>(spec.width), static_cast<long>(spec.images.channels),
+              static_cast<long>(spec.images.height), static_cast<long>(spec.images.width));
+  std::printf("%-14s %-17s %-14s %12s %14s %12s  %s\n", "layer", "type", "output", "parameters",
+              "operations", "bytes", "fields");
   for (std::size_t i = 0; i < summary.layers.size(); ++i) {
     const LayerSummary& layer = summary.layers[i];
     Shape sample;
     for (int d = 1; d < layer.output.rank(); ++d) sample.push_back(layer.output[d]);
-    print_row(layer.name.c_str(), layer.type, to_string(sample), layer.cost);
+    print_row(layer.name.c_str(), layer.type, to_string(sample), layer.cost, layer.fields);
     if (i + 1 == summary.front_layers)
       std::printf("-- cut: %ld values of smashed data per sample --\n",
                   static_cast<long>(summary.smashed_values));

@@ -117,7 +117,7 @@ void plan(CLI::App& command, RunOptions& options) {
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
   const auto rank =
-      static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model)).rank());
+      static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model))->rank());
   p.wire = split::forecast_wire(config, sizes, samples, 0, rank);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());

@@ -30,11 +30,12 @@ Tensor<float> run_model(CutModel& model, const Tensor<float>& x, bool split) {
 void predict_image(const PredictOptions& options, TrainedModel& trained) {
   const ModelCard& card = trained.card;
   const ModelSpec& spec = card.spec;
-  if (spec.in_channels != 1 && spec.in_channels != 3)
+  if (spec.images.channels != 1 && spec.images.channels != 3)
     fail_command(ErrorCode::usage, options.image, ": an image has 1 or 3 channels, the network ",
-                 spec.in_channels);
-  const ImageFit fit{
-      spec.in_channels, {spec.height, spec.width_px}, card.center_crop || options.data.center_crop};
+                 spec.images.channels);
+  const ImageFit fit{spec.images.channels,
+                     {spec.images.height, spec.images.width},
+                     card.center_crop || options.data.center_crop};
   const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit));
   Tensor<float> x = Tensor<float>::uninitialized(sample_shape(spec));
   float* values = x.mutable_data();
@@ -53,15 +54,16 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
     out["class"] = best;
     out["name"] = class_name(card, best);
     Json all = Json::array(), raw = Json::array();
-    for (Index c = 0; c < spec.classes; ++c) all.push_back(probability(c));
-    for (Index c = 0; c < spec.classes; ++c) raw.push_back(static_cast<double>(logits.data()[c]));
+    for (Index c = 0; c < spec.images.classes; ++c) all.push_back(probability(c));
+    for (Index c = 0; c < spec.images.classes; ++c)
+      raw.push_back(static_cast<double>(logits.data()[c]));
     out["probabilities"] = all;
     out["logits"] = raw;
     std::printf("%s\n", to_text(out).c_str());
     return;
   }
   std::printf("%s: %s\n", options.image.c_str(), class_name(card, best).c_str());
-  for (Index c = 0; c < spec.classes; ++c)
+  for (Index c = 0; c < spec.images.classes; ++c)
     std::printf("  %-12s %6.2f %%\n", class_name(card, c).c_str(), 100 * probability(c));
 }
 
@@ -70,20 +72,21 @@ data::Dataset load_test(const PredictOptions& options, const TrainedModel& train
   const ModelSpec& spec = trained.card.spec;
   DataOptions data = options.data;
   if (is_image_set(data)) {
-    if (data.image_size.empty()) data.image_size = concat(spec.height, "x", spec.width_px);
-    if (data.channels == 0) data.channels = spec.in_channels;
+    if (data.image_size.empty())
+      data.image_size = concat(spec.images.height, "x", spec.images.width);
+    if (data.channels == 0) data.channels = spec.images.channels;
     data.center_crop = data.center_crop || trained.card.center_crop;
   }
   data::Dataset test = expect(load_set(data, data::Split::test));
   if (data.limit_test > 0) test = data::limit_samples(test, data.limit_test, data::test_part_seed);
-  if (test.channels != spec.in_channels || test.height != spec.height ||
-      test.width != spec.width_px)
+  if (test.channels != spec.images.channels || test.height != spec.images.height ||
+      test.width != spec.images.width)
     fail_command(ErrorCode::data, "--dataset ", data.dataset, ": samples of ", test.channels, "x",
-                 test.height, "x", test.width, ", the model expects ", spec.in_channels, "x",
-                 spec.height, "x", spec.width_px);
-  if (test.classes != spec.classes)
+                 test.height, "x", test.width, ", the model expects ", spec.images.channels, "x",
+                 spec.images.height, "x", spec.images.width);
+  if (test.classes != spec.images.classes)
     fail_command(ErrorCode::data, "--dataset ", data.dataset, ": ", test.classes,
-                 " classes, the model has ", spec.classes);
+                 " classes, the model has ", spec.images.classes);
   // An exported file that names no set knows its classes by number only.
   for (Index c = 0; c < test.classes && !trained.card.dataset.empty(); ++c)
     if (!test.class_names.empty() && data::class_name(test, c) != class_name(trained.card, c))

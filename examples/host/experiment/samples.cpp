@@ -21,11 +21,11 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
     const generators::GeneratorFile file = expect(generators::load_generator(path));
     const ImageSpec& images = file.card.images;
     if (!grid) {
-      grid.emplace(images.channels, ImageSize{images.height, images.width_px},
+      grid.emplace(images.channels, ImageSize{images.height, images.width},
                    rows_each * static_cast<Index>(records.size()), images.classes, zoom);
       for (std::size_t d = 1; d < records.size(); ++d)
         grid->begin_group(rows_each * static_cast<Index>(d));
-      out.width = static_cast<int>(images.classes * (images.width_px * zoom + 2) + 2);
+      out.width = static_cast<int>(images.classes * (images.width * zoom + 2) + 2);
     }
     for (const Index label : trained_classes(file.card)) {
       data::Dataset made = gan::empty_set("generated", images);

@@ -45,12 +45,12 @@ inline void add_input_options(CLI::App& app, InputOptions& options) {
 
 /// Takes over what was given.
 inline void apply(const InputOptions& options, ModelSpec& spec) {
-  if (options.channels != 0) spec.in_channels = options.channels;
-  if (options.classes != 0) spec.classes = options.classes;
+  if (options.channels != 0) spec.images.channels = options.channels;
+  if (options.classes != 0) spec.images.classes = options.classes;
   if (options.image_size.empty()) return;
   const ImageSize size = expect(parse_image_size(options.image_size));
-  spec.height = size.height;
-  spec.width_px = size.width;
+  spec.images.height = size.height;
+  spec.images.width = size.width;
 }
 
 struct CutModel {

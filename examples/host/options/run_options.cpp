@@ -220,10 +220,7 @@ RunData load_run_data(RunOptions& o) {
   o.class_names.clear();
   for (Index c = 0; c < out.train.classes; ++c)
     o.class_names.push_back(data::class_name(out.train, c));
-  o.model.spec.in_channels = out.train.channels;
-  o.model.spec.height = out.train.height;
-  o.model.spec.width_px = out.train.width;
-  o.model.spec.classes = out.train.classes;
+  o.model.spec.images = {out.train.channels, out.train.height, out.train.width, out.train.classes};
   if (o.data.limit_test > 0)
     out.test = data::limit_samples(out.test, o.data.limit_test, data::test_part_seed);
   return out;
@@ -274,7 +271,7 @@ split::RunConfig to_config(const RunOptions& o) {
     const CutModel model = build(o.model);
     const Sequential<float> front = model.layers.slice(0, model.front_layers);
     expect(split::ReplayMemory::check(training.replay, config.devices,
-                                      front.output_shape(sample_shape(config.model))));
+                                      front.output_shape(sample_shape(config.model)).value()));
   }
   return config;
 }

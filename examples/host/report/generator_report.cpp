@@ -27,7 +27,7 @@ void print_model(const GeneratorFile& file) {
     std::printf("model       moments of the lowest cosine coefficients, no net");
   }
   std::printf(" -> %ldx%ldx%ld, %ld classes\n", static_cast<long>(images.channels),
-              static_cast<long>(images.height), static_cast<long>(images.width_px),
+              static_cast<long>(images.height), static_cast<long>(images.width),
               static_cast<long>(images.classes));
   std::printf("            %ld numbers", as_long(file.generator.values()));
   if (card.settings.kind == GeneratorKind::net)

@@ -13,12 +13,13 @@ Json to_json(const ModelCard& card) {
   out["model"] = card.spec.name;
   out["width"] = card.spec.width;
   out["cut"] = card.cut;
-  const Index input[] = {card.spec.in_channels, card.spec.height, card.spec.width_px};
+  const Index input[] = {card.spec.images.channels, card.spec.images.height,
+                         card.spec.images.width};
   out["input"] = Json::array_of(std::vector<Index>(input, input + 3));
   out["center_crop"] = card.center_crop;
   out["dataset"] = card.dataset;
   Json names = Json::array();
-  for (Index c = 0; c < card.spec.classes; ++c) names.push_back(class_name(card, c));
+  for (Index c = 0; c < card.spec.images.classes; ++c) names.push_back(class_name(card, c));
   out["classes"] = std::move(names);
   return out;
 }
@@ -42,7 +43,8 @@ Result<ModelCard> parse_model_card(const std::string& text) {
   out.spec.width = *width;
   const auto input = get_array(*json, "input");
   if (!input) return input.failure();
-  Index* const sides[] = {&out.spec.in_channels, &out.spec.height, &out.spec.width_px};
+  Index* const sides[] = {&out.spec.images.channels, &out.spec.images.height,
+                          &out.spec.images.width};
   if ((*input)->size() != 3)
     return failure(ErrorCode::data, "input has ", (*input)->size(), " numbers, expected 3");
   for (std::size_t i = 0; i < 3; ++i) {
@@ -57,7 +59,7 @@ Result<ModelCard> parse_model_card(const std::string& text) {
   auto names = data::parse_class_names(*json);
   if (!names) return names.failure();
   out.class_names = std::move(*names);
-  out.spec.classes = static_cast<Index>(out.class_names.size());
+  out.spec.images.classes = static_cast<Index>(out.class_names.size());
   return out;
 }
 

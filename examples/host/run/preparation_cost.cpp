@@ -69,7 +69,7 @@ TrainingCost cost_of_given(const std::string& folder, std::size_t devices) {
 
 PreparationCost preparation_cost(const split::RunConfig& config, const data::Manifest& manifest,
                                  const StepCost& step) {
-  const ImageSpec images = image_spec(config.model);
+  const ImageSpec images = config.model.images;
   const split::PreparationOptions& chosen = config.preparation;
   PreparationCost out;
   Index samples = 0;

@@ -30,8 +30,7 @@ void check_generators(const split::RunConfig& config, const data::Manifest& mani
     const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const generators::GeneratorFile file = expect(generators::load_generator(path));
     const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits =
-        generators::check_generator_fits(file, image_spec(config.model), counts);
+    const Result<void> fits = generators::check_generator_fits(file, config.model.images, counts);
     if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
   }
 }

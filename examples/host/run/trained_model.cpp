@@ -13,7 +13,7 @@ TrainedModel describe_run(const std::string& folder) {
   options.config = folder + "/config.json";
   finish_run_options(reader, options);
   options.set_name = options.data.dataset;
-  for (Index c = 0; c < options.model.spec.classes; ++c)
+  for (Index c = 0; c < options.model.spec.images.classes; ++c)
     options.class_names.push_back(data::class_name(options.set_name, c));
   TrainedModel out{card_of(options), {}};
   const std::string path = folder + "/" + model_card_name;

@@ -30,7 +30,7 @@ inline data::Dataset empty_set(std::string name, const ImageSpec& images) {
   out.name = std::move(name);
   out.channels = images.channels;
   out.height = images.height;
-  out.width = images.width_px;
+  out.width = images.width;
   out.classes = images.classes;
   return out;
 }
@@ -53,11 +53,11 @@ struct SampleSource {
 inline bool append_generated(data::Dataset& set, const GeneratorNet<float>& net, Index label,
                              Index count, const SampleSource& source, const StopCheck& stop = {}) {
   const ImageSpec& images = net.spec().images;
-  if (set.channels != images.channels || set.height != images.height ||
-      set.width != images.width_px || set.classes != images.classes)
+  if (set.channels != images.channels || set.height != images.height || set.width != images.width ||
+      set.classes != images.classes)
     fail("append_generated: a set of ", set.channels, "x", set.height, "x", set.width, " with ",
          set.classes, " classes, the generator makes ", images.channels, "x", images.height, "x",
-         images.width_px, " with ", images.classes);
+         images.width, " with ", images.classes);
   if (label < 0 || label >= images.classes || count < 0)
     fail("append_generated: ", count, " images of class ", label, " of ", images.classes);
   const NoRecord values_only;

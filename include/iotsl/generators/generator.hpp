@@ -21,6 +21,15 @@ class Generator {
  public:
   Generator(NetGenerator made) : made_(std::move(made)) {}
   Generator(moments::Generator made) : made_(std::move(made)) {}
+  Generator(const Generator&) = default;
+  Generator& operator=(const Generator&) = default;
+  // Where g++ 12 inlines a variant's move it warns of alternatives that are not there.
+  [[gnu::noinline]] Generator(Generator&& other) noexcept : made_(std::move(other.made_)) {}
+  [[gnu::noinline]] Generator& operator=(Generator&& other) noexcept {
+    made_ = std::move(other.made_);
+    return *this;
+  }
+  ~Generator() = default;
 
   GeneratorKind kind() const {
     return std::holds_alternative<NetGenerator>(made_) ? GeneratorKind::net

@@ -27,9 +27,8 @@ inline Result<void> check_generator_fits(const GeneratorFile& file, const ImageS
   const ImageSpec& made = file.generator.images();
   if (!(made == images))
     return failure(ErrorCode::usage, "the generator makes images of ", made.channels, "x",
-                   made.height, "x", made.width_px, " in ", made.classes,
-                   " classes, the run's are ", images.channels, "x", images.height, "x",
-                   images.width_px, " in ", images.classes);
+                   made.height, "x", made.width, " in ", made.classes, " classes, the run's are ",
+                   images.channels, "x", images.height, "x", images.width, " in ", images.classes);
   const std::vector<std::uint64_t>& trained = file.card.label_counts;
   if (trained.size() != label_counts.size())
     return failure(ErrorCode::usage, "the generator's card counts ", trained.size(),

@@ -116,11 +116,10 @@ class CriticNet {
   void visit_state(Visitor& visitor) const {
     for (const SpectralWeight<T>& layer : layers_) {
       visitor.prefix = layer.name + ".";
-      SpectralWeight<T> shared = layer;
-      visitor.parameter("weight", shared.weight);
-      if (shared.bias.defined()) visitor.parameter("bias", shared.bias);
-      visitor.buffer("u", shared.u);
-      visitor.buffer("v", shared.v);
+      visitor.parameter("weight", layer.weight);
+      if (layer.bias.defined()) visitor.parameter("bias", layer.bias);
+      visitor.buffer("u", layer.u);
+      visitor.buffer("v", layer.v);
     }
   }
   std::vector<NamedTensor<T>> parameters() const { return collect_state(*this).parameters; }

@@ -78,11 +78,10 @@ class GeneratorNet {
 
   template <class Visitor>
   void visit_state(Visitor& visitor) const {
-    GeneratorNet shared = *this;
     visitor.prefix = "linear.";
-    visitor.parameter("weight", shared.weight_);
-    visitor.parameter("bias", shared.bias_);
-    for (Deconvolution<T>& layer : shared.layers_) {
+    visitor.parameter("weight", weight_);
+    visitor.parameter("bias", bias_);
+    for (const Deconvolution<T>& layer : layers_) {
       visitor.prefix = layer.name + ".";
       visitor.parameter("weight", layer.weight);
       visitor.parameter("bias", layer.bias);

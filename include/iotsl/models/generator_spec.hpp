@@ -61,7 +61,7 @@ inline GeneratorLayout lay_out(const GeneratorSpec& spec) {
   GeneratorLayout out;
   const ImageSpec& images = spec.images;
   const Index width = spec.light ? spec.width / 2 : spec.width;
-  if (!spec.light && images.height == 28 && images.width_px == 28) {
+  if (!spec.light && images.height == 28 && images.width == 28) {
     out.start = {4, 4};
     out.deconvolutions = {{4 * width, 2 * width, 5, {.crop_h = 1, .crop_w = 1}},
                           {2 * width, width, 5, {}},

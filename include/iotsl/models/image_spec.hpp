@@ -15,7 +15,7 @@ namespace detail {
 
 /// The image's size, then halved (rounded up) until no side is above 4: 28, 14, 7, 4.
 inline std::vector<MapSize> halved_maps(const ImageSpec& images) {
-  std::vector<MapSize> out{{images.height, images.width_px}};
+  std::vector<MapSize> out{{images.height, images.width}};
   while (std::max(out.back().height, out.back().width) > 4)
     out.push_back({(out.back().height + 1) / 2, (out.back().width + 1) / 2});
   return out;

@@ -2,12 +2,14 @@
 // What a model costs, per layer and per side of the cut.
 
 #include "iotsl/models/model.hpp"
+#include "iotsl/nn/layer_list.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 struct LayerSummary {
   std::string name;
   const char* type;
+  std::string fields;  ///< what it is built from, where that is not usual: "kernel 3x3"
   Shape output;
   LayerCost cost;
 };
@@ -29,13 +31,10 @@ ModelSummary summarize(const Sequential<T>& model, const ModelSpec& spec,
   Shape shape = sample_shape(spec);
   for (std::size_t i = 0; i < model.size(); ++i) {
     const LayerCost cost = model[i].cost(shape);
-    shape = model[i].output_shape(shape);
-    out.layers.push_back({model[i].name, model[i].type(), shape, cost});
-    for (LayerCost* sum : {&out.total, i < front_layers ? &out.front : &out.back}) {
-      sum->parameters += cost.parameters;
-      sum->operations += cost.operations;
-      sum->activation_bytes += cost.activation_bytes;
-    }
+    shape = model[i].output_shape(shape).value();
+    out.layers.push_back(
+        {model[i].name, model[i].type(), fields_text(model[i].layer), shape, cost});
+    for (LayerCost* sum : {&out.total, i < front_layers ? &out.front : &out.back}) *sum += cost;
     if (i + 1 == front_layers) out.smashed_values = shape.elements();
   }
   return out;

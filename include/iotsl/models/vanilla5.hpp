@@ -12,7 +12,7 @@ template <class T>
 Sequential<T> vanilla5(const ModelSpec& spec) {
   Sequential<T> net;
   int place = 0;
-  Index channels = spec.in_channels;
+  Index channels = spec.images.channels;
   const auto add_conv = [&](Index base) {
     const Index next = detail::scaled(spec, base);
     net.add(concat("features.", place++), Conv2d<T>(channels, next, 3, {.pad_h = 1, .pad_w = 1}));
@@ -25,7 +25,7 @@ Sequential<T> vanilla5(const ModelSpec& spec) {
   }
   for (int i = 0; i < 3; ++i) add_conv(128);
   net.add("avgpool", GlobalAvgPool2d<T>{});
-  net.add("classifier", Linear<T>(channels, spec.classes));
+  net.add("classifier", Linear<T>(channels, spec.images.classes));
   return net;
 }
 

@@ -25,7 +25,7 @@ void add_vgg_features(Sequential<T>& net, const ModelSpec& spec,
                       std::span<const Pool2dOptions> pools) {
   int place = 0;
   std::size_t pool = 0;
-  Index channels = spec.in_channels;
+  Index channels = spec.images.channels;
   const auto name = [&place] { return concat("features.", place++); };
   for (const Index base : vgg16_channels) {
     if (base == 0) {
@@ -51,8 +51,8 @@ Sequential<T> vgg16bn_compact(const ModelSpec& spec) {
                                  detail::halving_pool};
   detail::add_vgg_features(net, spec, pools);
   net.add("flatten", Flatten<T>{});
-  const Shape features = net.output_shape(Shape{1, spec.in_channels, spec.height, spec.width_px});
-  net.add("classifier", Linear<T>(features[1], spec.classes));
+  const Shape features = net.output_shape(sample_shape(spec)).value();
+  net.add("classifier", Linear<T>(features[1], spec.images.classes));
   return net;
 }
 
@@ -65,16 +65,15 @@ Sequential<T> vgg16bn_paper(const ModelSpec& spec) {
                                  detail::keeping_pool, detail::halving_pool};
   detail::add_vgg_features(net, spec, pools);
   net.add("flatten", Flatten<T>{});
-  const Shape features = net.output_shape(Shape{1, spec.in_channels, spec.height, spec.width_px});
+  const Shape features = net.output_shape(sample_shape(spec)).value();
   const Index hidden = detail::scaled(spec, 4096);
-  const auto place = [&net] { return static_cast<std::uint32_t>(net.size()); };
   net.add("classifier.0", Linear<T>(features[1], hidden));
   net.add("classifier.1", Relu<T>{});
-  net.add("classifier.2", Dropout<T>{0.5, place()});
+  net.add("classifier.2", Dropout<T>{0.5});
   net.add("classifier.3", Linear<T>(hidden, hidden));
   net.add("classifier.4", Relu<T>{});
-  net.add("classifier.5", Dropout<T>{0.5, place()});
-  net.add("classifier.6", Linear<T>(hidden, spec.classes));
+  net.add("classifier.5", Dropout<T>{0.5});
+  net.add("classifier.6", Linear<T>(hidden, spec.images.classes));
   return net;
 }
 

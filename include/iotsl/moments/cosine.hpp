@@ -28,7 +28,7 @@ class CosineTransform {
   CosineTransform(const CoefShape& shape, const ImageSpec& images)
       : shape_(shape),
         height_(images.height),
-        width_(images.width_px),
+        width_(images.width),
         rows_(cosine_rows(shape.rows, height_)),
         cols_(cosine_rows(shape.cols, width_)) {}
 

@@ -45,7 +45,7 @@ class Features {
   explicit Features(const ImageSpec& images)
       : channels_(images.channels),
         height_(images.height),
-        width_(images.width_px),
+        width_(images.width),
         down_(height_, feature_side),
         across_(width_, feature_side) {}
 

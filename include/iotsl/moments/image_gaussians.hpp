@@ -78,11 +78,11 @@ class ImageGaussians {
 /// asked for.
 inline void check_append(const data::Dataset& set, const ImageSpec& own, bool holds, Index label,
                          Index count) {
-  if (set.channels != own.channels || set.height != own.height || set.width != own.width_px ||
+  if (set.channels != own.channels || set.height != own.height || set.width != own.width ||
       set.classes != own.classes)
     fail("moments: a set of ", set.channels, "x", set.height, "x", set.width, " with ", set.classes,
-         " classes, the generator makes ", own.channels, "x", own.height, "x", own.width_px,
-         " with ", own.classes);
+         " classes, the generator makes ", own.channels, "x", own.height, "x", own.width, " with ",
+         own.classes);
   if (!holds || count < 0)
     fail("moments: ", count, " images of class ", label, ", which the generator does not hold");
 }

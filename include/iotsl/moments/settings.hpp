@@ -148,13 +148,13 @@ struct CoefShape {
 inline CoefShape coef_shape(const Settings& s, const ImageSpec& images) {
   Index side = s.side;
   while (side > 1 && images.channels * side * side > s.max_coefs) --side;
-  return {images.channels, std::min(side, images.height), std::min(side, images.width_px)};
+  return {images.channels, std::min(side, images.height), std::min(side, images.width)};
 }
 
 /// The largest norm of an image's coefficients; images have values in [0,1].
 inline double clip_norm(const Settings& s, const ImageSpec& images) {
   return s.norm *
-         scalar_math::sqrt(static_cast<double>(images.channels * images.height * images.width_px));
+         scalar_math::sqrt(static_cast<double>(images.channels * images.height * images.width));
 }
 
 /// More numbers than a release has: 2^23 moments are 64 MB of sums.
@@ -175,7 +175,7 @@ inline Result<void> check_release_size(const Settings& s, const ImageSpec& image
   const Index numbers = moment_count(coef_shape(s, images), held);
   if (numbers > max_released)
     return failure(ErrorCode::usage, "moments: ", held, " classes of ", images.channels, "x",
-                   images.height, "x", images.width_px, " are ", numbers,
+                   images.height, "x", images.width, " are ", numbers,
                    " numbers; expected at most ", max_released, ": fewer coefficients");
   return {};
 }

@@ -89,6 +89,19 @@ inline EpochCost add_costs(const EpochCost& a, const EpochCost& b) {
           std::max(a.peak_memory_bytes, b.peak_memory_bytes)};
 }
 
+/// The front that the devices train: its layers, without weights.
+struct FrontInit {
+  static constexpr MessageType type = MessageType::front_init;
+  static constexpr const char* name = "FRONT_INIT";
+  ByteSpan layers;  ///< JSON, see nn/layer_list.hpp
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.rest(self.layers);
+  }
+};
+/// Most that a device takes: some thousand layers.
+inline constexpr std::size_t max_front_init_bytes = 512 << 10;
+
 /// A device's generator.
 struct GenUpload {
   static constexpr MessageType type = MessageType::gen_upload;

@@ -3,7 +3,7 @@
 // and frames come out, in pieces of any size.
 //
 //   offset  0  magic u32            "ISL1"
-//           4  major u8             1
+//           4  major u8             1, the version of this layout
 //           5  type u8              MessageType
 //           6  flags u16            bit 0: OPTIONAL, an unknown type may be skipped
 //           8  payload_len u32
@@ -18,7 +18,11 @@ IOTSL_NAMESPACE_BEGIN
 namespace net {
 
 inline constexpr std::uint32_t frame_magic = 0x314C5349;  // "ISL1" read as little endian
-inline constexpr std::uint8_t protocol_major = 1;
+/// Of the layout of a frame. It is older than the messages, so that peers of different versions
+/// can still tell each other so.
+inline constexpr std::uint8_t frame_major = 1;
+/// Of the messages and their order: what HELLO and HELLO_OK agree on.
+inline constexpr std::uint8_t protocol_major = 2;
 inline constexpr std::size_t header_bytes = 32;
 inline constexpr std::size_t max_payload_before_join = 4 << 10;
 inline constexpr std::size_t max_payload_bytes = 1 << 20;
@@ -127,7 +131,7 @@ namespace detail {
 
 inline void write_header(const FrameHeader& h, std::uint8_t* out) {
   store_le(out, frame_magic);
-  out[4] = protocol_major;
+  out[4] = frame_major;
   out[5] = static_cast<std::uint8_t>(h.type);
   store_le(out + 6, h.flags);
   store_le(out + 8, h.payload_bytes);
@@ -231,9 +235,9 @@ class FrameReader {
     if (crc != crc32c(ByteSpan(p, 28)))
       return failure(ErrorCode::network, "frame ", expected_, ": header crc32c is ", crc,
                      ", expected ", crc32c(ByteSpan(p, 28)));
-    if (p[4] != protocol_major)
-      return failure(ErrorCode::network, "frame ", expected_, ": protocol version ", int{p[4]},
-                     ", expected ", int{protocol_major});
+    if (p[4] != frame_major)
+      return failure(ErrorCode::network, "frame ", expected_, ": layout version ", int{p[4]},
+                     ", expected ", int{frame_major});
     header_.type = static_cast<MessageType>(p[5]);
     header_.flags = load_le<std::uint16_t>(p + 6);
     header_.payload_bytes = load_le<std::uint32_t>(p + 8);

@@ -11,40 +11,13 @@ namespace net {
 inline constexpr std::size_t max_name_bytes = 64;
 inline constexpr std::size_t max_settings_bytes = 1024;
 
-enum class LayerType : std::uint8_t {
-  conv2d = 1,
-  batch_norm2d = 2,
-  relu = 3,
-  max_pool2d = 4,
-  global_avg_pool2d = 5,
-  flatten = 6,
-  dropout = 7,
-  linear = 8,
-};
-
-/// One layer of the front: the device builds its half from these and needs no table of models.
-struct LayerDescription {
-  std::string name;  ///< as in torchvision: `features.0`
-  LayerType type{};
-  std::vector<std::uint16_t> extents;  ///< see split/halves/front_description.hpp
-  double probability = 0;              ///< of dropout
-  template <class Self, class Codec>
-  static void fields(Self& self, Codec& c) {
-    c.string(self.name, max_name_bytes);
-    c.number(self.type);
-    c.array(self.extents, 12);
-    c.number(self.probability);
-  }
-};
-
-/// All that a device must know to take its part in a run.
+/// What a device must know to take its part in a run, but for its front: FRONT_INIT has its layers.
 struct RunDescription {
   Method method = Method::split_learning;  ///< one with fronts on the devices
   std::string dataset;
   std::string model;                                    ///< for display
   std::uint16_t channels = 1, height = 28, width = 28;  ///< of one sample
   std::uint16_t classes = 10;
-  std::vector<LayerDescription> front;
   /// What a device needs of them travels: epochs of a turn, batch and optimizer, whose rate comes
   /// with each TURN_GRANT. The rest is the server's affair and has its default here.
   TrainingOptions training;
@@ -63,7 +36,6 @@ struct RunDescription {
     c.number(self.height);
     c.number(self.width);
     c.number(self.classes);
-    c.list(self.front, 128);
     auto& training = self.training;
     auto& optimizer = training.optimizer;
     c.template number_as<std::uint16_t>(training.local_epochs);

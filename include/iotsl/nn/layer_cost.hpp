@@ -12,6 +12,13 @@ struct LayerCost {
   Index parameters = 0;
   Index operations = 0;
   Index activation_bytes = 0;
+
+  LayerCost& operator+=(const LayerCost& other) {
+    parameters += other.parameters;
+    operations += other.operations;
+    activation_bytes += other.activation_bytes;
+    return *this;
+  }
 };
 
 namespace detail {

@@ -1,10 +1,8 @@
 #pragma once
-// The layers. Each gives its output, its output shape, its cost and its state; parameters are
-// shared handles, so a copy of a layer is the same layer.
+// The layers of the library. What a layer is, and how to write another: nn/layer.hpp.
 
 #include "iotsl/nn/init.hpp"
-#include "iotsl/nn/layer_cost.hpp"
-#include "iotsl/nn/module.hpp"
+#include "iotsl/nn/layer.hpp"
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/loss.hpp"
@@ -14,133 +12,140 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-/// Convolution with bias: weight [K,C,R,S], bias [K].
+/// Most channels, or features, of a layer that is built from a description.
+inline constexpr Index max_layer_channels = 65535;
+inline constexpr Index max_linear_features = Index{1} << 24;
+/// Most of its kernel, stride, padding or dilation in one direction.
+inline constexpr Index max_layer_window = 64;
+
+/// Convolution, with or without bias: weight [K,C,R,S], bias [K].
 template <class T>
 struct Conv2d {
   static constexpr const char* type = "conv2d";
-  Tensor<T> weight, bias;
+  Index in_channels = 0, out_channels = 0;
+  Index kernel_h = 1, kernel_w = 1;
   Conv2dOptions options;
+  bool has_bias = true;
+  Tensor<T> weight, bias;
 
-  Conv2d(Index in_channels, Index out_channels, Index kernel, Conv2dOptions conv_options)
-      : weight(Tensor<T>::zeros(Shape{out_channels, in_channels, kernel, kernel})),
-        bias(Tensor<T>::zeros(Shape{out_channels})),
-        options(conv_options) {
-    weight.set_requires_grad();
-    bias.set_requires_grad();
+  Conv2d() = default;
+  Conv2d(Index in, Index out, Index kernel, Conv2dOptions conv_options, bool with_bias = true)
+      : in_channels(in),
+        out_channels(out),
+        kernel_h(kernel),
+        kernel_w(kernel),
+        options(conv_options),
+        has_bias(with_bias) {
+    if (options.groups.count() != 1)
+      fail("Conv2d: ", options.groups.count(), " groups; GroupedConv2d is the layer with groups");
+    allocate_state<T>(*this);
+  }
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.integer("in_channels", in_channels, 1, max_layer_channels);
+    f.integer("out_channels", out_channels, 1, max_layer_channels);
+    f.pair("kernel", kernel_h, kernel_w, 1, max_layer_window);
+    f.pair("stride", options.stride_h, options.stride_w, 1, max_layer_window);
+    f.pair("pad", options.pad_h, options.pad_w, 0, max_layer_window);
+    f.pair("dilation", options.dilation_h, options.dilation_w, 1, max_layer_window);
+    f.pair("crop", options.crop_h, options.crop_w, 0, max_layer_window);
+    f.flag("bias", has_bias);
+  }
+  template <class Visitor>
+  void visit_state(Visitor& v) {
+    v.parameter("weight", weight, weight_shape());
+    if (has_bias) v.parameter("bias", bias, Shape{out_channels});
   }
   void initialize(std::uint64_t seed, std::uint32_t number) {
     kaiming_normal_fan_out(weight, seed, number);
   }
   Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return conv2d(x, weight, bias, options); }
-  Shape output_shape(const Shape& x) const {
-    const Shape& w = weight.shape();
-    if (x.rank() != 4 || x[1] != w[1])
-      fail("conv2d: weight ", w, " expects x [N,", w[1], ",H,W], x is ", x);
-    const auto s = detail::conv_shape("conv2d", x[0], x[1], x[2], x[3], w[0], w[2], w[3], options);
-    return Shape{s.n, s.k, s.p, s.q};
+  Result<Shape> output_shape(const Shape& x) const {
+    return conv2d_shape(x, weight_shape(), options);
   }
   LayerCost cost(const Shape& x) const {
-    const Shape y = output_shape(x);
-    const Index outputs = detail::elements_per_sample(y);
-    const Index depth = weight.size() / weight.shape()[0];
-    return {weight.size() + bias.size(), outputs * (depth + 1), detail::activation_bytes(y)};
+    const Shape y = output_shape(x).value();
+    const Index depth = in_channels * kernel_h * kernel_w + (has_bias ? 1 : 0);
+    return {out_channels * depth, detail::elements_per_sample(y) * depth,
+            detail::activation_bytes(y)};
   }
-  template <class Visitor>
-  void visit_state(Visitor& v) {
-    v.parameter("weight", weight);
-    v.parameter("bias", bias);
-  }
+  Shape weight_shape() const { return {out_channels, in_channels, kernel_h, kernel_w}; }
 };
 
 /// Batch normalisation over channels, with running statistics.
 template <class T>
 struct BatchNorm2d {
   static constexpr const char* type = "batch_norm2d";
+  Index channels = 0;
   Tensor<T> weight, bias, running_mean, running_var;
   Counter num_batches_tracked;
 
-  explicit BatchNorm2d(Index channels)
-      : weight(Tensor<T>::full(Shape{channels}, T(1))),
-        bias(Tensor<T>::zeros(Shape{channels})),
-        running_mean(Tensor<T>::zeros(Shape{channels})),
-        running_var(Tensor<T>::full(Shape{channels}, T(1))) {
-    weight.set_requires_grad();
-    bias.set_requires_grad();
+  BatchNorm2d() = default;
+  explicit BatchNorm2d(Index of_channels) : channels(of_channels) { allocate_state<T>(*this); }
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.integer("channels", channels, 1, max_layer_channels);
   }
-  void initialize(std::uint64_t, std::uint32_t) {}
+  template <class Visitor>
+  void visit_state(Visitor& v) {
+    v.parameter("weight", weight, Shape{channels}, T(1));
+    v.parameter("bias", bias, Shape{channels});
+    v.buffer("running_mean", running_mean, Shape{channels});
+    v.buffer("running_var", running_var, Shape{channels}, T(1));
+    v.counter("num_batches_tracked", num_batches_tracked);
+  }
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
     if (mode.training) num_batches_tracked.set(num_batches_tracked.value() + 1);
     return batch_norm2d(x, weight, bias, running_mean, running_var, {.training = mode.training});
   }
-  Shape output_shape(const Shape& x) const { return x; }
+  Result<Shape> output_shape(const Shape& x) const { return batch_norm2d_shape(x, channels); }
   LayerCost cost(const Shape& x) const {
-    return {weight.size() + bias.size(), 2 * detail::elements_per_sample(x),
-            detail::activation_bytes(x)};
-  }
-  template <class Visitor>
-  void visit_state(Visitor& v) {
-    v.parameter("weight", weight);
-    v.parameter("bias", bias);
-    v.buffer("running_mean", running_mean);
-    v.buffer("running_var", running_var);
-    v.counter("num_batches_tracked", num_batches_tracked);
+    return {2 * channels, 2 * detail::elements_per_sample(x), detail::activation_bytes(x)};
   }
 };
 
 template <class T>
 struct Relu {
   static constexpr const char* type = "relu";
-  void initialize(std::uint64_t, std::uint32_t) {}
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return relu(std::move(x)); }
-  Shape output_shape(const Shape& x) const { return x; }
-  LayerCost cost(const Shape& x) const {
-    return {0, detail::elements_per_sample(x), detail::activation_bytes(x)};
-  }
-  template <class Visitor>
-  void visit_state(Visitor&) {}
+  Tensor<T> forward(Tensor<T> x) { return relu(std::move(x)); }
 };
 
 template <class T>
 struct MaxPool2d {
   static constexpr const char* type = "max_pool2d";
   Pool2dOptions options;
-  void initialize(std::uint64_t, std::uint32_t) {}
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return max_pool2d(x, options); }
-  Shape output_shape(const Shape& x) const {
-    const auto s = detail::pool_shape(x, options);
-    return Shape{s.n, s.c, s.p, s.q};
+
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.pair("kernel", options.kernel_h, options.kernel_w, 1, max_layer_window);
+    f.pair("stride", options.stride_h, options.stride_w, 1, max_layer_window);
+    f.pair("pad", options.pad_h, options.pad_w, 0, max_layer_window);
   }
+  Tensor<T> forward(Tensor<T> x) { return max_pool2d(x, options); }
+  Result<Shape> output_shape(const Shape& x) const { return max_pool2d_shape(x, options); }
   LayerCost cost(const Shape& x) const {
-    return {0, detail::elements_per_sample(x), detail::activation_bytes(output_shape(x))};
+    return {0, detail::elements_per_sample(x), detail::activation_bytes(output_shape(x).value())};
   }
-  template <class Visitor>
-  void visit_state(Visitor&) {}
 };
 
 /// Mean of each channel: [N,C,H,W] to [N,C].
 template <class T>
 struct GlobalAvgPool2d {
   static constexpr const char* type = "global_avg_pool2d";
-  void initialize(std::uint64_t, std::uint32_t) {}
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return global_avg_pool2d(x); }
-  Shape output_shape(const Shape& x) const { return Shape{x[0], x[1]}; }
+  Tensor<T> forward(Tensor<T> x) { return global_avg_pool2d(x); }
+  Result<Shape> output_shape(const Shape& x) const { return global_avg_pool2d_shape(x); }
   LayerCost cost(const Shape& x) const {
-    return {0, detail::elements_per_sample(x), detail::activation_bytes(output_shape(x))};
+    return {0, detail::elements_per_sample(x), detail::activation_bytes(output_shape(x).value())};
   }
-  template <class Visitor>
-  void visit_state(Visitor&) {}
 };
 
 /// [N,C,H,W] to [N,CHW]; a view, so it costs nothing.
 template <class T>
 struct Flatten {
   static constexpr const char* type = "flatten";
-  void initialize(std::uint64_t, std::uint32_t) {}
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return flatten(x); }
-  Shape output_shape(const Shape& x) const { return Shape{x[0], detail::elements_per_sample(x)}; }
+  Tensor<T> forward(Tensor<T> x) { return flatten(x); }
+  Result<Shape> output_shape(const Shape& x) const { return flatten_shape(x); }
   LayerCost cost(const Shape&) const { return {}; }
-  template <class Visitor>
-  void visit_state(Visitor&) {}
 };
 
 /// Dropout; its place in the whole model selects its numbers.
@@ -150,46 +155,53 @@ struct Dropout {
   double probability = 0.5;
   std::uint32_t place = 0;
 
-  void initialize(std::uint64_t, std::uint32_t) {}
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.real("probability", probability, 0, 1);
+  }
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
     if (!mode.training) return x;
     const auto stream = static_cast<std::uint32_t>(Stream::dropout) + (place << 16);
     return dropout(std::move(x), probability, Random(mode.seed, stream, mode.step));
   }
-  Shape output_shape(const Shape& x) const { return x; }
   LayerCost cost(const Shape& x) const { return {0, 0, detail::activation_bytes(x)}; }
-  template <class Visitor>
-  void visit_state(Visitor&) {}
 };
 
-/// Linear layer: weight [out,in], bias [out].
+/// Linear layer, with or without bias: weight [out,in], bias [out].
 template <class T>
 struct Linear {
   static constexpr const char* type = "linear";
+  Index in_features = 0, out_features = 0;
+  bool has_bias = true;
   Tensor<T> weight, bias;
 
-  Linear(Index in, Index out)
-      : weight(Tensor<T>::zeros(Shape{out, in})), bias(Tensor<T>::zeros(Shape{out})) {
-    weight.set_requires_grad();
-    bias.set_requires_grad();
+  Linear() = default;
+  Linear(Index in, Index out, bool with_bias = true)
+      : in_features(in), out_features(out), has_bias(with_bias) {
+    allocate_state<T>(*this);
+  }
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.integer("in_features", in_features, 1, max_linear_features);
+    f.integer("out_features", out_features, 1, max_linear_features);
+    f.flag("bias", has_bias);
+  }
+  template <class Visitor>
+  void visit_state(Visitor& v) {
+    v.parameter("weight", weight, weight_shape());
+    if (has_bias) v.parameter("bias", bias, Shape{out_features});
   }
   void initialize(std::uint64_t seed, std::uint32_t number) {
     fill_normal(weight, 0.01, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return linear(x, weight, bias); }
-  Shape output_shape(const Shape& x) const {
-    if (x.rank() != 2 || x[1] != weight.shape()[1])
-      fail("linear: weight ", weight.shape(), " expects x [N,", weight.shape()[1], "], x is ", x);
-    return Shape{x[0], weight.shape()[0]};
-  }
+  Tensor<T> forward(Tensor<T> x) { return linear(x, weight, bias); }
+  Result<Shape> output_shape(const Shape& x) const { return linear_shape(x, weight_shape()); }
   LayerCost cost(const Shape& x) const {
-    return {weight.size() + bias.size(), weight.size(), detail::activation_bytes(output_shape(x))};
+    const Index weights = in_features * out_features;
+    return {weights + (has_bias ? out_features : 0), weights,
+            detail::activation_bytes(output_shape(x).value())};
   }
-  template <class Visitor>
-  void visit_state(Visitor& v) {
-    v.parameter("weight", weight);
-    v.parameter("bias", bias);
-  }
+  Shape weight_shape() const { return {out_features, in_features}; }
 };
 
 IOTSL_NAMESPACE_END

@@ -1,9 +1,11 @@
 #pragma once
 // What modules have in common: named state, and how they are run.
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "iotsl/autograd/node.hpp"
 #include "iotsl/core/tensor.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -32,22 +34,106 @@ struct NamedCounter {
   Counter counter;
 };
 
-/// The state of a model in lists.
+enum class StateKind { parameter, buffer, counter };
+
+/// One part of a model's state: a tensor, or a counter.
+template <class T>
+struct StateEntry {
+  std::string name;
+  StateKind kind;
+  Shape shape;       ///< of the tensor
+  Tensor<T> tensor;  ///< a handle; undefined where it has no memory yet
+  std::optional<Counter> counter;
+};
+
+/// What visit_state() of a layer or a model fills: its state in order, under full names. A tensor
+/// that is given with its shape may have no memory yet; with `allocate` it gets some, filled with
+/// `initial`.
+template <class T>
+struct StateList {
+  std::string prefix = {};
+  bool allocate = false;
+  std::vector<StateEntry<T>> entries = {};
+
+  /// What an optimiser trains.
+  void parameter(const char* name, const Tensor<T>& t) {
+    add(name, StateKind::parameter, t.shape(), t);
+  }
+  void parameter(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
+    if (give_memory(t, shape, initial)) t.set_requires_grad();
+    add(name, StateKind::parameter, shape, t);
+  }
+  /// What travels with the parameters and no optimiser trains, such as running statistics.
+  void buffer(const char* name, const Tensor<T>& t) { add(name, StateKind::buffer, t.shape(), t); }
+  void buffer(const char* name, Tensor<T>& t, const Shape& shape, T initial = T(0)) {
+    give_memory(t, shape, initial);
+    add(name, StateKind::buffer, shape, t);
+  }
+  void counter(const char* name, const Counter& c) { add(name, StateKind::counter, {}, {}, c); }
+
+ private:
+  bool give_memory(Tensor<T>& t, const Shape& shape, T initial) const {
+    if (t.defined() || !allocate) return false;
+    t = Tensor<T>::full(shape, initial);
+    return true;
+  }
+  // Not inlined: it is called for each tensor of each layer, and small programs count bytes.
+  [[gnu::noinline]] void add(const char* name, StateKind kind, const Shape& shape,
+                             const Tensor<T>& t, std::optional<Counter> c = std::nullopt) {
+    entries.push_back({prefix + name, kind, shape, t, std::move(c)});
+  }
+};
+
+/// Values of the tensors in `list`, whether they have memory or not. A double, which no product
+/// of extents overflows.
+template <class T>
+double count_values(const StateList<T>& list) {
+  double out = 0;
+  for (const StateEntry<T>& entry : list.entries) {
+    if (entry.kind == StateKind::counter) continue;
+    double values = 1;
+    for (int d = 0; d < entry.shape.rank(); ++d) values *= static_cast<double>(entry.shape[d]);
+    out += values;
+  }
+  return out;
+}
+
+/// Gives the state of a layer its memory where it has none; a constructor calls it last.
+template <class T, class L>
+void allocate_state(L& layer) {
+  StateList<T> list{.allocate = true};
+  layer.visit_state(list);
+}
+
+/// All state of a model or a layer, in order.
+template <class T, class Model>
+std::vector<StateEntry<T>> state_entries(const Model& model) {
+  StateList<T> list;
+  model.visit_state(list);
+  return std::move(list.entries);
+}
+
+/// The same in three lists.
 template <class T>
 struct StateLists {
-  std::string prefix;
   std::vector<NamedTensor<T>> parameters, buffers;
   std::vector<NamedCounter> counters;
-
-  void parameter(const char* name, Tensor<T>& t) { parameters.push_back({prefix + name, t}); }
-  void buffer(const char* name, Tensor<T>& t) { buffers.push_back({prefix + name, t}); }
-  void counter(const char* name, Counter& c) { counters.push_back({prefix + name, c}); }
 };
+template <class T>
+StateLists<T> sort_by_kind(std::vector<StateEntry<T>> entries) {
+  StateLists<T> all;
+  for (StateEntry<T>& entry : entries) {
+    if (entry.kind == StateKind::counter)
+      all.counters.push_back({std::move(entry.name), *entry.counter});
+    else
+      (entry.kind == StateKind::parameter ? all.parameters : all.buffers)
+          .push_back({std::move(entry.name), std::move(entry.tensor)});
+  }
+  return all;
+}
 template <class Model>
 StateLists<typename Model::Scalar> collect_state(const Model& model) {
-  StateLists<typename Model::Scalar> all;
-  model.visit_state(all);
-  return all;
+  return sort_by_kind(state_entries<typename Model::Scalar>(model));
 }
 
 /// How a forward pass runs. The numbers of a dropout layer are a function of seed, layer and step.

@@ -20,55 +20,24 @@ SafeTensor safe_tensor(const std::string& name, const Tensor<T>& tensor) {
 namespace detail {
 
 template <class T>
-struct StateViews {
-  std::string prefix;
-  std::vector<SafeTensor> views;
+SafeTensor view_of(const StateEntry<T>& entry) {
+  if (entry.kind == StateKind::counter)
+    return safe_tensor(entry.name, {}, entry.counter->data(), 1);
+  return safe_tensor(entry.name, entry.tensor);
+}
 
-  void parameter(const char* name, Tensor<T>& t) { views.push_back(safe_tensor(prefix + name, t)); }
-  void buffer(const char* name, Tensor<T>& t) { parameter(name, t); }
-  void counter(const char* name, Counter& c) {
-    views.push_back(safe_tensor(prefix + name, {}, c.data(), 1));
-  }
-};
+inline std::string describe_tensor(const SafeTensor& t) {
+  std::string out = concat(std::string(dtype_name(t.dtype)), " [");
+  for (std::size_t d = 0; d < t.shape.size(); ++d) out += concat(d == 0 ? "" : ",", t.shape[d]);
+  return out + "]";
+}
 
-/// Checks on the first pass, copies on the second, so that a refused file changes nothing.
 template <class T>
-struct StateReader {
-  std::string prefix;
-  const SafeTensors& file;
-  bool copy;
-  std::size_t found = 0;
-  Result<void> status = {};
-
-  void parameter(const char* name, Tensor<T>& t) {
-    if (const SafeTensor* entry = check(safe_tensor(prefix + name, t)))
-      std::memcpy(t.mutable_data(), entry->bytes.data(), entry->bytes.size());
-  }
-  void buffer(const char* name, Tensor<T>& t) { parameter(name, t); }
-  void counter(const char* name, Counter& c) {
-    if (const SafeTensor* entry = check(safe_tensor(prefix + name, {}, c.data(), 1)))
-      std::memcpy(c.data(), entry->bytes.data(), entry->bytes.size());
-  }
-
- private:
-  static std::string describe(const SafeTensor& t) {
-    std::string out = concat(std::string(dtype_name(t.dtype)), " [");
-    for (std::size_t d = 0; d < t.shape.size(); ++d) out += concat(d == 0 ? "" : ",", t.shape[d]);
-    return out + "]";
-  }
-  const SafeTensor* check(const SafeTensor& expected) {
-    if (!status) return nullptr;
-    const SafeTensor* entry = file.find(expected.name);
-    if (entry == nullptr) {
-      status = failure(ErrorCode::data, "the file has no tensor '", expected.name, "'");
-    } else if (entry->dtype != expected.dtype || entry->shape != expected.shape) {
-      status = failure(ErrorCode::data, "tensor '", expected.name, "' is ", describe(*entry),
-                       ", the model expects ", describe(expected));
-    }
-    ++found;
-    return status && copy ? entry : nullptr;
-  }
-};
+std::vector<SafeTensor> views_of(const std::vector<StateEntry<T>>& entries) {
+  std::vector<SafeTensor> out;
+  for (const StateEntry<T>& entry : entries) out.push_back(view_of(entry));
+  return out;
+}
 
 }  // namespace detail
 
@@ -76,32 +45,51 @@ struct StateReader {
 /// functions here it takes any model with visit_state, such as Sequential or GeneratorNet.
 template <class Model>
 std::vector<SafeTensor> state_views(const Model& model) {
-  detail::StateViews<typename Model::Scalar> all;
-  model.visit_state(all);
-  return std::move(all.views);
+  return detail::views_of(state_entries<typename Model::Scalar>(model));
 }
 
 enum class ExtraTensors { refuse, ignore };
+
+namespace detail {
+
+template <class T>
+Result<void> load_entries(std::vector<StateEntry<T>> entries, const SafeTensors& file,
+                          ExtraTensors extra) {
+  std::vector<const SafeTensor*> found;
+  for (const auto& entry : entries) {
+    const SafeTensor expected = view_of(entry);
+    const SafeTensor* given = file.find(expected.name);
+    if (given == nullptr)
+      return failure(ErrorCode::data, "the file has no tensor '", expected.name, "'");
+    if (given->dtype != expected.dtype || given->shape != expected.shape)
+      return failure(ErrorCode::data, "tensor '", expected.name, "' is ", describe_tensor(*given),
+                     ", the model expects ", describe_tensor(expected));
+    found.push_back(given);
+  }
+  if (extra == ExtraTensors::refuse && found.size() != file.tensors.size())
+    for (const SafeTensor& given : file.tensors) {
+      const auto same = [&](const auto& entry) { return entry.name == given.name; };
+      if (std::none_of(entries.begin(), entries.end(), same))
+        return failure(ErrorCode::data, "the model has no tensor '", given.name, "'");
+    }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const ByteSpan from = found[i]->bytes;
+    if (entries[i].counter)
+      std::memcpy(entries[i].counter->data(), from.data(), from.size());
+    else
+      std::memcpy(entries[i].tensor.mutable_data(), from.data(), from.size());
+  }
+  return {};
+}
+
+}  // namespace detail
 
 /// Takes over the state of a file. Refused, with the tensor's name and without a change: a tensor
 /// that is missing or of another type or shape, and, unless ignored, one that the model lacks.
 template <class Model>
 Result<void> load_state(const Model& model, const SafeTensors& file,
                         ExtraTensors extra = ExtraTensors::refuse) {
-  for (const bool copy : {false, true}) {
-    detail::StateReader<typename Model::Scalar> reader{.prefix = {}, .file = file, .copy = copy};
-    model.visit_state(reader);
-    if (!reader.status) return reader.status;
-    if (extra == ExtraTensors::refuse && reader.found != file.tensors.size()) {
-      const std::vector<SafeTensor> known = state_views(model);
-      for (const SafeTensor& entry : file.tensors) {
-        const auto same = [&](const SafeTensor& view) { return view.name == entry.name; };
-        if (std::none_of(known.begin(), known.end(), same))
-          return failure(ErrorCode::data, "the model has no tensor '", entry.name, "'");
-      }
-    }
-  }
-  return {};
+  return detail::load_entries(state_entries<typename Model::Scalar>(model), file, extra);
 }
 
 /// SHA-256 over name, shape and bytes of all state in order.

@@ -73,12 +73,18 @@ Tensor<T> matmul_tn(const Tensor<T>& a, const Tensor<T>& b) {
   return detail::matrix_product(detail::matmul_tn_op<T>, true, false, a, b);
 }
 
+/// [N,out], the shape of linear(x, weight).
+inline Result<Shape> linear_shape(const Shape& x, const Shape& weight) {
+  if (x.rank() != 2 || weight.rank() != 2 || x[1] != weight[1])
+    return failure(ErrorCode::usage, "linear: weight ", weight, " expects x [N,",
+                   weight.rank() == 2 ? weight[1] : Index{-1}, "], x is ", x);
+  return Shape{x[0], weight[0]};
+}
+
 /// x [N,in] times the transpose of weight [out,in], plus bias [out] (may be undefined): [N,out].
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {}) {
-  if (x.rank() != 2 || weight.rank() != 2 || x.shape()[1] != weight.shape()[1])
-    fail("linear: weight ", weight.shape(), " expects x [N,",
-         weight.rank() == 2 ? weight.shape()[1] : Index{-1}, "], x is ", x.shape());
+  linear_shape(x.shape(), weight.shape()).value();
   Tensor<T> y = matmul_nt(x, weight);
   if (!bias.defined()) return y;
   if (!(bias.shape() == Shape{weight.shape()[0]}))

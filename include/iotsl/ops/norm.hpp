@@ -88,6 +88,16 @@ void update_running(Tensor<T>& running, const Tensor<T>& value, double factor, d
 
 }  // namespace detail
 
+/// The shape of batch_norm2d(x) with parameters of `channels` values: that of x.
+inline Result<Shape> batch_norm2d_shape(const Shape& x, Index channels) {
+  if (x.rank() != 4 && x.rank() != 2)
+    return failure(ErrorCode::usage, "batch_norm2d: expects x [N,C,H,W] or [N,C], given ", x);
+  if (x[1] != channels)
+    return failure(ErrorCode::usage, "batch_norm2d: x ", x, " expects parameters of shape [", x[1],
+                   "], given [", channels, "]");
+  return x;
+}
+
 /// y = gamma (x - mean) / sqrt(var + eps) + beta per channel; x is [N,C,H,W] or [N,C], all others
 /// [C]. In training mean and (biased) variance are the batch's, and the running statistics move
 /// towards them by `momentum` (with the unbiased variance), in place; otherwise the running
@@ -98,7 +108,7 @@ Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<
                        Tensor<T>& running_mean, Tensor<T>& running_var,
                        BatchNormOptions options = {}) {
   const Shape& s = x.shape();
-  if (s.rank() != 4 && s.rank() != 2) fail("batch_norm2d: expects x [N,C,H,W] or [N,C], given ", s);
+  batch_norm2d_shape(s, gamma.size()).value();
   const Index n = s[0], c = s[1];
   for (const Tensor<T>* t : {&gamma, &beta, static_cast<const Tensor<T>*>(&running_mean),
                              static_cast<const Tensor<T>*>(&running_var)})

@@ -76,16 +76,25 @@ inline constexpr OpInfo<T> concat_op{"concat", &concat_vjp<T>};
 template <class T>
 inline constexpr OpInfo<T> transpose_op{"transpose", &transpose_vjp<T>};
 
+/// The shape of two tensors joined along dimension `dim` (negative: from the end).
+inline Result<Shape> concat_two_shape(const Shape& a, const Shape& b, int dim) {
+  const int d = dim < 0 ? dim + a.rank() : dim;
+  if (d < 0 || d >= a.rank())
+    return failure(ErrorCode::usage, "concat: ", a, " has no dimension ", dim);
+  Shape joined = a, expected = a;
+  if (a.rank() == b.rank()) expected.set(d, b[d]);
+  if (!(b == expected))
+    return failure(ErrorCode::usage, "concat: shapes ", a, " and ", b, " differ outside dimension ",
+                   dim);
+  joined.set(d, a[d] + b[d]);
+  return joined;
+}
+
 template <class T>
 Tensor<T> concat_two(const Tensor<T>& a, const Tensor<T>& b, int wanted_dim) {
+  const Shape shape = concat_two_shape(a.shape(), b.shape(), wanted_dim).value();
   const DimView va("concat", a.shape(), wanted_dim);
-  Shape shape = a.shape(), expected = a.shape();
-  if (a.rank() == b.rank()) expected.set(va.dim, b.shape()[va.dim]);
-  if (!(b.shape() == expected))
-    fail("concat: shapes ", a.shape(), " and ", b.shape(), " differ outside dimension ",
-         wanted_dim);
-  const Index extent = va.extent + b.shape()[va.dim];
-  shape.set(va.dim, extent);
+  const Index extent = shape[va.dim];
   Tensor<T> y = Tensor<T>::uninitialized(shape);
   const Index row_a = va.extent * va.inner, row_b = (extent - va.extent) * va.inner;
   T* to = y.mutable_data();
@@ -110,14 +119,18 @@ Tensor<T> reshape(const Tensor<T>& x, const Shape& shape) {
   return y;
 }
 
+/// [N, product of the rest], the shape of flatten(x).
+inline Result<Shape> flatten_shape(const Shape& x) {
+  if (x.rank() < 1) return failure(ErrorCode::usage, "flatten: a scalar has no batch dimension");
+  Index rest = 1;
+  for (int d = 1; d < x.rank(); ++d) rest *= x[d];
+  return Shape{x[0], rest};
+}
+
 /// [N, ...] to [N, product of the rest].
 template <class T>
 Tensor<T> flatten(const Tensor<T>& x) {
-  if (x.rank() < 1) fail("flatten: a scalar has no batch dimension");
-  const Index n = x.shape()[0];
-  Index rest = 1;
-  for (int d = 1; d < x.rank(); ++d) rest *= x.shape()[d];
-  return reshape(x, Shape{n, rest});
+  return reshape(x, flatten_shape(x.shape()).value());
 }
 
 /// Elements [begin, end) of one dimension. No copy for a batch slice (dim 0). Gradient: pad.
@@ -156,6 +169,15 @@ Tensor<T> pad(const Tensor<T>& x, int dim, Index before, Index after) {
   if (Node<T>* node = record(detail::pad_op<T>, y, x))
     node->set_attributes(detail::SliceAttributes{view.dim, before, before + view.extent, extent});
   return y;
+}
+
+/// The shape of concat(parts, dim).
+inline Result<Shape> concat_shape(std::span<const Shape> parts, int dim) {
+  if (parts.empty()) return failure(ErrorCode::usage, "concat: no tensors given");
+  Result<Shape> out = parts[0];
+  for (std::size_t i = 1; i < parts.size() && out; ++i)
+    out = detail::concat_two_shape(*out, parts[i], dim);
+  return out;
 }
 
 /// Joins tensors along one dimension; the other extents must agree. Gradient: slices.

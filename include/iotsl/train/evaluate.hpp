@@ -3,6 +3,7 @@
 
 #include "iotsl/data/batch.hpp"
 #include "iotsl/nn/sequential.hpp"
+#include "iotsl/ops/loss.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace train {

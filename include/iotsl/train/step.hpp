@@ -6,6 +6,8 @@
 
 #include "iotsl/core/finite.hpp"
 #include "iotsl/nn/sequential.hpp"
+#include "iotsl/ops/loss.hpp"
+#include "iotsl/ops/reduce.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace train {

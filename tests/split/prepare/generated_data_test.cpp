@@ -10,7 +10,7 @@ using namespace tiny;
 
 TEST_CASE("generated data: a plan that no memory holds is refused before anything is made") {
   ImageSpec images = gan::image_spec(tiny::dataset(4, 1));
-  images.height = images.width_px = 64;  // 4096 bytes, and two for the label
+  images.height = images.width = 64;  // 4096 bytes, and two for the label
   impute::GenerationLog log;
   log.entries = {{0, 0, 1000000000, 1}, {0, 1, 1000000000, 2}};
   const auto load = [](std::size_t) -> Result<generators::GeneratorFile> {

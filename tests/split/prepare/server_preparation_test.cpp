@@ -93,7 +93,7 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
   CHECK(empty.failure().message.find("device-000.iotsl to device-001.iotsl") != std::string::npos);
   // Other images.
   again.config.preparation.generators = join_path(s.config.out, generator_folder);
-  again.config.model.height = 20;
+  again.config.model.images.height = 20;
   Preparation other(again.config, {});
   REQUIRE(other.open().ok());
   CHECK_FALSE(other.check_given(0, s.histograms()[0]).ok());

@@ -17,8 +17,9 @@ using namespace iotsl::split::device_action;
 enum class State {
   connecting,
   greeting,
-  building,
   joining,
+  awaiting_front,
+  building,
   resuming,
   training_generator,
   waiting_gen_ack,
@@ -42,10 +43,12 @@ inline State state_of(const DeviceMachine& machine) {
       return State::connecting;
     case DeviceHandshake::State::greeting:
       return State::greeting;
-    case DeviceHandshake::State::building:
-      return State::building;
     case DeviceHandshake::State::joining:
       return State::joining;
+    case DeviceHandshake::State::awaiting_front:
+      return State::awaiting_front;
+    case DeviceHandshake::State::building:
+      return State::building;
     case DeviceHandshake::State::resuming:
       return State::resuming;
     case DeviceHandshake::State::closed:
@@ -124,8 +127,7 @@ inline net::Grad grad(std::uint64_t step) {
 /// Takes all actions.
 inline std::vector<DeviceAction> drain(DeviceMachine& machine) {
   std::vector<DeviceAction> out;
-  DeviceAction action;
-  while (machine.pop(action)) out.push_back(std::move(action));
+  while (auto action = machine.pop()) out.push_back(std::move(*action));
   return out;
 }
 
@@ -133,6 +135,18 @@ template <class M>
 std::vector<DeviceAction> give(DeviceMachine& machine, const M& fields) {
   machine.on_message(net::make_message(fields));
   return drain(machine);
+}
+
+/// JOIN_OK and the front, which is built where it is not there: what the device says after it.
+inline std::vector<DeviceAction> take_in(DeviceMachine& machine, const net::JoinOk& ok = {77}) {
+  CHECK(give(machine, ok).empty());
+  auto actions = give(machine, net::FrontInit{});
+  REQUIRE(!actions.empty());
+  if (is<Build>(actions[0])) {
+    machine.on_built(Sha256Digest{});
+    actions = drain(machine);
+  }
+  return actions;
 }
 
 /// Fields of the only message that was sent.
@@ -151,9 +165,9 @@ inline void smash(DeviceMachine& machine) {
 /// A machine in the given state, two batches in its turn, step 10 applied before it.
 inline DeviceMachine reach(State wanted) {
   DeviceMachine m(identity());
-  const std::vector<State> order{State::connecting, State::greeting,     State::building,
-                                 State::joining,    State::idle,         State::loading,
-                                 State::forward,    State::waiting_grad, State::backward};
+  const std::vector<State> order{
+      State::connecting, State::greeting, State::joining, State::awaiting_front, State::building,
+      State::idle,       State::loading,  State::forward, State::waiting_grad,   State::backward};
   for (State at : order) {
     if (at == wanted) {
       drain(m);
@@ -167,11 +181,14 @@ inline DeviceMachine reach(State wanted) {
       case State::greeting:
         m.on_message(net::make_message(offer()));
         break;
-      case State::building:
-        m.on_built(Sha256Digest{});
-        break;
       case State::joining:
         m.on_message(net::make_message(net::JoinOk{77}));
+        break;
+      case State::awaiting_front:
+        m.on_message(net::make_message(net::FrontInit{}));
+        break;
+      case State::building:
+        m.on_built(Sha256Digest{});
         break;
       case State::idle:
         m.on_message(net::make_message(grant()));

@@ -19,7 +19,7 @@ net::HelloOk iotsl_offer() {
 const std::uint8_t file[4] = {1, 2, 3, 4};
 const std::uint8_t others[2][2] = {{5, 6}, {7, 8}};
 
-/// A device that has joined; `classes` of its histogram.
+/// A device that has its front; `classes` of its histogram.
 DeviceMachine joined(bool wanted, std::vector<std::uint64_t> counts = {6, 0, 1, 5}) {
   DeviceIdentity who = identity();
   who.label_counts = std::move(counts);
@@ -28,9 +28,10 @@ DeviceMachine joined(bool wanted, std::vector<std::uint64_t> counts = {6, 0, 1, 
   net::HelloOk ok = iotsl_offer();
   ok.description.classes = static_cast<std::uint16_t>(who.label_counts.size());
   m.on_message(net::make_message(ok));
-  m.on_built(Sha256Digest{});
-  drain(m);
   m.on_message(net::make_message(net::JoinOk{77, wanted}));
+  m.on_message(net::make_message(net::FrontInit{}));
+  drain(m);
+  m.on_built(Sha256Digest{});
   return m;
 }
 
@@ -93,7 +94,7 @@ TEST_CASE("device: a lost connection ends the training's orders, not the trainin
     return ok;
   }()));
   drain(m);
-  auto actions = give(m, net::JoinOk{77, true});
+  auto actions = take_in(m, {77, true});
   REQUIRE(actions.size() == 2);
   CHECK(is<TrainGenerator>(actions[1]));
   // The same while it waits for GEN_ACK; now the server has it.
@@ -109,7 +110,7 @@ TEST_CASE("device: a lost connection ends the training's orders, not the trainin
     return ok;
   }()));
   drain(m);
-  CHECK(give(m, net::JoinOk{77, false}).size() == 1);
+  CHECK(take_in(m, {77, false}).size() == 1);
   CHECK(state_of(m) == State::idle);
 }
 
@@ -174,9 +175,8 @@ TEST_CASE("device: a run of another server forgets the completed data") {
   other.run = 78;
   other.description.classes = 4;
   m.on_message(net::make_message(other));
-  drain(m);
-  m.on_built(Sha256Digest{});
-  const auto actions = drain(m);
+  auto actions = drain(m);
+  actions.erase(actions.begin());  // HELLO
   REQUIRE(actions.size() == 2);
   CHECK(net::decode<net::Join>(message_of(actions[1]).payload)->imputed == Sha256Digest{});
 }
@@ -191,8 +191,8 @@ TEST_CASE("device: a cut between the downloads begins the plan anew") {
   net::HelloOk ok = iotsl_offer();
   ok.description.classes = 4;
   m.on_message(net::make_message(ok));
-  m.on_message(net::make_message(net::JoinOk{77, false}));
   drain(m);
+  take_in(m, {77, false});
   check_refused(give(m, download(1)), net::WireError::not_allowed);
 }
 
@@ -271,9 +271,8 @@ TEST_CASE("device: no turn begins where the device or the run is of generators o
     ok.description.generator = "{}";
     ok.description.generator_only = true;
     m.on_message(net::make_message(ok));
-    m.on_built(Sha256Digest{});
-    m.on_message(net::make_message(net::JoinOk{77}));
     drain(m);
+    take_in(m);
     REQUIRE(state_of(m) == State::idle);
     check_refused(give(m, grant()), net::WireError::protocol);
   }

@@ -8,13 +8,13 @@ using namespace device_fixture;
 
 namespace {
 
-/// Connects again, up to JOIN_OK; what the device says after it.
+/// Connects again, up to FRONT_INIT; what the device says after it.
 std::vector<DeviceAction> come_back(DeviceMachine& m, const net::HelloOk& ok = offer()) {
   m.on_connected();
   drain(m);
   m.on_message(net::make_message(ok));
   drain(m);
-  return give(m, net::JoinOk{77});
+  return take_in(m);
 }
 
 std::vector<DeviceAction> proceed(DeviceMachine& m, bool proceed = true) {
@@ -43,7 +43,8 @@ TEST_CASE("device: a lost connection keeps the turn, and says where it stands") 
   REQUIRE(actions.size() == 2);
   CHECK(is<Agree>(actions[0]));
   CHECK(message_of(actions[1]).type == MessageType::join);
-  actions = give(m, net::JoinOk{77});
+  CHECK(give(m, net::JoinOk{77}).empty());
+  actions = give(m, net::FrontInit{});
   REQUIRE(actions.size() == 2);
   const auto resume = net::decode<net::Resume>(message_of(actions[1]).payload);
   REQUIRE(resume.ok());
@@ -126,12 +127,13 @@ TEST_CASE("device: another run begins from nothing") {
   drain(m);
   net::HelloOk other = offer();
   other.run = 78;
-  const auto actions = give(m, other);
+  CHECK(give(m, other).size() == 2);
+  CHECK(give(m, net::JoinOk{78}).empty());
+  const auto actions = give(m, net::FrontInit{});
   REQUIRE(actions.size() == 1);
   CHECK(is<Build>(actions[0]));
   m.on_built(Sha256Digest{});
-  drain(m);
-  CHECK(give(m, net::JoinOk{78}).size() == 1);
+  CHECK(drain(m).size() == 1);  // without RESUME
   CHECK(state_of(m) == State::idle);
 }
 
@@ -186,8 +188,8 @@ TEST_CASE("device: alone it stops between two steps, without a barrier") {
   DeviceMachine m = reach(State::connecting);
   m.on_connected();
   m.on_message(net::make_message(offer(Method::random_gradient)));
-  m.on_built(Sha256Digest{});
-  m.on_message(net::make_message(net::JoinOk{77}));
+  drain(m);
+  take_in(m);
   m.on_message(net::make_message(grant()));
   m.on_loaded(std::uint64_t{2});
   smash(m);

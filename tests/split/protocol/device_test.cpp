@@ -8,15 +8,25 @@ namespace {
 
 /// A well-formed message of every type that a server could send.
 std::vector<net::Message> all_messages() {
-  return {net::make_message(net::Hello{}),      net::make_message(offer()),
-          net::make_message(net::Join{77}),     net::make_message(net::JoinOk{77}),
-          net::make_message(net::LabelHist{}),  net::make_message(grant()),
-          net::make_message(net::TurnAccept{}), net::make_message(net::Step{}),
-          net::make_message(grad(11)),          net::make_message(net::Barrier{key, 1, 12}),
-          net::make_message(net::BarrierAck{}), net::make_message(net::BarrierCommitted{}),
-          net::make_message(net::TurnDone{}),   net::make_message(net::TurnCommitted{}),
-          net::make_message(net::EvalReq{}),    net::make_message(net::EvalResp{}),
-          net::make_message(net::Leave{}),      net::make_message(net::Resume{}),
+  return {net::make_message(net::Hello{}),
+          net::make_message(offer()),
+          net::make_message(net::Join{77}),
+          net::make_message(net::JoinOk{77}),
+          net::make_message(net::FrontInit{}),
+          net::make_message(net::LabelHist{}),
+          net::make_message(grant()),
+          net::make_message(net::TurnAccept{}),
+          net::make_message(net::Step{}),
+          net::make_message(grad(11)),
+          net::make_message(net::Barrier{key, 1, 12}),
+          net::make_message(net::BarrierAck{}),
+          net::make_message(net::BarrierCommitted{}),
+          net::make_message(net::TurnDone{}),
+          net::make_message(net::TurnCommitted{}),
+          net::make_message(net::EvalReq{}),
+          net::make_message(net::EvalResp{}),
+          net::make_message(net::Leave{}),
+          net::make_message(net::Resume{}),
           net::make_message(net::ResumeOk{})};
 }
 
@@ -26,6 +36,8 @@ bool allowed(State state, MessageType type) {
       return state == State::greeting;
     case MessageType::join_ok:
       return state == State::joining;
+    case MessageType::front_init:
+      return state == State::awaiting_front;
     case MessageType::turn_grant:
       return state == State::idle;
     case MessageType::grad:
@@ -43,19 +55,13 @@ bool allowed(State state, MessageType type) {
   }
 }
 
-const State all_states[] = {State::connecting,
-                            State::greeting,
-                            State::building,
-                            State::joining,
-                            State::idle,
-                            State::loading,
-                            State::forward,
-                            State::waiting_grad,
-                            State::backward,
-                            State::waiting_barrier,
-                            State::exporting,
-                            State::waiting_committed,
-                            State::waiting_turn_committed};
+const State all_states[] = {State::connecting,        State::greeting,
+                            State::joining,           State::awaiting_front,
+                            State::building,          State::idle,
+                            State::loading,           State::forward,
+                            State::waiting_grad,      State::backward,
+                            State::waiting_barrier,   State::exporting,
+                            State::waiting_committed, State::waiting_turn_committed};
 
 }  // namespace
 
@@ -66,15 +72,20 @@ TEST_CASE("device: a whole turn") {
   CHECK(hello.device == "pi");
   CHECK(hello.samples == 11);
   auto actions = give(m, offer());
-  REQUIRE(actions.size() == 1);
-  CHECK(is<Build>(actions[0]));
-  m.on_built(Sha256Digest{});
-  actions = drain(m);
   REQUIRE(actions.size() == 2);
   CHECK(is<Agree>(actions[0]));
   actions.erase(actions.begin());
   CHECK(sent<net::Join>(actions).run == 77);
-  CHECK(sent<net::LabelHist>(give(m, net::JoinOk{77})).counts == std::vector<std::uint64_t>{5, 6});
+  CHECK(give(m, net::JoinOk{77}).empty());
+  net::FrontInit front_init;
+  front_init.layers = bytes_of("[]");
+  actions = give(m, front_init);
+  REQUIRE(actions.size() == 1);
+  CHECK(text_of(as<Build>(actions[0]).message.payload) == "[]");
+  m.on_built(Sha256Digest{});
+  actions = drain(m);
+  REQUIRE(actions.size() == 1);
+  CHECK(sent<net::LabelHist>(actions).counts == std::vector<std::uint64_t>{5, 6});
   actions = give(m, grant());
   REQUIRE(actions.size() == 1);
   CHECK(as<Load>(actions[0]).grant.first_step == 10);
@@ -186,8 +197,8 @@ TEST_CASE("device: method local uses no gradient and sends no batch") {
   DeviceMachine m(identity());
   m.on_connected();
   m.on_message(net::make_message(offer(Method::random_gradient)));
-  m.on_built(Sha256Digest{});
-  m.on_message(net::make_message(net::JoinOk{77}));
+  drain(m);
+  take_in(m);
   m.on_message(net::make_message(grant()));
   m.on_loaded(std::uint64_t{1});
   m.on_message(net::make_message(net::Barrier{key, 1, 11}));
@@ -212,6 +223,21 @@ TEST_CASE("device: what it computes must be finite, and what it builds the serve
   DeviceMachine building = reach(State::building);
   building.on_built(Sha256Digest{1});
   check_refused(drain(building), net::WireError::model_mismatch);
+  DeviceMachine unknown_layer = reach(State::building);
+  unknown_layer.on_built(failure(ErrorCode::network, "front: layer 'a' is of type 'swish'"));
+  const auto actions = drain(unknown_layer);
+  check_refused(actions, net::WireError::model_mismatch);
+  CHECK(sent<net::ErrorMessage>(actions).text == "front: layer 'a' is of type 'swish'");
+  DeviceMachine older = reach(State::greeting);  // what a server of version 1 answers
+  const auto told = give(older, net::ErrorMessage{net::WireError::version, true, 0,
+                                                  "this server speaks ISL version 1 only"});
+  REQUIRE(told.size() == 1);
+  CHECK(as<Fail>(told[0]).problem.message ==
+        "the server says: this server speaks ISL version 1 only; this device speaks version 2");
+  DeviceMachine chooses = reach(State::greeting);
+  net::HelloOk first = offer();
+  first.version = 1;
+  check_refused(give(chooses, first), net::WireError::version);
   DeviceMachine greeting = reach(State::greeting);
   net::HelloOk other = offer();
   other.description.dataset = "mnist";

@@ -36,6 +36,7 @@ inline ServerPlan plan() {
   out.offer.dead_ms = 25000;
   out.offer.description.dataset = "tiny";
   out.offer.description.classes = 2;
+  out.front_init = net::make_message(net::FrontInit{bytes_of("[]")});
   out.devices = 2;
   out.turns = 2;
   out.smashed_values = 3;

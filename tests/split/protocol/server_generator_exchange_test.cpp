@@ -27,7 +27,7 @@ bool is_wanted(ServerMachine& m, ConnectionId connection, std::uint32_t index,
   fields.data_fingerprint[0] = data;
   give(m, connection, fields);
   const auto actions = give(m, connection, net::Join{77, imputed});
-  REQUIRE(actions.size() == 1);
+  REQUIRE(actions.size() == 2);
   return sent<net::JoinOk>(actions[0]).generator_wanted;
 }
 std::vector<ServerAction> say_labels(ServerMachine& m, ConnectionId connection) {

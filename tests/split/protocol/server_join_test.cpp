@@ -283,8 +283,11 @@ TEST_CASE("server: who may join") {
   other.samples = 1;
   CHECK(rejected(m, other) == WireError::data_mismatch);
   other = hello();
-  other.version_min = other.version_max = 2;
-  CHECK(rejected(m, other) == WireError::version);
+  other.version_min = other.version_max = 1;
+  m.on_open(1);
+  const auto old = give(m, 1, other);
+  CHECK(sent<net::ErrorMessage>(old[0]).code == WireError::version);
+  CHECK(sent<net::ErrorMessage>(old[0]).text == "device 'pi' speaks ISL version 1, this server 2");
   // A place is free again when its device has gone before the run began.
   m.on_lost(9);
   CHECK(m.ready_devices() == 0);

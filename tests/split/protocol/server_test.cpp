@@ -12,6 +12,7 @@ std::vector<net::Message> all_messages() {
           net::make_message(net::HelloOk{plan().offer}),
           net::make_message(net::Join{77}),
           net::make_message(net::JoinOk{77}),
+          net::make_message(net::FrontInit{}),
           net::make_message(net::LabelHist{{2, 2}}),
           net::make_message(net::TurnGrant{}),
           net::make_message(net::TurnAccept{first, 2}),
@@ -60,7 +61,11 @@ TEST_CASE("server: a whole run of two turns") {
   const net::HelloOk ok = sent<net::HelloOk>(actions[0]);
   CHECK(ok.index == 1);
   CHECK(ok.devices == 2);
-  CHECK(sent<net::JoinOk>(give(m, 1, net::Join{77})[0]).run == 77);
+  actions = give(m, 1, net::Join{77});
+  REQUIRE(actions.size() == 2);
+  CHECK(sent<net::JoinOk>(actions[0]).run == 77);
+  CHECK(as<Send>(actions[1]).message.type == MessageType::front_init);
+  CHECK(text_of(as<Send>(actions[1]).message.payload) == "[]");
   CHECK(give(m, 1, net::LabelHist{{3, 1}}).empty());
   CHECK(m.ready_devices() == 1);
   m.on_open(2);

@@ -148,7 +148,7 @@ TEST_CASE("run config: preparation, on both sides of every limit") {
   CHECK(with([](P& p) { p.generator.net.width = 0; }) ==
         "generator: width 0; expected an even number from 2 to 1024");
   // Generators make images of the model's input.
-  CHECK(error(Method::iotsl, [](RunConfig& c) { c.model.in_channels = 17; }) ==
+  CHECK(error(Method::iotsl, [](RunConfig& c) { c.model.images.channels = 17; }) ==
         "generator: images of 17x28x28; expected 1 to 16 channels and 8 to 1024 pixels a side");
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("run config: without generators what would make them is not looked at"
             c.preparation.pretrain = c.preparation.impute = false;
             c.preparation.scarce = 7;
             c.preparation.generator.net.iterations = 0;
-            c.model.in_channels = 17;
+            c.model.images.channels = 17;
           }) == "");
   }
 }

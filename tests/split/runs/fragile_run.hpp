@@ -149,12 +149,11 @@ class FragileRun {
       if (fails_now(i)) return true;
       device.machine->on_message(std::move(message));
     }
-    DeviceAction action;
     Failure problem;
-    while (device.machine->pop(action)) {
+    while (auto action = device.machine->pop()) {
       active = true;
       const DeviceStatus status =
-          carry_out(action, *device.machine, *device.work, *device.link, problem);
+          carry_out(*action, *device.machine, *device.work, *device.link, problem);
       REQUIRE_MESSAGE(status != DeviceStatus::failed, problem.message);
       if (status == DeviceStatus::disconnected) {
         disconnect(device, true);

@@ -42,11 +42,10 @@ Sent record_run(const RunConfig& config, const data::Dataset& train, const data:
       REQUIRE(split::detail::move_bytes(device.server_link, device.link).ok());
       net::Message message;
       while (device.link.pop(message)) device.machine.on_message(std::move(message));
-      DeviceAction action;
-      while (device.machine.pop(action)) {
-        if (const auto* send = std::get_if<device_action::Send>(&action))
+      while (auto action = device.machine.pop()) {
+        if (const auto* send = std::get_if<device_action::Send>(&*action))
           out.messages[d].push_back(send->message);
-        REQUIRE(carry_out(action, device.machine, device.work, device.link, problem) !=
+        REQUIRE(carry_out(*action, device.machine, device.work, device.link, problem) !=
                 DeviceStatus::failed);
       }
       REQUIRE(split::detail::move_bytes(device.link, device.server_link).ok());

@@ -12,6 +12,7 @@ struct TcpRun {
   const RunConfig& config;
   const data::Dataset& train;
   const std::vector<std::vector<Index>>& samples;
+  LayerTypes<float> layers = config.layers;  ///< that the devices can build
   std::string state = {};  ///< where the devices keep their generators; empty: nowhere
   std::vector<std::thread> threads = {};
   std::vector<Result<DeviceSummary>> outcomes = {};
@@ -36,6 +37,7 @@ struct TcpRun {
         options.server = {"127.0.0.1", port};
         options.identity = identity(config, train, samples[i], i);
         options.files.state = state;
+        options.layers = layers;
         outcomes[i] = run_device(options, train, samples[i]);
       });
   }

@@ -31,7 +31,8 @@ inline data::Dataset dataset(Index count, std::uint64_t seed) {
 inline RunConfig config() {
   RunConfig out;
   out.dataset = "tiny";
-  out.model = {.name = "vgg16bn-compact", .width = 4, .height = 16, .width_px = 16, .classes = 4};
+  out.model = {
+      .name = "vgg16bn-compact", .width = 4, .images = {.height = 16, .width = 16, .classes = 4}};
   out.devices = 2;
   out.training.epochs = 4;
   out.training.batch = 8;

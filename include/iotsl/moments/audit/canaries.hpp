@@ -48,9 +48,9 @@ inline std::vector<std::uint8_t> white_cells(const Random& random, std::uint64_t
 inline Canaries make_canaries(const ImageSpec& images, Index count, std::uint64_t seed) {
   if (count < min_canaries || count > max_canaries)
     fail("audit: ", count, " canaries; expected ", min_canaries, " to ", max_canaries);
-  if (images.height != feature_side || images.width_px != feature_side)
-    fail("audit: canaries of ", images.height, "x", images.width_px, "; expected ", feature_side,
-         "x", feature_side);
+  if (images.height != feature_side || images.width != feature_side)
+    fail("audit: canaries of ", images.height, "x", images.width, "; expected ", feature_side, "x",
+         feature_side);
   constexpr Index cell = 4, cells = feature_side / cell;
   Canaries out;
   data::Dataset& set = out.set;

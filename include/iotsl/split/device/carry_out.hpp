@@ -37,9 +37,15 @@ class DeviceDriver {
     link_.set_last_step(machine_.last_step());
     link_.send(std::move(action.message));
   }
-  void carry_out(device_action::Build& action) { machine_.on_built(work_.build(action.setup)); }
+  void carry_out(device_action::Build& action) {
+    const auto front = net::decode<net::FrontInit>(action.message.payload);
+    const Result<Sha256Digest> built = front ? work_.build(action.setup, *front) : front.failure();
+    if (built) set_transfer_limits(link_, work_.sizes(), false);
+    machine_.on_built(built);
+  }
   void carry_out(device_action::Agree& action) {
-    set_transfer_limits(link_, work_.sizes(), false);
+    link_.set_transfer_limit(net::MessageType::front_init, net::max_front_init_bytes);
+    if (work_.has_front()) set_transfer_limits(link_, work_.sizes(), false);
     link_.set_heartbeat(net::Microseconds{action.setup.heartbeat_ms} * 1000,
                         net::Microseconds{action.setup.dead_ms} * 1000,
                         net::Microseconds{action.setup.busy_cap_ms} * 1000);

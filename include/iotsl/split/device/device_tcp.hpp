@@ -15,6 +15,8 @@ struct DeviceOptions {
   /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
   net::Microseconds reconnect_limit = net::for_ever;
   DeviceFiles files;  ///< the fingerprint is taken from `identity`
+  /// The types of layer that a front may be made of; a program with own layers adds them.
+  LayerTypes<float> layers = StandardLayers<float>::types<float>();
   /// Set by a signal: finish the step and say BYE. A later start may go on with the run.
   const std::atomic<bool>* pause_requested = nullptr;
   /// A line for the user when the connection is lost or back; may be null.
@@ -49,10 +51,10 @@ class DeviceConnection {
         told_pause_ = true;
         machine_.request_pause();
       }
-      DeviceAction action;
-      const bool active = machine_.pop(action);
+      std::optional<DeviceAction> action = machine_.pop();
+      const bool active = action.has_value();
       if (active) {
-        const DeviceStatus status = perform(action);
+        const DeviceStatus status = perform(*action);
         if (status != DeviceStatus::running) {
           hang_up();
           return status;
@@ -210,7 +212,8 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
   auto pausing = [&] {
     return options.pause_requested != nullptr && options.pause_requested->load();
   };
-  DeviceWork work(set, std::move(samples), std::move(files), StopCheck::of(pausing));
+  DeviceWork work(set, std::move(samples), std::move(files), StopCheck::of(pausing),
+                  options.layers);
   DeviceMachine machine(options.identity);
   DeviceSummary summary;
   const auto note = [&](const auto&... parts) {

@@ -35,12 +35,18 @@ inline Tensor<float> random_gradient(const Shape& shape, std::uint64_t seed, std
 /// A device's front, data and optimiser.
 class DeviceWork {
  public:
-  /// `samples` are numbers in `set`, which must outlive this. `stop`: of GeneratorWork.
+  /// `samples` are numbers in `set`, which must outlive this. `stop`: of GeneratorWork. `layers`:
+  /// the types that a front may be made of.
   DeviceWork(const data::Dataset& set, std::vector<Index> samples, DeviceFiles files = {},
-             StopCheck stop = {})
-      : set_(&set), samples_(std::move(samples)), files_(std::move(files)), stop_(stop) {}
+             StopCheck stop = {}, LayerTypes<float> layers = StandardLayers<float>::types<float>())
+      : set_(&set),
+        samples_(std::move(samples)),
+        files_(std::move(files)),
+        stop_(stop),
+        layers_(layers) {}
 
-  Result<Sha256Digest> build(const net::HelloOk& setup) {
+  /// structure_sha256 of the front.
+  Result<Sha256Digest> build(const net::HelloOk& setup, const net::FrontInit& description) {
     const net::RunDescription& run = setup.description;
     if (run.channels != set_->channels || run.height != set_->height || run.width != set_->width)
       return failure(ErrorCode::usage, "the run's samples are ", run.channels, "x", run.height, "x",
@@ -50,7 +56,7 @@ class DeviceWork {
     if (!check_optimizer(training.optimizer))
       return failure(ErrorCode::network, "the server's optimizer options are out of range");
     const Shape sample{1, set_->channels, set_->height, set_->width};
-    Result<Sequential<float>> front = build_front(run.front, sample);
+    Result<Sequential<float>> front = build_front(description, sample, layers_);
     if (!front) return front.failure();
     front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed,
                                          training.frozen_front);
@@ -65,6 +71,8 @@ class DeviceWork {
     if (!known) return known.failure();
     return structure_sha256(front_->layers());
   }
+
+  bool has_front() const { return front_ != nullptr; }
 
   /// Begins or goes on with the training of this device's generator, in a run that wants one.
   GeneratorWork& take_generator() {
@@ -201,6 +209,7 @@ class DeviceWork {
   std::vector<Index> samples_;
   DeviceFiles files_;
   StopCheck stop_;
+  LayerTypes<float> layers_;
   std::optional<GeneratorTask> task_;
   std::unique_ptr<GeneratorWork> generator_;
   std::unique_ptr<data::Dataset> completed_;  // own samples and generated ones; null: own only

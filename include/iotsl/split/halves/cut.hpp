@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "iotsl/autograd/grad.hpp"
+#include "iotsl/ops/view.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/train/step.hpp"

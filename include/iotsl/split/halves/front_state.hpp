@@ -133,7 +133,7 @@ inline WireSizes wire_sizes(const Sequential<float>& front, const Optimizer<floa
     values += t.values.size() / net::state_bytes(1);
   }
   out.state_overhead = net::encode(state).size() - out.state_bytes();
-  out.smashed_values = static_cast<std::uint64_t>(front.output_shape(sample).elements());
+  out.smashed_values = static_cast<std::uint64_t>(front.output_shape(sample)->elements());
   out.largest_batch = batch + 1;
   return out;
 }

@@ -17,7 +17,7 @@ inline constexpr std::uint64_t max_generated_bytes = std::uint64_t{16} << 30;
 
 /// Whether the log's images fit into max_generated_bytes. The counts come from the devices.
 inline Result<void> check_generation(const impute::GenerationLog& log, const ImageSpec& images) {
-  const auto each = static_cast<std::uint64_t>(images.channels * images.height * images.width_px) +
+  const auto each = static_cast<std::uint64_t>(images.channels * images.height * images.width) +
                     sizeof(data::Label);
   const std::uint64_t most = max_generated_bytes / each;
   std::uint64_t sum = 0;

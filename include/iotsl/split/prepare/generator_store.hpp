@@ -17,7 +17,7 @@ class GeneratorStore {
       : out_(config.out),
         given_(config.preparation.generators),
         dataset_(config.dataset),
-        images_(image_spec(config.model)),
+        images_(config.model.images),
         file_limit_(generators::generator_file_limit(config.preparation.generator, images_)),
         privacy_(config.preparation.generator.privacy),
         max_epsilon_(config.preparation.max_epsilon),

@@ -16,7 +16,7 @@ class ServerPretraining {
   ServerPretraining(const RunConfig& config, const RunHooks& hooks,
                     const GeneratorStore& generators)
       : out_(config.out),
-        images_(image_spec(config.model)),
+        images_(config.model.images),
         options_{.optimizer = config.training.optimizer,
                  .iterations = config.preparation.pretrain_iterations,
                  .batch = config.preparation.pretrain_batch,

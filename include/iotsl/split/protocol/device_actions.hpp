@@ -41,14 +41,17 @@ struct Send {
   net::Message message;
 };
 
-/// Build the front of `setup`; answer on_built.
-struct Build {
+/// For the link hold from now on: the heartbeat of `setup`, and the sizes of the front that is
+/// there.
+struct Agree {
   net::HelloOk setup;
 };
 
-/// The heartbeat of `setup` and the sizes of the front hold for the link from now on.
-struct Agree {
+/// Build the front that `message` (FRONT_INIT) describes for the run of `setup`, whose sizes hold
+/// for the link from now on; answer on_built.
+struct Build {
   net::HelloOk setup;
+  net::Message message;
 };
 
 /// One iteration; answer on_generator_trained.
@@ -109,7 +112,7 @@ struct Fail {
 }  // namespace device_action
 
 using DeviceAction =
-    std::variant<device_action::Send, device_action::Build, device_action::Agree,
+    std::variant<device_action::Send, device_action::Agree, device_action::Build,
                  device_action::TrainGenerator, device_action::FinishGenerator,
                  device_action::Impute, device_action::Load, device_action::Forward,
                  device_action::Repeat, device_action::Backward, device_action::BackwardRandom,

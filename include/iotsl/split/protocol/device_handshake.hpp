@@ -1,9 +1,9 @@
 #pragma once
-// The device's connection from HELLO to the point where the run goes on: after JOIN_OK, or after
+// The device's connection from HELLO to the point where the run goes on: after FRONT_INIT, or after
 // RESUME_OK where a turn is in hand.
 //
-//   connecting -> greeting (HELLO) -> building the front, unless it is there -> joining (JOIN)
-//   -> resuming (RESUME), where a turn is in hand -> ready
+//   connecting -> greeting (HELLO) -> joining (JOIN) -> awaiting the front (FRONT_INIT) -> building
+//   it, unless it is there -> resuming (RESUME), where a turn is in hand -> ready
 
 #include "iotsl/split/protocol/device_outbox.hpp"
 
@@ -15,8 +15,9 @@ class DeviceHandshake {
   enum class State {
     connecting,
     greeting,
-    building,
     joining,
+    awaiting_front,
+    building,
     resuming,
     ready,
     closed,  ///< the run is over for this device
@@ -34,6 +35,8 @@ class DeviceHandshake {
   // What the server has said, each after its message.
 
   const net::HelloOk& setup() const { return setup_; }
+  /// Whether the front that was built before is the one of setup().
+  bool has_front() const { return built_; }
   bool generator_wanted() const { return generator_wanted_; }
   /// Whether the turn in hand goes on.
   bool turn_proceeds() const { return turn_proceeds_; }
@@ -53,44 +56,27 @@ class DeviceHandshake {
     out.send(hello);
   }
 
-  /// The state is then `building` where the run, its model or this device's place is another one
-  /// than before. `imputed`: SHA-256 of the IMPUTE_PLAN that the device's data is completed with.
-  [[nodiscard]] DeviceVerdict on_hello_ok(const net::Message& message, const Sha256Digest& imputed,
-                                          DeviceOutbox& out) {
+  /// has_front() is then false where the run, its model or this device's place is another one than
+  /// before; join() is to follow.
+  [[nodiscard]] DeviceVerdict on_hello_ok(const net::Message& message) {
     if (state_ != State::greeting) return DeviceRefusal::not_allowed(message.type);
     Result<net::HelloOk> ok = net::decode<net::HelloOk>(message.payload);
     if (!ok) return DeviceRefusal::damaged(ok.failure());
     if (DeviceVerdict wrong = check_setup(*ok)) return wrong;
-    const bool known = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
-                       ok->index == setup_.index;
+    built_ = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
+             ok->index == setup_.index;
     setup_ = std::move(ok).value();
-    if (known) {
-      join(imputed, out);
-      return {};
-    }
-    built_ = false;
-    state_ = State::building;
-    out.ask(device_action::Build{setup_});
     return {};
   }
 
-  /// `model_hash`: structure_sha256 of the front that was built.
-  [[nodiscard]] DeviceVerdict on_built(const Result<Sha256Digest>& model_hash,
-                                       const Sha256Digest& imputed, DeviceOutbox& out) {
-    if (state_ != State::building) return {};
-    if (!model_hash) return DeviceRefusal{net::WireError::model_mismatch, model_hash.failure()};
-    if (*model_hash != setup_.model_hash)
-      return DeviceRefusal::because(net::WireError::model_mismatch,
-                                    "the front built here is not the server's");
-    built_ = true;
-    join(imputed, out);
-    return {};
+  /// `imputed`: SHA-256 of the IMPUTE_PLAN that the device's data is completed with.
+  void join(const Sha256Digest& imputed, DeviceOutbox& out) {
+    out.ask(device_action::Agree{setup_});
+    state_ = State::joining;
+    out.send(net::Join{setup_.run, imputed});
   }
 
-  /// `turn`: what to ask of the turn in hand, where there is one.
-  [[nodiscard]] DeviceVerdict on_join_ok(const net::Message& message,
-                                         const std::optional<net::Resume>& turn,
-                                         DeviceOutbox& out) {
+  [[nodiscard]] DeviceVerdict on_join_ok(const net::Message& message) {
     if (state_ != State::joining) return DeviceRefusal::not_allowed(message.type);
     const Result<net::JoinOk> ok = net::decode<net::JoinOk>(message.payload);
     if (!ok) return DeviceRefusal::damaged(ok.failure());
@@ -101,9 +87,32 @@ class DeviceHandshake {
                                     "JOIN_OK wants a generator in a run without");
     joined_ = true;
     generator_wanted_ = ok->generator_wanted;
-    out.send(net::LabelHist{identity_.label_counts});
-    state_ = turn ? State::resuming : State::ready;
-    if (turn) out.send(*turn);
+    state_ = State::awaiting_front;
+    return {};
+  }
+
+  /// `turn`: what to ask of the turn in hand, where there is one.
+  [[nodiscard]] DeviceVerdict on_front_init(net::Message message,
+                                            const std::optional<net::Resume>& turn,
+                                            DeviceOutbox& out) {
+    if (state_ != State::awaiting_front) return DeviceRefusal::not_allowed(message.type);
+    if (built_) {
+      introduce(turn, out);
+      return {};
+    }
+    state_ = State::building;
+    out.ask(device_action::Build{setup_, std::move(message)});
+    return {};
+  }
+
+  /// `model_hash`: structure_sha256 of the front that was built.
+  [[nodiscard]] DeviceVerdict on_built(const Result<Sha256Digest>& model_hash, DeviceOutbox& out) {
+    if (!model_hash) return DeviceRefusal{net::WireError::model_mismatch, model_hash.failure()};
+    if (*model_hash != setup_.model_hash)
+      return DeviceRefusal::because(net::WireError::model_mismatch,
+                                    "the front built here is not the server's");
+    built_ = true;
+    introduce(std::nullopt, out);
     return {};
   }
 
@@ -122,7 +131,7 @@ class DeviceHandshake {
  private:
   DeviceVerdict check_setup(const net::HelloOk& ok) const {
     if (ok.version != net::protocol_major)
-      return DeviceRefusal::because(net::WireError::version, "the server chose version ",
+      return DeviceRefusal::because(net::WireError::version, "the server chose ISL version ",
                                     ok.version, ", this device speaks ", net::protocol_major);
     const net::RunDescription& run = ok.description;
     if (run.dataset != identity_.dataset)
@@ -142,10 +151,11 @@ class DeviceHandshake {
     return {};
   }
 
-  void join(const Sha256Digest& imputed, DeviceOutbox& out) {
-    out.ask(device_action::Agree{setup_});
-    state_ = State::joining;
-    out.send(net::Join{setup_.run, imputed});
+  /// Says what the device holds.
+  void introduce(const std::optional<net::Resume>& turn, DeviceOutbox& out) {
+    out.send(net::LabelHist{identity_.label_counts});
+    state_ = turn ? State::resuming : State::ready;
+    if (turn) out.send(*turn);
   }
 
   DeviceIdentity identity_;

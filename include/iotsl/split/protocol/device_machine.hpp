@@ -6,7 +6,7 @@
 // turns of an IoTSL run (device_generator_exchange.hpp) and the turn (device_turn.hpp). Only where
 // the handshake is ready do the others hear of messages, and at most one of them is not idle.
 //
-// A lost connection leads back to connecting; the turn is kept, and after JOIN_OK the server is
+// A lost connection leads back to connecting; the turn is kept, and after FRONT_INIT the server is
 // asked (RESUME) whether it may go on.
 
 #include "iotsl/split/protocol/device_generator_exchange.hpp"
@@ -28,8 +28,8 @@ class DeviceMachine {
   /// The last step of the run that this device has applied.
   std::uint64_t last_step() const { return turn_.step(); }
 
-  /// The next action to carry out; false when there is none.
-  bool pop(DeviceAction& action) { return outbox_.pop(action); }
+  /// The next action to carry out, if there is one.
+  std::optional<DeviceAction> pop() { return outbox_.pop(); }
 
   // What happens to the connection.
 
@@ -42,7 +42,10 @@ class DeviceMachine {
       case MessageType::hello_ok:
         return on_hello_ok(message);
       case MessageType::join_ok:
-        return on_join_ok(message);
+        go_on(handshake_.on_join_ok(message));
+        return;
+      case MessageType::front_init:
+        return on_front_init(std::move(message));
       case MessageType::resume_ok:
         return on_resume_ok(message);
       case MessageType::error:
@@ -77,7 +80,8 @@ class DeviceMachine {
 
   /// `model_hash`: structure_sha256 of the front that was built.
   void on_built(const Result<Sha256Digest>& model_hash) {
-    go_on(handshake_.on_built(model_hash, generators_.imputed(), outbox_));
+    if (handshake_.state() != DeviceHandshake::State::building) return;
+    if (go_on(handshake_.on_built(model_hash, outbox_))) begin_generator();
   }
 
   /// One iteration is done; true: it was the last.
@@ -123,16 +127,19 @@ class DeviceMachine {
   }
 
   void on_hello_ok(const net::Message& message) {
-    if (!go_on(handshake_.on_hello_ok(message, generators_.imputed(), outbox_))) return;
-    if (handshake_.state() != DeviceHandshake::State::building) return;
-    turn_.forget(outbox_);
-    generators_.forget();
+    if (!go_on(handshake_.on_hello_ok(message))) return;
+    if (!handshake_.has_front()) {
+      turn_.forget(outbox_);
+      generators_.forget();
+    }
+    handshake_.join(generators_.imputed(), outbox_);
   }
 
-  void on_join_ok(const net::Message& message) {
+  void on_front_init(net::Message message) {
     std::optional<net::Resume> turn;
     if (has_turn()) turn = {position(), turn_.turn_steps()};
-    if (go_on(handshake_.on_join_ok(message, turn, outbox_)) && !turn) begin_generator();
+    if (go_on(handshake_.on_front_init(std::move(message), turn, outbox_)) && is_ready())
+      begin_generator();
   }
 
   void on_resume_ok(const net::Message& message) {
@@ -181,8 +188,10 @@ class DeviceMachine {
     if (!error) return give_up(DeviceRefusal::damaged(error.failure()));
     if (!error->fatal) return reconnect(error->retry_after_ms);
     const bool data = error->code == net::WireError::data_mismatch;
+    const bool version = error->code == net::WireError::version;
     close_with(
-        failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text));
+        failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text,
+                version ? concat("; this device speaks version ", net::protocol_major) : ""));
   }
 
   void on_bye(const net::Message& message) {

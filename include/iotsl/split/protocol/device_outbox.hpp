@@ -2,7 +2,7 @@
 // What the parts of the device's machine share: the queue of actions for the driver, and how a part
 // says that the run cannot go on.
 
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "iotsl/split/protocol/device_actions.hpp"
@@ -13,28 +13,26 @@ namespace split {
 /// Actions that wait for the driver, in order.
 class DeviceOutbox {
  public:
-  template <class Action>
-  void ask(Action action) {
-    waiting_.push_back(std::move(action));
-  }
+  // Not inlined: every part asks for many things, and small programs count bytes.
+  [[gnu::noinline]] void ask(DeviceAction action) { waiting_.push_back(std::move(action)); }
   template <class Fields>
   void send(const Fields& fields, std::vector<std::uint32_t> shape = {}) {
     ask(device_action::Send{net::make_message(fields, std::move(shape))});
   }
-  /// The next action to carry out; false when there is none.
-  bool pop(DeviceAction& action) {
-    if (waiting_.empty()) return false;
-    action = std::move(waiting_.front());
+  /// The next action to carry out, if there is one.
+  std::optional<DeviceAction> pop() {
+    if (waiting_.empty()) return std::nullopt;
+    std::optional<DeviceAction> action(std::move(waiting_.front()));
     waiting_.pop_front();
-    return true;
+    return action;
   }
 
   /// Nobody wants the turn's results any more.
-  void drop_turn() { std::erase_if(waiting_, is_turn_work); }
+  void drop_turn() { waiting_.remove_if(is_turn_work); }
   /// Nothing can be sent, and a new connection begins with a handshake: only computations whose
   /// results are of use after it are left.
   void drop_connection() {
-    std::erase_if(waiting_, [](const DeviceAction& action) {
+    waiting_.remove_if([](const DeviceAction& action) {
       return !is_turn_work(action) && !device_action::is_any_of<device_action::Impute>(action);
     });
   }
@@ -45,7 +43,7 @@ class DeviceOutbox {
     return is_any_of<Load, Forward, Repeat, Backward, BackwardRandom, ExportFront>(action);
   }
 
-  std::deque<DeviceAction> waiting_;
+  std::list<DeviceAction> waiting_;
 };
 
 /// Why the device ends its part of the run: `code` and the text are for the server.

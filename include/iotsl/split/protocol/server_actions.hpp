@@ -16,7 +16,8 @@ using ConnectionId = std::uint64_t;  ///< 0: no connection
 
 /// What the machine must know about a run.
 struct ServerPlan {
-  net::HelloOk offer;  ///< run, heartbeat, description and model hash; index is filled in
+  net::HelloOk offer;       ///< run, heartbeat, description and model hash; index is filled in
+  net::Message front_init;  ///< FRONT_INIT
   std::uint32_t devices = 1;
   std::uint64_t turns = 1;
   Schedule schedule = Schedule::constant;

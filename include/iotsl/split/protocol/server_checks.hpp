@@ -18,8 +18,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   };
   const std::string& wanted = plan.offer.description.dataset;
   if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
-    return reject(net::WireError::version, "this server speaks ISL version ", net::protocol_major,
-                  " only");
+    return reject(net::WireError::version, "device '", hello.device, "' speaks ISL version ",
+                  hello.version_max, ", this server ", net::protocol_major);
   if (hello.dataset != wanted)
     return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
                   hello.device, "' has '", hello.dataset, "'");

@@ -1,6 +1,6 @@
 #pragma once
 // The server's connections: who is at the other end, and the handshake in which a device takes its
-// place: HELLO, JOIN, LABEL_HIST, and RESUME where it comes back with a turn in hand.
+// place: HELLO, JOIN and the front, LABEL_HIST, and RESUME where it comes back with a turn in hand.
 
 #include "iotsl/split/protocol/server_checks.hpp"
 #include "iotsl/split/protocol/server_generator_exchange.hpp"
@@ -86,6 +86,7 @@ class ServerHandshake {
     peer.imputed = join->imputed;
     const bool wanted = exchange_ != nullptr && exchange_->wants_generator(peer);
     outbox_.send(peer.connection, net::JoinOk{plan_.offer.run, wanted});
+    outbox_.send_message(peer.connection, plan_.front_init);
     return Continues{};
   }
 

@@ -105,26 +105,21 @@ inline std::vector<std::uint64_t> barrier_ids(const std::string& folder) {
 /// Weights, buffers, counters, optimiser slots, and what else belongs to the run.
 inline std::vector<StatePart> state_parts(const TrainingState& state) {
   std::vector<StatePart> out;
-  struct Visitor {
-    std::vector<StatePart>& out;
-    std::string prefix = {};
-    void parameter(const char* name, Tensor<float>& t) {
-      out.push_back({"model/" + prefix + name, reinterpret_cast<std::uint8_t*>(t.mutable_data()),
-                     sizeof(float) * static_cast<std::size_t>(t.size())});
-    }
-    void buffer(const char* name, Tensor<float>& t) { parameter(name, t); }
-    void counter(const char* name, Counter& c) {
-      out.push_back({"model/" + prefix + name, reinterpret_cast<std::uint8_t*>(c.data()),
+  const auto add = [&](std::string name, Tensor<float>& t) {
+    out.push_back({std::move(name), reinterpret_cast<std::uint8_t*>(t.mutable_data()),
+                   sizeof(float) * static_cast<std::size_t>(t.size())});
+  };
+  for (StateEntry<float>& entry : state_entries<float>(state.joined)) {
+    if (entry.counter)
+      out.push_back({"model/" + entry.name, reinterpret_cast<std::uint8_t*>(entry.counter->data()),
                      sizeof(std::int64_t)});
-    }
-  } visitor{out};
-  state.joined.visit_state(visitor);
+    else
+      add("model/" + entry.name, entry.tensor);
+  }
   for (const Optimizer<float>* optimizer : state.optimizers)
     for (const NamedTensor<float>& slot : optimizer->state()) {
       Tensor<float> tensor = slot.tensor;  // the same values
-      out.push_back({"optimizer/" + slot.name,
-                     reinterpret_cast<std::uint8_t*>(tensor.mutable_data()),
-                     sizeof(float) * static_cast<std::size_t>(tensor.size())});
+      add("optimizer/" + slot.name, tensor);
     }
   out.insert(out.end(), state.more.begin(), state.more.end());
   return out;

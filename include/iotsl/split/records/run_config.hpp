@@ -6,6 +6,7 @@
 #include "iotsl/measure/bytes.hpp"
 #include "iotsl/measure/chosen_point.hpp"
 #include "iotsl/models/model.hpp"
+#include "iotsl/nn/layer_list.hpp"
 #include "iotsl/options/method.hpp"
 #include "iotsl/options/training.hpp"
 #include "iotsl/split/records/preparation_options.hpp"
@@ -25,6 +26,11 @@ struct RunConfig {
   Method method = Method::split_learning;
   std::string dataset = "mnist";
   ModelSpec model;
+  /// A net of the program's own for images of model.images, whose name is then for display; null:
+  /// the one that model.name says.
+  Sequential<float> (*make_net)(const ImageSpec& images) = nullptr;
+  /// The types of layer that devices of this process can build.
+  LayerTypes<float> layers = StandardLayers<float>::types<float>();
   std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
   Index devices = 5;
   TrainingOptions training;
@@ -96,10 +102,8 @@ inline Result<void> check_config(const RunConfig& c) {
   Result<void> good = check_training(c.training);
   if (good) good = detail::check_barriers(c.barriers);
   if (good) good = detail::check_method(c.method, c.devices, c.training);
-  if (good) good = check_model(c.model);
-  if (good && has_generators(c.method))
-    good = check_preparation(
-        c.preparation, {c.model.in_channels, c.model.height, c.model.width_px, c.model.classes});
+  if (good && c.make_net == nullptr) good = check_model(c.model);
+  if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
   return good;
 }
 

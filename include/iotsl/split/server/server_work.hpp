@@ -116,8 +116,11 @@ class ServerRun {
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
-    machine_.emplace(make_plan(std::move(start).value(), std::move(fingerprints)),
-                     std::move(generators));
+    Result<net::Message> front_init = describe_front(model_.front);
+    if (!front_init) return front_init.failure();
+    ServerPlan plan = make_plan(std::move(start).value(), std::move(fingerprints));
+    plan.front_init = std::move(front_init).value();
+    machine_.emplace(std::move(plan), std::move(generators));
     carry_out_all();
     return {};
   }
@@ -147,7 +150,7 @@ class ServerRun {
   /// generator of this run is what its device has to come back with: it goes to `fingerprints`.
   Result<GeneratorsOnHand> open_preparation(std::vector<Sha256Digest>& fingerprints) {
     sizes_.generator_bytes =
-        generator_file_limit(config_.preparation.generator, image_spec(config_.model));
+        generator_file_limit(config_.preparation.generator, config_.model.images);
     preparation_.emplace(config_, recorder_.hooks());
     const Result<void> opened = preparation_->open();
     if (!opened) return opened.failure();
@@ -287,7 +290,9 @@ class ServerRun {
     const ConnectionId connection = machine_->devices()[device].connection;
     return connection == 0 ? LinkTraffic{} : transport_.traffic(connection);
   }
-  Shape smashed_shape() const { return model_.front.output_shape(sample_shape(config_.model)); }
+  Shape smashed_shape() const {
+    return model_.front.output_shape(sample_shape(config_.model)).value();
+  }
 
   RunConfig config_;
   ServerTransport& transport_;

@@ -20,9 +20,17 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
   const Result<void> good = check_config(config);
   if (!good) return good.failure();
   SplitModel out;
-  out.joined = build_model<float>(config.model);
-  const Result<std::size_t> cut = find_cut(out.joined, config.model, config.cut);
+  const bool own = config.make_net != nullptr;
+  out.joined = own ? config.make_net(config.model.images) : build_model<float>(config.model);
+  const Result<std::size_t> cut = own ? find_cut(out.joined, config.cut, config.model.name)
+                                      : find_cut(out.joined, config.model, config.cut);
   if (!cut) return cut.failure();
+  const Shape sample = sample_shape(config.model), logits{1, config.model.images.classes};
+  const Result<Shape> output = out.joined.output_shape(sample);
+  if (!output) return failure(ErrorCode::usage, config.model.name, ": ", output.failure().message);
+  if (!(*output == logits))
+    return failure(ErrorCode::usage, config.model.name, ": a sample ", sample, " gives ", *output,
+                   ", expected ", logits);
   out.joined.initialize(config.seed);
   out.front = out.joined.slice(0, *cut);
   out.back = out.joined.slice(*cut, out.joined.size());
@@ -32,7 +40,7 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
 /// The memory of --replay, as large as the run's front makes it.
 inline Result<ReplayMemory> make_replay(const RunConfig& config, const Sequential<float>& front) {
   return ReplayMemory::create(config.training.replay, config.devices,
-                              front.output_shape(sample_shape(config.model)), config.seed);
+                              front.output_shape(sample_shape(config.model)).value(), config.seed);
 }
 
 /// HELLO_OK of a run, without its numbers.
@@ -46,11 +54,11 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.method = config.method;
   run.dataset = config.dataset;
   run.model = config.model.name;
-  run.channels = static_cast<std::uint16_t>(config.model.in_channels);
-  run.height = static_cast<std::uint16_t>(config.model.height);
-  run.width = static_cast<std::uint16_t>(config.model.width_px);
-  run.classes = static_cast<std::uint16_t>(config.model.classes);
-  run.front = describe_layers(front);
+  const ImageSpec& images = config.model.images;
+  run.channels = static_cast<std::uint16_t>(images.channels);
+  run.height = static_cast<std::uint16_t>(images.height);
+  run.width = static_cast<std::uint16_t>(images.width);
+  run.classes = static_cast<std::uint16_t>(images.classes);
   run.training = config.training;
   run.seed = config.seed;
   if (has_generators(config.method))

@@ -57,9 +57,9 @@ inline Result<void> connect_devices(InprocTransport& transport, ServerRun& run,
     if (!files) return files.failure();
     identity.data_fingerprint = files->data_fingerprint;
     identity.generator_only = config.preparation.generator_only;
-    transport.devices.push_back(std::unique_ptr<InprocDevice>(
-        new InprocDevice{.machine = DeviceMachine(identity),
-                         .work = DeviceWork(train, samples[i], std::move(files).value())}));
+    transport.devices.push_back(std::unique_ptr<InprocDevice>(new InprocDevice{
+        .machine = DeviceMachine(identity),
+        .work = DeviceWork(train, samples[i], std::move(files).value(), {}, config.layers)}));
     set_transfer_limits(transport.devices.back()->server_link, run.sizes(), true);
     run.on_open(i + 1);  // 0 is no connection
     transport.devices.back()->machine.on_connected();
@@ -89,12 +89,11 @@ inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerR
     active = true;
     device.machine.on_message(std::move(message));
   }
-  DeviceAction action;
   Failure problem;
-  while (device.machine.pop(action)) {
+  while (std::optional<DeviceAction> action = device.machine.pop()) {
     active = true;
-    const bool trains = std::holds_alternative<device_action::TrainGenerator>(action);
-    if (carry_out(action, device.machine, device.work, device.link, problem) ==
+    const bool trains = std::holds_alternative<device_action::TrainGenerator>(*action);
+    if (carry_out(*action, device.machine, device.work, device.link, problem) ==
         DeviceStatus::failed)
       run.abort(problem);
     if (trains && !go_on_training(device, hooks)) break;
