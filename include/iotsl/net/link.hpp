@@ -242,7 +242,7 @@ class Link {
     ping(now, 2 * options_.ping_interval);
     told_busy_ = true;
   }
-  /// A device builds its model between HELLO_OK and JOIN.
+  /// A device waits longer: its server may be busy with others before it says so.
   Microseconds busy_allowance() const { return options_.server ? 0 : options_.dead_limit; }
 
   Result<void> check_speed(Microseconds now) {

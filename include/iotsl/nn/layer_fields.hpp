@@ -7,12 +7,14 @@
 #include <string>
 
 #include "iotsl/core/json_value.hpp"
-#include "iotsl/fwd.hpp"
+#include "iotsl/core/shape.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
 template <class T>
 struct LayerInfo;
+template <class T>
+class Sequential;
 
 /// The types of layer that a program can build.
 template <class T>

@@ -83,7 +83,9 @@ TEST_CASE("own layers: a device that lacks one says its name before it trains") 
   const RunConfig config = own_config();
   tiny::TcpRun tcp{config, train, samples};
   tcp.layers = StandardLayers<float>::types<float>();
-  const auto summary = tcp.run(test, {.gather_limit = net::second_us});
+  ServerOptions options;
+  options.gather_limit = net::second_us;
+  const auto summary = tcp.run(test, options);
   CHECK_FALSE(summary.ok());
   for (const auto& outcome : tcp.outcomes) {
     REQUIRE_FALSE(outcome.ok());

@@ -4,6 +4,7 @@
 // message may be.
 
 #include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/transfer.hpp"
 #include "iotsl/nn/layer_list.hpp"
 
 IOTSL_NAMESPACE_BEGIN
