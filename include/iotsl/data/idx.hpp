@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/data/dataset.hpp"
 
 #if IOTSL_READS_GZIP
@@ -59,8 +60,8 @@ class IdxStream {
   ~IdxStream() = default;
   Result<void> open() {
     if (has_gz_name(path_))
-      return failure(ErrorCode::data, path_,
-                     ": this build cannot unpack .gz files; run: gunzip -k ", path_);
+      return failure(ErrorCode::data, path_, ": this build cannot unpack .gz files; run gunzip -k ",
+                     path_, ", or compile with -DIOTSL_WITH_ZLIB=1 and link -lz");
     file_ = iotsl::detail::Descriptor(iotsl::detail::open_retrying(path_, O_RDONLY));
     if (!file_.ok())
       return iotsl::detail::file_failure(ErrorCode::data, path_, "cannot open", errno);
@@ -147,6 +148,8 @@ inline Result<std::vector<Index>> read_idx_header(IdxStream& file, std::uint32_t
                                 (std::uint32_t{bytes[2]} << 8) | bytes[3];
     if (i != 0)
       extents[i - 1] = value;
+    else if (const std::string_view kind = foreign_kind(bytes); !kind.empty())
+      return failure(ErrorCode::data, file.path(), ": is ", kind);
     else if (value != magic)
       return failure(ErrorCode::data, file.path(), ": offset 0: magic ", hex32(value),
                      ", expected ", hex32(magic), " (", what, ")");

@@ -32,12 +32,6 @@ inline std::string class_name(const Dataset& set, Index label) {
 
 namespace detail {
 
-/// "mnist" for "/a/mnist/".
-inline std::string_view last_component(std::string_view path) {
-  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
-  return path.substr(path.rfind('/') + 1);
-}
-
 /// Folders in which a set may lie. A folder that bears another set's name is left out: the files of
 /// MNIST and Fashion-MNIST have the same names.
 inline std::vector<std::string> dataset_folders(std::string_view name, const std::string& data) {
@@ -51,14 +45,25 @@ inline std::vector<std::string> dataset_folders(std::string_view name, const std
   bool foreign = false;
   for (const std::string_view other : dataset_names) foreign |= last == other && other != name;
   if (!foreign) out.push_back(root);
+  // As torchvision lays them down.
+  const char* inner = name == "mnist"           ? "MNIST/raw"
+                      : name == "fashion-mnist" ? "FashionMNIST/raw"
+                                                : "raw";
+  for (const char* place : {inner, "raw"})
+    if (std::string raw = join_path(root, place); folder_exists(raw)) out.push_back(std::move(raw));
   return out;
 }
 
-/// The file of that name in the folder, raw or packed; empty where there is neither.
-inline std::string find_idx(const std::string& folder, std::string_view name) {
-  const std::string raw = join_path(folder, name);
-  if (file_exists(raw)) return raw;
-  return file_exists(raw + ".gz") ? raw + ".gz" : std::string();
+/// The file of that name in the folder, raw or packed; empty where there is neither. 7-Zip and
+/// Kaggle write
+/// ".idx" for "-idx", or put the file into a folder of its name.
+inline std::string find_idx(const std::string& folder, const std::string& name) {
+  std::string dotted = name;
+  if (const std::size_t at = name.find("-idx"); at != name.npos) dotted[at] = '.';
+  for (const std::string& file : {name, dotted, join_path(name, name), join_path(dotted, dotted)})
+    for (const char* packed : {"", ".gz"})
+      if (std::string path = join_path(folder, file) + packed; file_exists(path)) return path;
+  return {};
 }
 
 inline Result<Dataset> find_packed(const std::string& data, Split split,

@@ -21,7 +21,7 @@ struct Conv2d {
   Tensor<T> weight, bias;
   Conv2dOptions options;
 
-  Conv2d(Index in_channels, Index out_channels, Index kernel, Conv2dOptions conv_options)
+  Conv2d(Index in_channels, Index out_channels, Index kernel, Conv2dOptions conv_options = {})
       : weight(Tensor<T>::zeros(Shape{out_channels, in_channels, kernel, kernel})),
         bias(Tensor<T>::zeros(Shape{out_channels})),
         options(conv_options) {
