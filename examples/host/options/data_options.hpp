@@ -48,7 +48,8 @@ void list_dataset_options(Options& o, List& list) {
       "-mnist, qmnist, or idx (MNIST's file names, with --classes)");
   list.given("data", o.folder,
              "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
-  list.given("classes", o.classes, "idx: number of classes",
+  list.given("classes", o.classes,
+             "idx: number of classes; a weights file that does not describe itself: default 10",
              CLI::Range(Index{2}, data::max_classes));
   list.begin_group("Images");
   list.given("image-size", o.image_size,
