@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/core/utf8.hpp"
 #include "iotsl/data/idx_sets/known_files.hpp"
@@ -261,6 +262,17 @@ Result<data::PackCard> pack_images(const ImageSource& source, const std::string&
 
 /// Adds to a failure of the sets that devices can read too what only this program knows.
 Failure explained(const DataOptions& options, Failure why) {
+  // A failure of a file begins with its name.
+  const std::string path = why.message.substr(0, why.message.find(": "));
+  if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
+    std::uint8_t begin[16];
+    const std::size_t bytes = std::fread(begin, 1, sizeof begin, file);
+    std::fclose(file);
+    const std::string_view kind = foreign_kind(ByteSpan(begin, bytes));
+    if (!kind.empty() && !path.ends_with(".gz"))
+      return failure(ErrorCode::data, path, ": is ", kind, "; expected an idx file");
+  }
+  if (data::is_other_idx_set(options.dataset)) return why;
   const bool known = std::find(data::dataset_names.begin(), data::dataset_names.end(),
                                options.dataset) != data::dataset_names.end();
   if (!known)
@@ -293,8 +305,11 @@ Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bo
     return decode_set(*source, split);
   }
   if (const Result<void> good = check_image_options(options); !good) return good.failure();
-  if (data::is_other_idx_set(options.dataset))
-    return data::load_other_idx_set(options.dataset, options.folder, split, options.classes);
+  if (data::is_other_idx_set(options.dataset)) {
+    auto other = data::load_other_idx_set(options.dataset, options.folder, split, options.classes);
+    if (!other) return explained(options, other.failure());
+    return other;
+  }
   auto set = data::load_dataset(options.dataset, options.folder, split, nullptr, pixels);
   if (!set) return explained(options, set.failure());
   if (const auto known = data::check_known_files(*set, split); !known) return known.failure();

@@ -49,8 +49,7 @@ struct Dataset {
  private:
   [[noreturn]] IOTSL_COLD void fail_sample(Index i) const {
     if (pixels.empty()) fail("dataset: ", name, " was loaded without its pixels");
-    fail("dataset: ", name, " has pixels for ", pixels.size(), " bytes, sample ", i, " of ",
-         sample_elems(), " bytes is not among them");
+    fail("dataset: ", name, " has no pixels of sample ", i);
   }
 };
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
-#include "iotsl/core/file_kind.hpp"
 #include "iotsl/data/dataset.hpp"
 
 #if IOTSL_READS_GZIP
@@ -148,8 +147,6 @@ inline Result<std::vector<Index>> read_idx_header(IdxStream& file, std::uint32_t
                                 (std::uint32_t{bytes[2]} << 8) | bytes[3];
     if (i != 0)
       extents[i - 1] = value;
-    else if (const std::string_view kind = foreign_kind(bytes); !kind.empty())
-      return failure(ErrorCode::data, file.path(), ": is ", kind);
     else if (value != magic)
       return failure(ErrorCode::data, file.path(), ": offset 0: magic ", hex32(value),
                      ", expected ", hex32(magic), " (", what, ")");

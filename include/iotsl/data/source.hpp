@@ -32,14 +32,17 @@ inline std::string class_name(const Dataset& set, Index label) {
 
 namespace detail {
 
+/// The folder of --data, else of $IOTSL_DATA, else ./data.
+inline std::string data_root(const std::string& data) {
+  if (!data.empty()) return data;
+  const char* variable = std::getenv("IOTSL_DATA");
+  return variable != nullptr && *variable != '\0' ? variable : "data";
+}
+
 /// Folders in which a set may lie. A folder that bears another set's name is left out: the files of
 /// MNIST and Fashion-MNIST have the same names.
 inline std::vector<std::string> dataset_folders(std::string_view name, const std::string& data) {
-  std::string root = data;
-  if (root.empty()) {
-    const char* variable = std::getenv("IOTSL_DATA");
-    root = variable != nullptr && *variable != '\0' ? variable : "data";
-  }
+  const std::string root = data_root(data);
   std::vector<std::string> out{join_path(root, name)};
   const std::string_view last = last_component(root);
   bool foreign = false;
@@ -48,21 +51,26 @@ inline std::vector<std::string> dataset_folders(std::string_view name, const std
   // As torchvision lays them down.
   const char* inner = name == "mnist"           ? "MNIST/raw"
                       : name == "fashion-mnist" ? "FashionMNIST/raw"
-                                                : "raw";
+                                                : "";
   for (const char* place : {inner, "raw"})
-    if (std::string raw = join_path(root, place); folder_exists(raw)) out.push_back(std::move(raw));
+    if (std::string raw = join_path(root, place); *place != '\0' && folder_exists(raw))
+      out.push_back(std::move(raw));
   return out;
 }
 
 /// The file of that name in the folder, raw or packed; empty where there is neither. 7-Zip and
 /// Kaggle write
 /// ".idx" for "-idx", or put the file into a folder of its name.
-inline std::string find_idx(const std::string& folder, const std::string& name) {
-  std::string dotted = name;
-  if (const std::size_t at = name.find("-idx"); at != name.npos) dotted[at] = '.';
-  for (const std::string& file : {name, dotted, join_path(name, name), join_path(dotted, dotted)})
-    for (const char* packed : {"", ".gz"})
-      if (std::string path = join_path(folder, file) + packed; file_exists(path)) return path;
+inline std::string find_idx(const std::string& folder, std::string_view name) {
+  for (int form = 0; form < 8; ++form) {
+    std::string path(name);
+    if (const std::size_t at = path.find("-idx"); (form & 2) != 0 && at != path.npos)
+      path[at] = '.';
+    if ((form & 4) != 0) path = join_path(path, path);
+    path = join_path(folder, path);
+    if ((form & 1) != 0) path += ".gz";
+    if (file_exists(path)) return path;
+  }
   return {};
 }
 

@@ -82,6 +82,16 @@ inline Result<void> read_idx_int_labels(IdxStream& file, const std::string& imag
   return file.expect_end();
 }
 
+/// The folder of --data and these folders in it.
+inline std::vector<std::string> folders_below(const std::string& data,
+                                              std::initializer_list<std::string> inner) {
+  const std::string root = data_root(data);
+  std::vector<std::string> out;
+  for (const std::string& name : inner) out.push_back(join_path(root, name));
+  out.push_back(root);
+  return out;
+}
+
 /// The two files of a part, and how they are named.
 struct IdxPair {
   std::string images, labels;
@@ -103,10 +113,8 @@ inline Result<IdxPair> find_idx_pair(std::string_view name, const std::vector<st
 
 inline Result<Dataset> load_emnist(const EmnistDivision& division, const std::string& data,
                                    Split split) {
-  std::vector<std::string> folders = dataset_folders(division.name, data);
-  const std::string root = folders.back();
-  for (const char* inner : {"emnist", "EMNIST/raw", "gzip"})
-    folders.push_back(join_path(root, inner));
+  const std::vector<std::string> folders =
+      folders_below(data, {concat(division.name), "emnist", "EMNIST/raw", "gzip"});
   const std::string head = concat(division.name, "-", split_name(split));
   const auto files = find_idx_pair(division.name, folders, head + "-images-idx3-ubyte",
                                    head + "-labels-idx1-ubyte");
@@ -146,7 +154,7 @@ inline Result<Dataset> load_any_idx(const std::string& data, Split split, Index 
   if (classes < 2)
     return failure(ErrorCode::usage, "--dataset idx: needs --classes, the number of its classes");
   const std::string head = split == Split::train ? "train" : "t10k";
-  const auto files = find_idx_pair("idx", dataset_folders("idx", data), head + "-images-idx3-ubyte",
+  const auto files = find_idx_pair("idx", folders_below(data, {"idx"}), head + "-images-idx3-ubyte",
                                    head + "-labels-idx1-ubyte");
   if (!files) return files.failure();
   return load_idx(files->images, files->labels, classes, IdxRead{});
