@@ -64,10 +64,10 @@ TEST_CASE("QMNIST: the first of the eight numbers of a label is the class") {
   const TemporaryFolder folder;
   write(folder / "qmnist-train-images-idx3-ubyte", images);
   Bytes labels = {0, 0, 12, 2, 0, 0, 0, 2, 0, 0, 0, 8};
-  for (const std::uint8_t label : {5, 9})
+  for (const int label : {5, 9})
     for (int i = 0; i < 8; ++i)
-      for (const std::uint8_t byte : {0, 0, i == 0 ? 0 : 3, i == 0 ? int{label} : 7})
-        labels.push_back(byte);
+      for (const int byte : {0, 0, i == 0 ? 0 : 3, i == 0 ? label : 7})
+        labels.push_back(static_cast<std::uint8_t>(byte));
   write(folder / "qmnist-train-labels-idx2-int", labels);
   const auto set = load_other_idx_set("qmnist", folder.path, Split::train, 0);
   REQUIRE(set.ok());

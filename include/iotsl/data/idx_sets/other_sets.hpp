@@ -136,8 +136,7 @@ inline Result<Dataset> load_emnist(const EmnistDivision& division, const std::st
 
 inline Result<Dataset> load_qmnist(const std::string& data, Split split) {
   const std::string head = concat("qmnist-", split_name(split));
-  std::vector<std::string> folders = dataset_folders("qmnist", data);
-  folders.push_back(join_path(folders.back(), "QMNIST/raw"));
+  const std::vector<std::string> folders = folders_below(data, {"qmnist", "QMNIST/raw"});
   const auto files =
       find_idx_pair("qmnist", folders, head + "-images-idx3-ubyte", head + "-labels-idx2-int");
   if (!files) return files.failure();
