@@ -2,7 +2,7 @@
 """Writes iotsl as one header: expands every `#include "iotsl/..."`, keeps the system's.
 
 usage: single_header.py [--output FILE] [HEADER...]
-HEADER is a path as programs write it; default iotsl/iotsl.hpp. `all` takes every header but those that need Eigen;
+Always has iotsl/iotsl.hpp; HEADER is a path of a further one, as programs write it. `all` takes every header but those that need Eigen;
 the wire needs Asio. The kernels keep their run-time dispatch: simd/foreach_target.hpp is expanded at each
 place, and in it the file that IOTSL_TARGET_INCLUDE names, once per target.
 """
@@ -94,9 +94,12 @@ def expand(root, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", help="default: standard output")
-    parser.add_argument("headers", nargs="*", default=["iotsl/iotsl.hpp"])
+    parser.add_argument("headers", nargs="*")
     options = parser.parse_args()
-    text = expand(ROOT, options.headers)
+    names = options.headers
+    if names != ["all"]:
+        names = ["iotsl/iotsl.hpp", *[name for name in names if name != "iotsl/iotsl.hpp"]]
+    text = expand(ROOT, names)
     if options.output:
         pathlib.Path(options.output).write_text(text)
     else:

@@ -11,6 +11,7 @@
 #include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
 #include "support/exit_code.hpp"
+#include "support/standard_output.hpp"
 #include "support/wait_policy.hpp"
 
 namespace iotsl::device {
@@ -169,12 +170,12 @@ int main(int argc, char** argv) {
   iotsl::restart_with_passive_wait(argv);
 #if IOTSL_EXCEPTIONS
   try {
-    return iotsl::device::run_program(argc, argv);
+    return iotsl::finish_output("iotsl-device", iotsl::device::run_program(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "iotsl-device: %s\n", error.what());
     return 1;
   }
 #else
-  return iotsl::device::run_program(argc, argv);
+  return iotsl::finish_output("iotsl-device", iotsl::device::run_program(argc, argv));
 #endif
 }

@@ -3,11 +3,14 @@
 #include <cstdio>
 
 #include "host/commands/command.hpp"
+#include "host/options/number_checks.hpp"
 #include "iotsl/config.hpp"
+#include "support/standard_output.hpp"
 #include "support/wait_policy.hpp"
 
-int main(int argc, char** argv) {
-  iotsl::restart_with_passive_wait(argv);
+namespace {
+
+int run_command(int argc, char** argv) {
   CLI::App app("iotsl trains one network over many small devices (split learning).", "iotsl");
   app.set_version_flag("--version", IOTSL_VERSION_STRING);
   app.require_subcommand(1);
@@ -21,6 +24,7 @@ int main(int argc, char** argv) {
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
   iotsl::tool::add_privacy_command(app);
+  iotsl::tool::explain_numbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -37,4 +41,11 @@ int main(int argc, char** argv) {
     return 1;
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  iotsl::restart_with_passive_wait(argv);
+  return iotsl::finish_output("iotsl", run_command(argc, argv));
 }

@@ -80,7 +80,10 @@ TEST_CASE("celeba: the list is parsed strictly, errors name the line") {
   CHECK(error("1\n" + names + good + row(2, 1, 1, 1)) ==
         "line 4: goes on after the 1 images that line 1 announces");
   CHECK(error("2\n" + names + good + good) == "000001.jpg stands in the list twice");
-  CHECK(error("1\n" + names + "\n") == "line 3: is empty, expected an image and its attributes");
+  CHECK(error("1\n" + names + "\n") == "line 2: the list ends after 0 images, line 1 announces 1");
+  CHECK(error("2\n" + names + "\n" + good) ==
+        "line 3: is empty, expected an image and its attributes");
+  CHECK(error("1\n" + names + good + "\n \r\n") == "no error");
   CHECK(error("1\n" + names + "1.jpg 1 -1 1 1\n") == "line 3: 1.jpg has 4 attributes, expected 5");
   CHECK(error("1\n" + names + "1.jpg 1 -1 1 1 -1 1\n") ==
         "line 3: '1' after the 5 attributes of 1.jpg");
@@ -90,6 +93,35 @@ TEST_CASE("celeba: the list is parsed strictly, errors name the line") {
         "line 3: '1.gif' is not the name of a .jpg or .png file");
   CHECK(error("1\n" + names + "../1.jpg 1 -1 1 1 -1\n") ==
         "line 3: '../1.jpg' is not the name of a .jpg or .png file");
+}
+
+TEST_CASE("celeba: the table with commas says the same as the list") {
+  const std::string table =
+      "\xEF\xBB\xBFimage_id,Bald,Male,Young,Black_Hair,Smiling\r\n"
+      "000001.jpg,-1,-1,1,-1,1\r\n000002.jpg,-1,1,1,1,-1\r\n\r\n";
+  const auto rows = parse_celeba_list(table);
+  REQUIRE(rows.ok());
+  REQUIRE(rows->size() == 2);
+  CHECK((*rows)[0].label == 1);
+  CHECK((*rows)[1].label == 6);
+  CHECK(error("image_id,Male,Black_Hair,Smiling\n1.jpg,1,,1\n") ==
+        "line 2: 1.jpg has 2 attributes, expected 3");
+  CHECK(error("image_id,Male,Black_Hair,Smiling\n") == "line 1: the list ends after 0 images");
+  // As Kaggle's archive is unpacked.
+  const TemporaryFolder folder;
+  const std::string inner = folder / "img_align_celeba/img_align_celeba";
+  REQUIRE(iotsl::create_folders(inner).ok());
+  std::string list = "image_id,Male,Black_Hair,Smiling\n";
+  for (int i = 0; i < 16; ++i) {
+    const std::string name = std::to_string(i) + ".jpg";
+    const auto sign = [&](int bit) { return (i >> bit & 1) != 0 ? ",1" : ",-1"; };
+    list += name + sign(2) + sign(1) + sign(0) + "\n";
+    REQUIRE(iotsl::write_file_atomic(inner + "/" + name, std::string_view("x")).ok());
+  }
+  REQUIRE(iotsl::write_file_atomic(folder / "list_attr_celeba.csv", list).ok());
+  const auto found = list_celeba(folder.path, 2, 1);
+  REQUIRE(found.ok());
+  CHECK(found->train.size() == 8);
 }
 
 TEST_CASE("celeba: so many of each class, a tenth to test, drawn by the seed") {

@@ -85,12 +85,11 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
   CHECK(error(set) == set + ": no class folders; expected " + set + "/<class>/*.png or .jpg");
   REQUIRE(iotsl::create_folders(set + "/cat").ok());
   CHECK(error(set) ==
-        set + "/cat: no images; expected .png, .jpg or .jpeg files in every class folder");
+        set +
+            "/cat: no images; expected .png, .jpg, .jpeg, .jfif, .bmp, .pgm or .ppm files in every "
+            "class folder");
   touch(set + "/cat/1.png");
   CHECK(error(set) == set + "/cat: 1 image; expected at least 2, one to train and one to test");
-  touch(set + "/cat/notes.txt");
-  CHECK(error(set) ==
-        set + "/cat/notes.txt: not an image by its name; expected .png, .jpg or .jpeg");
   touch(set + "/cat/more/2.png");
   CHECK(error(set) == set + "/cat/more: is a folder; expected only images in a class folder");
   CHECK(error(set, {.test_fraction = 1}) ==
@@ -98,7 +97,7 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
 
   const std::string bell = folder / "bell";
   fill(bell + "/a\a", 2);
-  CHECK(error(bell) == bell + ": class folder 'a\a' has a control character in its name");
+  CHECK(error(bell) == bell + ": class folder 'a\\x07' has a control character in its name");
 
   const std::string half = folder / "half";
   fill(half + "/train/a", 2);
@@ -109,6 +108,87 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
   CHECK(error(half) == half + ": class 'a' is in train/ but not in test/");
   fill(half + "/test/a", 2);
   CHECK(error(half) == half + ": class 'b' is in test/ but not in train/");
+}
+
+TEST_CASE("image folder: what is no image is listed apart, files of desktops are nobody's") {
+  const TemporaryFolder folder;
+  fill(folder / "a", 3);
+  fill(folder / "b", 3);
+  touch(folder / "a/notes.txt");
+  touch(folder / "b/film.mp4");
+  for (const char* system : {"a/Thumbs.db", "a/desktop.ini", "b/._1000.png", "b/.DS_Store",
+                             "__MACOSX/a/._1000.png", "a/@eaDir/1000.png"})
+    touch(folder / system);
+  const auto list = list_image_folder(folder.path);
+  REQUIRE(list.ok());
+  CHECK(list->class_names == std::vector<std::string>{"a", "b"});
+  CHECK(list->train.size() + list->test.size() == 6);
+  REQUIRE(list->bad.size() == 2);
+  CHECK(list->bad[0].path == folder / "a/notes.txt");
+  CHECK(list->bad[0].why.find("not an image by its name") == 0);
+  CHECK(list->bad[1].path == folder / "b/film.mp4");
+}
+
+TEST_CASE("image folder: names that are not UTF-8, or steer a terminal, are refused") {
+  for (const char* name : {"caf\xe9", "caf\xc3", "\xff", "a\xc2\x9b", "a\xe2\x80\xae"}) {
+    const TemporaryFolder folder;
+    fill(folder / name, 2);
+    fill(folder / "other", 2);
+    CHECK(error(folder.path).find(folder.path + ": class folder '") == 0);
+    // The message itself is harmless.
+    CHECK(iotsl::is_utf8(error(folder.path)));
+    CHECK_FALSE(iotsl::has_control_characters(error(folder.path)));
+  }
+  const TemporaryFolder folder;
+  fill(folder / "caf\xc3\xa9", 2);
+  fill(folder / "\xe7\x8a\xac", 2);
+  CHECK(error(folder.path) == "no error");
+}
+
+TEST_CASE("image folder: the parts by the names that others give them") {
+  const std::vector<std::array<const char*, 2>> layouts = {
+      {"train", "val"},
+      {"Train", "Test"},
+      {"training", "validation"},
+      {"training_set", "test_set"},
+      {"seg_train/seg_train", "seg_test/seg_test"},
+      {"archive/train", "archive/valid"},
+      {"data/set/TRAIN", "data/set/TEST"}};
+  for (const auto& [train, test] : layouts) {
+    INFO(train << " " << test);
+    const TemporaryFolder folder;
+    for (const char* name : {"ant", "bee"}) {
+      fill(folder / (std::string(train) + "/" + name), 3);
+      fill(folder / (std::string(test) + "/" + name), 1);
+    }
+    touch(folder / "__MACOSX/x");
+    const auto list = list_image_folder(folder.path);
+    REQUIRE(list.ok());
+    CHECK(list->train.size() == 6);
+    CHECK(list->test.size() == 2);
+    CHECK(list->class_names == std::vector<std::string>{"ant", "bee"});
+  }
+}
+
+TEST_CASE("image folder: of test and validation one is used, and that is said") {
+  const TemporaryFolder folder;
+  for (const char* part : {"train", "val", "test"})
+    for (const char* name : {"ant", "bee"}) fill(folder / (std::string(part) + "/" + name), 2);
+  const auto both = list_image_folder(folder.path);
+  REQUIRE(both.ok());
+  CHECK(both->test[0].path == folder / "test/ant/1000.png");
+  REQUIRE(both->notes.size() == 1);
+  CHECK(both->notes[0].find(folder / "val") == 0);
+  // A competition's test images have no classes.
+  std::filesystem::remove_all(folder / "test");
+  fill(folder / "test", 3);
+  const auto hidden = list_image_folder(folder.path);
+  REQUIRE(hidden.ok());
+  CHECK(hidden->test[0].path == folder / "val/ant/1000.png");
+  std::filesystem::remove_all(folder / "val");
+  CHECK(error(folder.path).find("test: no class folders but 3 images") != std::string::npos);
+  fill(folder / "Test/ant", 1);
+  CHECK(error(folder.path).find("may both be meant") != std::string::npos);
 }
 
 TEST_CASE("image folder: 4096 classes and no more") {

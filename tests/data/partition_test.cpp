@@ -301,6 +301,20 @@ TEST_CASE("partition: table:FILE gives the counts of the file") {
         "--partition table:/no/such: /no/such: cannot open: No such file or directory");
 }
 
+TEST_CASE("partition: a table from a spreadsheet; an empty cell is no count") {
+  using iotsl::data::parse_count_table;
+  const auto table = parse_count_table(
+      "\xEF\xBB\xBF"
+      "1;2;3\r\n4; 5 ;6\r\n\r\n");
+  REQUIRE(table.ok());
+  CHECK(*table == iotsl::data::CountTable{{1, 2, 3}, {4, 5, 6}});
+  const auto error = [](const char* text) { return parse_count_table(text).failure().message; };
+  CHECK(error("1,2\n3,,4\n") == "line 2: cell 2 is empty, expected a count");
+  CHECK(error(",1\n") == "line 1: cell 1 is empty, expected a count");
+  CHECK(error("1,2,\n") == "line 1: cell 3 is empty, expected a count");
+  CHECK(error("1,x\a\n") == "line 1: 'x\\x07' is not a count from 0 to 1000000000");
+}
+
 TEST_CASE("partition: --limit-train scales every count, rounded down, at least 1") {
   const std::vector<Index> counts(10, 6000);
   const Partition full = draw("classes:2", counts, 5, 1);

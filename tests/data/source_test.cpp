@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "iotsl/data/idx_sets/known_files.hpp"
 #include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -92,6 +93,29 @@ TEST_CASE("source: the failure lists the places looked at") {
         "on the host: iotsl data pack)");
 }
 
+TEST_CASE("source: file names as torchvision, 7-Zip and Kaggle leave them") {
+  for (const char* place :
+       {"MNIST/raw/train-NAME", "raw/train-NAME", "train-DOT", "mnist/train-DOT",
+        "train-NAME/train-NAME", "mnist/train-DOT/train-DOT"}) {
+    INFO(place);
+    const TemporaryFolder folder, made;
+    write_set(made.path, 9);
+    for (const std::string kind : {"images-idx3-ubyte", "labels-idx1-ubyte"}) {
+      std::string path = place, dotted = kind;
+      dotted[dotted.find("-idx")] = '.';
+      for (const auto& [word, name] : {std::pair{"NAME", kind}, std::pair{"DOT", dotted}})
+        for (std::size_t at = 0; (at = path.find(word, at)) != path.npos;)
+          path.replace(at, std::string_view(word).size(), name);
+      const std::string target = folder / path;
+      REQUIRE(iotsl::create_folders(target.substr(0, target.rfind('/'))).ok());
+      std::filesystem::copy(made / ("train-" + kind), target);
+    }
+    const auto set = load_dataset("mnist", folder.path, Split::train);
+    REQUIRE(set.ok());
+    CHECK(set->pixels[0] == 9);
+  }
+}
+
 TEST_CASE("source: the built-in digits need no folder") {
   const std::vector<Index> keep = {0, 11999};
   const auto some = load_dataset("glyphs", "", Split::train, &keep);
@@ -135,6 +159,13 @@ TEST_CASE("source: the real files have the published class counts and pixel sums
       continue;
     }
     CHECK(set->height == 28);
+    // The published files are known, under any name.
+    CHECK(iotsl::data::check_known_files(*set, expected.split).ok());
+    iotsl::data::Dataset renamed = *set;
+    renamed.name = set->name == "mnist" ? "fashion-mnist" : "mnist";
+    CHECK(iotsl::data::check_known_files(renamed, expected.split)
+              .failure()
+              .message.find("are those of " + set->name) != std::string::npos);
     CHECK(set->width == 28);
     CHECK(iotsl::data::class_counts(set->labels, 10) == expected.counts);
     CHECK(pixel_sum(*set) == expected.pixel_sum);

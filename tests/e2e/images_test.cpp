@@ -171,8 +171,8 @@ TEST_CASE("images: errors name the file or option and what was expected") {
   CHECK(pack_error(images, 4, folder).find(set + "/kind-1: no images") != std::string::npos);
   std::filesystem::remove_all(set);
   CHECK(pack_error(images, 4, folder).find(set + ": cannot open folder") != std::string::npos);
-  CHECK(pack_error("celeba --data " + set, 4, folder).find("no list_attr_celeba.txt in " + set) !=
-        std::string::npos);
+  CHECK(pack_error("celeba --data " + set, 4, folder)
+            .find("no list_attr_celeba.txt or .csv in " + set) != std::string::npos);
   REQUIRE(create_folders(set).ok());
   CHECK(pack_error(images, 4, folder).find("no class folders") != std::string::npos);
 }

@@ -7,6 +7,8 @@ and safetensors is written and read by hand. Prints a line per case; exit code 1
 """
 
 import json
+import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -195,6 +197,12 @@ def main():
     net = build(name, 4, channels, height, columns, 10)
     net.load_state_dict(load(weights)[0], strict=True)
     good &= compare("trained, to PyTorch", name, net, x, program, weights, image)
+    # The program of the README loads it as well.
+    readme = pathlib.Path(__file__).resolve().parents[2] / "examples/README.md"
+    block = re.search(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)[1]
+    scope = {}
+    exec(block.replace("weights.safetensors", weights), scope)  # pylint: disable=exec-used
+    good &= compare("by the README's program", name, scope["net"], x, program, weights, image)
     save(f"{folder}/again.safetensors", net.state_dict())
     good &= compare("trained, there and back", name, net, x, program, f"{folder}/again.safetensors",
                     image, "--model", name, "--width", "4")

@@ -108,3 +108,61 @@ TEST_CASE("a data set that is not there is an error with the places looked at") 
   CHECK(result.err.find("/nonexistent-folder/mnist") != std::string::npos);
   CHECK(result.err.find("--data") != std::string::npos);
 }
+
+TEST_CASE("numbers: what is said of a value that is none, or out of range") {
+  const auto said = [](const std::string& options) {
+    const auto result = run_program("simulate --dataset glyphs " + options);
+    CHECK(result.exit_code == 2);
+    return result.err;
+  };
+  CHECK(said("--lr 0,002").find("--lr: not a number: 0,002 (write 0.002)\n") == 0);
+  CHECK(said("--lr abc").find("--lr: not a number: abc\n") == 0);
+  CHECK(said("--rounds 1.5").find("--rounds: not a whole number: 1.5\n") == 0);
+  CHECK(said("--rounds 1,5").find("--rounds: not a whole number: 1,5\n") == 0);
+  CHECK(said("--lr -1").find("--lr: -1: expected a number above 0\n") == 0);
+  CHECK(said("--limit-train -1").find("--limit-train: -1: expected a number of at least 0\n") == 0);
+  CHECK(said("--batch 0").find("--batch: 0: expected 1 to ") == 0);
+  CHECK(said("--validation 0,1").find("--validation: not a number: 0,1 (write 0.1)\n") == 0);
+  CHECK(said("--lr 1000000").find("expected at least 0 and below 1000000") != std::string::npos);
+  CHECK(said("--lr 1e400").size() < 200);
+}
+
+TEST_CASE("output that cannot be written is no success") {
+  for (const char* command :
+       {"data show --dataset glyphs", "--help", "--version", "model summary"}) {
+    INFO(command);
+    const auto full = run_program(std::string(command) + " >/dev/full");
+    CHECK(full.exit_code == 1);
+    CHECK(full.err.find("cannot write to standard output") != std::string::npos);
+  }
+  CHECK(run_program("--version >/dev/full", "iotsl-device").exit_code == 1);
+}
+
+TEST_CASE("an unknown data set: all that there are") {
+  const auto unknown = run_program("data show --dataset cifar10");
+  CHECK(unknown.exit_code == 2);
+  for (const char* name : {"mnist", "images", "celeba", "packed", "emnist-letters", "qmnist"})
+    CHECK(unknown.err.find(name) != std::string::npos);
+}
+
+TEST_CASE("a web page or a pointer in place of a file of a set or of weights is called that") {
+  const TemporaryFolder folder;
+  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"})
+    REQUIRE(
+        write_file_atomic(folder / name, std::string_view("<!DOCTYPE html><html></html>")).ok());
+  const auto page = run_program("data show --dataset mnist --data " + folder.path);
+  CHECK(page.exit_code == 4);
+  CHECK(page.err.find("train-images-idx3-ubyte: is a web page") != std::string::npos);
+  const std::string weights = folder / "w.safetensors";
+  REQUIRE(
+      write_file_atomic(weights, std::string_view("version https://git-lfs.github.com/spec/v1\n"))
+          .ok());
+  const auto pointer = run_program("predict " + weights + " x.png");
+  CHECK(pointer.exit_code == 4);
+  CHECK(pointer.err.find("is a Git LFS pointer") != std::string::npos);
+  // What there is instead is named.
+  REQUIRE(create_folders(folder / "other").ok());
+  REQUIRE(write_file_atomic(folder / "other/mnist_train.csv", std::string_view("1")).ok());
+  const auto near = run_program("data show --dataset mnist --data " + (folder / "other"));
+  CHECK(near.err.find("there is: " + (folder / "other/mnist_train.csv")) != std::string::npos);
+}

@@ -103,6 +103,8 @@ class Case {
       case iotsl::DType::u8:
         convert<std::uint8_t>(stored, out.mutable_data());
         break;
+      default:
+        fail("tensor '", name, "' is ", dtype_name(stored.dtype));
     }
     return out;
   }

@@ -108,8 +108,8 @@ TEST_CASE("safetensors: files that lie are refused") {
                          ",\"data_offsets\":", offsets, "}}");
   };
   CHECK(parse_error(entry("F32", "[1]", "[0,4]"), 4) == "no error");
-  CHECK(parse_error(entry("BF16", "[2]", "[0,4]"), 4) ==
-        "safetensors: tensor 'a': dtype 'BF16', expected F32, F64, I64, I32 or U8");
+  CHECK(parse_error(entry("F8_E4M3", "[2]", "[0,4]"), 4) ==
+        "safetensors: tensor 'a': dtype 'F8_E4M3', expected F32, F64, I64, I32, U8, F16 or BF16");
   CHECK(parse_error(entry("F32", "[2]", "[0,4]"), 4) ==
         "safetensors: tensor 'a': data_offsets span 4 bytes, dtype and shape need 8");
   CHECK(parse_error(entry("F32", "[1]", "[0,8]"), 4) ==

@@ -76,7 +76,7 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
               const std::vector<double>& seconds) {
   const auto all_or = [](Index n) { return n == 0 ? std::string("all") : std::to_string(n); };
   std::fprintf(stderr,
-               "%s\n%s, %s of width %ld, %s training images over all devices, folder %s\n"
+               "%s\n%s, %s of width %ld, at most %s training images over all devices, folder %s\n"
                "learning rate %s\n",
                e.title().c_str(), e.common.data.dataset.c_str(), std::string(e.sizes.model).c_str(),
                static_cast<long>(e.sizes.width), all_or(e.sizes.limit_train).c_str(), e.out.c_str(),

@@ -53,7 +53,7 @@ data::Dataset load_samples(const GanCommandOptions& o) {
                  devices - 1);
   const std::vector<Index>& samples = manifest.devices[static_cast<std::size_t>(o.device)];
   data::Dataset set =
-      is_image_set(o.data)
+      needs_packing(o.data)
           ? data::select_samples(expect(load_set(o.data, data::Split::train)), samples)
           : expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &samples));
   if (const auto good = data::check_manifest(manifest, set, o.device); !good)

@@ -1,20 +1,24 @@
 // iotsl predict RUN|WEIGHTS IMAGE | --dataset NAME: the trained network in use.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
+#include "host/options/output_file.hpp"
 #include "host/run/trained_model.hpp"
+#include "iotsl/core/utf8.hpp"
+#include "iotsl/data/image_folder.hpp"
 #include "iotsl/train/evaluate.hpp"
 
 namespace iotsl::tool {
 namespace {
 
 struct PredictOptions {
-  std::string model, image;
+  std::string model, image, out;
   DataOptions data;
   ModelChoice choice;
-  bool split = false, invert = false, json = false;
+  bool split = false, invert = false, json = false, overwrite = false;
 };
 
 /// Logits of a batch, by the joined net or by front and back one after the other.
@@ -27,17 +31,36 @@ Tensor<float> run_model(CutModel& model, const Tensor<float>& x, bool split) {
   return back.forward(smashed, ForwardMode{});
 }
 
-void predict_image(const PredictOptions& options, TrainedModel& trained) {
-  const ModelCard& card = trained.card;
+/// How an image is brought to the network's input.
+ImageFit fit_of(const PredictOptions& options, const ModelCard& card) {
   const ModelSpec& spec = card.spec;
   if (spec.images.channels != 1 && spec.images.channels != 3)
     fail_command(ErrorCode::usage, options.image, ": an image has 1 or 3 channels, the network ",
                  spec.images.channels);
-  const ImageFit fit{spec.images.channels,
-                     {spec.images.height, spec.images.width},
-                     card.center_crop || options.data.center_crop};
-  const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit));
-  Tensor<float> x = Tensor<float>::uninitialized(sample_shape(spec));
+  return {spec.images.channels,
+          {spec.images.height, spec.images.width},
+          card.center_crop || options.data.center_crop};
+}
+
+/// Whether a network of light strokes on a dark ground, as those of MNIST and its kin, is shown a
+/// mostly light image.
+bool looks_inverted(const ModelCard& card, std::span<const std::uint8_t> pixels, bool invert) {
+  if (card.spec.images.channels != 1 || card.dataset == "images" || card.dataset == "celeba")
+    return false;
+  const auto light = std::count_if(pixels.begin(), pixels.end(), [](int v) { return v > 127; });
+  const bool mostly_light = 2 * light > static_cast<std::ptrdiff_t>(pixels.size());
+  return mostly_light != invert;
+}
+
+/// What the network says of one image.
+struct Prediction {
+  Index best = 0;
+  std::vector<double> probabilities, logits;
+};
+
+Prediction predict_pixels(const PredictOptions& options, TrainedModel& trained,
+                          std::span<const std::uint8_t> pixels) {
+  Tensor<float> x = Tensor<float>::uninitialized(sample_shape(trained.card.spec));
   float* values = x.mutable_data();
   for (Index i = 0; i < x.size(); ++i) {
     const int value = pixels[static_cast<std::size_t>(i)];
@@ -45,26 +68,106 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
   }
   const Tensor<float> logits = run_model(trained.model, x, options.split);
   const Tensor<float> log_probability = log_softmax(logits);
-  const Index best = argmax(logits)[0];
-  const auto probability = [&](Index c) {
-    return std::exp(static_cast<double>(log_probability.data()[c]));
-  };
+  Prediction out;
+  out.best = argmax(logits)[0];
+  for (Index c = 0; c < trained.card.spec.images.classes; ++c) {
+    out.probabilities.push_back(std::exp(static_cast<double>(log_probability.data()[c])));
+    out.logits.push_back(static_cast<double>(logits.data()[c]));
+  }
+  return out;
+}
+
+constexpr const char* invert_hint =
+    "mostly light, but the network has learned from light strokes on a dark ground; --invert turns "
+    "an image round";
+constexpr const char* inverted_hint = "mostly light after --invert; try without it";
+
+void predict_image(const PredictOptions& options, TrainedModel& trained) {
+  const ModelCard& card = trained.card;
+  const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit_of(options, card)));
+  if (looks_inverted(card, pixels, options.invert))
+    std::fprintf(stderr, "note: %s is %s\n", printable(options.image).c_str(),
+                 options.invert ? inverted_hint : invert_hint);
+  const Prediction found = predict_pixels(options, trained, pixels);
   if (options.json) {
     Json out = Json::object();
-    out["class"] = best;
-    out["name"] = class_name(card, best);
-    Json all = Json::array(), raw = Json::array();
-    for (Index c = 0; c < spec.images.classes; ++c) all.push_back(probability(c));
-    for (Index c = 0; c < spec.images.classes; ++c)
-      raw.push_back(static_cast<double>(logits.data()[c]));
-    out["probabilities"] = all;
-    out["logits"] = raw;
+    out["class"] = found.best;
+    out["name"] = class_name(card, found.best);
+    out["probabilities"] = Json::array_of(found.probabilities);
+    out["logits"] = Json::array_of(found.logits);
     std::printf("%s\n", to_text(out).c_str());
     return;
   }
-  std::printf("%s: %s\n", options.image.c_str(), class_name(card, best).c_str());
-  for (Index c = 0; c < spec.images.classes; ++c)
-    std::printf("  %-12s %6.2f %%\n", class_name(card, c).c_str(), 100 * probability(c));
+  std::printf("%s: %s\n", printable(options.image).c_str(), class_name(card, found.best).c_str());
+  for (Index c = 0; c < card.spec.images.classes; ++c)
+    std::printf("  %-12s %6.2f %%\n", class_name(card, c).c_str(),
+                100 * found.probabilities[static_cast<std::size_t>(c)]);
+}
+
+/// Image files below a folder, sorted, with their paths in it.
+std::vector<std::string> list_images(const std::string& folder, const std::string& inside = {}) {
+  const data::detail::FolderEntries entries =
+      expect(data::detail::list_folder(join_path(folder, inside)));
+  std::vector<std::string> out;
+  for (const std::string& file : entries.files)
+    if (data::detail::has_image_name(file)) out.push_back(join_path(inside, file));
+  for (const std::string& name : entries.folders)
+    for (std::string& path : list_images(folder, join_path(inside, name)))
+      out.push_back(std::move(path));
+  return out;
+}
+
+/// A cell of a table with commas (RFC 4180).
+std::string csv_cell(const std::string& text) {
+  const std::string shown = printable(text);
+  if (shown.find_first_of(",\"") == shown.npos) return shown;
+  std::string out = "\"";
+  for (const char c : shown) out.append(c == '"' ? 2 : 1, c);
+  return out + "\"";
+}
+
+/// A line for every image of a folder: file, class, name, probability. Nothing is written where an
+/// image cannot be read, unless bad ones are to be left out.
+void predict_folder(const PredictOptions& options, TrainedModel& trained) {
+  if (!options.out.empty()) prepare_output(options.out);
+  if (!options.out.empty() && !options.overwrite && file_exists(options.out))
+    fail_command(ErrorCode::usage, "--out ", options.out, ": exists; --overwrite replaces it");
+  const std::vector<std::string> files = list_images(options.image);
+  if (files.empty())
+    fail_command(ErrorCode::data, options.image, ": no images; expected ",
+                 data::detail::image_names, " files");
+  const ImageFit fit = fit_of(options, trained.card);
+  std::string table = "file,class,name,probability\n", bad;
+  std::size_t light = 0, failed = 0;
+  for (const std::string& file : files) {
+    const auto pixels = read_image(join_path(options.image, file), fit);
+    if (!pixels) {
+      ++failed;
+      if (failed <= 20) bad += concat(bad.empty() ? "" : "\n  ", pixels.failure().message);
+      continue;
+    }
+    light += looks_inverted(trained.card, *pixels, options.invert) ? 1 : 0;
+    const Prediction found = predict_pixels(options, trained, *pixels);
+    char probability[32];
+    std::snprintf(probability, sizeof probability, "%.6f",
+                  found.probabilities[static_cast<std::size_t>(found.best)]);
+    table +=
+        concat(csv_cell(file), ",", found.best, ",", csv_cell(class_name(trained.card, found.best)),
+               ",", std::string(probability), "\n");
+  }
+  if (failed > 0 && !options.data.skip_bad)
+    fail_command(ErrorCode::data, bad, "\n", failed, " of ", files.size(),
+                 " files are bad; --skip-bad leaves them out");
+  if (failed > 0) std::fprintf(stderr, "%zu files left out:\n  %s\n", failed, bad.c_str());
+  if (light > 0)
+    std::fprintf(stderr, "note: %zu of %zu images are %s\n", light, files.size(),
+                 options.invert ? inverted_hint : invert_hint);
+  if (options.out.empty()) {
+    std::fputs(table.c_str(), stdout);
+    return;
+  }
+  expect(write_file_atomic(options.out, table));
+  std::printf("%s: %zu images\n", options.out.c_str(), files.size() - failed);
 }
 
 /// The test set, its images brought to the network's input unless the user says otherwise.
@@ -120,17 +223,29 @@ void predict_dataset(const PredictOptions& options, TrainedModel& trained) {
 void predict(PredictOptions options) {
   if (options.image.empty() == options.data.dataset.empty())
     fail_command(ErrorCode::usage, "predict: expects either an image or --dataset");
-  // For a weights file these two describe the network; for a run folder, the files of --dataset.
+  if (folder_exists(options.model) && options.data.classes != 0 && options.data.dataset != "idx")
+    fail_command(ErrorCode::usage, "--classes: only for a weights file and for --dataset idx; ",
+                 options.model, " is a run folder, which describes its network");
+  // For a weights file these describe the network; for a run folder, the files of --dataset.
   if (!folder_exists(options.model)) {
     options.choice.input.channels = options.data.channels;
+    options.choice.input.classes = options.data.classes;
     options.choice.input.image_size = options.data.image_size;
     if (!is_image_set(options.data)) {
       options.data.channels = 0;
       options.data.image_size.clear();
     }
+    if (options.data.dataset != "idx") options.data.classes = 0;
   }
+  const bool folder = folder_exists(options.image);
+  if (!folder && !options.out.empty())
+    fail_command(ErrorCode::usage, "--out: only for a folder of images");
+  if (folder && options.json)
+    fail_command(ErrorCode::usage, "--json: not for a folder, which gives a table");
   TrainedModel trained = load_trained(options.model, options.choice);
-  if (options.image.empty())
+  if (folder)
+    predict_folder(options, trained);
+  else if (options.image.empty())
     predict_dataset(options, trained);
   else
     predict_image(options, trained);
@@ -143,11 +258,17 @@ void add_predict_command(CLI::App& app) {
   options->data.dataset.clear();
   CLI::App* command = app.add_subcommand("predict", "Use a trained network");
   command->add_option("model", options->model, "Run folder, or a safetensors file")->required();
-  command->add_option("image", options->image, "PNG, JPEG, BMP, PGM or PPM; scaled to the input");
+  command->add_option(
+      "image", options->image,
+      "PNG, JPEG, BMP, PGM or PPM, scaled to the input; or a folder of them: a table of file, class, "
+      "name and probability");
   add_dataset_options(*command, options->data);
   command->add_option("--limit-test", options->data.limit_test, "Test samples at most; 0: no limit")
       ->check(CLI::NonNegativeNumber);
   add_model_choice(*command, options->choice);
+  command->add_option("--out", options->out,
+                      "Table of a folder's images; default: standard output");
+  command->add_flag("--overwrite", options->overwrite, "Replace the file of --out");
   command->add_flag("--split", options->split, "Run front and back one after the other");
   command->add_flag("--invert", options->invert, "For dark strokes on a light ground");
   command->add_flag("--json", options->json, "Print one JSON object, with logits for an image");

@@ -50,10 +50,11 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
       server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
   RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
-    report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
-                       " devices, for example:\n  iotsl-device run --server ", server.address.host,
-                       ":", port, " --name pi-01 --dataset ",
-                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
+    const std::string address = net::to_string({server.address.host, port});
+    report.note(concat("listening on ", address, " for ", config.devices,
+                       " devices, for example:\n  iotsl-device run --server ", address,
+                       " --name pi-01 --dataset ",
+                       needs_packing(run.data) ? "packed --data FOLDER" : run.data.dataset,
                        aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : "",
                        is_private ? " --private --state FOLDER" : "",
                        config.preparation.generator_only ? " --generator-only" : ""));

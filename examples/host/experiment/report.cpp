@@ -90,6 +90,8 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
       if (charts.empty() || charts.back().title != title) {
         charts.push_back({.title = title, .x_label = axis.label, .y_label = "test accuracy, %"});
         charts.back().whole_ticks = axis.whole;
+        // The sets of the experiments have ten classes.
+        charts.back().marks.push_back({"chance", 10.0});
         if (threshold > 0)
           charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
       }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <memory>
 
+#include "host/images/image_formats.hpp"
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/file_kind.hpp"
+#include "iotsl/core/utf8.hpp"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -13,11 +15,6 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #pragma GCC diagnostic ignored "-Wunused-function"
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_MAX_DIMENSIONS 16384
-#define STBI_FAILURE_USERMSG
-#include <stb/stb_image.h>
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #include <stb/stb_image_write.h>
@@ -73,6 +70,22 @@ Window window_of(const Image& image, const ImageFit& fit) {
   return {(height - kept.height) / 2, (width - kept.width) / 2, kept};
 }
 
+/// Grey as three equal channels, or colours as grey with the usual weights.
+Image with_channels(Image image, Index channels) {
+  if (image.channels == channels) return image;
+  Image out{channels, image.size, {}};
+  out.pixels.reserve(static_cast<std::size_t>(channels * image.size.height * image.size.width));
+  if (image.channels == 1) {
+    for (const std::uint8_t value : image.pixels) out.pixels.insert(out.pixels.end(), 3, value);
+    return out;
+  }
+  for (std::size_t i = 0; i < image.pixels.size(); i += 3) {
+    const std::uint8_t* p = image.pixels.data() + i;
+    out.pixels.push_back(static_cast<std::uint8_t>((77 * p[0] + 150 * p[1] + 29 * p[2]) >> 8));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<ImageSize> parse_image_size(const std::string& text) {
@@ -90,19 +103,33 @@ Result<ImageSize> parse_image_size(const std::string& text) {
   return ImageSize{sides[0], sides[1]};
 }
 
+Result<void> check_picture_size(Index height, Index width) {
+  if (height >= 1 && height <= most_side && width >= 1 && width <= most_side &&
+      height * width <= most_pixels)
+    return {};
+  return failure(ErrorCode::data, height, " x ", width, " pixels, expected 1 to ", most_side,
+                 " each and ", most_pixels, " in all");
+}
+
 Result<Image> decode_image(const std::string& path, Index channels) {
   const auto bytes = read_file(path, std::uint64_t{1} << 28);
   if (!bytes) return bytes.failure();
-  int width = 0, height = 0, file_channels = 0;
-  const std::unique_ptr<std::uint8_t, void (*)(void*)> pixels(
-      stbi_load_from_memory(bytes->data(), static_cast<int>(bytes->size()), &width, &height,
-                            &file_channels, static_cast<int>(channels)),
-      &stbi_image_free);
-  if (pixels == nullptr)
-    return failure(ErrorCode::data, path, ": not an image: ", stbi_failure_reason());
-  Image out{channels, {height, width}, {}};
-  out.pixels.assign(pixels.get(), pixels.get() + channels * height * width);
-  return out;
+  const std::string_view text = text_of(*bytes);
+  const auto decode = [&]() -> Result<StoredImage> {
+    if (text.starts_with("\x89PNG\r\n\x1A\n")) return decode_png(*bytes);
+    if (text.starts_with("\xFF\xD8\xFF")) return decode_jpeg(*bytes);
+    if (text.starts_with("BM") || text.starts_with("P5") || text.starts_with("P6"))
+      return decode_simple(*bytes);
+    constexpr const char* expected = "; expected PNG, JPEG, BMP, PGM or PPM";
+    if (text.empty()) return failure(ErrorCode::data, "not an image: the file is empty");
+    if (const std::string_view kind = foreign_kind(*bytes); !kind.empty())
+      return failure(ErrorCode::data, "is ", kind, expected);
+    return failure(ErrorCode::data, "not an image: begins with '", printable(text.substr(0, 8)),
+                   "'", expected);
+  };
+  auto stored = decode();
+  if (!stored) return failure(ErrorCode::data, printable(path), ": ", stored.failure().message);
+  return with_channels(apply_orientation(std::move(stored->image), stored->orientation), channels);
 }
 
 std::vector<std::uint8_t> fit_image(const Image& image, const ImageFit& fit) {

@@ -25,14 +25,16 @@ struct ImageFit {
   bool center_crop = false;  ///< cut out the largest centred part of the target's shape first
 };
 
-/// An image as it is in its file: rows of pixels, each of `channels` bytes.
+/// An image as a viewer shows it: rows of pixels, each of `channels` bytes.
 struct Image {
   Index channels = 0;
   ImageSize size;
   std::vector<std::uint8_t> pixels;
 };
 
-/// Reads a PNG, JPEG, BMP, PGM or PPM file with 1 or 3 channels.
+/// Reads a PNG, JPEG, BMP, PGM or PPM file, whatever its name ends with, as an image of 1 or 3
+/// channels; Exif orientation is applied. A failure names the file, and what it is or what is wrong
+/// with it.
 Result<Image> decode_image(const std::string& path, Index channels);
 
 /// Planes [channels,height,width] of the target's size. Scaled bilinearly, with a filter that grows

@@ -1,9 +1,13 @@
 #include "host/images/image_sets.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/core/utf8.hpp"
+#include "iotsl/data/idx_sets/known_files.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -15,7 +19,9 @@ Result<void> check_image_options(const DataOptions& o) {
   };
   if (o.dataset != "celeba" && o.per_class != 0) return only("--per-class", "celeba");
   if (o.dataset != "images" && o.test_fraction != 0) return only("--test-fraction", "images");
+  if (o.dataset != "idx" && o.classes != 0) return only("--classes", "idx");
   if (is_image_set(o)) return {};
+  if (o.skip_bad) return only("--skip-bad", "images and celeba");
   if (!o.image_size.empty()) return only("--image-size", "images and celeba");
   if (o.channels != 0) return only("--channels", "images and celeba");
   if (o.center_crop) return only("--center-crop", "images and celeba");
@@ -34,12 +40,12 @@ Result<data::ImageList> list_files(const DataOptions& o) {
   }
   std::string tried;
   for (const std::string& folder : data::detail::dataset_folders("celeba", o.folder)) {
-    if (file_exists(join_path(folder, data::celeba_list_name)))
+    if (!data::find_celeba_list(folder).empty())
       return data::list_celeba(folder, o.per_class == 0 ? data::celeba_per_class : o.per_class,
                                o.split_seed);
     tried += concat(tried.empty() ? "" : ", ", folder);
   }
-  return failure(ErrorCode::data, "celeba: no ", data::celeba_list_name, " in ", tried,
+  return failure(ErrorCode::data, "celeba: no ", data::celeba_list_names[0], " or .csv in ", tried,
                  "; give --data DIR or set IOTSL_DATA");
 }
 
@@ -47,17 +53,128 @@ Result<data::ImageList> list_files(const DataOptions& o) {
 struct ImageSource {
   data::ImageList list;
   ImageFit fit;
-  bool resize = false;  ///< otherwise every file must have the size of the first one
+  bool resize = false;  ///< otherwise every file must have the size of `size_of`
+  std::string size_of;
 
   Index sample_elems() const { return fit.channels * fit.size.height * fit.size.width; }
-  const std::string& first() const { return list.train[0].path; }
 };
+
+/// Every bad file by its name, the first twenty of them.
+std::string list_bad(const std::vector<data::BadFile>& bad) {
+  constexpr std::size_t most = 20;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(most, bad.size()); ++i)
+    out += concat(i == 0 ? "" : "\n  ", printable(bad[i].path), ": ", printable(bad[i].why));
+  if (bad.size() > most) out += concat("\n  and ", bad.size() - most, " more");
+  return out;
+}
+
+Failure bad_failure(const std::vector<data::BadFile>& bad) {
+  return failure(ErrorCode::data, list_bad(bad),
+                 bad.size() == 1
+                     ? "; --skip-bad leaves it out"
+                     : concat("\n", bad.size(), " bad files; --skip-bad leaves them out"));
+}
+
+/// Takes bad files out of the list. A class must keep images of both parts.
+Result<void> leave_out(data::ImageList& list, std::span<const data::BadFile> bad) {
+  const auto is_bad = [&](const data::ImageFile& file) {
+    return std::any_of(bad.begin(), bad.end(),
+                       [&](const data::BadFile& other) { return other.path == file.path; });
+  };
+  for (const data::Split split : {data::Split::train, data::Split::test}) {
+    std::vector<data::ImageFile>& files = split == data::Split::train ? list.train : list.test;
+    std::erase_if(files, is_bad);
+    for (std::size_t c = 0; c < list.class_names.size(); ++c)
+      if (std::none_of(files.begin(), files.end(), [&](const auto& f) { return f.label == c; }))
+        return failure(ErrorCode::data, "--skip-bad: class '", list.class_names[c], "' keeps no ",
+                       split == data::Split::train ? "training" : "test", " image");
+  }
+  return {};
+}
+
+/// One file, brought to the size of the set. Another size than the first file's is no fault of the
+/// file: it ends everything, and --skip-bad does not leave it out.
+struct Decoded {
+  std::vector<std::uint8_t> planes;
+  std::string why_bad;
+  Result<void> fits = {};
+};
+
+Decoded load_file(const ImageSource& source, const std::string& path) {
+  const auto image = decode_image(path, source.fit.channels);
+  if (!image) return {{}, image.failure().message.substr(printable(path).size() + 2)};
+  const ImageSize& size = source.fit.size;
+  if (!source.resize && image->size != size)
+    return {{},
+            {},
+            failure(ErrorCode::data, path, ": ", image->size.height, " x ", image->size.width,
+                    " pixels, but ", source.size_of, " has ", size.height, " x ", size.width,
+                    "; give --image-size to bring all to one size")};
+  return {fit_image(*image, source.fit), {}};
+}
+
+/// Gives the planes of every good file to `take`, in order, and the others to `bad`.
+Result<void> decode_files(const std::vector<data::ImageFile>& files, const ImageSource& source,
+                          std::vector<data::BadFile>& bad,
+                          const std::function<Result<void>(ByteSpan)>& take) {
+  constexpr std::size_t at_once = 64;
+  for (std::size_t begin = 0; begin < files.size(); begin += at_once) {
+    const std::size_t count = std::min(at_once, files.size() - begin);
+    std::vector<Decoded> decoded(count);
+    parallel_for(static_cast<Index>(count), [&](Index i) {
+      const auto place = static_cast<std::size_t>(i);
+      decoded[place] = load_file(source, files[begin + place].path);
+    });
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!decoded[i].fits) return decoded[i].fits;
+      if (!decoded[i].why_bad.empty()) {
+        bad.push_back({files[begin + i].path, decoded[i].why_bad});
+      } else if (const Result<void> taken = take(decoded[i].planes); !taken) {
+        return taken;
+      }
+    }
+  }
+  return {};
+}
+
+/// Looks at every file of both parts. Bad ones are left out where the user wants that, else the
+/// failure names them all.
+Result<void> check_files(ImageSource& source, bool skip_bad) {
+  std::vector<data::BadFile>& bad = source.list.bad;
+  const auto nothing = [](ByteSpan) { return Result<void>(); };
+  for (const data::Split split : {data::Split::train, data::Split::test})
+    if (const auto done = decode_files(source.list.part(split), source, bad, nothing); !done)
+      return done;
+  if (bad.empty()) return {};
+  if (!skip_bad) return bad_failure(bad);
+  if (const Result<void> rest = leave_out(source.list, bad); !rest) return rest;
+  source.list.notes.push_back(
+      concat(bad.size(), bad.size() == 1 ? " file" : " files", " left out:\n  ", list_bad(bad)));
+  return {};
+}
+
+/// What was left aside is said once, however often a command loads the set.
+void print_notes(const ImageSource& source) {
+  static std::vector<std::string> said;
+  for (const std::string& note : source.list.notes) {
+    if (std::find(said.begin(), said.end(), note) != said.end()) continue;
+    std::fprintf(stderr, "%s: %s\n", source.list.name.c_str(), note.c_str());
+    said.push_back(note);
+  }
+}
+
+/// What to say after a bad file was met in one part.
+Failure all_bad(ImageSource source) {
+  const Result<void> checked = check_files(source, false);
+  return checked ? failure(ErrorCode::data, "a file changed while it was read") : checked.failure();
+}
 
 Result<ImageSource> open_source(const DataOptions& o) {
   if (const Result<void> good = check_image_options(o); !good) return good.failure();
   auto list = list_files(o);
   if (!list) return list.failure();
-  ImageSource out{std::move(*list), {}, true};
+  ImageSource out{std::move(*list), {}, true, {}};
   out.fit.channels = o.channels == 0 ? 3 : o.channels;
   out.fit.center_crop = o.center_crop;
   const std::string size = o.image_size.empty() && o.dataset == "celeba" ? "128" : o.image_size;
@@ -65,45 +182,23 @@ Result<ImageSource> open_source(const DataOptions& o) {
     const auto parsed = parse_image_size(size);
     if (!parsed) return parsed.failure();
     out.fit.size = *parsed;
-    return out;
-  }
-  if (o.center_crop) return failure(ErrorCode::usage, "--center-crop: needs --image-size");
-  const auto image = decode_image(out.first(), out.fit.channels);
-  if (!image) return image.failure();
-  out.fit.size = image->size;
-  out.resize = false;
-  return out;
-}
-
-Result<std::vector<std::uint8_t>> load_file(const ImageSource& source, const std::string& path) {
-  const auto image = decode_image(path, source.fit.channels);
-  if (!image) return image.failure();
-  const ImageSize& size = source.fit.size;
-  if (!source.resize && image->size != size)
-    return failure(ErrorCode::data, path, ": ", image->size.height, " x ", image->size.width,
-                   " pixels, but ", source.first(), " has ", size.height, " x ", size.width,
-                   "; give --image-size to bring all to one size");
-  return fit_image(*image, source.fit);
-}
-
-/// Gives the planes of every file to `take`, in order.
-Result<void> decode_files(const ImageSource& source, data::Split split,
-                          const std::function<Result<void>(ByteSpan)>& take) {
-  const std::vector<data::ImageFile>& files = source.list.part(split);
-  constexpr std::size_t at_once = 64;
-  for (std::size_t begin = 0; begin < files.size(); begin += at_once) {
-    const std::size_t count = std::min(at_once, files.size() - begin);
-    std::vector<Result<std::vector<std::uint8_t>>> decoded(count, std::vector<std::uint8_t>());
-    parallel_for(static_cast<Index>(count), [&](Index i) {
-      const auto place = static_cast<std::size_t>(i);
-      decoded[place] = load_file(source, files[begin + place].path);
-    });
-    for (const auto& planes : decoded) {
-      if (!planes) return planes.failure();
-      if (const Result<void> taken = take(*planes); !taken) return taken;
+  } else {
+    if (o.center_crop) return failure(ErrorCode::usage, "--center-crop: needs --image-size");
+    // The size of the first file that can be read.
+    out.resize = false;
+    for (const data::ImageFile& file : out.list.train) {
+      const auto image = decode_image(file.path, out.fit.channels);
+      if (!image) continue;
+      out.fit.size = image->size;
+      out.size_of = file.path;
+      break;
     }
   }
-  return {};
+  // Files that are all good are decoded once, and looked at while that is done.
+  if (o.skip_bad || !out.list.bad.empty() || (!out.resize && out.size_of.empty()))
+    if (const auto checked = check_files(out, o.skip_bad); !checked) return checked.failure();
+  print_notes(out);
+  return out;
 }
 
 Result<data::Dataset> decode_set(const ImageSource& source, data::Split split) {
@@ -124,11 +219,13 @@ Result<data::Dataset> decode_set(const ImageSource& source, data::Split split) {
   out.center_crop = source.fit.center_crop;
   out.full_size = count;
   out.pixels.reserve(static_cast<std::size_t>(count * source.sample_elems()));
-  const Result<void> done = decode_files(source, split, [&](ByteSpan planes) {
+  std::vector<data::BadFile> bad;
+  const Result<void> done = decode_files(files, source, bad, [&](ByteSpan planes) {
     out.pixels.insert(out.pixels.end(), planes.begin(), planes.end());
     return Result<void>();
   });
   if (!done) return done.failure();
+  if (!bad.empty()) return all_bad(source);
   for (const data::ImageFile& file : files) out.labels.push_back(file.label);
   out.sha256 = data::idx_sha256(out);
   return out;
@@ -149,9 +246,11 @@ Result<data::PackCard> pack_images(const ImageSource& source, const std::string&
     data::PackPartWriter writer(folder, split, card);
     if (const auto done = writer.open(static_cast<Index>(files.size())); !done)
       return done.failure();
-    const Result<void> done =
-        decode_files(source, split, [&](ByteSpan planes) { return writer.add_pixels(planes); });
+    std::vector<data::BadFile> bad;
+    const Result<void> done = decode_files(
+        files, source, bad, [&](ByteSpan planes) { return writer.add_pixels(planes); });
     if (!done) return done.failure();
+    if (!bad.empty()) return all_bad(source);
     for (const data::ImageFile& file : files) writer.add_label(file.label);
     auto part = writer.finish();
     if (!part) return part.failure();
@@ -159,6 +258,42 @@ Result<data::PackCard> pack_images(const ImageSource& source, const std::string&
   }
   if (const auto done = data::save_pack_card(folder, card); !done) return done.failure();
   return card;
+}
+
+/// Adds to a failure of the sets that devices can read too what only this program knows.
+Failure explained(const DataOptions& options, Failure why) {
+  // A failure of a file begins with its name.
+  const std::string path = why.message.substr(0, why.message.find(": "));
+  if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
+    std::uint8_t begin[16];
+    const std::size_t bytes = std::fread(begin, 1, sizeof begin, file);
+    std::fclose(file);
+    const std::string_view kind = foreign_kind(ByteSpan(begin, bytes));
+    if (!kind.empty() && !path.ends_with(".gz"))
+      return failure(ErrorCode::data, path, ": is ", kind, "; expected an idx file");
+  }
+  if (data::is_other_idx_set(options.dataset)) return why;
+  const bool known = std::find(data::dataset_names.begin(), data::dataset_names.end(),
+                               options.dataset) != data::dataset_names.end();
+  if (!known)
+    return failure(
+        ErrorCode::usage, "--dataset ", options.dataset,
+        ": expected mnist, fashion-mnist, glyphs, images, celeba, packed, qmnist, idx or "
+        "emnist-letters, -digits, -balanced, -byclass, -bymerge, -mnist");
+  // Where files were not found: what there is instead.
+  std::string there;
+  int named = 0;
+  for (const std::string& folder : data::detail::dataset_folders(options.dataset, options.folder))
+    for (const std::string& name : list_folder(folder)) {
+      const std::string lower = data::detail::lower_case(name);
+      const bool near = lower.find("train") != lower.npos || lower.find("mnist") != lower.npos ||
+                        lower.find("t10k") != lower.npos || lower.ends_with(".zip");
+      if (!near || ++named > 6) continue;
+      there += concat(there.empty() ? "" : ", ", printable(join_path(folder, name)));
+    }
+  if (!there.empty() && why.message.find(": no ") != std::string::npos)
+    why.message += concat("; there is: ", there);
+  return why;
 }
 
 }  // namespace
@@ -170,7 +305,15 @@ Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bo
     return decode_set(*source, split);
   }
   if (const Result<void> good = check_image_options(options); !good) return good.failure();
-  return data::load_dataset(options.dataset, options.folder, split, nullptr, pixels);
+  if (data::is_other_idx_set(options.dataset)) {
+    auto other = data::load_other_idx_set(options.dataset, options.folder, split, options.classes);
+    if (!other) return explained(options, other.failure());
+    return other;
+  }
+  auto set = data::load_dataset(options.dataset, options.folder, split, nullptr, pixels);
+  if (!set) return explained(options, set.failure());
+  if (const auto known = data::check_known_files(*set, split); !known) return known.failure();
+  return set;
 }
 
 Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder) {

@@ -2,8 +2,8 @@
 // The options that choose data, shared by the subcommands.
 
 #include "host/options/option_list.hpp"
+#include "iotsl/data/idx_sets/other_sets.hpp"
 #include "iotsl/data/manifest.hpp"
-#include "iotsl/data/source.hpp"
 
 namespace iotsl::tool {
 
@@ -23,6 +23,9 @@ struct DataOptions {
   double test_fraction = 0;  // 0: not given
   Index per_class = 0;       // 0: not given
   std::uint64_t split_seed = 1;
+  bool skip_bad = false;
+
+  Index classes = 0;  // of --dataset idx; 0: not given
 };
 
 /// Whether the set consists of image files.
@@ -30,14 +33,24 @@ inline bool is_image_set(const DataOptions& options) {
   return options.dataset == "images" || options.dataset == "celeba";
 }
 
+/// Whether devices cannot read the set as it is, but only what iotsl data pack makes of it.
+inline bool needs_packing(const DataOptions& options) {
+  return is_image_set(options) || data::is_other_idx_set(options.dataset);
+}
+
 /// --dataset, --data and what image files need.
 template <class Options, class List>
 void list_dataset_options(Options& o, List& list) {
-  list.option("dataset", o.dataset,
-              "mnist, fashion-mnist, glyphs (built in), images (a folder per class), celeba, or "
-              "packed (written by iotsl data pack)");
+  list.option(
+      "dataset", o.dataset,
+      "mnist, fashion-mnist, glyphs (built in), images (a folder per class), celeba, packed "
+      "(written by iotsl data pack), emnist-letters, -digits, -balanced, -byclass, -bymerge or "
+      "-mnist, qmnist, or idx (MNIST's file names, with --classes)");
   list.given("data", o.folder,
              "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
+  list.given("classes", o.classes,
+             "idx: number of classes; a weights file that does not describe itself: default 10",
+             CLI::Range(Index{2}, data::max_classes));
   list.begin_group("Images");
   list.given("image-size", o.image_size,
              "Scale images to SIDE or HEIGHTxWIDTH; celeba: 128; images: the size that all files "
@@ -53,6 +66,7 @@ void list_dataset_options(Options& o, List& list) {
              CLI::Range(2, 1000000));
   list.option("split-seed", o.split_seed, "Draws which images test",
               CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53), is_image_set(o));
+  list.flag("skip-bad", o.skip_bad, "Leave out files that are no images or are damaged");
   list.end_group();
 }
 

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string_view>
+
 namespace iotsl::tool {
 
 std::string format_bytes(double bytes) {
@@ -26,8 +29,21 @@ std::string format_seconds(double seconds) {
   return text;
 }
 
+namespace {
+
+/// Whether standard error shows a line that is drawn again and again: a terminal that obeys escape
+/// sequences, and a user who wants them (no-color.org).
+bool can_redraw() {
+  const char* terminal = std::getenv("TERM");
+  const char* no_color = std::getenv("NO_COLOR");
+  return isatty(STDERR_FILENO) == 1 && terminal != nullptr && *terminal != '\0' &&
+         std::string_view(terminal) != "dumb" && (no_color == nullptr || *no_color == '\0');
+}
+
+}  // namespace
+
 Progress::Progress(Index total_steps, bool quiet)
-    : total_steps_(total_steps), quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
+    : total_steps_(total_steps), quiet_(quiet), terminal_(can_redraw()) {}
 
 bool Progress::due() const {
   return !quiet_ && terminal_ && Clock::now() - drawn_ >= std::chrono::milliseconds(100);

@@ -12,7 +12,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::EvaluationSets& sets,
                                                     const std::string& manifest) {
   DataOptions device_data = options.data;
-  if (is_image_set(options.data)) {
+  if (needs_packing(options.data)) {
     device_data.dataset = "packed";  // devices cannot decode images
     device_data.folder = config.out + "/data";
     if (!config.resume) expect(data::save_packed(device_data.folder, train, sets.test()));

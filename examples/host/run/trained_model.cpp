@@ -1,6 +1,8 @@
 #include "host/run/trained_model.hpp"
 
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/generators/generator_file.hpp"
+#include "iotsl/nn/foreign_state.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -70,8 +72,6 @@ void add_model_choice(CLI::App& app, ModelChoice& choice) {
   add("--model", choice.model, "vgg16bn-compact, vgg16bn-paper or vanilla5");
   add("--width", choice.width, "Base width; default 64")->check(CLI::PositiveNumber);
   add("--cut", choice.cut, "Last layer on the device");
-  add("--classes", choice.input.classes, "Classes; default 10")
-      ->check(CLI::Range(Index{2}, Index{4096}));
 }
 
 TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
@@ -86,10 +86,18 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
     fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
   if (!run && generators::load_generator(path).ok())
     fail_command(ErrorCode::usage, path, ": is a generator file; iotsl gan inspect reads it");
-  const SafeTensors file = expect(load_safetensors(weights));
+  const auto read = load_safetensors(weights);
+  if (!read) {
+    // A download may have brought something else.
+    const auto bytes = read_file(weights, std::uint64_t{16} << 30);
+    const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
+    if (!kind.empty()) fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
+    fail_command(read.failure().code, read.failure().message);
+  }
+  const SafeTensors& file = *read;
   if (!run) out = describe_file(path, file, choice);
   out.model = build({out.card.spec, out.card.cut});
-  if (const Result<void> loaded = load_state(out.model.layers, file); !loaded)
+  if (const Result<void> loaded = load_foreign_state(out.model.layers, file); !loaded)
     fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
   return out;
 }

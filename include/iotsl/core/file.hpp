@@ -140,6 +140,12 @@ inline std::string join_path(std::string_view folder, std::string_view name) {
   return out.append(name);
 }
 
+/// "mnist" for "/a/mnist/".
+inline std::string_view last_component(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return path.substr(path.rfind('/') + 1);
+}
+
 /// Whether a file (not a folder) can be found there.
 inline bool file_exists(const std::string& path) {
   struct stat info {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "iotsl/core/shape.hpp"
+#include "iotsl/core/utf8.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
@@ -34,10 +35,12 @@ inline std::vector<Index> classes_of_nobody(const CountTable& counts) {
   return out;
 }
 
-/// Reads rows of whole numbers, separated by commas, semicolons or blanks. Empty lines and what
-/// follows a '#' are skipped. A failure names the line.
+/// Reads rows of whole numbers, separated by commas, semicolons or blanks. Empty lines, what
+/// follows a '#' and a byte order mark are skipped; an empty cell is refused. A failure names the
+/// line.
 inline Result<CountTable> parse_count_table(std::string_view text) {
-  constexpr std::string_view separators = " \t,;\r";
+  constexpr std::string_view blanks = " \t\r", separators = " \t,;\r";
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   CountTable out;
   for (Index line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -45,18 +48,26 @@ inline Result<CountTable> parse_count_table(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     rest = rest.substr(0, rest.find('#'));
     std::vector<Index> row;
-    for (;;) {
-      rest.remove_prefix(std::min(rest.find_first_not_of(separators), rest.size()));
-      if (rest.empty()) break;
+    const auto skip_blanks = [&] {
+      rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
+    };
+    bool cell_due = false;  // after a comma
+    for (skip_blanks(); cell_due || !rest.empty(); skip_blanks()) {
       const std::string_view word = rest.substr(0, rest.find_first_of(separators));
+      if (word.empty())
+        return failure(ErrorCode::data, "line ", line, ": cell ", row.size() + 1,
+                       " is empty, expected a count");
       Index value = 0;
       const auto [stop, status] = std::from_chars(word.data(), word.data() + word.size(), value);
       if (status != std::errc() || stop != word.data() + word.size() || value < 0 ||
           value > max_class_count)
-        return failure(ErrorCode::data, "line ", line, ": '", word, "' is not a count from 0 to ",
-                       max_class_count);
+        return failure(ErrorCode::data, "line ", line, ": '", printable(word),
+                       "' is not a count from 0 to ", max_class_count);
       row.push_back(value);
       rest.remove_prefix(word.size());
+      skip_blanks();
+      cell_due = !rest.empty() && (rest[0] == ',' || rest[0] == ';');
+      if (cell_due) rest.remove_prefix(1);
     }
     if (!row.empty()) out.push_back(std::move(row));
   }

@@ -41,8 +41,15 @@ struct Dataset {
   Index sample_elems() const { return channels * height * width; }
   std::span<const std::uint8_t> sample(Index i) const {
     const auto elems = static_cast<std::size_t>(sample_elems());
+    const auto begin = static_cast<std::size_t>(i) * elems;
+    if (i < 0 || begin + elems > pixels.size()) fail_sample(i);
+    return std::span(pixels).subspan(begin, elems);
+  }
+
+ private:
+  [[noreturn]] IOTSL_COLD void fail_sample(Index i) const {
     if (pixels.empty()) fail("dataset: ", name, " was loaded without its pixels");
-    return std::span(pixels).subspan(static_cast<std::size_t>(i) * elems, elems);
+    fail("dataset: ", name, " has no pixels of sample ", i);
   }
 };
 
@@ -205,6 +212,56 @@ inline std::string idx_sha256(const Dataset& set) {
   hash.update(detail::idx_header(detail::idx_label_type(set.classes), {set.size()}));
   hash.update(detail::idx_labels(set.labels, set.classes));
   return to_hex(hash.digest());
+}
+
+/// How the values of an image follow each other: plane by plane, or pixel by pixel as in most image
+/// libraries.
+enum class PixelOrder { chw, hwc };
+
+/// What make_dataset must know of its pixels.
+struct ImageLayout {
+  Index channels = 1, height = 0, width = 0;
+  Index classes = 0;  ///< 0: one more than the highest label
+  PixelOrder order = PixelOrder::chw;
+};
+
+/// A set of images that a program has in memory: `pixels` are N images one after another, `labels`
+/// are N. Raises an Error where their sizes do not match or a label is out of range.
+inline Dataset make_dataset(std::vector<std::uint8_t> pixels, std::vector<Label> labels,
+                            const ImageLayout& layout) {
+  const auto& [channels, height, width, classes, order] = layout;
+  if (channels < 1 || height < 1 || width < 1)
+    fail("make_dataset: images of ", channels, "x", height, "x", width,
+         "; expected at least 1 each");
+  if (labels.empty()) fail("make_dataset: no labels");
+  Dataset out;
+  out.name = "own";
+  out.channels = channels;
+  out.height = height;
+  out.width = width;
+  out.full_size = static_cast<Index>(labels.size());
+  if (static_cast<Index>(pixels.size()) != out.full_size * out.sample_elems())
+    fail("make_dataset: ", pixels.size(), " bytes of pixels; ", labels.size(), " images of ",
+         channels, "x", height, "x", width, " have ", out.full_size * out.sample_elems());
+  const Index highest = *std::max_element(labels.begin(), labels.end());
+  out.classes = classes == 0 ? highest + 1 : classes;
+  if (highest >= out.classes || out.classes > max_classes)
+    fail("make_dataset: label ", highest, " of ", out.classes,
+         " classes; expected labels from 0, and ", max_classes, " classes at most");
+  if (order == PixelOrder::hwc && channels > 1) {
+    std::vector<std::uint8_t> planes(pixels.size());
+    const Index area = height * width;
+    for (Index n = 0; n < out.full_size; ++n)
+      for (Index i = 0; i < area; ++i)
+        for (Index c = 0; c < channels; ++c)
+          planes[static_cast<std::size_t>((n * channels + c) * area + i)] =
+              pixels[static_cast<std::size_t>((n * area + i) * channels + c)];
+    pixels = std::move(planes);
+  }
+  out.pixels = std::move(pixels);
+  out.labels = std::move(labels);
+  out.sha256 = idx_sha256(out);
+  return out;
 }
 
 }  // namespace data

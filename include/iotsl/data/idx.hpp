@@ -59,8 +59,8 @@ class IdxStream {
   ~IdxStream() = default;
   Result<void> open() {
     if (has_gz_name(path_))
-      return failure(ErrorCode::data, path_,
-                     ": this build cannot unpack .gz files; run: gunzip -k ", path_);
+      return failure(ErrorCode::data, path_, ": this build cannot unpack .gz files; run gunzip -k ",
+                     path_, ", or compile with -DIOTSL_WITH_ZLIB=1 and link -lz");
     file_ = iotsl::detail::Descriptor(iotsl::detail::open_retrying(path_, O_RDONLY));
     if (!file_.ok())
       return iotsl::detail::file_failure(ErrorCode::data, path_, "cannot open", errno);

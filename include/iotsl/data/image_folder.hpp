@@ -2,7 +2,10 @@
 // Lists of image files with their classes, and the set that a folder tree makes. Nothing is decoded
 // here: that needs an image library, which only the host tool has.
 //
-//   DIR/train/<class>/*.png|jpg|jpeg and DIR/test/<class>/...     or     DIR/<class>/...
+//   DIR/train/<class>/*.png|jpg and DIR/test/<class>/...     or     DIR/<class>/...
+//
+// train/ and test/ may be called as other programs and collections call them, and lie in a folder
+// of their own.
 
 #include <dirent.h>
 
@@ -12,6 +15,7 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/utf8.hpp"
 #include "iotsl/data/dataset.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -22,11 +26,18 @@ struct ImageFile {
   Label label = 0;
 };
 
+/// A file that cannot be used, and why not.
+struct BadFile {
+  std::string path, why;
+};
+
 /// The files of both parts of a set.
 struct ImageList {
   std::string name;
   std::vector<std::string> class_names;
   std::vector<ImageFile> train, test;
+  std::vector<BadFile> bad;  ///< what stands among the images and is none; not in train and test
+  std::vector<std::string> notes;  ///< what was left aside, for the user to know
 
   const std::vector<ImageFile>& part(Split split) const {
     return split == Split::train ? train : test;
@@ -49,7 +60,24 @@ struct FolderEntries {
   std::vector<std::string> folders, files;  ///< sorted by their bytes
 };
 
-/// What a folder holds; names that begin with a dot are left out.
+inline std::string lower_case(std::string_view name) {
+  std::string out(name);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+/// What desktops and archives put beside everybody's files.
+inline bool is_system_file(std::string_view name) {
+  if (name.empty() || name[0] == '.' || name == "Icon\r" || name[0] == '@') return true;
+  const std::string lower = lower_case(name);
+  for (const char* known : {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin",
+                            "system volume information"})
+    if (lower == known) return true;
+  return false;
+}
+
+/// What a folder holds without what is_system_file knows.
 inline Result<FolderEntries> list_folder(const std::string& path) {
   DIR* folder = ::opendir(path.c_str());
   if (folder == nullptr)
@@ -57,7 +85,7 @@ inline Result<FolderEntries> list_folder(const std::string& path) {
   FolderEntries out;
   while (const dirent* entry = ::readdir(folder)) {
     const std::string name = entry->d_name;
-    if (name.empty() || name[0] == '.') continue;
+    if (is_system_file(name)) continue;
     (folder_exists(join_path(path, name)) ? out.folders : out.files).push_back(name);
   }
   ::closedir(folder);
@@ -67,53 +95,125 @@ inline Result<FolderEntries> list_folder(const std::string& path) {
 }
 
 inline bool has_image_name(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lower.ends_with(".png") || lower.ends_with(".jpg") || lower.ends_with(".jpeg");
+  const std::string lower = lower_case(name);
+  for (const char* ending : {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".pgm", ".ppm"})
+    if (lower.ends_with(ending)) return true;
+  return false;
+}
+inline constexpr const char* image_names = ".png, .jpg, .jpeg, .jfif, .bmp, .pgm or .ppm";
+
+/// A class name goes into files, which are UTF-8, and onto terminals.
+inline Result<void> check_class_name(const std::string& parent, const std::string& name) {
+  if (!is_utf8(name))
+    return failure(ErrorCode::data, parent, ": class folder '", printable(name),
+                   "' has a name that is not UTF-8; rename it");
+  if (has_control_characters(name))
+    return failure(ErrorCode::data, parent, ": class folder '", printable(name),
+                   "' has a control character in its name");
+  return {};
 }
 
 /// Images of every class of one tree, in the order of their names.
 struct ClassTree {
   std::vector<std::string> names;
   std::vector<std::vector<std::string>> files;  ///< per class
+  std::vector<BadFile> bad;
 };
 
 inline Result<ClassTree> list_classes(const std::string& path) {
   auto top = list_folder(path);
   if (!top) return top.failure();
-  if (top->folders.empty())
-    return failure(ErrorCode::data, path, ": no class folders; expected ", path,
+  if (top->folders.empty()) {
+    const auto images = std::count_if(top->files.begin(), top->files.end(), has_image_name);
+    return failure(ErrorCode::data, path, ": no class folders",
+                   images == 0 ? "" : concat(" but ", images, " images"), "; expected ", path,
                    "/<class>/*.png or .jpg");
+  }
   if (static_cast<Index>(top->folders.size()) > max_classes)
     return failure(ErrorCode::data, path, ": ", top->folders.size(), " class folders, limit is ",
                    max_classes);
   ClassTree out;
   for (const std::string& name : top->folders) {
+    if (const auto good = check_class_name(path, name); !good) return good.failure();
     const std::string folder = join_path(path, name);
-    // The name goes into files and onto terminals.
-    for (const char letter : name)
-      if (static_cast<unsigned char>(letter) < 32 || letter == 127)
-        return failure(ErrorCode::data, path, ": class folder '", name,
-                       "' has a control character in its name");
     const auto inside = list_folder(folder);
     if (!inside) return inside.failure();
     if (!inside->folders.empty())
       return failure(ErrorCode::data, join_path(folder, inside->folders[0]),
                      ": is a folder; expected only images in a class folder");
     std::vector<std::string> files;
-    for (const std::string& file : inside->files) {
-      if (!has_image_name(file))
-        return failure(ErrorCode::data, join_path(folder, file),
-                       ": not an image by its name; expected .png, .jpg or .jpeg");
-      files.push_back(join_path(folder, file));
-    }
+    for (const std::string& file : inside->files)
+      if (has_image_name(file))
+        files.push_back(join_path(folder, file));
+      else
+        out.bad.push_back(
+            {join_path(folder, file), concat("not an image by its name; expected ", image_names)});
     if (files.empty())
-      return failure(ErrorCode::data, folder,
-                     ": no images; expected .png, .jpg or .jpeg files in every class folder");
+      return failure(ErrorCode::data, folder, ": no images; expected ", image_names,
+                     " files in every class folder");
     out.files.push_back(std::move(files));
   }
   out.names = std::move(top->folders);
+  return out;
+}
+
+/// The parts that a folder may have, by the names that are in use for them.
+enum class FolderPart { none, train, test, validation };
+
+inline FolderPart part_of_name(std::string_view name) {
+  std::string word;
+  for (const char c : lower_case(name))
+    if (c != '_' && c != '-' && c != ' ') word.push_back(c);
+  if (word.starts_with("seg")) word.erase(0, 3);  // Kaggle's seg_train
+  if (word.ends_with("set")) word.resize(word.size() - 3);
+  if (word == "train" || word == "training") return FolderPart::train;
+  if (word == "test" || word == "testing") return FolderPart::test;
+  if (word == "val" || word == "valid" || word == "validation") return FolderPart::validation;
+  return FolderPart::none;
+}
+
+/// Goes down while a folder holds one folder alone, and that one folders again: archives are
+/// unpacked into a folder of their own, and some of Kaggle's hold train/train/.
+inline Result<std::string> skip_wrappers(std::string path, bool into_parts) {
+  for (int depth = 0; depth < 4; ++depth) {
+    const auto outer = list_folder(path);
+    if (!outer) return outer.failure();
+    const bool part =
+        !outer->folders.empty() && part_of_name(outer->folders[0]) != FolderPart::none;
+    if (outer->folders.size() != 1 || (part && !into_parts) ||
+        std::any_of(outer->files.begin(), outer->files.end(), has_image_name))
+      break;
+    const std::string inner = join_path(path, outer->folders[0]);
+    const auto entries = list_folder(inner);
+    if (!entries) return entries.failure();
+    if (entries->folders.empty() ||
+        std::any_of(entries->files.begin(), entries->files.end(), has_image_name))
+      break;
+    path = inner;
+  }
+  return path;
+}
+
+/// The folders of the parts; empty where there is none.
+struct PartFolders {
+  std::string train, test, validation;
+};
+
+inline Result<PartFolders> find_parts(const std::string& path) {
+  const auto top = list_folder(path);
+  if (!top) return top.failure();
+  PartFolders out;
+  for (const std::string& name : top->folders) {
+    const FolderPart part = part_of_name(name);
+    if (part == FolderPart::none) continue;
+    std::string& place = part == FolderPart::train  ? out.train
+                         : part == FolderPart::test ? out.test
+                                                    : out.validation;
+    if (!place.empty())
+      return failure(ErrorCode::data, path, ": '", last_component(place), "' and '", name,
+                     "' may both be meant; expected one of them");
+    place = join_path(path, name);
+  }
   return out;
 }
 
@@ -124,38 +224,74 @@ inline void append_class(std::vector<ImageFile>& out, std::span<const std::strin
 
 }  // namespace detail
 
-/// Lists an image folder. Class numbers follow the sorted names. Without train/ and test/ a part of
-/// each class is held out: the files, sorted, are put in an order that the seed draws, and the
-/// first ones are for testing.
-inline Result<ImageList> list_image_folder(const std::string& path, const HeldOut& held_out = {}) {
-  const bool train = folder_exists(join_path(path, "train"));
-  const bool test = folder_exists(join_path(path, "test"));
+namespace detail {
+
+/// Both parts as they are.
+inline Result<ImageList> list_parts(const std::string& path, const PartFolders& parts) {
   ImageList out;
   out.name = "images";
-  if (train != test)
-    return failure(ErrorCode::data, path, ": has ", train ? "train" : "test", "/ but no ",
-                   train ? "test" : "train",
+  std::string test = parts.test.empty() ? parts.validation : parts.test;
+  if (parts.train.empty() || test.empty())
+    return failure(ErrorCode::data, path, ": has ",
+                   last_component(parts.train.empty() ? test : parts.train), "/ but no ",
+                   parts.train.empty() ? "train" : "test",
                    "/; expected both, or class folders alone, of which a part is held out");
-  if (train) {
-    auto first = detail::list_classes(join_path(path, "train"));
-    if (!first) return first.failure();
-    const auto second = detail::list_classes(join_path(path, "test"));
-    if (!second) return second.failure();
-    for (const bool forward : {true, false}) {
-      const std::vector<std::string>& names = forward ? first->names : second->names;
-      const std::vector<std::string>& others = forward ? second->names : first->names;
-      for (const std::string& name : names)
-        if (!std::binary_search(others.begin(), others.end(), name))
-          return failure(ErrorCode::data, path, ": class '", name, "' is in ",
-                         forward ? "train/ but not in test/" : "test/ but not in train/");
-    }
-    for (std::size_t c = 0; c < first->files.size(); ++c) {
-      detail::append_class(out.train, first->files[c], c);
-      detail::append_class(out.test, second->files[c], c);
-    }
-    out.class_names = std::move(first->names);
-    return out;
+  const auto train_folder = skip_wrappers(parts.train, true);
+  if (!train_folder) return train_folder.failure();
+  auto first = list_classes(*train_folder);
+  if (!first) return first.failure();
+  auto test_folder = skip_wrappers(test, true);
+  if (!test_folder) return test_folder.failure();
+  if (!parts.test.empty() && !parts.validation.empty()) {
+    // Competitions keep the classes of their test images to themselves.
+    const auto inside = list_folder(*test_folder);
+    if (!inside) return inside.failure();
+    const bool labelled = !inside->folders.empty();
+    out.notes.push_back(concat(labelled ? parts.validation : parts.test, ": not used, ",
+                               labelled ? parts.test : parts.validation, " tests",
+                               labelled ? "" : ", which has class folders"));
+    if (!labelled) test_folder = skip_wrappers(test = parts.validation, true);
+    if (!test_folder) return test_folder.failure();
   }
+  auto second = list_classes(*test_folder);
+  if (!second) return second.failure();
+  for (const bool forward : {true, false}) {
+    const std::vector<std::string>& names = forward ? first->names : second->names;
+    const std::vector<std::string>& others = forward ? second->names : first->names;
+    for (const std::string& name : names)
+      if (!std::binary_search(others.begin(), others.end(), name)) {
+        const std::string_view in = last_component(forward ? parts.train : test);
+        const std::string_view out_of = last_component(forward ? test : parts.train);
+        return failure(ErrorCode::data, path, ": class '", name, "' is in ", in, "/ but not in ",
+                       out_of, "/");
+      }
+  }
+  for (std::size_t c = 0; c < first->files.size(); ++c) {
+    append_class(out.train, first->files[c], c);
+    append_class(out.test, second->files[c], c);
+  }
+  out.class_names = std::move(first->names);
+  out.bad = std::move(first->bad);
+  out.bad.insert(out.bad.end(), second->bad.begin(), second->bad.end());
+  return out;
+}
+
+}  // namespace detail
+
+/// Lists an image folder. Class numbers follow the sorted names. Without train/ and test/ (or
+/// validation/) a part of each class is held out: the files, sorted, are put in an order that the
+/// seed draws, and the first ones are for testing. Who wants no file left out refuses a list with
+/// `bad` ones.
+inline Result<ImageList> list_image_folder(const std::string& folder,
+                                           const HeldOut& held_out = {}) {
+  const auto inside = detail::skip_wrappers(folder, false);
+  if (!inside) return inside.failure();
+  const std::string& path = *inside;
+  const auto parts = detail::find_parts(path);
+  if (!parts) return parts.failure();
+  if (!parts->train.empty() || !parts->test.empty()) return detail::list_parts(path, *parts);
+  ImageList out;
+  out.name = "images";
   if (!(held_out.test_fraction > 0 && held_out.test_fraction < 1))
     return failure(ErrorCode::usage, "--test-fraction ", held_out.test_fraction,
                    ": expected more than 0 and less than 1");
@@ -179,6 +315,7 @@ inline Result<ImageList> list_image_folder(const std::string& path, const HeldOu
     detail::append_class(out.train, std::span(files).subspan(tested), c);
   }
   out.class_names = std::move(tree->names);
+  out.bad = std::move(tree->bad);
   return out;
 }
 

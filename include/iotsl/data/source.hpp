@@ -32,33 +32,46 @@ inline std::string class_name(const Dataset& set, Index label) {
 
 namespace detail {
 
-/// "mnist" for "/a/mnist/".
-inline std::string_view last_component(std::string_view path) {
-  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
-  return path.substr(path.rfind('/') + 1);
+/// The folder of --data, else of $IOTSL_DATA, else ./data.
+inline std::string data_root(const std::string& data) {
+  if (!data.empty()) return data;
+  const char* variable = std::getenv("IOTSL_DATA");
+  return variable != nullptr && *variable != '\0' ? variable : "data";
 }
 
 /// Folders in which a set may lie. A folder that bears another set's name is left out: the files of
 /// MNIST and Fashion-MNIST have the same names.
 inline std::vector<std::string> dataset_folders(std::string_view name, const std::string& data) {
-  std::string root = data;
-  if (root.empty()) {
-    const char* variable = std::getenv("IOTSL_DATA");
-    root = variable != nullptr && *variable != '\0' ? variable : "data";
-  }
+  const std::string root = data_root(data);
   std::vector<std::string> out{join_path(root, name)};
   const std::string_view last = last_component(root);
   bool foreign = false;
   for (const std::string_view other : dataset_names) foreign |= last == other && other != name;
   if (!foreign) out.push_back(root);
+  // As torchvision lays them down.
+  const char* inner = name == "mnist"           ? "MNIST/raw"
+                      : name == "fashion-mnist" ? "FashionMNIST/raw"
+                                                : "";
+  for (const char* place : {inner, "raw"})
+    if (std::string raw = join_path(root, place); *place != '\0' && folder_exists(raw))
+      out.push_back(std::move(raw));
   return out;
 }
 
-/// The file of that name in the folder, raw or packed; empty where there is neither.
+/// The file of that name in the folder, raw or packed; empty where there is neither. 7-Zip and
+/// Kaggle write
+/// ".idx" for "-idx", or put the file into a folder of its name.
 inline std::string find_idx(const std::string& folder, std::string_view name) {
-  const std::string raw = join_path(folder, name);
-  if (file_exists(raw)) return raw;
-  return file_exists(raw + ".gz") ? raw + ".gz" : std::string();
+  for (int form = 0; form < 8; ++form) {
+    std::string path(name);
+    if (const std::size_t at = path.find("-idx"); (form & 2) != 0 && at != path.npos)
+      path[at] = '.';
+    if ((form & 4) != 0) path = join_path(path, path);
+    path = join_path(folder, path);
+    if ((form & 1) != 0) path += ".gz";
+    if (file_exists(path)) return path;
+  }
+  return {};
 }
 
 inline Result<Dataset> find_packed(const std::string& data, Split split,

@@ -61,6 +61,12 @@ inline Result<Address> parse_address(std::string_view text) {
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }
 
+/// As parse_address reads it: an IPv6 address stands in brackets.
+inline std::string to_string(const Address& address) {
+  const bool numbers = address.host.find(':') != std::string::npos;
+  return concat(numbers ? "[" : "", address.host, numbers ? "]:" : ":", address.port);
+}
+
 namespace detail {
 
 inline std::string text_of(const asio::ip::tcp::endpoint& endpoint) {

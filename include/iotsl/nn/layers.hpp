@@ -29,7 +29,7 @@ struct Conv2d {
   Tensor<T> weight, bias;
 
   Conv2d() = default;
-  Conv2d(Index in, Index out, Index kernel, Conv2dOptions conv_options, bool with_bias = true)
+  Conv2d(Index in, Index out, Index kernel, Conv2dOptions conv_options = {}, bool with_bias = true)
       : in_channels(in),
         out_channels(out),
         kernel_h(kernel),

@@ -14,16 +14,17 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-enum class DType { f32, f64, i64, i32, u8 };
+/// Halves (F16 and BF16) are read from files of others; nothing here computes with them.
+enum class DType { f32, f64, i64, i32, u8, f16, bf16 };
 
 /// Name in files: "F32".
 inline std::string_view dtype_name(DType dtype) {
-  constexpr std::string_view names[] = {"F32", "F64", "I64", "I32", "U8"};
+  constexpr std::string_view names[] = {"F32", "F64", "I64", "I32", "U8", "F16", "BF16"};
   return names[static_cast<std::size_t>(dtype)];
 }
 
 inline std::uint64_t dtype_bytes(DType dtype) {
-  constexpr std::uint64_t sizes[] = {4, 8, 8, 4, 1};
+  constexpr std::uint64_t sizes[] = {4, 8, 8, 4, 1, 2, 2};
   return sizes[static_cast<std::size_t>(dtype)];
 }
 
@@ -140,9 +141,11 @@ inline Result<SafeMetadata> parse_safe_metadata(const Json& object) {
 }
 
 inline Result<DType> parse_dtype(std::string_view text) {
-  for (DType dtype : {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8})
+  for (DType dtype :
+       {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8, DType::f16, DType::bf16})
     if (dtype_name(dtype) == text) return dtype;
-  return failure(ErrorCode::data, "dtype '", text, "', expected F32, F64, I64, I32 or U8");
+  return failure(ErrorCode::data, "dtype '", text,
+                 "', expected F32, F64, I64, I32, U8, F16 or BF16");
 }
 
 /// One header entry; its bytes are looked up in `data`.

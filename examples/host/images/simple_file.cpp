@@ -1,0 +1,106 @@
+// BMP, PGM and PPM by stb, which fills up what is missing at the end of a BMP: its size is checked
+// here.
+
+#include <algorithm>
+#include <memory>
+
+#include "host/images/image_formats.hpp"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_BMP
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 32768
+#define STBI_FAILURE_USERMSG
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace iotsl::tool {
+namespace {
+
+/// Whether a BMP has all the bytes that its pixels need. Packed ones (RLE) stb refuses by itself.
+Result<void> check_bmp_size(ByteSpan file, Index height, Index width) {
+  if (file.size() < 30) return failure(ErrorCode::data, "cut off: ", file.size(), " bytes");
+  const auto begin = static_cast<Index>(load_le<std::uint32_t>(file.data() + 10));
+  // The oldest header has sizes of two bytes, and the bits of a pixel at another place.
+  const bool oldest = load_le<std::uint32_t>(file.data() + 14) == 12;
+  const Index bits = load_le<std::uint16_t>(file.data() + (oldest ? 24 : 28));
+  const Index needed = begin + (width * bits + 31) / 32 * 4 * height;
+  if (needed > static_cast<Index>(file.size()))
+    return failure(ErrorCode::data, "cut off at byte ", file.size(), ", ", width, " x ", height,
+                   " pixels of ", bits, " bits need bytes up to ", needed);
+  return {};
+}
+
+Result<StoredImage> decode_bmp(ByteSpan file) {
+  const auto bytes = static_cast<int>(file.size());
+  int width = 0, height = 0, channels = 0;
+  if (stbi_info_from_memory(file.data(), bytes, &width, &height, &channels) == 0)
+    return failure(ErrorCode::data, stbi_failure_reason());
+  if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
+  if (const Result<void> whole = check_bmp_size(file, height, width); !whole)
+    return whole.failure();
+  const int wanted = channels < 3 ? 1 : 3;
+  const std::unique_ptr<std::uint8_t, void (*)(void*)> pixels(
+      stbi_load_from_memory(file.data(), bytes, &width, &height, &channels, wanted),
+      &stbi_image_free);
+  if (pixels == nullptr) return failure(ErrorCode::data, stbi_failure_reason());
+  StoredImage out{{wanted, {height, width}, {}}};
+  out.image.pixels.assign(pixels.get(), pixels.get() + out.image.channels * height * width);
+  return out;
+}
+
+/// The next number of a PGM's or PPM's header, after blanks and comments; -1 where there is none.
+Index next_number(ByteSpan file, std::size_t& at) {
+  const auto letter = [&] { return at < file.size() ? static_cast<char>(file[at]) : '\0'; };
+  const auto is_blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  while (is_blank(letter()) || letter() == '#')
+    if (letter() != '#')
+      ++at;
+    else
+      while (at < file.size() && letter() != '\n') ++at;
+  Index out = -1;
+  for (; letter() >= '0' && letter() <= '9' && out < 1'000'000; ++at)
+    out = std::max<Index>(out, 0) * 10 + (letter() - '0');
+  return out;
+}
+
+/// netpbm's pgm(5) and ppm(5): P5 or P6, width, height and the highest value, one blank, the
+/// pixels.
+Result<StoredImage> decode_pnm(ByteSpan file) {
+  std::size_t at = 2;
+  const Index width = next_number(file, at), height = next_number(file, at);
+  const Index most = next_number(file, at);
+  if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
+  if (most < 1 || most > 65535)
+    return failure(ErrorCode::data, "highest value ", most, ", expected 1 to 65535");
+  const Index channels = file[1] == '5' ? 1 : 3, value_bytes = most < 256 ? 1 : 2;
+  const Index count = channels * height * width, begin = static_cast<Index>(at) + 1;
+  const Index needed = begin + count * value_bytes;
+  if (needed > static_cast<Index>(file.size()))
+    return failure(ErrorCode::data, "cut off at byte ", file.size(), ", ", width, " x ", height,
+                   " pixels need bytes up to ", needed);
+  StoredImage out{{channels, {height, width}, {}}};
+  out.image.pixels.resize(static_cast<std::size_t>(count));
+  for (Index i = 0; i < count; ++i) {
+    const std::uint8_t* from = file.data() + begin + i * value_bytes;
+    const Index value = value_bytes == 1 ? from[0] : from[0] * 256 + from[1];
+    out.image.pixels[static_cast<std::size_t>(i)] =
+        static_cast<std::uint8_t>(std::min<Index>(255, (value * 255 + most / 2) / most));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<StoredImage> decode_simple(ByteSpan file) {
+  return text_of(file).starts_with("BM") ? decode_bmp(file) : decode_pnm(file);
+}
+
+}  // namespace iotsl::tool

@@ -1,0 +1,45 @@
+#pragma once
+// Files of another kind than expected, known by how they begin: what a download, a checkout or a
+// converter leaves in place of the right one.
+
+#include "iotsl/core/bytes.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// What a file is that begins with these bytes (the first 12 are enough), as the end of a sentence
+/// that begins with "is"; empty where it is of no kind that is known here.
+inline std::string_view foreign_kind(ByteSpan bytes) {
+  struct Kind {
+    std::string_view begins, is;
+  };
+  constexpr std::string_view page = "a web page; a download has gone wrong";
+  constexpr Kind kinds[] = {
+      {"<!DO", page},
+      {"<!do", page},
+      {"<htm", page},
+      {"<HTM", page},
+      {"<?xm", "an XML file"},
+      {"vers", "a Git LFS pointer; git lfs pull fetches the file itself"},
+      {"PK\3\4", "a zip archive; unpack it"},
+      {"\x1F\x8B", "packed with gzip; unpack it with gunzip"},
+      {"7z\xBC\xAF", "a 7z archive; unpack it"},
+      {"\x89PNG", "a PNG image"},
+      {"\xFF\xD8\xFF", "a JPEG image"},
+      {"GIF8", "a GIF image"},
+      {std::string_view("II*\0", 4), "a TIFF image"},
+      {std::string_view("MM\0*", 4), "a TIFF image"},
+      {"RIFF", "a WebP image or another RIFF file"},
+      {"BM", "a BMP image"},
+      {"%PDF", "a PDF file"},
+      {"\x80\2", "a Python pickle"},
+  };
+  const std::string_view text = text_of(bytes);
+  for (const Kind& kind : kinds)
+    if (text.starts_with(kind.begins)) return kind.is;
+  // ISO base media: the size of the first box, then its name.
+  if (text.size() >= 12 && text.substr(4, 4) == "ftyp")
+    return text.substr(8, 4) == "avif" ? "an AVIF image" : "a HEIC image or a film";
+  return {};
+}
+
+IOTSL_NAMESPACE_END
