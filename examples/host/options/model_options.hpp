@@ -5,6 +5,7 @@
 #include "host/options/option_list.hpp"
 #include "iotsl/models/summary.hpp"
 #include "iotsl/net/wire_format.hpp"
+#include "iotsl/nn/shapes_only.hpp"
 
 namespace iotsl::tool {
 
@@ -58,7 +59,7 @@ struct CutModel {
   std::size_t front_layers = 0;
 };
 
-/// Builds the chosen model without weights and finds the cut.
+/// Builds the chosen model without initial weights and finds the cut.
 inline CutModel build(const ModelOptions& options) {
   expect(check_model(options.spec));
   CutModel out{build_model<float>(options.spec), 0};
@@ -68,6 +69,7 @@ inline CutModel build(const ModelOptions& options) {
 
 /// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
 inline Index sample_bytes(const ModelOptions& options) {
+  const ShapesOnly no_weights;
   const CutModel model = build(options);
   const auto values = static_cast<std::uint64_t>(
       summarize(model.layers, options.spec, model.front_layers).smashed_values);

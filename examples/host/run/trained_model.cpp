@@ -1,6 +1,7 @@
 #include "host/run/trained_model.hpp"
 
 #include "iotsl/generators/generator_file.hpp"
+#include "iotsl/nn/state_check.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -89,7 +90,9 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
   const SafeTensors file = expect(load_safetensors(weights));
   if (!run) out = describe_file(path, file, choice);
   out.model = build({out.card.spec, out.card.cut});
-  if (const Result<void> loaded = load_state(out.model.layers, file); !loaded)
+  Result<void> loaded = load_state(out.model.layers, file);
+  if (loaded) loaded = check_state(out.model.layers);
+  if (!loaded)
     fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
   return out;
 }

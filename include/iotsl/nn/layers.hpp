@@ -5,6 +5,7 @@
 #include "iotsl/nn/init.hpp"
 #include "iotsl/nn/layer_cost.hpp"
 #include "iotsl/nn/module.hpp"
+#include "iotsl/nn/shapes_only.hpp"
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/loss.hpp"
@@ -22,8 +23,8 @@ struct Conv2d {
   Conv2dOptions options;
 
   Conv2d(Index in_channels, Index out_channels, Index kernel, Conv2dOptions conv_options)
-      : weight(Tensor<T>::zeros(Shape{out_channels, in_channels, kernel, kernel})),
-        bias(Tensor<T>::zeros(Shape{out_channels})),
+      : weight(detail::layer_tensor<T>(Shape{out_channels, in_channels, kernel, kernel})),
+        bias(detail::layer_tensor<T>(Shape{out_channels})),
         options(conv_options) {
     weight.set_requires_grad();
     bias.set_requires_grad();
@@ -60,10 +61,10 @@ struct BatchNorm2d {
   Counter num_batches_tracked;
 
   explicit BatchNorm2d(Index channels)
-      : weight(Tensor<T>::full(Shape{channels}, T(1))),
-        bias(Tensor<T>::zeros(Shape{channels})),
-        running_mean(Tensor<T>::zeros(Shape{channels})),
-        running_var(Tensor<T>::full(Shape{channels}, T(1))) {
+      : weight(detail::layer_tensor<T>(Shape{channels}, T(1))),
+        bias(detail::layer_tensor<T>(Shape{channels})),
+        running_mean(detail::layer_tensor<T>(Shape{channels})),
+        running_var(detail::layer_tensor<T>(Shape{channels}, T(1))) {
     weight.set_requires_grad();
     bias.set_requires_grad();
   }
@@ -169,7 +170,7 @@ struct Linear {
   Tensor<T> weight, bias;
 
   Linear(Index in, Index out)
-      : weight(Tensor<T>::zeros(Shape{out, in})), bias(Tensor<T>::zeros(Shape{out})) {
+      : weight(detail::layer_tensor<T>(Shape{out, in})), bias(detail::layer_tensor<T>(Shape{out})) {
     weight.set_requires_grad();
     bias.set_requires_grad();
   }
