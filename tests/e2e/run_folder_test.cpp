@@ -1,5 +1,5 @@
-// Run folders and other outputs: what is there is left until something better is, and by one process
-// at a time.
+// Run folders and other outputs: what is there is left until something better is, and by one
+// process at a time.
 
 #include <doctest/doctest.h>
 
@@ -126,7 +126,8 @@ TEST_CASE("one run folder, one process") {
 
   // Three runs in one second.
   const std::string one = bin + "simulate " + small + "--transport none --method central ";
-  const std::string script = "cd " + (folder / "") + " && for i in 1 2 3; do " + one + "& done; wait";
+  const std::string script =
+      "cd " + (folder / "") + " && for i in 1 2 3; do " + one + "& done; wait";
   REQUIRE(std::system(concat("(", script, ") >/dev/null 2>&1").c_str()) == 0);
   const std::vector<std::string> runs = list_folder(folder / "runs");
   CHECK(runs.size() == 3);

@@ -112,8 +112,9 @@ TEST_CASE("generators of other classes are refused by name, with every transport
   const TemporaryFolder folder;
   write_pack(folder / "pets", {"cat", "dog"});
   write_pack(folder / "flowers", {"rose", "tulip"});
-  const std::string method = "simulate --method iotsl --generator moments --pretrain-iterations 3 " +
-                             small + "--dataset packed --data ";
+  const std::string method =
+      "simulate --method iotsl --generator moments --pretrain-iterations 3 " + small +
+      "--dataset packed --data ";
   succeed(method + (folder / "pets") + " --transport none --out " + (folder / "made"));
   const std::string use = method + (folder / "flowers") + " --generators " +
                           (folder / "made/generators") + " --out " + (folder / "run") + " ";
@@ -138,7 +139,8 @@ TEST_CASE("a run goes on only with the data and options that it began with") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", data = folder / "set";
   write_pack(data, {"a", "b"});
-  succeed("simulate --dataset packed --transport none --data " + data + " --out " + run + " " + small);
+  succeed("simulate --dataset packed --transport none --data " + data + " --out " + run + " " +
+          small);
   for (const char* name : {"/summary.json", "/model.safetensors"})
     REQUIRE(std::remove((run + name).c_str()) == 0);
   const std::string resume = "simulate --quiet --resume " + run;
@@ -172,8 +174,8 @@ TEST_CASE("rounds are added to a complete run, at a rate of their own") {
     const ProgramResult more =
         succeed("simulate --rounds 4 --lr 0.0001 --quiet --json --resume " + run);
     // The same in one go.
-    const ProgramResult at_once = succeed("simulate --rounds 2 --added-epochs 4@0.0001 --out " +
-                                          whole + " " + over);
+    const ProgramResult at_once =
+        succeed("simulate --rounds 2 --added-epochs 4@0.0001 --out " + whole + " " + over);
     CHECK(sha256_in(more.out) == sha256_in(at_once.out));
     CHECK(history_of(run) == history_of(whole));
     const Json summary = *parse_json(more.out);
@@ -222,7 +224,8 @@ TEST_CASE("a run begins with given weights, which must be weights") {
     auto tensor = variance ? net.buffers()[1].tensor : net.parameters()[0].tensor;
     tensor.mutable_data()[0] = variance ? -1.0f : std::numeric_limits<float>::quiet_NaN();
     REQUIRE(save_safetensors(bad, state_views(net)).ok());
-    const std::string said = variance ? "'features.1.running_var' has -1" : "'features.0.weight' has NaN";
+    const std::string said =
+        variance ? "'features.1.running_var' has -1" : "'features.0.weight' has NaN";
     refuse("simulate --init " + bad + " --out " + (folder / "x ") + options, 4, said);
     refuse("predict " + bad + " --model vgg16bn-compact --width 4 --dataset glyphs", 4, said);
   }
@@ -234,7 +237,7 @@ TEST_CASE("a server that is told a partition draws it, and its devices have to k
   const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/",
                     port = "127.0.0.1:17435";
   Child server(words(bin + "iotsl server --listen " + port + " --dataset glyphs --limit-test 20 " +
-                     "--partition classes:2 --limit-train 60 --out " + run + " " + small),
+                     "--partition classes:5 --limit-train 60 --out " + run + " " + small),
                folder / "server.log");
   const std::string device = "run --server " + port + " --dataset glyphs --threads 1 --name ";
   const ProgramResult all = run_program(device + "a", "iotsl-device");
@@ -249,7 +252,7 @@ TEST_CASE("a server that is told a partition draws it, and its devices have to k
   CHECK(server.exit_code() == 0);
   const std::string metrics = *read_text_file(run + "/metrics.jsonl");
   CHECK(metrics.find("\"samples\":12000") == std::string::npos);
-  CHECK(read_text_file(run + "/config.json")->find("\"classes:2\"") != std::string::npos);
+  CHECK(read_text_file(run + "/config.json")->find("\"classes:5\"") != std::string::npos);
 }
 
 TEST_CASE("a device that is stopped says so, and that it can go on") {
@@ -260,9 +263,9 @@ TEST_CASE("a device that is stopped says so, and that it can go on") {
                folder / "server.log");
   for (const int signal : {SIGTERM, SIGHUP}) {
     const std::string log = folder / concat("device-", signal, ".log");
-    Child device(words(bin + "iotsl-device run --server " + port +
-                       " --dataset glyphs --threads 1 --name a"),
-                 log);
+    Child device(
+        words(bin + "iotsl-device run --server " + port + " --dataset glyphs --threads 1 --name a"),
+        log);
     std::this_thread::sleep_for(std::chrono::seconds(2));
     device.kill(signal);
     for (int i = 0; i < 3000 && device.state() == Child::State::running; ++i)

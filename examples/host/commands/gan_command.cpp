@@ -141,6 +141,11 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
                                                              const std::string& state) {
   const generators::GeneratorSettings settings =
       generator_settings(o.generator, gan_settings(o.gan));
+  const bool for_a_ledger =
+      !o.ledger.empty() || o.new_data || o.max_epsilon != GanCommandOptions{}.max_epsilon;
+  if (for_a_ledger && !settings.privacy.is_private())
+    fail_command(ErrorCode::usage,
+                 "--ledger, --max-epsilon and --new-data: need --privacy, which is off");
   expect(generators::check_settings(settings, gan::image_spec(set)));
   if (settings.privacy.is_private())
     expect(generators::planned_release(settings, static_cast<std::uint64_t>(set.size())));

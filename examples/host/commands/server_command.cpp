@@ -19,9 +19,9 @@ struct ServerCommandOptions {
   int wait_seconds = 300;
 };
 
-/// Who is to hold which samples: of a run that goes on as it was drawn, of a new one where an option
-/// draws it; else nothing, and each device trains on what it has. A part that nobody trains on must
-/// be kept from the devices, so that --validation draws, too.
+/// Who is to hold which samples: of a run that goes on as it was drawn, of a new one where an
+/// option draws it; else nothing, and each device trains on what it has. A part that nobody trains
+/// on must be kept from the devices, so that --validation draws, too.
 data::Manifest manifest_of(const CLI::App& command, RunOptions& run, const data::Dataset& train) {
   const std::string before = join_path(run.resume, "manifest.json");
   const bool resumed = !run.resume.empty();
@@ -75,13 +75,14 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   server.expected = expected_data(manifest, data.train, is_private);
   RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
-    report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
-                       " devices, for example:\n  iotsl-device run --server ", server.address.host,
-                       ":", port, " --name pi-01 --dataset ",
-                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
-                       aside ? concat(" --manifest ", folder.path(), "/manifest.json --index 0") : "",
-                       is_private ? " --private --state FOLDER" : "",
-                       config.preparation.generator_only ? " --generator-only" : ""));
+    report.note(
+        concat("listening on ", server.address.host, ":", port, " for ", config.devices,
+               " devices, for example:\n  iotsl-device run --server ", server.address.host, ":",
+               port, " --name pi-01 --dataset ",
+               is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
+               aside ? concat(" --manifest ", folder.path(), "/manifest.json --index 0") : "",
+               is_private ? " --private --state FOLDER" : "",
+               config.preparation.generator_only ? " --generator-only" : ""));
   };
   report.on_barrier = [&] { return folder.keep(); };
   const Result<split::RunSummary> summary =

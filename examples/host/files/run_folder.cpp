@@ -147,8 +147,9 @@ Failure RunFolder::close(Failure why) {
   if (!waits) return why;
   const std::string earlier = concat("the earlier run in ", place_, " is as it was");
   if (why.code == ErrorCode::stopped)
-    return failure(done ? ErrorCode::stopped : ErrorCode::other, "stopped before the first barrier; ",
-                   earlier, done ? concat("; go on with the new one by --resume ", path()) : "");
+    return failure(done ? ErrorCode::stopped : ErrorCode::other,
+                   "stopped before the first barrier; ", earlier,
+                   done ? concat("; go on with the new one by --resume ", path()) : "");
   why.message += concat("; ", earlier);
   if (done) why.message += concat(", what the new one has done so far is in ", path());
   return why;

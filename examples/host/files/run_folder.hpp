@@ -11,9 +11,9 @@ namespace iotsl::tool {
 /// Taken for a new run, or for one that goes on, when everything else has been looked at.
 class RunFolder {
  public:
-  /// Takes the folder of --resume, or that of --out; where neither is given a new one, runs/TIME-...,
-  /// and options.out then names it. Ends the command where another process is at work in it, or
-  /// where it holds a run and --overwrite is not given.
+  /// Takes the folder of --resume, or that of --out; where neither is given a new one,
+  /// runs/TIME-..., and options.out then names it. Ends the command where another process is at
+  /// work in it, or where it holds a run and --overwrite is not given.
   explicit RunFolder(RunOptions& options);
   RunFolder(const RunFolder&) = delete;
   /// A run that has not begun leaves nothing.

@@ -95,7 +95,7 @@ void check_run_inputs(const RunOptions& options, const RunData& data,
   const std::string test = data.test.path.empty() ? data.test.name : data.test.path;
   check_hash(options, *before, now, "test_sha256", concat("the test images (", test, ") have"));
   check_hash(options, *before, now, "manifest_sha256", "manifest.json has");
-  if (const Json *was = before->find("generators"), *is = now.find("generators"); was != nullptr)
+  if (const Json* was = before->find("generators"), *is = now.find("generators"); was != nullptr)
     for (const JsonMember& member : was->as_object())
       check_hash(options, *was, *is, member.key.c_str(),
                  concat(join_path(options.preparation.generators, member.key), " has"));

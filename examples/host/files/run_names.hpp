@@ -5,7 +5,7 @@
 
 namespace iotsl::tool {
 
-inline constexpr std::string_view summary_name = "summary.json";  ///< of a run that has ended
+inline constexpr std::string_view summary_name = "summary.json";    ///< of a run that has ended
 inline constexpr std::string_view run_inputs_name = "inputs.json";  ///< see run_inputs.hpp
 
 }  // namespace iotsl::tool

@@ -32,7 +32,8 @@ Result<void> move_entry(const std::string& from, const std::string& to) {
 /// Whether folders can be made and renamed beside this one.
 bool can_stand_beside(const std::string& place) {
   const std::string parent = iotsl::detail::parent_folder(place);
-  struct stat own {}, above {};
+  struct stat own {
+  }, above{};
   if (::stat(place.c_str(), &own) != 0) return true;
   if (::access(parent.c_str(), W_OK | X_OK) != 0) return false;
   return ::stat(parent.c_str(), &above) == 0 && own.st_dev == above.st_dev;
@@ -118,7 +119,8 @@ Result<void> StagedFolder::publish() {
 Result<void> StagedFolder::exchange() {
   std::error_code error;
   const bool inside = real_path(".") == place_;  // a shell may stand in it: the folder has to stay
-  if (inside || ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) != 0)
+  if (inside ||
+      ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) != 0)
     return move_entries();
   // The old folder is now under path_.
   for (const std::string& name : list_folder(path_))

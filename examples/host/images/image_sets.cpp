@@ -20,6 +20,7 @@ Result<void> check_image_options(const DataOptions& o) {
   if (!o.image_size.empty()) return only("--image-size", "images and celeba");
   if (o.channels != 0) return only("--channels", "images and celeba");
   if (o.center_crop) return only("--center-crop", "images and celeba");
+  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed", "images and celeba");
   return {};
 }
 

@@ -161,6 +161,22 @@ void check_method(const CLI::App& command, const RunOptions& o) {
                    o.method);
 }
 
+/// What is given for a part of method iotsl that is switched off.
+void check_switched_off(const CLI::App& command, const RunOptions& o) {
+  if (!has_generators(o.method) || !o.config.empty()) return;
+  const auto refuse = [&](bool off, const char* by, std::initializer_list<const char*> options) {
+    for (const char* option : options)
+      if (off && command.count(option) > 0)
+        fail_command(ErrorCode::usage, option, ": does nothing with ", by);
+  };
+  refuse(!o.preparation.pretrain, "--pretrain off",
+         {"--pretrain-iterations", "--pretrain-batch", "--pretrain-shift"});
+  refuse(!o.preparation.imputes(), o.preparation.impute ? "--generator-only on" : "--impute off",
+         {"--scarce"});
+  refuse(chosen_mode(o.generator) == privacy::PrivacyMode::off, "--privacy off", {"--delta"});
+  refuse(o.preparation.generators.empty(), "no --generators", {"--foreign-generators"});
+}
+
 /// The parts of --added-epochs.
 std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
   std::vector<split::AddedEpochs> out;
@@ -212,8 +228,7 @@ void add_epochs(RunOptions& o, const MoreEpochs& more) {
   if (!before.empty() && wanted == all_epochs(o) && before.back().rate == more.rate) return;
   if (wanted <= all_epochs(o))
     fail_command(ErrorCode::usage, option, given, " with --resume: the run has ",
-                 more.rounds > 0 ? all_epochs(o) / in_round : all_epochs(o),
-                 " already; give more");
+                 more.rounds > 0 ? all_epochs(o) / in_round : all_epochs(o), " already; give more");
   if (!has_all_epochs(o))
     fail_command(ErrorCode::usage, option, given, ": the run in ", o.resume,
                  " is not complete; go on with it first, without ", option);
@@ -240,8 +255,7 @@ bool may_change_on_resume(const std::string& option) {
 }
 
 Index scheduled_epochs(const RunOptions& o) {
-  return o.training.epochs > 0 ? o.training.epochs
-                               : std::max<Index>(1, o.rounds) * round_epochs(o);
+  return o.training.epochs > 0 ? o.training.epochs : std::max<Index>(1, o.rounds) * round_epochs(o);
 }
 
 Index all_epochs(const RunOptions& o) {
@@ -306,6 +320,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
   if (more) add_epochs(o, *more);
   if (folder_exists(o.init)) o.init = join_path(o.init, split::model_name);
   check_method(command, o);
+  check_switched_off(command, o);
   if (o.config.empty()) check_net_options(command, o.generator);
 }
 

@@ -36,8 +36,8 @@ struct RunOptions {
   bool json = false;
   bool quiet = false;
   std::string config;
-  std::string resume;  ///< folder of the run to go on with
-  std::string init;    ///< weights to begin with; empty: those of the seed
+  std::string resume;        ///< folder of the run to go on with
+  std::string init;          ///< weights to begin with; empty: those of the seed
   std::string added_epochs;  ///< EPOCHS@RATE,...: behind the schedule's end
   bool adds_epochs = false;  ///< --resume with more rounds than the run had
   bool overwrite = false;

@@ -28,6 +28,9 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
   const bool pools = pools_data(config.method);
   if (!pools) expect(data::check_device_samples(manifest));
+  const OptimizerOptions& optimizer = config.training.optimizer;
+  const std::uint64_t slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0;
+  check_memory(config.model, 2 + slots + (optimizer.ewc > 0 ? 3 : 0));
   expect(split::build_split_model(config));
   if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
     return;
@@ -35,8 +38,10 @@ void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
            config.preparation.generators, static_cast<std::size_t>(config.devices)))) {
     const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const generators::GeneratorFile file = expect(generators::load_generator(path));
-    std::vector<std::uint64_t> counts = file.card.label_counts;  // of a device that is not known yet
-    if (d < manifest.counts.size()) counts.assign(manifest.counts[d].begin(), manifest.counts[d].end());
+    std::vector<std::uint64_t> counts =
+        file.card.label_counts;  // of a device that is not known yet
+    if (d < manifest.counts.size())
+      counts.assign(manifest.counts[d].begin(), manifest.counts[d].end());
     Result<void> good = generators::check_generator_fits(file, image_spec(config.model), counts);
     if (good && !config.preparation.foreign_generators)
       good = generators::check_generator_origin(file.card, config.dataset, config.class_names);

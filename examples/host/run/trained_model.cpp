@@ -92,8 +92,7 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
   out.model = build({out.card.spec, out.card.cut});
   Result<void> loaded = load_state(out.model.layers, file);
   if (loaded) loaded = check_state(out.model.layers);
-  if (!loaded)
-    fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
+  if (!loaded) fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
   return out;
 }
 

@@ -52,12 +52,12 @@ struct Dataset {
 inline Result<void> check_same_shape(const Dataset& train, const Dataset& test) {
   const std::string where = test.path.empty() ? test.name : test.path;
   if (test.channels != train.channels || test.height != train.height || test.width != train.width)
-    return failure(ErrorCode::data, where, ": test images of ", test.channels, "x", test.height, "x",
-                   test.width, ", training images have ", train.channels, "x", train.height, "x",
-                   train.width);
+    return failure(ErrorCode::data, where, ": test images of ", test.channels, "x", test.height,
+                   "x", test.width, ", training images have ", train.channels, "x", train.height,
+                   "x", train.width);
   if (test.classes != train.classes || test.class_names != train.class_names)
-    return failure(ErrorCode::data, where, ": test images of ", test.classes,
-                   " classes, not the ", train.classes, " of the training images");
+    return failure(ErrorCode::data, where, ": test images of ", test.classes, " classes, not the ",
+                   train.classes, " of the training images");
   return {};
 }
 

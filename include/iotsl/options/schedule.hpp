@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/named_enum.hpp"
+#include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -28,12 +28,12 @@ struct ServerPlan {
   TurnRates rates;
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
-  net::WireFormat format;                  ///< of smashed batches
+  net::WireFormat format;  ///< of smashed batches
   ExpectedData expected;
-  std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
-  bool keeps_barriers = false;             ///< RollBack can be carried out
-  std::uint32_t last_fence = 0;            ///< of an earlier incarnation
-  BarrierRecord start;                     ///< where to begin; by default at the beginning
+  std::uint64_t barrier_steps = 50;  ///< least number of steps between barriers in a turn
+  bool keeps_barriers = false;       ///< RollBack can be carried out
+  std::uint32_t last_fence = 0;      ///< of an earlier incarnation
+  BarrierRecord start;               ///< where to begin; by default at the beginning
 };
 
 /// A device's generator that the server has when it begins.

@@ -82,8 +82,7 @@ inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHis
   for (std::size_t c = 0; !expected.empty() && c < hist.counts.size(); ++c)
     if (hist.counts[c] != expected[index][c])
       return failure(ErrorCode::usage, "the device in place ", index, " holds ", hist.counts[c],
-                     " samples of class ", c, ", the run's manifest gives it ",
-                     expected[index][c]);
+                     " samples of class ", c, ", the run's manifest gives it ", expected[index][c]);
   for (std::size_t c = 0; c < std::min(trained.size(), hist.counts.size()); ++c)
     if (trained[c] != 0 && hist.counts[c] == 0)
       return failure(ErrorCode::usage, "the generator that the server has of device ", index,

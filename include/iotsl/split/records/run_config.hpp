@@ -45,7 +45,7 @@ struct RunConfig {
   std::vector<AddedEpochs> added;
   PreparationOptions preparation;  ///< of a method with generators
   std::uint64_t seed = 1;
-  std::string init;  ///< file of the weights to begin with; empty: those of the seed
+  std::string init;     ///< file of the weights to begin with; empty: those of the seed
   std::string out;      ///< folder for metrics.jsonl, barriers and model; empty: nothing is written
   bool resume = false;  ///< go on with the run in `out`
   BarrierOptions barriers;
@@ -145,8 +145,8 @@ inline Result<void> check_added(const RunConfig& c) {
                      ": expected more than 0, less than 1000000");
   }
   if (!epochs_range.has(c.training.epochs))
-    return failure(ErrorCode::usage, "--epochs ", c.training.epochs, " with the added ones: at most ",
-                   epochs_range.most);
+    return failure(ErrorCode::usage, "--epochs ", c.training.epochs,
+                   " with the added ones: at most ", epochs_range.most);
   return {};
 }
 
@@ -200,8 +200,8 @@ struct RunHooks {
   /// A line for the user, such as the warning of an unencrypted server.
   void (*on_note)(void* context, const std::string& text) = nullptr;
   bool (*should_stop)(void* context) = nullptr;
-  /// A barrier of the turns is on the disk: from here the run can go on, whatever happens. A failure
-  /// ends the run.
+  /// A barrier of the turns is on the disk: from here the run can go on, whatever happens. A
+  /// failure ends the run.
   Result<void> (*on_barrier)(void* context) = nullptr;
 
   void note(const std::string& text) const {

@@ -166,12 +166,11 @@ class RunRecorder {
 
   /// What a run that the user has stopped ends with.
   Failure stopped(std::uint64_t step) const {
-    return failure(keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ",
-                   step,
-                   !keeps_barriers() ? "; without a run folder it cannot go on"
-                   : config_.resume_command.empty()
-                       ? concat("; go on with --resume ", config_.out)
-                       : concat("; go on with: ", config_.resume_command));
+    return failure(
+        keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ", step,
+        !keeps_barriers()                ? "; without a run folder it cannot go on"
+        : config_.resume_command.empty() ? concat("; go on with --resume ", config_.out)
+                                         : concat("; go on with: ", config_.resume_command));
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }

@@ -19,8 +19,8 @@ namespace split {
 
 class ServerRun {
  public:
-  /// `expected`: what the devices' data must be, or nothing. `sets` and `transport` must outlive the
-  /// run.
+  /// `expected`: what the devices' data must be, or nothing. `sets` and `transport` must outlive
+  /// the run.
   static Result<std::unique_ptr<ServerRun>> create(const RunConfig& config, const RunHooks& hooks,
                                                    const EvaluationSets& sets,
                                                    ExpectedData expected,
