@@ -17,8 +17,8 @@ namespace run_folder_test {
 namespace {
 
 const std::string small =
-    "--dataset glyphs --width 4 --devices 2 --limit-train 40 --limit-test 20 --batch 10 --threads 1 "
-    "--quiet ";
+    "--dataset glyphs --width 4 --limit-train 40 --limit-test 20 --batch 10 --threads 1 --quiet ";
+const std::string two = small + "--devices 2 ";
 
 void succeed(const std::string& arguments) {
   const ProgramResult result = run_program(arguments);
@@ -59,8 +59,8 @@ TEST_CASE("an earlier run is there until a new one has reached its first barrier
   const std::string weights = hash_of(run + "/model.safetensors");
   write(run + "/notes.txt", "mine");
   write(table, "1,0,0,0,0,0,0,0,0,0\n0,5,0,0,0,0,0,0,0,1\n");
-  const std::string over = small + "--overwrite --out " + run;
-  refuse("simulate " + small + "--out " + run, 2, "holds a run already");
+  const std::string over = two + "--overwrite --out " + run;
+  refuse("simulate " + two + "--out " + run, 2, "holds a run already");
   refuse("server --listen nosuchhost.invalid:1 " + over, 3, "is as it was");
   refuse("server --listen 127.0.0.1:0 --wait 1 " + over, 3, "only 0 of 2 devices");
   refuse("simulate --partition table:" + table + " " + over, 2, "device 0 gets 1 sample");
@@ -82,10 +82,10 @@ TEST_CASE("an earlier run is there until a new one has reached its first barrier
 TEST_CASE("a killed or stopped start leaves the earlier run, too") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/iotsl ";
-  succeed("simulate " + small + "--transport none --out " + run);
+  succeed("simulate " + two + "--transport none --out " + run);
   const std::string weights = hash_of(run + "/model.safetensors");
-  for (const int signal : {SIGKILL, SIGTERM}) {
-    Child server(words(bin + "server --listen 127.0.0.1:0 --overwrite --out " + run + " " + small),
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    Child server(words(bin + "server --listen 127.0.0.1:0 --overwrite --out " + run + " " + two),
                  folder / "log");
     wait_for_file(run + ".unfinished/session.json", server);
     server.kill(signal);
@@ -94,38 +94,40 @@ TEST_CASE("a killed or stopped start leaves the earlier run, too") {
     CHECK(hash_of(run + "/model.safetensors") == weights);
   }
   CHECK(read_text_file(folder / "log")->find("is as it was") != std::string::npos);
+  refuse("server --listen 127.0.0.1:0 --wait 1 --overwrite --out " + run + " " + two, 3, "only 0");
   CHECK_FALSE(folder_exists(run + ".unfinished"));
+  CHECK(hash_of(run + "/model.safetensors") == weights);
 }
 
 TEST_CASE("a refused start leaves no folder, and no run takes another's files") {
   const TemporaryFolder folder;
   const std::string run = folder / "new/folders/run";
-  refuse("server --listen 127.0.0.1:0 --wait 1 " + small + "--out " + run, 3, "only 0 of 2");
-  refuse("server --listen nosuchhost.invalid:1 " + small + "--out " + run, 3, "nosuchhost");
+  refuse("server --listen 127.0.0.1:0 --wait 1 " + two + "--out " + run, 3, "only 0 of 2");
+  refuse("server --listen nosuchhost.invalid:1 " + two + "--out " + run, 3, "nosuchhost");
   CHECK_FALSE(folder_exists(folder / "new"));
   const std::string mine = folder / "mine";
   REQUIRE(create_folders(mine).ok());
   write(mine + "/model.safetensors", "weights of years");
-  refuse("simulate " + small + "--overwrite --out " + mine, 2, "is no run folder, but holds model");
+  refuse("simulate " + two + "--overwrite --out " + mine, 2, "is no run folder, but holds model");
   CHECK(read_text_file(mine + "/model.safetensors").value() == "weights of years");
 }
 
 TEST_CASE("one run folder, one process") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/iotsl ";
-  Child first(words(bin + "simulate " + small + "--transport none --rounds 400 --out " + run),
+  Child first(words(bin + "simulate " + two + "--transport none --rounds 400 --out " + run),
               folder / "log");
   wait_for_file(run + "/checkpoints/barrier-00000003.iotsl", first);
   const std::string holder = concat("in use by process ", static_cast<long>(first.pid()));
   refuse("simulate --quiet --resume " + run, 2, holder);
-  refuse("simulate --overwrite --out " + run + " " + small, 2, holder);
+  refuse("simulate --overwrite --out " + run + " " + two, 2, holder);
   // A closed terminal stops it as SIGTERM does: there is something to go on with.
   first.kill(SIGHUP);
   CHECK(end_of(first) == 5);
   CHECK(read_text_file(folder / "log")->find("--resume " + run) != std::string::npos);
 
   // Three runs in one second.
-  const std::string one = bin + "simulate " + small + "--transport none --method central ";
+  const std::string one = bin + "simulate " + two + "--transport none --method central ";
   const std::string script =
       "cd " + (folder / "") + " && for i in 1 2 3; do " + one + "& done; wait";
   REQUIRE(std::system(concat("(", script, ") >/dev/null 2>&1").c_str()) == 0);

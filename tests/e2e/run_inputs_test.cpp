@@ -17,7 +17,8 @@ namespace run_inputs_test {
 
 namespace {
 
-const std::string small = "--width 4 --devices 2 --batch 8 --threads 1 --quiet ";
+const std::string plain = "--batch 8 --threads 1 --quiet ", narrow = plain + "--width 4 ",
+                  small = narrow + "--devices 2 ";
 
 ProgramResult succeed(const std::string& arguments) {
   ProgramResult result = run_program(arguments);
@@ -97,13 +98,13 @@ TEST_CASE("a device with too few samples is named with the partition") {
   const TemporaryFolder folder;
   const std::string table = folder / "table.txt";
   REQUIRE(write_file_atomic(table, "5,0,0,0,0,0,0,0,0,0\n0,1,0,0,0,0,0,0,0,0\n").ok());
-  const std::string part = "--dataset glyphs --partition table:" + table + " --devices 2 ",
+  const std::string part = "--dataset glyphs --partition table:" + table + " ",
                     said = "table:" + table + ": device 1 gets 1 sample, at least 2 are needed";
   for (const char* method : {"sl", "local", "iotsl", "fedavg"})
     refuse(concat("simulate --method ", method, " --out ", folder / "run ", part, small), 2, said);
   refuse("server --listen 127.0.0.1:0 --out " + (folder / "run ") + part + small, 2, said);
   refuse("plan " + part + small, 2, said);
-  refuse("data partition --out " + (folder / "run ") + part, 2, said);
+  refuse("data partition --devices 2 --out " + (folder / "run ") + part, 2, said);
   CHECK_FALSE(file_exists(folder / "run"));
   CHECK_FALSE(folder_exists(folder / "run"));
 }
@@ -179,7 +180,7 @@ TEST_CASE("rounds are added to a complete run, at a rate of their own") {
     CHECK(sha256_in(more.out) == sha256_in(at_once.out));
     CHECK(history_of(run) == history_of(whole));
     const Json summary = *parse_json(more.out);
-    CHECK(summary.find("added_epochs")->as_string() == "4@0.0001");
+    CHECK(summary.find("added_epochs")->as_string() == "4@1e-04");
     const JsonArray& epochs = summary.find("epochs")->as_array();
     REQUIRE(epochs.size() == 8);
     CHECK(epochs[3].find("learning_rate")->as_double() < 1e-3);
@@ -188,7 +189,7 @@ TEST_CASE("rounds are added to a complete run, at a rate of their own") {
   }
   // Once more, by another rate; then there is nothing left to do.
   succeed("simulate --rounds 5 --lr 0.0002 --quiet --resume " + run);
-  CHECK(read_text_file(run + "/config.json")->find("\"4@0.0001,2@0.0002\"") != std::string::npos);
+  CHECK(read_text_file(run + "/config.json")->find("\"4@1e-04,2@2e-04\"") != std::string::npos);
   CHECK(succeed("simulate --resume " + run).out.find("nothing is left to do") != std::string::npos);
 }
 
@@ -211,8 +212,9 @@ TEST_CASE("a run begins with given weights, which must be weights") {
     CHECK(bytes(*before, "features.0.weight") == bytes(*after, "features.0.weight"));
     CHECK(bytes(*before, "classifier.weight") != bytes(*after, "classifier.weight"));
   }
-  refuse("simulate --init " + run + " --out " + (folder / "x ") + options + "--width 8", 4,
-         "features.0.weight");
+  refuse("simulate --init " + run + " --out " + (folder / "x ") +
+             "--dataset glyphs --limit-train 40 --devices 2 --width 8 " + plain,
+         4, "features.0.weight");
 
   ModelSpec spec;
   spec.name = "vgg16bn-compact";
@@ -259,7 +261,7 @@ TEST_CASE("a device that is stopped says so, and that it can go on") {
   const TemporaryFolder folder;
   const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/", port = "127.0.0.1:17436";
   Child server(words(bin + "iotsl server --listen " + port + " --dataset glyphs --limit-test 20 " +
-                     "--rounds 500 --out " + (folder / "run ") + small + "--devices 1"),
+                     "--rounds 500 --out " + (folder / "run ") + narrow + "--devices 1"),
                folder / "server.log");
   for (const int signal : {SIGTERM, SIGHUP}) {
     const std::string log = folder / concat("device-", signal, ".log");

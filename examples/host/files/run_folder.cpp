@@ -120,7 +120,6 @@ void RunFolder::take(const RunOptions& options) {
                  " holds what an interrupted run has done; go on with --resume ", left,
                  ", or remove it");
   staged_ = expect(StagedFolder::begin(place_, is_run_entry));
-  staged_lock_ = expect(FolderLock::take(staged_.path()));
 }
 
 RunFolder::~RunFolder() {

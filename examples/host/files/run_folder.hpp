@@ -36,7 +36,7 @@ class RunFolder {
   bool fresh_ = false;             // nothing of a run was there
   bool kept_ = false;
   StagedFolder staged_;
-  FolderLock lock_, staged_lock_;
+  FolderLock lock_;
 };
 
 }  // namespace iotsl::tool

@@ -3,8 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "host/files/folder_lock.hpp"
-
 namespace iotsl::tool {
 namespace {
 
@@ -73,6 +71,9 @@ Result<StagedFolder> StagedFolder::begin(
   }
   out.made_ = missing_folders(iotsl::detail::parent_folder(path));
   if (const Result<void> made = create_folders(path); !made) return made.failure();
+  auto lock = FolderLock::take(path);
+  if (!lock) return lock.failure();
+  out.lock_ = std::move(*lock);
   out.path_ = path;
   return out;
 }
@@ -91,6 +92,7 @@ void StagedFolder::swap(StagedFolder& other) noexcept {
   std::swap(made_, other.made_);
   std::swap(is_own_, other.is_own_);
   std::swap(done_, other.done_);
+  std::swap(lock_, other.lock_);
   std::swap(left_, other.left_);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/files/folder_lock.hpp"
 #include "iotsl/core/file.hpp"
 
 namespace iotsl::tool {
@@ -51,6 +52,7 @@ class StagedFolder {
   std::vector<std::string> made_;  // folders above that were not there
   std::function<bool(const std::string&, const std::string&)> is_own_;
   bool done_ = false, left_ = false;
+  FolderLock lock_;  // of path_: nobody else writes there
 };
 
 }  // namespace iotsl::tool

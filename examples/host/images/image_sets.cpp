@@ -216,6 +216,7 @@ Result<data::PackCard> pack_set(const DataOptions& options, const std::string& f
   auto card = write_pack(options, staged->path());
   if (!card) return card;
   if (const Result<void> done = staged->publish(); !done) return done.failure();
+  ::unlink(join_path(folder, lock_name).c_str());  // only runs are taken up again
   return card;
 }
 
