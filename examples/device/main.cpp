@@ -26,6 +26,10 @@ void catch_signals() {
   action.sa_handler = handle_signal;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // A closed terminal, unless nohup has said that it is to be ignored.
+  struct sigaction before {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    ::sigaction(SIGHUP, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code of write, not the end of the program
 }
 
@@ -155,6 +159,9 @@ int run_program(int argc, char** argv) {
   if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto done = run(*options);
   if (!done) return report(done.failure());
+  if (!done->complete)
+    return report(failure(ErrorCode::stopped, "stopped after step ", done->steps,
+                          " of the run; started again, it goes on"));
   std::printf(
       "%s: done after step %llu of the run, %.1f MB up, %.1f MB down, peak memory %.1f MB\n",
       options->name.c_str(), static_cast<unsigned long long>(done->steps),

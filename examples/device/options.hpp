@@ -54,7 +54,8 @@ inline constexpr const char* usage =
     "  --insecure           allow a server that is not on this machine (nothing is encrypted)\n"
     "  --help, --version\n"
     "\n"
-    "Exit codes: 0 the run is complete, 1 other error, 2 usage, 3 network, 4 data.\n";
+    "Exit codes: 0 the run is complete, 1 other error, 2 usage, 3 network, 4 data, 5 stopped and\n"
+    "can go on.\n";
 
 namespace detail {
 

@@ -13,6 +13,7 @@ namespace {
 int run_command(int argc, char** argv) {
   CLI::App app("iotsl trains one network over many small devices (split learning).", "iotsl");
   app.set_version_flag("--version", IOTSL_VERSION_STRING);
+  app.footer(iotsl::exit_codes_text);  // of the subcommands, too
   app.require_subcommand(1);
   app.fallthrough();
   iotsl::tool::add_simulate_command(app);

@@ -5,7 +5,10 @@
 
 namespace iotsl {
 
-/// 0 success; 1 other; 2 usage; 3 network; 4 data.
+/// The codes as --help lists them.
+inline constexpr const char* exit_codes_text =
+    "Exit codes: 0 success, 1 other error, 2 usage, 3 network, 4 data, 5 stopped and can go on.";
+
 inline int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::usage:
@@ -14,6 +17,8 @@ inline int exit_code(ErrorCode code) {
       return 3;
     case ErrorCode::data:
       return 4;
+    case ErrorCode::stopped:
+      return 5;
     case ErrorCode::other:
       break;
   }

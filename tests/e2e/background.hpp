@@ -52,17 +52,21 @@ class Child {
     if (pid_ <= 0) return last_;
     if (::waitpid(pid_, &status, WNOHANG) != pid_) return State::running;
     pid_ = -1;
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     last_ = WIFSIGNALED(status)        ? State::killed
             : WEXITSTATUS(status) == 0 ? State::done
                                        : State::failed;
     return last_;
   }
+  /// Of a program that has ended, or 128 and the signal that has ended it.
+  int exit_code() const { return exit_code_; }
   std::vector<std::string> arguments_;
   std::string log_;
 
  private:
   std::atomic<pid_t> pid_{-1};
   State last_ = State::running;
+  int exit_code_ = -1;
 };
 
 inline std::vector<std::string> words(const std::string& text) {

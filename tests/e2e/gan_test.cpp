@@ -171,6 +171,7 @@ TEST_CASE("gan train: stopped by Ctrl-C and gone on with, it ends with the same 
   while (child.state() == Child::State::running)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   CHECK(child.state() == Child::State::failed);
+  CHECK(child.exit_code() == 5);
   CHECK(said("stopped after iteration"));
   CHECK(said(("--resume " + state).c_str()));
   CHECK_FALSE(file_exists(file));
@@ -230,7 +231,8 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   const std::string deep = folder / "new/folders/a.gen";
   succeed(small + "--out " + deep);
   const auto trained = bytes_of_file(deep);
-  fails("gan sample " + deep + " --out " + deep, 2, "no PNG file");
+  fails("gan sample " + deep + " --out " + deep, 2, "exists already");
+  fails("gan sample " + deep + " --overwrite --out " + deep, 2, "no PNG file");
   CHECK(bytes_of_file(deep) == trained);
   fails("gan sample " + deep + " --seed -1 --out " + (folder / "x.png"), 2, "--seed");
   fails("gan sample " + (folder / "none") + " --out " + (folder / "x.png"), 4, "none");

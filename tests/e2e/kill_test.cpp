@@ -85,19 +85,22 @@ TEST_CASE("kill -9 of a device at twelve frames changes nothing") { check_kills(
 
 TEST_CASE("Ctrl-C stops simulate at a step, and --resume ends where the whole run would") {
   const TemporaryFolder folder;
-  const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
+  const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
   for (const char* transport : {"tcp", "none"}) {
+    const std::string run = folder / transport;
     INFO("transport " << transport);
     Child simulate(words(concat(bin, "iotsl simulate ", run_options, barrier_options,
-                                "--transport ", transport, " --overwrite --out ", run)),
+                                "--transport ", transport, " --out ", run)),
                    folder / "simulate.log");
     wait_for_barrier(run, 2, simulate);
     simulate.kill(SIGINT);
     const Child::State end = wait_for_end(simulate);
     if (end == Child::State::done) continue;  // it was over before the signal came
     CHECK(end == Child::State::failed);
+    CHECK(simulate.exit_code() == 5);
     const std::string said = *read_text_file(folder / "simulate.log");
-    CHECK_MESSAGE(said.find("go on with --resume " + run) != std::string::npos, said);
+    CHECK_MESSAGE(said.find("go on with: iotsl simulate --resume " + run) != std::string::npos,
+                  said);
     const auto resumed = run_program("simulate --quiet --json --resume " + run);
     REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
     CHECK(sha256_in(resumed.out) == expected().none.weights);

@@ -68,6 +68,27 @@ TEST_CASE("generator check: what a device is told of a generator from elsewhere"
         "13 12 0 0, its device holds 0 0 8 9");
 }
 
+TEST_CASE("generator check: its set and its classes, by their names, are those of the run") {
+  generators::GeneratorCard card = file().card;
+  const auto answer = [&](const std::string& set, const std::vector<std::string>& names) {
+    const Result<void> ours = generators::check_generator_origin(card, set, names);
+    return ours ? "" : ours.failure().message;
+  };
+  const std::string anyway = "; --foreign-generators takes it all the same";
+  CHECK(answer("tiny", {}) == "");
+  CHECK(answer("tiny", {"0", "1", "2", "3"}) == "");
+  CHECK(answer("other", {}) ==
+        "the generator was trained on 'tiny', the run's data set is 'other'" + anyway);
+  card.class_names = {"cat", "dog", "eel", "fox"};
+  CHECK(answer("tiny", {"cat", "dog", "eel", "fox"}) == "");
+  CHECK(answer("tiny", {"cat", "eel", "dog", "fox"}) ==
+        "the generator was trained on 'tiny', whose class 1 is 'dog'; in this run it is 'eel'" +
+            anyway);
+  CHECK(answer("tiny", {}) ==
+        "the generator was trained on 'tiny', whose class 0 is 'cat'; in this run it is '0'" +
+            anyway);
+}
+
 TEST_CASE("generator check: a file of the run's settings is within the limit, a wider one is not") {
   const std::size_t limit = generators::generator_file_limit(settings(), images);
   CHECK(generators::serialize_generator(file())->size() <= limit);

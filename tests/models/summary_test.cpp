@@ -86,3 +86,13 @@ TEST_CASE("narrow nets scale every layer") {
     CHECK(summary.layers.back().output == Shape{1, 10});
   }
 }
+
+TEST_CASE("a net of any size is counted without its weights") {
+  const ModelSpec large{
+      .name = "vgg16bn-paper", .width = 1024, .in_channels = 3, .height = 1024, .width_px = 1024};
+  iotsl::reset_memory_peak();
+  const std::size_t before = iotsl::memory_statistics().in_use_bytes;
+  const iotsl::ShapesOnly no_weights;
+  CHECK(summary_of(large).total.parameters > Index{1} << 40);
+  CHECK(iotsl::memory_statistics().peak_bytes - before < (1 << 20));
+}

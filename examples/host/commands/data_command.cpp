@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/images/image_sets.hpp"
+#include "host/options/output_file.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -14,6 +15,7 @@ struct DataCommandOptions {
   std::string out = "manifest.json";
   bool test = false;
   Index index = 0;
+  bool overwrite = false;
 };
 
 void print_manifest(const data::Manifest& manifest) {
@@ -25,8 +27,11 @@ void print_manifest(const data::Manifest& manifest) {
 }
 
 void partition(const DataCommandOptions& options) {
+  check_output(options.out, options.overwrite);
   const data::Dataset train = expect(load_set(options.data, data::Split::train, false));
   const data::Manifest manifest = draw_manifest(options.data, train);
+  expect(data::check_device_samples(manifest));
+  make_output_folder(options.out);
   expect(data::save_manifest(options.out, manifest));
   print_manifest(manifest);
   std::printf("written to %s\n", options.out.c_str());
@@ -50,11 +55,13 @@ void show(const DataCommandOptions& options) {
 }
 
 void image(const DataCommandOptions& options) {
+  check_output(options.out, options.overwrite);
   const data::Split split = options.test ? data::Split::test : data::Split::train;
   const data::Dataset set = expect(load_set(options.data, split));
   if (options.index < 0 || options.index >= set.size())
     fail_command(ErrorCode::usage, "--index ", options.index, ": ", set.name, " ",
                  data::split_name(split), " has samples 0 to ", set.size() - 1);
+  make_output_folder(options.out);
   expect(write_png(options.out, set.sample(options.index).data(), set.channels, set.height,
                    set.width));
   std::printf("%s: sample %ld, class %s\n", options.out.c_str(), static_cast<long>(options.index),
@@ -62,7 +69,7 @@ void image(const DataCommandOptions& options) {
 }
 
 void pack(const DataCommandOptions& options) {
-  const data::PackCard card = expect(pack_set(options.data, options.out));
+  const data::PackCard card = expect(pack_set(options.data, options.out, options.overwrite));
   std::printf(
       "%s: %s, %ld training and %ld test images of %ldx%ldx%ld, %zu classes\n"
       "use it with --dataset packed --data %s\n",
@@ -82,21 +89,26 @@ void add_data_command(CLI::App& app) {
   add_dataset_options(*split, options->data);
   add_partition_options(*split, options->data);
   split->add_option("--out", options->out, "Manifest to write")->capture_default_str();
+  add_overwrite_option(*split, options->overwrite);
   split->callback([options] { partition(*options); });
   CLI::App* look = data->add_subcommand("show", "Samples per class of a set or a manifest");
   look->add_option("manifest", options->manifest, "A manifest; without it, the data set");
   add_dataset_options(*look, options->data);
+  for (const char* of_set : {"--dataset", "--data"})
+    look->get_option("manifest")->excludes(look->get_option(of_set));
   look->callback([options] { show(*options); });
   CLI::App* png = data->add_subcommand("image", "Write one sample as a PNG file");
   add_dataset_options(*png, options->data);
   png->add_option("--index", options->index, "Number of the sample")->capture_default_str();
   png->add_flag("--test", options->test, "From the test set");
   png->add_option("--out", options->out, "File to write")->required();
+  add_overwrite_option(*png, options->overwrite);
   png->callback([options] { image(*options); });
   CLI::App* packed =
       data->add_subcommand("pack", "Decode a set once, into a folder that devices can read");
   add_dataset_options(*packed, options->data);
   packed->add_option("--out", options->out, "Folder to write")->required();
+  add_overwrite_option(*packed, options->overwrite);
   packed->callback([options] { pack(*options); });
 }
 

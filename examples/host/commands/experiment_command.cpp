@@ -7,6 +7,7 @@
 
 #include "host/experiment/estimate.hpp"
 #include "host/experiment/report.hpp"
+#include "host/files/folder_lock.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/core/file.hpp"
 
@@ -115,6 +116,8 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   const bool full = e.scale == Scale::paper;
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
+  expect(create_folders(e.out));
+  const FolderLock lock = expect(FolderLock::take(e.out));
   std::vector<FinishedRun> finished;
   for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
   const ExperimentResult result = summarize(e, std::move(finished));

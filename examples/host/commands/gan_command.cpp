@@ -123,10 +123,7 @@ constexpr double save_seconds = 120;
 
 /// Refuses to destroy the result or the state of hours.
 void check_places(const GanCommandOptions& o, const std::string& state) {
-  prepare_output(o.out);
-  if (file_exists(o.out) && !o.overwrite)
-    fail_command(ErrorCode::usage, "--out ", o.out,
-                 ": exists already; choose another file or give --overwrite");
+  check_output(o.out, o.overwrite);
   if (o.resume.empty() && file_exists(state) && !o.overwrite)
     fail_command(ErrorCode::usage, state, ": a training that was stopped; go on with --resume ",
                  state, ", or give --overwrite to begin anew");
@@ -134,7 +131,7 @@ void check_places(const GanCommandOptions& o, const std::string& state) {
 
 [[noreturn]] void leave_training(const generators::GeneratorTraining& training,
                                  const std::string& state) {
-  fail_command(ErrorCode::other, "stopped after iteration ", training.iteration(), " of ",
+  fail_command(ErrorCode::stopped, "stopped after iteration ", training.iteration(), " of ",
                training.iterations(), "; to go on, give the same options and --resume ", state);
 }
 
@@ -144,6 +141,11 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
                                                              const std::string& state) {
   const generators::GeneratorSettings settings =
       generator_settings(o.generator, gan_settings(o.gan));
+  const bool for_a_ledger =
+      !o.ledger.empty() || o.new_data || o.max_epsilon != GanCommandOptions{}.max_epsilon;
+  if (for_a_ledger && !settings.privacy.is_private())
+    fail_command(ErrorCode::usage,
+                 "--ledger, --max-epsilon and --new-data: need --privacy, which is off");
   expect(generators::check_settings(settings, gan::image_spec(set)));
   if (settings.privacy.is_private())
     expect(generators::planned_release(settings, static_cast<std::uint64_t>(set.size())));
@@ -194,6 +196,7 @@ void train(const GanCommandOptions& o) {
   const data::Dataset set = load_samples(o);
   if (set.size() == 0) fail_command(ErrorCode::data, "gan train: no samples to train on");
   const auto training = make_training(o, set, state);
+  make_output_folder(o.out);
   TrainingReport report(*training, o.quiet);
   report.note(concat(set.name, ": ", set.size(), " samples; ",
                      o.resume.empty()
@@ -257,7 +260,7 @@ void check_picture_place(const std::string& path) {
 void sample(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
   const std::vector<generators::GeneratorFile> generators = load_generators(o.files);
-  prepare_output(o.out);
+  check_output(o.out, o.overwrite);
   check_picture_place(o.out);
   const ImageSpec& images = generators[0].card.images;
   std::vector<Index> columns;
@@ -283,6 +286,7 @@ void sample(const GanCommandOptions& o) {
         grid.put(group * o.rows + row, static_cast<Index>(column), made.sample(row));
     }
   }
+  make_output_folder(o.out);
   expect(grid.write(o.out));
   std::string names;
   for (const Index label : columns)
@@ -363,6 +367,7 @@ void add_gan_command(CLI::App& app) {
       ->capture_default_str();
   grid->add_option("--threads", options->threads, "Threads; 0: all cores")
       ->check(CLI::Range(0, 256));
+  add_overwrite_option(*grid, options->overwrite);
   grid->callback([options] { sample(*options); });
 
   CLI::App* look = gan->add_subcommand("inspect", "What a generator file says about itself");

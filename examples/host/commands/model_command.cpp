@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "host/options/output_file.hpp"
 #include "host/run/trained_model.hpp"
 #include "iotsl/core/json.hpp"
 
@@ -74,13 +75,14 @@ struct ModelCommandOptions {
   ModelOptions model;
   InputOptions input;
   std::string run;
-  bool json = false;
+  bool json = false, overwrite = false;
   std::uint64_t seed = 1;
   std::string out = "model.safetensors";
 };
 
 void summary(ModelCommandOptions options) {
   apply(options.input, options.model.spec);
+  const ShapesOnly no_weights;
   const CutModel model = build(options.model);
   const ModelSummary summary = summarize(model.layers, options.model.spec, model.front_layers);
   if (options.json)
@@ -91,6 +93,7 @@ void summary(ModelCommandOptions options) {
 
 void export_run(const ModelCommandOptions& options) {
   const TrainedModel trained = load_trained(options.run, {});
+  make_output_folder(options.out);
   expect(save_safetensors(options.out, state_views(trained.model.layers),
                           weights_metadata(trained.card)));
   std::printf("%s: weights of %s, front and back joined, sha256 %s\n", options.out.c_str(),
@@ -98,12 +101,14 @@ void export_run(const ModelCommandOptions& options) {
 }
 
 void export_weights(ModelCommandOptions options) {
+  check_output(options.out, options.overwrite);
   if (!options.run.empty()) return export_run(options);
   apply(options.input, options.model.spec);
   CutModel model = build(options.model);
   model.layers.initialize(options.seed);
   SafeMetadata metadata = weights_metadata({options.model.spec, options.model.cut, false, "", {}});
   metadata.emplace_back("seed", std::to_string(options.seed));
+  make_output_folder(options.out);
   expect(save_safetensors(options.out, state_views(model.layers), metadata));
   std::printf("%s: initial weights of %s, seed %llu, sha256 %s\n", options.out.c_str(),
               options.model.spec.name.c_str(), static_cast<unsigned long long>(options.seed),
@@ -138,6 +143,8 @@ void add_model_command(CLI::App& app) {
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
       ->capture_default_str();
   write->add_option("--out", options->out, "File to write")->capture_default_str();
+  run->excludes("--seed");
+  add_overwrite_option(*write, options->overwrite);
   write->callback([options] { export_weights(*options); });
 }
 

@@ -102,6 +102,7 @@ void plan(CLI::App& command, RunOptions& options) {
   const auto [train, test] = load_run_data(options);
   const data::Manifest manifest = draw_manifest(options.data, train);
   const split::RunConfig config = to_config(options);
+  check_run(config, manifest);
   const CutModel model = build(options.model);
   const OptimizerOptions& optimizer = config.training.optimizer;
 

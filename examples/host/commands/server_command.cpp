@@ -2,7 +2,10 @@
 
 #include <memory>
 
+#include "host/files/run_folder.hpp"
+#include "host/files/run_inputs.hpp"
 #include "host/report/run_report.hpp"
+#include "host/run/simulation.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 
@@ -15,6 +18,32 @@ struct ServerCommandOptions {
   bool insecure = false;
   int wait_seconds = 300;
 };
+
+/// Who is to hold which samples: of a run that goes on as it was drawn, of a new one where an
+/// option draws it; else nothing, and each device trains on what it has. A part that nobody trains
+/// on must be kept from the devices, so that --validation draws, too.
+data::Manifest manifest_of(const CLI::App& command, RunOptions& run, const data::Dataset& train) {
+  const std::string before = join_path(run.resume, "manifest.json");
+  const bool resumed = !run.resume.empty();
+  run.data.draws_partition = resumed ? file_exists(before)
+                                     : command.count("--partition") > 0 ||
+                                           command.count("--limit-train") > 0 ||
+                                           run.data.validation > 0;
+  if (!run.data.draws_partition) return {};
+  return resumed ? expect(data::load_manifest(before)) : draw_manifest(run.data, train);
+}
+
+/// What the devices have to show. A private one does not say which samples it holds, only how many.
+split::ExpectedData expected_data(const data::Manifest& manifest, const data::Dataset& train,
+                                  bool is_private) {
+  split::ExpectedData out;
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    if (!is_private)
+      out.fingerprints.push_back(data::fingerprint(train.sha256, manifest.devices[d]));
+    out.label_counts.emplace_back(manifest.counts[d].begin(), manifest.counts[d].end());
+  }
+  return out;
+}
 
 void serve(CLI::App& command, ServerCommandOptions& options) {
   RunOptions& run = options.run;
@@ -30,40 +59,38 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   server.insecure = options.insecure;
   server.gather_limit = options.wait_seconds * net::second_us;
   const RunData data = load_run_data(run);
-  build(run.model);
-  to_config(run);
-  // A part that nobody trains on must be kept from the devices: then their data have to be those of
-  // this server's manifest.
-  const bool resumed = !run.resume.empty(), aside = run.data.validation > 0;
-  data::Manifest manifest;
-  if (aside)
-    manifest = resumed ? expect(data::load_manifest(run.resume + "/manifest.json"))
-                       : draw_manifest(run.data, data.train);
+  const data::Manifest manifest = manifest_of(command, run, data.train);
+  const bool aside = !manifest.devices.empty();
   const data::Dataset validation = load_validation(run, data.train, manifest);
-  prepare_run_folder(run);
-  const split::RunConfig config = to_config(run);
-  if (aside && !resumed) expect(data::save_manifest(run.out + "/manifest.json", manifest));
-  // A private device does not say which samples it holds: its owner keeps to the manifest.
+  check_run(to_config(run), manifest);
+  check_run_inputs(run, data, manifest);
+  catch_stop_signals();
+  RunFolder folder(run);
+  if (run.resume.empty()) write_run_description(folder.path(), run, data, manifest);
+  if (run.adds_epochs) rewrite_run_options(run);
+  split::RunConfig config = to_config(run);
+  config.out = folder.path();
+  config.resume_command = concat("iotsl server --resume ", run.out);
   const bool is_private = config.preparation.generator.privacy.is_private();
-  if (!is_private)
-    for (const std::vector<Index>& samples : manifest.devices)
-      server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
+  server.expected = expected_data(manifest, data.train, is_private);
   RunReport report(0, sample_bytes(run.model), run.quiet);
   report.on_listening = [&](std::uint16_t port) {
     const std::string address = net::to_string({server.address.host, port});
-    report.note(concat("listening on ", address, " for ", config.devices,
-                       " devices, for example:\n  iotsl-device run --server ", address,
-                       " --name pi-01 --dataset ",
-                       needs_packing(run.data) ? "packed --data FOLDER" : run.data.dataset,
-                       aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : "",
-                       is_private ? " --private --state FOLDER" : "",
-                       config.preparation.generator_only ? " --generator-only" : ""));
+    report.note(concat(
+        "listening on ", address, " for ", config.devices,
+        " devices, for example:\n  iotsl-device run --server ", address, " --name pi-01 --dataset ",
+        needs_packing(run.data) ? "packed --data FOLDER" : run.data.dataset,
+        aside ? concat(" --manifest ", folder.path(), "/manifest.json --index 0") : "",
+        is_private ? " --private --state FOLDER" : "",
+        config.preparation.generator_only ? " --generator-only" : ""));
   };
-  catch_stop_signals();
-  const split::RunSummary summary =
-      expect(split::run_server(config, report.hooks(), server, {data.test, validation}));
-  expect(write_summary(run, summary));
-  print_summary(run, summary);
+  report.on_barrier = [&] { return folder.keep(); };
+  const Result<split::RunSummary> summary =
+      split::run_server(config, report.hooks(), server, {data.test, validation});
+  if (!summary) throw CommandFailure{folder.close(summary.failure())};
+  expect(folder.keep());
+  expect(write_summary(run, *summary));
+  print_summary(run, *summary);
 }
 
 }  // namespace

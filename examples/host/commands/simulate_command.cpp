@@ -24,7 +24,12 @@ void add_simulate_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->callback([command, options] {
+    const bool over_sockets = command->count("--transport") > 0 && options->transport == "tcp";
     finish_run_options(*command, *options);
+    if (pools_data(options->method) && over_sockets)
+      fail_command(
+          ErrorCode::usage,
+          "--method central --transport tcp: nothing is sent; it runs with --transport none");
     if (averages(options->method) && options->transport == "tcp" &&
         command->count("--transport") > 0)
       fail_command(ErrorCode::usage,

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "host/files/staged_folder.hpp"
 #include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/core/utf8.hpp"
@@ -25,6 +26,7 @@ Result<void> check_image_options(const DataOptions& o) {
   if (!o.image_size.empty()) return only("--image-size", "images and celeba");
   if (o.channels != 0) return only("--channels", "images and celeba");
   if (o.center_crop) return only("--center-crop", "images and celeba");
+  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed", "images and celeba");
   return {};
 }
 
@@ -316,13 +318,12 @@ Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bo
   return set;
 }
 
-Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder) {
+namespace {
+
+Result<data::PackCard> write_pack(const DataOptions& options, const std::string& folder) {
   if (is_image_set(options)) {
     const auto source = open_source(options);
     if (!source) return source.failure();
-    if (const auto made = create_folders(folder); !made) return made.failure();
-    // Without its card a folder that holds half of the old and half of the new files is no set.
-    std::remove(join_path(folder, data::pack_card_name).c_str());
     return pack_images(*source, folder);
   }
   auto train = load_set(options, data::Split::train);
@@ -334,6 +335,32 @@ Result<data::PackCard> pack_set(const DataOptions& options, const std::string& f
       train->class_names.push_back(data::class_name(*train, c));
   if (const auto done = data::save_packed(folder, *train, *test); !done) return done.failure();
   return data::load_pack_card(folder);
+}
+
+bool is_pack_entry(const std::string&, const std::string& name) {
+  if (name == data::pack_card_name) return true;
+  for (const data::Split split : {data::Split::train, data::Split::test})
+    for (const char* what : {"images", "labels"})
+      if (name == data::detail::pack_path("", split, what)) return true;
+  return false;
+}
+
+}  // namespace
+
+Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder,
+                                bool overwrite) {
+  if (file_exists(folder)) return failure(ErrorCode::usage, "--out ", folder, ": is a file");
+  for (const std::string& name : list_folder(folder))
+    if (is_pack_entry(folder, name) && !overwrite)
+      return failure(ErrorCode::usage, "--out ", folder, ": holds ", name,
+                     " already; choose another folder or give --overwrite");
+  auto staged = StagedFolder::begin(folder, is_pack_entry);
+  if (!staged) return staged.failure();
+  auto card = write_pack(options, staged->path());
+  if (!card) return card;
+  if (const Result<void> done = staged->publish(); !done) return done.failure();
+  ::unlink(join_path(folder, lock_name).c_str());  // only runs are taken up again
+  return card;
 }
 
 }  // namespace iotsl::tool

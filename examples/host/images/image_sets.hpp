@@ -11,7 +11,9 @@ namespace iotsl::tool {
 Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bool pixels = true);
 
 /// Writes both parts of the chosen set into `folder` as a packed set. Image files are decoded a few
-/// at a time, so that the set may be larger than memory.
-Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder);
+/// at a time, so that the set may be larger than memory. An older set in `folder` gives way, with
+/// `overwrite`, to the whole new one.
+Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder,
+                                bool overwrite);
 
 }  // namespace iotsl::tool

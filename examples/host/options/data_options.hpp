@@ -15,6 +15,7 @@ struct DataOptions {
   std::uint64_t seed = 1;
   Index limit_train = 0, limit_test = 0;  // 0: all
   double validation = 0;                  // fraction of the training set; 0: none
+  bool draws_partition = true;            // false: each device knows its samples by itself
 
   // Of image files only.
   std::string image_size;  // empty: the files' own, 128 for CelebA
@@ -77,13 +78,14 @@ void list_partition_options(Options& o, List& list) {
   list.option(
       "partition", o.partition,
       "iid, classes:C, classes-random:C, random:A|B|C, dirichlet:ALPHA or table:FILE; only table "
-      "leaves out classes");
+      "leaves out classes",
+      {}, o.draws_partition);
   list.option("seed", o.seed, "Seed of everything random",
               CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53));
   list.option("limit-train", o.limit_train,
               "Training samples over all devices at most (but one of each class that a device "
               "holds); 0: no limit",
-              CLI::NonNegativeNumber);
+              CLI::NonNegativeNumber, o.draws_partition);
   list.given("validation", o.validation,
              "Part of each class of the training set that no device gets: the server holds it and "
              "chooses by it, never by the test set; default 0: nothing is chosen, the last "

@@ -1,10 +1,14 @@
 #pragma once
 // The options that choose a model, shared by the subcommands.
 
+#include <cstdlib>
+
 #include "host/images/image.hpp"
 #include "host/options/option_list.hpp"
+#include "iotsl/core/file.hpp"
 #include "iotsl/models/summary.hpp"
 #include "iotsl/net/wire_format.hpp"
+#include "iotsl/nn/shapes_only.hpp"
 
 namespace iotsl::tool {
 
@@ -58,9 +62,37 @@ struct CutModel {
   std::size_t front_layers = 0;
 };
 
-/// Builds the chosen model without weights and finds the cut.
+/// Memory that the system can still give, as far as it says so; 0: it does not.
+inline std::uint64_t available_bytes() {
+  const Result<std::string> text = read_text_file("/proc/meminfo");
+  const std::string_view key = "MemAvailable:";
+  const std::size_t at = text ? text->find(key) : std::string::npos;
+  if (at == std::string::npos) return 0;
+  return std::strtoull(text->c_str() + at + key.size(), nullptr, 10) * 1024;
+}
+
+/// Ends the command where a net needs more than there is for `copies` of its parameters: the
+/// weights, and in training their gradients and what the optimizer keeps.
+inline void check_memory(const ModelSpec& spec, std::uint64_t copies) {
+  expect(check_model(spec));
+  if (ShapesOnly::active()) return;
+  const ShapesOnly no_weights;
+  const Sequential<float> layers = build_model<float>(spec);
+  std::uint64_t parameters = 0;
+  for (const StateEntry<float>& entry : state_entries<float>(layers))
+    if (entry.kind == StateKind::parameter)
+      parameters += static_cast<std::uint64_t>(entry.shape.elements());
+  const std::uint64_t needed = parameters * sizeof(float) * copies, free = available_bytes();
+  if (free > 0 && needed > free)
+    fail_command(ErrorCode::usage, spec.name, " of width ", spec.width, " for ",
+                 spec.images.channels, "x", spec.images.height, "x", spec.images.width, ": ",
+                 parameters, " parameters need ", needed >> 20, " MiB",
+                 copies > 1 ? " in training" : "", ", the system has ", free >> 20, " MiB free");
+}
+
+/// Builds the chosen model without initial weights and finds the cut.
 inline CutModel build(const ModelOptions& options) {
-  expect(check_model(options.spec));
+  check_memory(options.spec, 1);
   CutModel out{build_model<float>(options.spec), 0};
   out.front_layers = expect(find_cut(out.layers, options.spec, options.cut));
   return out;
@@ -68,6 +100,7 @@ inline CutModel build(const ModelOptions& options) {
 
 /// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
 inline Index sample_bytes(const ModelOptions& options) {
+  const ShapesOnly no_weights;
   const CutModel model = build(options);
   const auto values = static_cast<std::uint64_t>(
       summarize(model.layers, options.spec, model.front_layers).smashed_values);

@@ -126,6 +126,7 @@ struct OptionNames {
   void given(const char* name, const V&, const char*, const CLI::Validator& = {}) {
     names.push_back(name);
   }
+  void flag(const char* name, bool, const char*) { names.push_back(name); }
 };
 
 }  // namespace iotsl::tool

@@ -8,19 +8,35 @@
 
 namespace iotsl::tool {
 
-/// Makes the folder of --out and refuses a place that cannot be written to, or where something
-/// other than a file stands.
-inline void prepare_output(const std::string& path) {
+/// Looks at the place of a file before the work begins. Refused: a folder, something other than a
+/// file, a file that is there already without `overwrite`, a place that cannot be written to.
+inline void check_output(const std::string& path, bool overwrite) {
   if (path.empty()) fail_command(ErrorCode::usage, "--out: expected the name of a file");
   if (folder_exists(path)) fail_command(ErrorCode::usage, "--out ", path, ": is a folder");
   struct stat found {};
-  if (::stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode))
+  const bool exists = ::stat(path.c_str(), &found) == 0;
+  if (exists && !S_ISREG(found.st_mode))
     fail_command(ErrorCode::usage, "--out ", path, ": is not a regular file");
-  const std::string folder = iotsl::detail::parent_folder(path);
-  if (const Result<void> made = create_folders(folder); !made)
-    fail_command(ErrorCode::usage, "--out ", path, ": ", made.failure().message);
+  if (exists && !overwrite)
+    fail_command(ErrorCode::usage, "--out ", path,
+                 ": exists already; choose another file or give --overwrite");
+  // The folder itself is made with the file.
+  std::string folder = iotsl::detail::parent_folder(path);
+  while (::stat(folder.c_str(), &found) != 0 && folder != "." && folder != "/")
+    folder = iotsl::detail::parent_folder(folder);
+  if (!folder_exists(folder))
+    fail_command(ErrorCode::usage, "--out ", path, ": ", folder, " is not a folder");
   if (::access(folder.c_str(), W_OK | X_OK) != 0)
     fail_command(ErrorCode::usage, "--out ", path, ": no permission to write to ", folder);
+}
+
+/// Makes the folder of a file that is about to be written.
+inline void make_output_folder(const std::string& path) {
+  expect(create_folders(iotsl::detail::parent_folder(path)));
+}
+
+inline CLI::Option* add_overwrite_option(CLI::App& command, bool& overwrite) {
+  return command.add_flag("--overwrite", overwrite, "Replace what is there already");
 }
 
 }  // namespace iotsl::tool

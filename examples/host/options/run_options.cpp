@@ -16,6 +16,9 @@ void list_net_options(Options& o, List& list) {
               CLI::NonNegativeNumber);
   list.option("model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5");
   list_model_options(o.model, list);
+  list.given("init", o.init,
+             "Begin with the weights of this safetensors file or run folder; default: those of the "
+             "seed");
 }
 
 template <class Options, class List>
@@ -48,6 +51,9 @@ void list_training_options(Options& o, List& list) {
   list.given("schedule-epochs", t.schedule_epochs,
              "Device epochs over which the rate falls, at least --epochs; default: --epochs",
              CLI::PositiveNumber);
+  list.given("added-epochs", o.added_epochs,
+             "EPOCHS@RATE,...: device epochs behind the end of the schedule, at a constant rate; "
+             "--resume with --rounds and --lr adds some");
   list.option(
       "frozen-front", t.frozen_front,
       "The front keeps the weights that it begins with, of method iotsl those of "
@@ -109,6 +115,8 @@ void list_preparation_options(Options& o, List& list) {
              CLI::PositiveNumber);
   list.given("generators", p.generators,
              "Folder with trained generators, device-000.iotsl and so on, to use again");
+  list.flag("foreign-generators", p.foreign_generators,
+            "Take generators that were trained on another set or on other classes, too");
 }
 
 }  // namespace
@@ -137,6 +145,11 @@ void add_training_options(CLI::App& command, RunOptions& options, const char* gr
 
 namespace {
 
+/// Device epochs of a round.
+Index round_epochs(const RunOptions& o) {
+  return (pools_data(o.method) ? 1 : o.data.devices) * o.training.local_epochs;
+}
+
 /// What only means something to method iotsl. A config of such a run may lend its other options.
 void check_method(const CLI::App& command, const RunOptions& o) {
   if (has_generators(o.method) || !o.config.empty()) return;
@@ -148,8 +161,92 @@ void check_method(const CLI::App& command, const RunOptions& o) {
                    o.method);
 }
 
-/// What may differ when a run goes on: nothing that decides its numbers.
-bool may_change(const std::string& option) {
+/// What is given for a part of method iotsl that is switched off.
+void check_switched_off(const CLI::App& command, const RunOptions& o) {
+  if (!has_generators(o.method) || !o.config.empty()) return;
+  const auto refuse = [&](bool off, const char* by, std::initializer_list<const char*> options) {
+    for (const char* option : options)
+      if (off && command.count(option) > 0)
+        fail_command(ErrorCode::usage, option, ": does nothing with ", by);
+  };
+  refuse(!o.preparation.pretrain, "--pretrain off",
+         {"--pretrain-iterations", "--pretrain-batch", "--pretrain-shift"});
+  refuse(!o.preparation.imputes(), o.preparation.impute ? "--generator-only on" : "--impute off",
+         {"--scarce"});
+  refuse(chosen_mode(o.generator) == privacy::PrivacyMode::off, "--privacy off", {"--delta"});
+  refuse(o.preparation.generators.empty(), "no --generators", {"--foreign-generators"});
+}
+
+/// The parts of --added-epochs.
+std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
+  std::vector<split::AddedEpochs> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    char *after_epochs = nullptr, *after_rate = nullptr;
+    split::AddedEpochs added;
+    added.epochs = std::strtol(part.c_str(), &after_epochs, 10);
+    if (*after_epochs == '@') added.rate = std::strtod(after_epochs + 1, &after_rate);
+    if (after_rate == nullptr || after_rate == after_epochs + 1 || *after_rate != 0 ||
+        added.epochs < 1)
+      fail_command(ErrorCode::usage, "--added-epochs ", text,
+                   ": expected EPOCHS@RATE, such as 5@0.0001, or several with commas");
+    out.push_back(added);
+    at = end + 1;
+  }
+  return out;
+}
+
+/// What --resume with --rounds or --epochs asks for.
+struct MoreEpochs {
+  Index rounds = 0, epochs = 0;  ///< of the whole run; 0: not given
+  double rate = 0;
+};
+
+/// Takes them from the command line, so that the run's own values can come from its config.json.
+std::optional<MoreEpochs> take_more_epochs(CLI::App& command, RunOptions& o) {
+  if (command.count("--rounds") + command.count("--epochs") == 0) return std::nullopt;
+  if (command.count("--lr") == 0)
+    fail_command(ErrorCode::usage, command.count("--rounds") > 0 ? "--rounds" : "--epochs",
+                 " with --resume: needs --lr, the constant rate of the added rounds; the schedule "
+                 "of the run has come to its end");
+  const MoreEpochs out{o.rounds, o.training.epochs, o.training.optimizer.lr};
+  for (const char* option : {"--rounds", "--epochs", "--lr"}) command.get_option(option)->clear();
+  o.rounds = o.training.epochs = 0;
+  return out;
+}
+
+/// Adds them to the options of the run, which must be complete.
+void add_epochs(RunOptions& o, const MoreEpochs& more) {
+  const char* const option = more.rounds > 0 ? "--rounds " : "--epochs ";
+  const Index given = std::max(more.rounds, more.epochs), in_round = round_epochs(o);
+  const Index wanted = more.rounds > 0 ? more.rounds * in_round : more.epochs;
+  if (o.preparation.generator_only)
+    fail_command(ErrorCode::usage, option, given, " with --resume: the run has no rounds");
+  const std::vector<split::AddedEpochs> before = parse_added_epochs(o.added_epochs);
+  // The same command once more, after a stop.
+  if (!before.empty() && wanted == all_epochs(o) && before.back().rate == more.rate) return;
+  if (wanted <= all_epochs(o))
+    fail_command(ErrorCode::usage, option, given, " with --resume: the run has ",
+                 more.rounds > 0 ? all_epochs(o) / in_round : all_epochs(o), " already; give more");
+  if (!has_all_epochs(o))
+    fail_command(ErrorCode::usage, option, given, ": the run in ", o.resume,
+                 " is not complete; go on with it first, without ", option);
+  o.added_epochs += concat(o.added_epochs.empty() ? "" : ",", wanted - all_epochs(o), "@",
+                           to_text(Json(more.rate)));
+  o.adds_epochs = true;
+}
+
+void check_unchanged(const CLI::App& command, const std::string& run) {
+  for (const CLI::Option* option : command.get_options())
+    if (option->count() > 0 && !may_change_on_resume(option->get_single_name()))
+      fail_command(ErrorCode::usage, "--", option->get_single_name(),
+                   ": cannot be changed in the run of --resume ", run);
+}
+
+}  // namespace
+
+bool may_change_on_resume(const std::string& option) {
   for (const char* free :
        {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
         "offline-limit", "json", "quiet", "listen", "insecure", "wait"})
@@ -157,17 +254,30 @@ bool may_change(const std::string& option) {
   return false;
 }
 
-void check_unchanged(const CLI::App& command, const std::string& run) {
-  for (const CLI::Option* option : command.get_options())
-    if (option->count() > 0 && !may_change(option->get_single_name()))
-      fail_command(ErrorCode::usage, "--", option->get_single_name(),
-                   ": cannot be changed in the run of --resume ", run);
+Index scheduled_epochs(const RunOptions& o) {
+  return o.training.epochs > 0 ? o.training.epochs : std::max<Index>(1, o.rounds) * round_epochs(o);
 }
 
-}  // namespace
+Index all_epochs(const RunOptions& o) {
+  Index out = scheduled_epochs(o);
+  for (const split::AddedEpochs& part : parse_added_epochs(o.added_epochs)) out += part.epochs;
+  return out;
+}
+
+bool has_all_epochs(const RunOptions& o) {
+  const std::string path = join_path(o.out, summary_name);
+  if (!file_exists(path)) return false;
+  const Json summary = expect(parse_json(expect(read_text_file(path))));
+  const auto epochs = get_array(summary, "epochs");
+  if (!epochs) fail_command(ErrorCode::data, path, ": ", epochs.failure().message);
+  const Index wanted = o.preparation.generator_only ? 0 : all_epochs(o);
+  return static_cast<Index>((*epochs)->size()) >= wanted;
+}
 
 void finish_run_options(CLI::App& command, RunOptions& o) {
+  std::optional<MoreEpochs> more;
   if (!o.resume.empty()) {
+    more = take_more_epochs(command, o);
     check_unchanged(command, o.resume);
     o.out = o.resume;
     o.config = o.resume + "/config.json";
@@ -207,7 +317,10 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
       }
     }
   }
+  if (more) add_epochs(o, *more);
+  if (folder_exists(o.init)) o.init = join_path(o.init, split::model_name);
   check_method(command, o);
+  check_switched_off(command, o);
   if (o.config.empty()) check_net_options(command, o.generator);
 }
 
@@ -215,6 +328,7 @@ RunData load_run_data(RunOptions& o) {
   // Over sockets the devices read their own samples: the server needs the labels only.
   RunData out{expect(load_set(o.data, data::Split::train, o.transport != "tcp")),
               expect(load_set(o.data, data::Split::test))};
+  expect(data::check_same_shape(out.train, out.test));
   o.set_name = out.train.name;
   o.center_crop = out.train.center_crop;
   o.class_names.clear();
@@ -247,20 +361,23 @@ split::RunConfig to_config(const RunOptions& o) {
                  ": only for --optimizer sgd");
   split::RunConfig config{.method = o.method,
                           .dataset = o.set_name.empty() ? o.data.dataset : o.set_name,
+                          .class_names = o.class_names,
                           .model = o.model.spec,
                           .cut = o.model.cut,
                           .devices = pools_data(o.method) ? 1 : o.data.devices,
                           .training = o.training,
+                          .added = parse_added_epochs(o.added_epochs),
                           .preparation = o.preparation,
                           .seed = o.data.seed,
+                          .init = o.init,
                           .out = o.out,
                           .resume = !o.resume.empty(),
                           .barriers = o.barriers,
-                          .offline_seconds = o.offline_seconds};
+                          .offline_seconds = o.offline_seconds,
+                          .resume_command = {}};
   TrainingOptions& training = config.training;
-  if (training.epochs == 0)
-    training.epochs = std::max<Index>(1, o.rounds) * config.devices * training.local_epochs;
-  if (training.eval_every == 0) training.eval_every = training.epochs;
+  training.epochs = all_epochs(o);
+  if (training.eval_every == 0) training.eval_every = scheduled_epochs(o);
   gan::GanSettings gan = expect(gan::gan_preset(o.gan_preset));
   if (!o.gan.empty()) gan.generator = o.gan;
   if (o.gan_width > 0) gan.width = o.gan_width;

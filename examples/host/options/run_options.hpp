@@ -1,6 +1,7 @@
 #pragma once
 // The options of a training run, shared by simulate and server, and their form in config.json.
 
+#include "host/files/run_names.hpp"
 #include "host/images/image_sets.hpp"
 #include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
@@ -35,7 +36,10 @@ struct RunOptions {
   bool json = false;
   bool quiet = false;
   std::string config;
-  std::string resume;  ///< folder of the run to go on with
+  std::string resume;        ///< folder of the run to go on with
+  std::string init;          ///< weights to begin with; empty: those of the seed
+  std::string added_epochs;  ///< EPOCHS@RATE,...: behind the schedule's end
+  bool adds_epochs = false;  ///< --resume with more rounds than the run had
   bool overwrite = false;
 };
 
@@ -45,6 +49,15 @@ void add_run_options(CLI::App& command, RunOptions& options);
 /// Adds those of the training that have one of these names.
 void add_training_options(CLI::App& command, RunOptions& options, const char* group,
                           std::vector<std::string_view> names);
+
+/// Whether a run that goes on may have another value of the option: it decides no number.
+bool may_change_on_resume(const std::string& option);
+
+/// Device epochs of the run, without and with those of --added-epochs.
+Index scheduled_epochs(const RunOptions& options);
+Index all_epochs(const RunOptions& options);
+/// Whether the run in options.out has ended with all of them.
+bool has_all_epochs(const RunOptions& options);
 
 /// Takes what --config, or the config.json of --resume, names for every option that the command
 /// line does not give, and checks the whole. Ends the command with a usage error otherwise.

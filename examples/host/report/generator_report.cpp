@@ -93,8 +93,12 @@ void print_quality(const GeneratorCard& card) {
   }
   std::printf("distinct    %.1f %% of the generated images are different from each other\n",
               100 * q.distinct);
-  std::printf("distance    to the nearest training sample: %.2f generated, %.2f held out%s\n",
-              q.nearest_generated, q.nearest_held_out,
+  // 0 would mean exact copies of training samples; without held-out ones there is no distance.
+  char held_out[32] = "-";
+  if (q.checked || q.nearest_held_out > 0)
+    std::snprintf(held_out, sizeof held_out, "%.2f", q.nearest_held_out);
+  std::printf("distance    to the nearest training sample: %.2f generated, %s held out%s\n",
+              q.nearest_generated, held_out,
               q.nearest_generated < q.nearest_held_out / 2 ? "; it repeats training samples" : "");
 }
 

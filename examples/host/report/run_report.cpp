@@ -3,7 +3,6 @@
 #include "host/report/privacy_report.hpp"
 
 #include <csignal>
-#include <ctime>
 
 #include "iotsl/core/file.hpp"
 
@@ -16,15 +15,6 @@ std::string percent(double fraction) {
   char text[16];
   std::snprintf(text, sizeof text, "%.2f %%", 100 * fraction);
   return text;
-}
-
-std::string default_folder(const RunOptions& options) {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
-  return concat("runs/", stamp, "-", options.data.dataset, "-", options.method);
 }
 
 /// What came before the turns, and both sums: the paper's, which leaves it out, and the full one.
@@ -94,6 +84,9 @@ void catch_stop_signals() {
   action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends the program at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction before {};
+  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
 }
 
 bool stop_requested() { return stop_flag != 0; }
@@ -119,6 +112,10 @@ split::RunHooks RunReport::hooks() {
   out.on_listening = [](void* self, std::uint16_t port) {
     const auto& listening = static_cast<RunReport*>(self)->on_listening;
     if (listening) listening(port);
+  };
+  out.on_barrier = [](void* self) {
+    const auto& kept = static_cast<RunReport*>(self)->on_barrier;
+    return kept ? kept() : Result<void>();
   };
   out.should_stop = [](void* self) {
     const auto& stop = static_cast<RunReport*>(self)->should_stop;
@@ -153,29 +150,6 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
   progress_.line(text);
 }
 
-void prepare_run_folder(RunOptions& options) {
-  if (!options.resume.empty()) return;  // everything is there
-  if (options.out.empty()) options.out = default_folder(options);
-  const std::string config = options.out + "/config.json";
-  if (file_exists(config) && !options.overwrite)
-    fail_command(ErrorCode::usage, "--out ", options.out,
-                 ": holds a run already; choose another folder or give --overwrite");
-  expect(create_folders(options.out));
-  // What an earlier run has left must not pass for this one's.
-  for (const std::string_view name :
-       {std::string_view("metrics.jsonl"), std::string_view("model.safetensors"),
-        std::string_view("session.json"), summary_name, std::string_view(split::preparation_name),
-        std::string_view(split::generation_log_name), std::string_view(split::pretrained_name),
-        std::string_view(split::impute_plan_name)})
-    std::remove(join_path(options.out, name).c_str());
-  for (const std::string folder : {"/checkpoints/", "/generators/", "/generators/training/"})
-    for (const std::string& name : list_folder(options.out + folder))
-      std::remove((options.out + folder + name).c_str());
-  expect(write_file_atomic(config, to_text(to_json(options), 2) + "\n"));
-  expect(write_file_atomic(options.out + "/" + model_card_name,
-                           to_text(to_json(card_of(options)), 2) + "\n"));
-}
-
 RunPromise promise_of(const RunOptions& options, const split::RunSummary& s) {
   return {s.preparation ? &*s.preparation : nullptr, options.preparation.generator_only};
 }
@@ -194,6 +168,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   Json epochs = Json::array();
   for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
   out["epochs"] = epochs;
+  if (!options.added_epochs.empty()) out["added_epochs"] = options.added_epochs;
   out["bytes_up"] = s.bytes_up;
   out["bytes_down"] = s.bytes_down;
   out["bytes"] = to_json(s.bill);
@@ -210,7 +185,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
 
 bool is_complete(const RunOptions& options) {
   const std::string path = join_path(options.resume, summary_name);
-  if (options.resume.empty() || !file_exists(path)) return false;
+  if (options.resume.empty() || options.adds_epochs || !has_all_epochs(options)) return false;
   if (options.json)
     std::printf("%s\n", to_text(expect(parse_json(expect(read_text_file(path))))).c_str());
   else

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "host/files/run_names.hpp"
 #include "host/options/run_options.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/data/manifest.hpp"
@@ -10,7 +11,8 @@
 
 namespace iotsl::tool {
 
-/// Makes Ctrl-C and SIGTERM ask the run to stop after its step.
+/// Makes Ctrl-C, SIGTERM and a closed terminal (unless nohup has it ignored) ask the run to stop
+/// after its step.
 void catch_stop_signals();
 bool stop_requested();
 
@@ -25,6 +27,7 @@ class RunReport {
 
   std::function<void(std::uint16_t port)> on_listening;  ///< may be empty
   std::function<bool()> should_stop;                     ///< beside Ctrl-C; may be empty
+  std::function<Result<void>()> on_barrier;              ///< see RunHooks; may be empty
 
  private:
   void on_step(const split::StepProgress& step);
@@ -35,13 +38,6 @@ class RunReport {
   Index epoch_samples_ = 0;
   double counted_bytes_ = 0;  // of complete epochs
 };
-
-/// Chooses the run folder where none is given, and writes config.json. Ends the command where the
-/// folder holds another run and --overwrite is not given.
-void prepare_run_folder(RunOptions& options);
-
-/// File of a run folder that holds the summary of the finished run.
-inline constexpr std::string_view summary_name = "summary.json";
 
 /// Where --resume names a run that is complete, says so, prints the summary it has left, and is
 /// true: nothing must be touched.

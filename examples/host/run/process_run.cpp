@@ -5,6 +5,18 @@
 #include "iotsl/split/server/server_tcp.hpp"
 
 namespace iotsl::tool {
+namespace {
+
+/// The folder of a run that has not begun goes, and the log with it.
+std::string end_of_log(const std::string& path) {
+  constexpr std::size_t most = 2000;
+  const Result<std::string> text = read_text_file(path);
+  std::string out = text ? *text : std::string();
+  while (!out.empty() && out.back() == '\n') out.pop_back();
+  return out.size() > most ? "..." + out.substr(out.size() - most) : out;
+}
+
+}  // namespace
 
 Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                                                     const split::RunConfig& config,
@@ -46,8 +58,8 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
     if (again && *again > 0) report.note("a device process was killed; it is started again");
     const std::string log = devices.failed_log();
     if (!log.empty() && problem.message.empty())
-      problem = failure(ErrorCode::other, "a device process has failed, see ", log, ":\n",
-                        read_text_file(log).ok() ? *read_text_file(log) : std::string());
+      problem = failure(ErrorCode::other, "a device process has failed; the end of its log ", log,
+                        ":\n", end_of_log(log));
     return !problem.message.empty();
   };
   auto summary = split::run_server(config, report.hooks(), {}, sets);

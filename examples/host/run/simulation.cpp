@@ -1,6 +1,9 @@
 #include "host/run/simulation.hpp"
 
+#include "host/files/run_folder.hpp"
+#include "host/files/run_inputs.hpp"
 #include "host/report/run_report.hpp"
+#include "host/run/device_processes.hpp"
 #include "host/run/process_run.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
@@ -20,22 +23,31 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
   return data::limit_per_class(test, most, data::test_part_seed);
 }
 
-/// Looks at the files of --generators before anything is written: what is wrong with them, a device
-/// would only find hours later.
-void check_generators(const split::RunConfig& config, const data::Manifest& manifest) {
+}  // namespace
+
+void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
+  const bool pools = pools_data(config.method);
+  if (!pools) expect(data::check_device_samples(manifest));
+  const OptimizerOptions& optimizer = config.training.optimizer;
+  const std::uint64_t slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0;
+  check_memory(config.model, 2 + slots + (optimizer.ewc > 0 ? 3 : 0));
+  expect(split::build_split_model(config));
   if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
     return;
-  for (const std::size_t d :
-       expect(split::find_generators(config.preparation.generators, manifest.counts.size()))) {
+  for (const std::size_t d : expect(split::find_generators(
+           config.preparation.generators, static_cast<std::size_t>(config.devices)))) {
     const std::string path = join_path(config.preparation.generators, split::generator_name(d));
     const generators::GeneratorFile file = expect(generators::load_generator(path));
-    const std::vector<std::uint64_t> counts(manifest.counts[d].begin(), manifest.counts[d].end());
-    const Result<void> fits = generators::check_generator_fits(file, config.model.images, counts);
-    if (!fits) fail_command(fits.failure().code, path, ": ", fits.failure().message);
+    std::vector<std::uint64_t> counts =
+        file.card.label_counts;  // of a device that is not known yet
+    if (d < manifest.counts.size())
+      counts.assign(manifest.counts[d].begin(), manifest.counts[d].end());
+    Result<void> good = generators::check_generator_fits(file, config.model.images, counts);
+    if (good && !config.preparation.foreign_generators)
+      good = generators::check_generator_origin(file.card, config.dataset, config.class_names);
+    if (!good) fail_command(good.failure().code, path, ": ", good.failure().message);
   }
 }
-
-}  // namespace
 
 impute::Plan imputation_of(const split::RunConfig& config, const data::Manifest& manifest) {
   if (!has_generators(config.method) || !config.preparation.imputes()) return {};
@@ -86,12 +98,17 @@ Result<split::RunSummary> simulate(RunOptions& options) {
     test = test_of_held_classes(test, manifest.counts, options.test_per_class);
   const data::Dataset validation = load_validation(options, train, manifest);
   const split::EvaluationSets judged{test, validation};
-  build(options.model);  // reports a wrong model or cut before anything is written
-  check_generators(to_config(options), manifest);
-  prepare_run_folder(options);
-  const split::RunConfig config = to_config(options);
-  const std::string manifest_path = options.out + "/manifest.json";
-  if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
+  check_run(to_config(options), manifest);
+  if (options.transport == "tcp") expect(program_beside("iotsl-device"));
+  check_run_inputs(options, sets, manifest);
+  catch_stop_signals();
+  RunFolder folder(options);
+  if (options.resume.empty()) write_run_description(folder.path(), options, sets, manifest);
+  if (options.adds_epochs) rewrite_run_options(options);
+  split::RunConfig config = to_config(options);
+  config.out = folder.path();
+  config.resume_command = concat("iotsl simulate --resume ", options.out);
+  const std::string manifest_path = join_path(folder.path(), "manifest.json");
 
   const bool sends_samples = options.transport != "none" && !averages(options.method);
   RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
@@ -100,7 +117,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused,
                                          static_cast<Index>(manifest.validation.size()))));
-  catch_stop_signals();
+  report.on_barrier = [&] { return folder.keep(); };
   Result<split::RunSummary> summary = [&]() -> Result<split::RunSummary> {
     if (options.transport == "none")
       return split::run_one_net(config, report.hooks(), train, judged, manifest.devices);
@@ -108,9 +125,10 @@ Result<split::RunSummary> simulate(RunOptions& options) {
       return split::run_inproc(config, report.hooks(), train, judged, manifest.devices);
     return run_with_device_processes(options, config, report, train, judged, manifest_path);
   }();
-  if (!summary) return summary;
-  const Result<void> written = write_summary(options, *summary);
-  if (!written) return written.failure();
+  if (!summary) return folder.close(summary.failure());
+  Result<void> done = folder.keep();
+  if (done) done = write_summary(options, *summary);
+  if (!done) return done.failure();
   return summary;
 }
 

@@ -19,6 +19,11 @@ std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
 /// a class cannot be had.
 Index total_steps(const split::RunConfig& config, const data::Manifest& manifest);
 
+/// Looks at what would end a run later than it need: the devices' shares in `manifest` (none where
+/// each knows its own), the net and the weights of --init, the files of --generators. Ends the
+/// command where one is wrong.
+void check_run(const split::RunConfig& config, const data::Manifest& manifest);
+
 /// Trains as `options` say: loads the data, draws the partition (or, with options.resume, takes
 /// that of the run), makes the run folder and runs the devices and the server over
 /// options.transport. Progress goes to standard error; the folder gets summary.json at the end.

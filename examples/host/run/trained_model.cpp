@@ -3,6 +3,7 @@
 #include "iotsl/core/file_kind.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/nn/foreign_state.hpp"
+#include "iotsl/nn/state_check.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -91,14 +92,16 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
     // A download may have brought something else.
     const auto bytes = read_file(weights, std::uint64_t{16} << 30);
     const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
-    if (!kind.empty()) fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
+    if (!kind.empty())
+      fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
     fail_command(read.failure().code, read.failure().message);
   }
   const SafeTensors& file = *read;
   if (!run) out = describe_file(path, file, choice);
   out.model = build({out.card.spec, out.card.cut});
-  if (const Result<void> loaded = load_foreign_state(out.model.layers, file); !loaded)
-    fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
+  Result<void> loaded = load_foreign_state(out.model.layers, file);
+  if (loaded) loaded = check_state(out.model.layers);
+  if (!loaded) fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
   return out;
 }
 

@@ -93,7 +93,8 @@ template <class... Parts>
 }
 
 /// What kind of thing went wrong outside the program. The programs turn it into an exit code.
-enum class ErrorCode { other, usage, network, data };
+/// `stopped`: by the user, and able to go on.
+enum class ErrorCode { other, usage, network, data, stopped };
 
 /// Why a `Result` has no value.
 struct Failure {

@@ -36,6 +36,7 @@ struct Dataset {
   Index full_size = 0;       ///< samples in the whole set, also when only some were kept
   bool center_crop = false;  ///< how image files were fitted; a later image must be fitted alike
   std::string sha256;        ///< of the whole set: idx image file, then idx label file, unpacked
+  std::string path;          ///< of the idx image file; empty where there is none
 
   Index size() const { return static_cast<Index>(labels.size()); }
   Index sample_elems() const { return channels * height * width; }
@@ -52,6 +53,20 @@ struct Dataset {
     fail("dataset: ", name, " has no pixels of sample ", i);
   }
 };
+
+/// Whether the two parts of a set have images of one shape and the same classes: a net that is
+/// trained on one is judged on the other.
+inline Result<void> check_same_shape(const Dataset& train, const Dataset& test) {
+  const std::string where = test.path.empty() ? test.name : test.path;
+  if (test.channels != train.channels || test.height != train.height || test.width != train.width)
+    return failure(ErrorCode::data, where, ": test images of ", test.channels, "x", test.height,
+                   "x", test.width, ", training images have ", train.channels, "x", train.height,
+                   "x", train.width);
+  if (test.classes != train.classes || test.class_names != train.class_names)
+    return failure(ErrorCode::data, where, ": test images of ", test.classes, " classes, not the ",
+                   train.classes, " of the training images");
+  return {};
+}
 
 /// Samples per class.
 inline std::vector<Index> class_counts(std::span<const Label> labels, Index classes) {
@@ -117,6 +132,7 @@ inline Dataset empty_like(const Dataset& set) {
   out.full_size = set.full_size;
   out.center_crop = set.center_crop;
   out.sha256 = set.sha256;
+  out.path = set.path;
   return out;
 }
 

@@ -251,6 +251,7 @@ inline Result<Dataset> load_idx(const std::string& images_path, const std::strin
   const std::vector<Index>* keep = options.keep;
   Dataset out;
   out.classes = classes;
+  out.path = images_path;
   Sha256 hash;
   detail::IdxStream images(images_path, hash);
   if (auto read = detail::read_idx_images(images, options, out); !read) return read.failure();

@@ -215,6 +215,16 @@ inline Result<void> save_manifest(const std::string& path, const Manifest& manif
   return write_file_atomic(path, to_text(to_json(manifest), 1) + "\n");
 }
 
+/// Whether every device can train: a step, and a batch norm in it, needs two samples. The failure
+/// names the first one that has fewer.
+inline Result<void> check_device_samples(const Manifest& manifest) {
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d)
+    if (const std::size_t count = manifest.devices[d].size(); count < 2)
+      return failure(ErrorCode::usage, "--partition ", manifest.partition, ": device ", d, " gets ",
+                     count, count == 1 ? " sample" : " samples", ", at least 2 are needed");
+  return {};
+}
+
 /// Whether the manifest belongs to this training set and device `index` to the samples in it. `set`
 /// holds either every sample or, numbered anew, exactly those of the device.
 inline Result<void> check_manifest(const Manifest& manifest, const Dataset& set, Index index) {

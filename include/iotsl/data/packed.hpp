@@ -211,6 +211,7 @@ inline Result<void> save_pack_card(const std::string& folder, const PackCard& ca
 /// Packs two parts that are in memory.
 inline Result<void> save_packed(const std::string& folder, const Dataset& train,
                                 const Dataset& test) {
+  if (auto same = check_same_shape(train, test); !same) return same;
   PackCard card{train.name,        train.channels,    train.height, train.width,
                 train.center_crop, train.class_names, {},           {}};
   if (auto made = create_folders(folder); !made) return made;

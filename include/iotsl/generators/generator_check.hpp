@@ -2,6 +2,7 @@
 // Whether a generator file is one for a device, and how large it may be.
 
 #include "iotsl/data/count_table.hpp"
+#include "iotsl/data/source.hpp"
 #include "iotsl/generators/generator_file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -44,6 +45,28 @@ inline Result<void> check_generator_fits(const GeneratorFile& file, const ImageS
                      " samples of class ", c, ", of which its device holds none");
   }
   if (!any) return failure(ErrorCode::usage, "the generator's card counts no samples");
+  return {};
+}
+
+/// Whether a generator was trained on the run's set and on its classes, by their names: with others
+/// it would teach that a cat is a rose. `class_names` empty: those that the set's name says.
+inline Result<void> check_generator_origin(const GeneratorCard& card, const std::string& dataset,
+                                           const std::vector<std::string>& class_names) {
+  const char* const anyway = "; --foreign-generators takes it all the same";
+  const auto name = [](const std::string& set, const std::vector<std::string>& names, Index c) {
+    return names.empty() ? data::class_name(set, c) : names[static_cast<std::size_t>(c)];
+  };
+  for (Index c = 0; c < card.images.classes; ++c) {
+    const std::string its = name(card.dataset, card.class_names, c),
+                      ours = name(dataset, class_names, c);
+    if (its != ours)
+      return failure(ErrorCode::usage, "the generator was trained on '", card.dataset,
+                     "', whose class ", c, " is '", its, "'; in this run it is '", ours, "'",
+                     anyway);
+  }
+  if (card.dataset != dataset)
+    return failure(ErrorCode::usage, "the generator was trained on '", card.dataset,
+                   "', the run's data set is '", dataset, "'", anyway);
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "iotsl/autograd/node.hpp"
 #include "iotsl/core/tensor.hpp"
+#include "iotsl/nn/shapes_only.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -98,9 +99,11 @@ double count_values(const StateList<T>& list) {
   return out;
 }
 
-/// Gives the state of a layer its memory where it has none; a constructor calls it last.
+/// Gives the state of a layer its memory where it has none and no ShapesOnly lives; a constructor
+/// calls it last.
 template <class T, class L>
 void allocate_state(L& layer) {
+  if (ShapesOnly::active()) return;
   StateList<T> list{.allocate = true};
   layer.visit_state(list);
 }

@@ -2,10 +2,11 @@
 // Learning-rate schedules: a factor as a function of progress.
 
 #include <cstdint>
+#include <vector>
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/named_enum.hpp"
+#include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -40,5 +41,30 @@ inline double learning_rate(Schedule schedule, double rate, std::int64_t step, s
   }
   return rate;
 }
+
+/// Turns behind those of a schedule, at a constant rate of their own.
+struct AddedTurns {
+  std::uint64_t turns = 0;
+  double rate = 0;
+};
+
+/// The learning rate of each turn of a run.
+struct TurnRates {
+  Schedule schedule = Schedule::constant;
+  double rate = 1e-3;
+  std::uint64_t schedule_turns = 1;  ///< over which the rate falls
+  std::uint64_t scheduled = 1;       ///< turns of the schedule; the added ones follow
+  std::vector<AddedTurns> added;     ///< in order
+
+  double of(std::uint64_t turn) const {
+    std::uint64_t end = scheduled;
+    for (const AddedTurns& part : added) {
+      if (turn >= end && turn < end + part.turns) return part.rate;
+      end += part.turns;
+    }
+    return learning_rate(schedule, rate, static_cast<std::int64_t>(turn),
+                         static_cast<std::int64_t>(schedule_turns));
+  }
+};
 
 IOTSL_NAMESPACE_END

@@ -305,13 +305,31 @@ TEST_CASE("server: who may join") {
   CHECK(is_in(begun, State::stepping));
 
   ServerPlan strict = plan();
-  strict.fingerprints = {Sha256Digest{1}, Sha256Digest{2}};
+  strict.expected.fingerprints = {Sha256Digest{1}, Sha256Digest{2}};
   ServerMachine checked(strict);
   CHECK(rejected(checked, hello(0)) == WireError::data_mismatch);
   checked.on_open(2);
   net::Hello right = hello(0);
   right.data_fingerprint = Sha256Digest{1};
   CHECK(as<Send>(give(checked, 2, right)[0]).message.type == MessageType::hello_ok);
+}
+
+TEST_CASE("server: samples per class are those of the run's manifest, where it has one") {
+  ServerPlan strict = plan();
+  strict.expected.label_counts = {{4, 4}, {8, 0}};
+  const auto answer = [&](const std::vector<std::uint64_t>& counts) {
+    ServerMachine m(strict);
+    m.on_open(1);
+    net::Hello fields = hello(0);
+    fields.samples = counts[0] + counts[1];
+    give(m, 1, fields);
+    give(m, 1, net::Join{77});
+    const auto actions = give(m, 1, net::LabelHist{counts});
+    return actions.empty() ? std::string() : sent<net::ErrorMessage>(actions[0]).text;
+  };
+  CHECK(answer({4, 4}) == "");
+  CHECK(answer({4, 3}) ==
+        "the device in place 0 holds 3 samples of class 1, the run's manifest gives it 4");
 }
 
 TEST_CASE("server: samples per class are bounded, and their sum cannot wrap") {

@@ -204,4 +204,32 @@ TEST_CASE("run config: the rates of a longer schedule are the same, however long
         "--schedule-epochs 42: expected a multiple of 4, a round of --method fedavg");
 }
 
+TEST_CASE("run config: added epochs have their own rate, and change none before them") {
+  RunConfig run;
+  run.devices = 2;
+  run.training.schedule = Schedule::cosine;
+  run.training.optimizer.lr = 1;
+  run.training.epochs = 8;
+  RunConfig longer = run;
+  longer.added = {{4, 0.25}, {2, 0.5}};
+  longer.training.epochs = 14;
+  for (const Method method : {Method::split_learning, Method::federated_averaging}) {
+    run.method = longer.method = method;
+    CHECK(check_config(longer).ok());
+    CHECK(longer.turns() == 14);
+    for (std::uint64_t turn = 0; turn < 8; ++turn)
+      CHECK(longer.turn_rate(turn) == run.turn_rate(turn));
+    for (std::uint64_t turn = 8; turn < 14; ++turn)
+      CHECK(longer.turn_rate(turn) == (turn < 12 ? 0.25 : 0.5));
+  }
+  for (const std::uint64_t epoch : {8, 12, 14}) CHECK(longer.is_an_end(epoch));
+  CHECK_FALSE(longer.is_an_end(10));
+  longer.added[1].epochs = 1;
+  CHECK(check_config(longer).failure().message == "--added-epochs 1: expected a multiple of 2");
+  longer.method = Method::split_learning;
+  longer.added[0].rate = nan;
+  CHECK(check_config(longer).failure().message ==
+        "--added-epochs: rate nan: expected more than 0, less than 1000000");
+}
+
 }  // namespace run_config_test

@@ -151,7 +151,7 @@ TEST_CASE("transports: tcp gives the same weights, and every byte is accounted f
   REQUIRE(none.ok());
   tiny::TcpRun tcp{config, train, samples};
   ServerOptions options;
-  options.fingerprints = fingerprints(train, samples);
+  options.expected.fingerprints = fingerprints(train, samples);
   const auto summary = tcp.run(test, options);
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   CHECK(summary->weights_sha256 == none->weights_sha256);
@@ -310,7 +310,7 @@ TEST_CASE("transports: a device with other data than the manifest's is refused")
   RunConfig config = tiny::config();
   tiny::TcpRun tcp{config, train, samples};
   ServerOptions options;
-  options.fingerprints = fingerprints(train, {tiny::range(1, 26), tiny::range(25, 41)});
+  options.expected.fingerprints = fingerprints(train, {tiny::range(1, 26), tiny::range(25, 41)});
   options.gather_limit = net::second_us;
   const auto summary = tcp.run(test, options);
   REQUIRE_FALSE(summary.ok());

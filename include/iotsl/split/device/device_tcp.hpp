@@ -27,6 +27,7 @@ struct DeviceSummary {
   std::uint64_t steps = 0;  ///< last step of the run that this device applied
   std::uint64_t bytes_up = 0, bytes_down = 0;
   std::uint64_t peak_memory_bytes = 0;
+  bool complete = false;  ///< the run is over; otherwise this device was stopped, and may go on
 };
 
 namespace detail {
@@ -228,7 +229,7 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
     connect.total_limit = left();
     Result<net::Channel> channel = net::connect_patiently(context, options.server, connect);
     if (!channel) {
-      if (machine.has_joined() && pausing()) return summary;
+      if (pausing()) return summary;
       return channel.failure();
     }
     detail::DeviceConnection connection(std::move(channel).value(), machine, work, options);
@@ -242,6 +243,7 @@ inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data
     summary.bytes_up += connection.channel().bytes_out();
     summary.bytes_down += connection.channel().bytes_in();
     summary.peak_memory_bytes = measure::peak_resident_bytes();
+    summary.complete = machine.run_is_over();
     if (status == DeviceStatus::failed) return connection.problem();
     if (status == DeviceStatus::finished || pausing()) return summary;
     if (connection.joined()) {

@@ -17,6 +17,8 @@ class GeneratorStore {
       : out_(config.out),
         given_(config.preparation.generators),
         dataset_(config.dataset),
+        class_names_(config.class_names),
+        takes_foreign_(config.preparation.foreign_generators),
         images_(config.model.images),
         file_limit_(generators::generator_file_limit(config.preparation.generator, images_)),
         privacy_(config.preparation.generator.privacy),
@@ -78,6 +80,8 @@ class GeneratorStore {
     };
     const Result<generators::GeneratorFile> generator = generators::parse_generator(*file);
     if (!generator) return wrong(generator.failure());
+    const Result<void> ours = check_origin(generator->card);
+    if (!ours) return wrong(ours.failure());
     Result<GeneratorRecord> made = describe(*generator, *file);
     if (!made) return wrong(made.failure());
     made->origin = "given";
@@ -85,9 +89,10 @@ class GeneratorStore {
     take_costs(*made);
     return keep(device, std::move(made).value(), *file);
   }
-  /// Whether a generator that was there before fits a device with these samples per class.
+  /// Whether a generator of --generators fits its device, which has these samples per class.
   Result<void> check_given(std::size_t device,
                            const std::vector<std::uint64_t>& label_counts) const {
+    if (records_[device].origin != "given") return {};
     const Result<generators::GeneratorFile> file = load(device);
     if (!file) return file.failure();
     const Result<void> fits = generators::check_generator_fits(*file, images_, label_counts);
@@ -106,7 +111,11 @@ class GeneratorStore {
     if (!file) return file.failure();
     const Result<void> fits = generators::check_generator_fits(*file, images_, label_counts);
     if (!fits) return fits.failure();
-    if (upload.brought) note_differences("a generator that was brought", *file, label_counts);
+    if (upload.brought) {
+      const Result<void> ours = check_origin(file->card);
+      if (!ours) return ours.failure();
+      note_differences("a generator that was brought", *file, label_counts);
+    }
     Result<GeneratorRecord> made = describe(*file, upload.file);
     if (!made) return made.failure();
     made->data_fingerprint = to_hex(fingerprint);
@@ -176,6 +185,11 @@ class GeneratorStore {
     if (!text.empty()) hooks_.note(concat(which, " ", text));
   }
 
+  Result<void> check_origin(const generators::GeneratorCard& card) const {
+    if (takes_foreign_) return {};
+    return generators::check_generator_origin(card, dataset_, class_names_);
+  }
+
   /// What the file says of itself.
   Result<GeneratorRecord> describe(const generators::GeneratorFile& file, ByteSpan bytes) const {
     if (bytes.size() > file_limit_)
@@ -215,6 +229,8 @@ class GeneratorStore {
   }
 
   std::string out_, given_, dataset_;
+  std::vector<std::string> class_names_;
+  bool takes_foreign_;
   ImageSpec images_;
   std::size_t file_limit_;
   privacy::PrivacySettings privacy_;

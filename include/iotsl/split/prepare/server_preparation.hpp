@@ -80,7 +80,7 @@ class Preparation {
       hooks_.note(concat("device ", device, ": ", describe(now.privacy)));
     return generators_.digest(device);
   }
-  /// Whether a generator that was there before fits a device with these samples per class.
+  /// Whether a generator of --generators fits its device, which has these samples per class.
   Result<void> check_given(std::size_t device,
                            const std::vector<std::uint64_t>& label_counts) const {
     return generators_.check_given(device, label_counts);
@@ -91,6 +91,10 @@ class Preparation {
   /// stays.
   Result<bool> prepare(Sequential<float>& joined, const EvaluationSets& sets,
                        const std::vector<std::vector<std::uint64_t>>& histograms) {
+    for (std::size_t d = 0; d < histograms.size(); ++d) {
+      const Result<void> fits = check_given(d, histograms[d]);
+      if (!fits) return fits.failure();
+    }
     const Result<impute::GenerationLog> log = keep_log(histograms);
     if (!log) return log.failure();
     if (impute_) {

@@ -25,6 +25,8 @@ class DeviceMachine {
   DeviceTurn::State turn_state() const { return turn_.state(); }
   /// True once a server has taken this device in.
   bool has_joined() const { return handshake_.has_joined(); }
+  /// Whether the server has said that the run is complete.
+  bool run_is_over() const { return run_is_over_; }
   /// The last step of the run that this device has applied.
   std::uint64_t last_step() const { return turn_.step(); }
 
@@ -200,6 +202,7 @@ class DeviceMachine {
     if (bye->will_return && !turn_.pausing()) return reconnect(0);
     if (has_turn() && !turn_.pausing())
       return close_with(failure(ErrorCode::network, "the server left: ", bye->reason));
+    run_is_over_ = !bye->will_return;
     finish();
   }
 
@@ -240,6 +243,7 @@ class DeviceMachine {
     handshake_.close();
   }
 
+  bool run_is_over_ = false;
   DeviceHandshake handshake_;
   DeviceGeneratorExchange generators_;
   DeviceTurn turn_;

@@ -14,23 +14,27 @@ namespace split {
 
 using ConnectionId = std::uint64_t;  ///< 0: no connection
 
+/// What the data of each device must be, where the run has a manifest.
+struct ExpectedData {
+  std::vector<Sha256Digest> fingerprints;                ///< empty, or zeros: any
+  std::vector<std::vector<std::uint64_t>> label_counts;  ///< empty: any
+};
+
 /// What the machine must know about a run.
 struct ServerPlan {
   net::HelloOk offer;       ///< run, heartbeat, description and model hash; index is filled in
   net::Message front_init;  ///< FRONT_INIT
   std::uint32_t devices = 1;
   std::uint64_t turns = 1;
-  Schedule schedule = Schedule::constant;
-  double learning_rate = 1e-3;
-  std::uint64_t schedule_turns = 1;  ///< over which the rate falls
+  TurnRates rates;
   std::uint64_t smashed_values = 0;  ///< F
   std::uint64_t largest_batch = 0;
-  net::WireFormat format;                  ///< of smashed batches
-  std::vector<Sha256Digest> fingerprints;  ///< of each device's data; empty, or zeros: any
-  std::uint64_t barrier_steps = 50;        ///< least number of steps between barriers in a turn
-  bool keeps_barriers = false;             ///< RollBack can be carried out
-  std::uint32_t last_fence = 0;            ///< of an earlier incarnation
-  BarrierRecord start;                     ///< where to begin; by default at the beginning
+  net::WireFormat format;  ///< of smashed batches
+  ExpectedData expected;
+  std::uint64_t barrier_steps = 50;  ///< least number of steps between barriers in a turn
+  bool keeps_barriers = false;       ///< RollBack can be carried out
+  std::uint32_t last_fence = 0;      ///< of an earlier incarnation
+  BarrierRecord start;               ///< where to begin; by default at the beginning
 };
 
 /// A device's generator that the server has when it begins.

@@ -25,7 +25,7 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
                   hello.device, "' has '", hello.dataset, "'");
   if (hello.samples < 2)
     return reject(net::WireError::data_mismatch, "device '", hello.device, "' has ", hello.samples,
-                  " samples, at least 2 are needed");
+                  hello.samples == 1 ? " sample" : " samples", ", at least 2 are needed");
   std::uint32_t index = hello.index;
   if (index == net::any_index) {
     // The place it has left, else the first free one.
@@ -55,8 +55,9 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
       return busy;
     }
   }
-  if (!plan.fingerprints.empty() && plan.fingerprints[index] != Sha256Digest{} &&
-      plan.fingerprints[index] != hello.data_fingerprint)
+  const std::vector<Sha256Digest>& fingerprints = plan.expected.fingerprints;
+  if (!fingerprints.empty() && fingerprints[index] != Sha256Digest{} &&
+      fingerprints[index] != hello.data_fingerprint)
     return reject(net::WireError::data_mismatch, "device '", hello.device,
                   "' holds other samples than the manifest's device ", index);
   return index;
@@ -77,6 +78,11 @@ inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHis
   if (hist.counts.size() != plan.offer.description.classes || sum != samples)
     return failure(ErrorCode::network, "LABEL_HIST has ", hist.counts.size(), " classes and ", sum,
                    " samples, expected ", plan.offer.description.classes, " and ", samples);
+  const auto& expected = plan.expected.label_counts;
+  for (std::size_t c = 0; !expected.empty() && c < hist.counts.size(); ++c)
+    if (hist.counts[c] != expected[index][c])
+      return failure(ErrorCode::usage, "the device in place ", index, " holds ", hist.counts[c],
+                     " samples of class ", c, ", the run's manifest gives it ", expected[index][c]);
   for (std::size_t c = 0; c < std::min(trained.size(), hist.counts.size()); ++c)
     if (trained[c] != 0 && hist.counts[c] == 0)
       return failure(ErrorCode::usage, "the generator that the server has of device ", index,

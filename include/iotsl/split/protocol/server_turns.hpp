@@ -310,9 +310,7 @@ class ServerTurns {
     grant.first_step = report_.first_step;
     grant.done_steps = step_ - report_.first_step;
     grant.order_seed = plan_.offer.description.seed;
-    grant.learning_rate =
-        learning_rate(plan_.schedule, plan_.learning_rate, static_cast<std::int64_t>(turn_),
-                      static_cast<std::int64_t>(plan_.schedule_turns));
+    grant.learning_rate = plan_.rates.of(turn_);
     state_ = State::waiting_accept;
     outbox_.push(server_action::Grant{holder(), report_.device, incarnation_, std::move(grant)});
   }

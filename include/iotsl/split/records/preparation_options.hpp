@@ -28,6 +28,7 @@ struct PreparationOptions {
   /// Without turns there is nothing to complete a device's data for.
   bool imputes() const { return impute && !generator_only; }
   std::string generators;  ///< folder with trained ones; empty: every device trains its own
+  bool foreign_generators = false;  ///< take generators of another set or of other classes, too
 };
 
 /// Checks what a user can get wrong for generators of `images`; the failure names the option.

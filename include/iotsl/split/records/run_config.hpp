@@ -21,10 +21,24 @@ struct BarrierOptions {
   double seconds = 60;
 };
 
+/// Device epochs that were added to a run behind its end, at a constant rate: its schedule has come
+/// to an end there.
+struct AddedEpochs {
+  Index epochs = 0;
+  double rate = 0;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("epochs", self.epochs);
+    f("rate", self.rate);
+  }
+};
+
 /// Everything that decides the numbers of a run.
 struct RunConfig {
   Method method = Method::split_learning;
   std::string dataset = "mnist";
+  std::vector<std::string> class_names;  ///< empty: those that the set's name says
   ModelSpec model;
   /// A net of the program's own for images of model.images, whose name is then for display; null:
   /// the one that model.name says.
@@ -33,30 +47,62 @@ struct RunConfig {
   LayerTypes<float> layers = StandardLayers<float>::types<float>();
   std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
   Index devices = 5;
-  TrainingOptions training;
+  TrainingOptions training;  ///< its epochs are all, with the added ones
+  std::vector<AddedEpochs> added;
   PreparationOptions preparation;  ///< of a method with generators
   std::uint64_t seed = 1;
+  std::string init;     ///< file of the weights to begin with; empty: those of the seed
   std::string out;      ///< folder for metrics.jsonl, barriers and model; empty: nothing is written
   bool resume = false;  ///< go on with the run in `out`
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
+  std::string resume_command;  ///< goes on with the run when it was stopped; empty: not known
 
   /// None where nothing but generators is asked of the devices.
   std::uint64_t turns() const {
     if (preparation.generator_only) return 0;
     return static_cast<std::uint64_t>(training.epochs / training.local_epochs);
   }
+  /// The options of the training without the added epochs: those that the schedule is for.
+  TrainingOptions scheduled() const {
+    TrainingOptions options = training;
+    for (const AddedEpochs& part : added) options.epochs -= part.epochs;
+    return options;
+  }
   /// Turns over which the learning rate falls.
   std::uint64_t schedule_turns() const {
-    return static_cast<std::uint64_t>(schedule_length(training) / training.local_epochs);
+    return static_cast<std::uint64_t>(schedule_length(scheduled()) / training.local_epochs);
   }
-  /// Learning rate of turn `turn`. The devices of a round that ends in a mean share one.
-  double turn_rate(std::uint64_t turn) const {
-    const std::uint64_t shared = averages(method) ? static_cast<std::uint64_t>(devices) : 1;
-    return learning_rate(training.schedule, training.optimizer.lr,
-                         static_cast<std::int64_t>(turn / shared),
-                         static_cast<std::int64_t>(schedule_turns() / shared));
+  /// Of each turn; where the devices of a round share one, since it ends in a mean, of each round.
+  TurnRates rates() const {
+    const auto turns_of = [&](Index epochs) {
+      return static_cast<std::uint64_t>(epochs / training.local_epochs) / sharing_a_rate();
+    };
+    TurnRates each{.schedule = training.schedule,
+                   .rate = training.optimizer.lr,
+                   .schedule_turns = schedule_turns() / sharing_a_rate(),
+                   .scheduled = turns_of(scheduled().epochs),
+                   .added = {}};
+    for (const AddedEpochs& part : added) each.added.push_back({turns_of(part.epochs), part.rate});
+    return each;
+  }
+  double turn_rate(std::uint64_t turn) const { return rates().of(turn / sharing_a_rate()); }
+  /// Whether the run, or what it was before epochs were added, ends with this one, from 1.
+  bool is_an_end(std::uint64_t epoch) const {
+    Index end = scheduled().epochs;
+    bool found = epoch == static_cast<std::uint64_t>(end);
+    for (const AddedEpochs& part : added) {
+      end += part.epochs;
+      found = found || epoch == static_cast<std::uint64_t>(end);
+    }
+    return found;
+  }
+
+ private:
+  /// Turns that have one rate.
+  std::uint64_t sharing_a_rate() const {
+    return averages(method) ? static_cast<std::uint64_t>(devices) : 1;
   }
 };
 
@@ -92,6 +138,26 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
 
 }  // namespace detail
 
+namespace detail {
+
+inline Result<void> check_added(const RunConfig& c) {
+  const Index unit = c.training.local_epochs * (averages(c.method) ? c.devices : 1);
+  for (const AddedEpochs& part : c.added) {
+    if (part.epochs < 1 || part.epochs % unit != 0)
+      return failure(ErrorCode::usage, "--added-epochs ", part.epochs, ": expected a multiple of ",
+                     unit);
+    if (!(part.rate > 0 && part.rate < 1e6))
+      return failure(ErrorCode::usage, "--added-epochs: rate ", part.rate,
+                     ": expected more than 0, less than 1000000");
+  }
+  if (!epochs_range.has(c.training.epochs))
+    return failure(ErrorCode::usage, "--epochs ", c.training.epochs,
+                   " with the added ones: at most ", epochs_range.most);
+  return {};
+}
+
+}  // namespace detail
+
 /// Checks what a user can get wrong; the failure names the option.
 inline Result<void> check_config(const RunConfig& c) {
   if (c.devices < 1 || c.devices > 1024)
@@ -99,9 +165,11 @@ inline Result<void> check_config(const RunConfig& c) {
   if (!(c.offline_seconds >= 0))
     return failure(ErrorCode::usage, "--offline-limit ", c.offline_seconds,
                    ": expected at least 0");
-  Result<void> good = check_training(c.training);
+  const TrainingOptions scheduled = c.scheduled();
+  Result<void> good = check_training(scheduled);
+  if (good) good = detail::check_added(c);
   if (good) good = detail::check_barriers(c.barriers);
-  if (good) good = detail::check_method(c.method, c.devices, c.training);
+  if (good) good = detail::check_method(c.method, c.devices, scheduled);
   if (good && c.make_net == nullptr) good = check_model(c.model);
   if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
   return good;
@@ -136,6 +204,9 @@ struct RunHooks {
   /// A line for the user, such as the warning of an unencrypted server.
   void (*on_note)(void* context, const std::string& text) = nullptr;
   bool (*should_stop)(void* context) = nullptr;
+  /// A barrier of the turns is on the disk: from here the run can go on, whatever happens. A
+  /// failure ends the run.
+  Result<void> (*on_barrier)(void* context) = nullptr;
 
   void note(const std::string& text) const {
     if (on_note != nullptr) on_note(context, text);

@@ -86,7 +86,9 @@ class RunRecorder {
     record.bytes_down = resumed_.bytes_down + down.total_bytes();
     record.turn = turn;
     record.seconds = seconds();
-    return write_checkpoint(config_.out, state, record);
+    const Result<void> written = write_checkpoint(config_.out, state, record);
+    const bool told = written && barrier.id > 0 && hooks_.on_barrier != nullptr;
+    return told ? hooks_.on_barrier(hooks_.context) : written;
   }
 
   /// Books the epochs of a turn, and evaluates `joined` where it is due.
@@ -164,9 +166,11 @@ class RunRecorder {
 
   /// What a run that the user has stopped ends with.
   Failure stopped(std::uint64_t step) const {
-    return failure(ErrorCode::other, "stopped after step ", step,
-                   keeps_barriers() ? concat("; go on with --resume ", config_.out)
-                                    : std::string("; without a run folder it cannot go on"));
+    return failure(
+        keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ", step,
+        !keeps_barriers()                ? "; without a run folder it cannot go on"
+        : config_.resume_command.empty() ? concat("; go on with --resume ", config_.out)
+                                         : concat("; go on with: ", config_.resume_command));
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }
@@ -211,8 +215,8 @@ class RunRecorder {
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
-    const auto epochs = static_cast<std::uint64_t>(config_.training.epochs);
-    if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 && r.epoch != epochs)
+    if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 &&
+        !config_.is_an_end(r.epoch))
       return {};
     const net::Microseconds start = net::steady_now();
     const train::Evaluation result = train::evaluate(joined, sets_.test());

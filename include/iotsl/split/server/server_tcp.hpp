@@ -11,7 +11,7 @@ struct ServerOptions {
   net::Address address{"127.0.0.1", 0};
   bool insecure = false;
   net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
-  std::vector<Sha256Digest> fingerprints;  ///< data::fingerprint of each device's; empty: any
+  ExpectedData expected;                                  ///< of the devices
 };
 
 namespace detail {
@@ -48,7 +48,7 @@ class HubTransport : public ServerTransport {
 inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& hooks,
                                      const ServerOptions& options, const EvaluationSets& sets) {
   detail::HubTransport transport;
-  auto created = ServerRun::create(config, hooks, sets, options.fingerprints, transport);
+  auto created = ServerRun::create(config, hooks, sets, options.expected, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
   net::HubOptions hub_options;

@@ -19,10 +19,11 @@ namespace split {
 
 class ServerRun {
  public:
-  /// `fingerprints`: of each device's data, or empty. `sets` and `transport` must outlive the run.
+  /// `expected`: what the devices' data must be, or nothing. `sets` and `transport` must outlive
+  /// the run.
   static Result<std::unique_ptr<ServerRun>> create(const RunConfig& config, const RunHooks& hooks,
                                                    const EvaluationSets& sets,
-                                                   std::vector<Sha256Digest> fingerprints,
+                                                   ExpectedData expected,
                                                    ServerTransport& transport) {
     Result<SplitModel> model = build_split_model(config);
     if (!model) return model.failure();
@@ -38,7 +39,7 @@ class ServerRun {
     std::unique_ptr<ServerRun> run(
         new ServerRun(config, hooks, sets, std::move(model).value(), transport));
     run->replay_ = std::move(replay).value();
-    const Result<void> opened = run->open(std::move(fingerprints));
+    const Result<void> opened = run->open(std::move(expected));
     if (!opened) return opened.failure();
     return run;
   }
@@ -100,7 +101,7 @@ class ServerRun {
         attendance_(config, hooks),
         turns_(recorder_, sizes_, config.devices) {}
 
-  Result<void> open(std::vector<Sha256Digest> fingerprints) {
+  Result<void> open(ExpectedData expected) {
     // Another number for every run, so that a message of an older one is told apart.
     const std::uint64_t number = (static_cast<std::uint64_t>(net::steady_now()) ^
                                   (static_cast<std::uint64_t>(::getpid()) << 44)) >>
@@ -112,33 +113,31 @@ class ServerRun {
       recorder_.hooks().note(concat("going on after step ", start->step, ", barrier ", start->id));
     GeneratorsOnHand generators;
     if (has_generators(config_.method)) {
-      Result<GeneratorsOnHand> opened = open_preparation(fingerprints);
+      Result<GeneratorsOnHand> opened = open_preparation(expected.fingerprints);
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
-    ServerPlan plan = make_plan(std::move(start).value(), std::move(fingerprints));
+    ServerPlan plan = make_plan(std::move(start).value(), std::move(expected));
     plan.front_init = std::move(front_init).value();
     machine_.emplace(std::move(plan), std::move(generators));
     carry_out_all();
     return {};
   }
 
-  ServerPlan make_plan(BarrierRecord start, std::vector<Sha256Digest> fingerprints) const {
+  ServerPlan make_plan(BarrierRecord start, ExpectedData expected) const {
     ServerPlan plan;
     plan.offer = make_offer(config_, model_.front);
     plan.offer.run = recorder_.numbers().run;
     plan.offer.incarnation = recorder_.numbers().incarnation;
     plan.devices = static_cast<std::uint32_t>(config_.devices);
     plan.turns = config_.turns();
-    plan.schedule = config_.training.schedule;
-    plan.learning_rate = config_.training.optimizer.lr;
-    plan.schedule_turns = config_.schedule_turns();
+    plan.rates = config_.rates();
     plan.smashed_values = sizes_.smashed_values;
     plan.largest_batch = sizes_.largest_batch;
     plan.format = sizes_.format;
-    plan.fingerprints = std::move(fingerprints);
+    plan.expected = std::move(expected);
     plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
     plan.keeps_barriers = recorder_.keeps_barriers();
     plan.last_fence = recorder_.numbers().fence;

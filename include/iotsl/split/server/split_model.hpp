@@ -3,6 +3,7 @@
 
 #include "iotsl/core/json.hpp"
 #include "iotsl/net/link_options.hpp"
+#include "iotsl/nn/state_check.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -11,10 +12,19 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Both halves of a new model, with the seed's initial weights.
+/// Both halves of a new model, with the initial weights of the seed or of a file.
 struct SplitModel {
   Sequential<float> joined, front, back;
 };
+
+/// Loads the weights of a safetensors file.
+inline Result<void> load_initial(const Sequential<float>& joined, const std::string& path) {
+  const Result<SafeTensors> file = load_safetensors(path);
+  if (!file) return file.failure();
+  Result<void> loaded = load_state(joined, *file);
+  if (loaded) loaded = check_state(joined);
+  return loaded ? loaded : failure(loaded.failure().code, path, ": ", loaded.failure().message);
+}
 
 inline Result<SplitModel> build_split_model(const RunConfig& config) {
   const Result<void> good = check_config(config);
@@ -32,6 +42,11 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
     return failure(ErrorCode::usage, config.model.name, ": a sample ", sample, " gives ", *output,
                    ", expected ", logits);
   out.joined.initialize(config.seed);
+  // A run that goes on has its weights in a barrier.
+  if (!config.init.empty() && !config.resume) {
+    const Result<void> loaded = load_initial(out.joined, config.init);
+    if (!loaded) return loaded.failure();
+  }
   out.front = out.joined.slice(0, *cut);
   out.back = out.joined.slice(*cut, out.joined.size());
   return out;

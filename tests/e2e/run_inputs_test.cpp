@@ -1,0 +1,285 @@
+// What decides a run's result is looked at before the run, and again before it goes on.
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "e2e/background.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/data/packed.hpp"
+#include "iotsl/models/model.hpp"
+#include "iotsl/nn/state.hpp"
+
+using namespace iotsl;
+using namespace iotsl::test;
+
+namespace run_inputs_test {
+
+namespace {
+
+const std::string plain = "--batch 8 --threads 1 --quiet ", narrow = plain + "--width 4 ",
+                  small = narrow + "--devices 2 ";
+
+ProgramResult succeed(const std::string& arguments) {
+  ProgramResult result = run_program(arguments);
+  REQUIRE_MESSAGE(result.exit_code == 0, arguments << "\n" << result.err);
+  return result;
+}
+void refuse(const std::string& arguments, int code, const std::string& what) {
+  const ProgramResult result = run_program(arguments);
+  CHECK_MESSAGE(result.exit_code == code, arguments << "\n" << result.err);
+  CHECK_MESSAGE(result.err.find(what) != std::string::npos, result.err);
+}
+
+/// `count` images of a bar whose place says the class; another `seed` has other pixels.
+data::Dataset bars(Index count, Index side, std::vector<std::string> names, std::uint64_t seed) {
+  data::Dataset out;
+  out.name = "images";
+  out.height = out.width = side;
+  out.classes = static_cast<Index>(names.size());
+  out.class_names = std::move(names);
+  const Random random(seed, Stream::user);
+  for (Index i = 0; i < count; ++i) {
+    out.labels.push_back(static_cast<data::Label>(i % out.classes));
+    for (Index p = 0; p < side * side; ++p) {
+      const bool bar = (p / side) * out.classes / side == i % out.classes;
+      const auto noise = random.below(static_cast<std::uint64_t>(i * side * side + p), 50);
+      out.pixels.push_back(static_cast<std::uint8_t>((bar ? 200 : 0) + noise));
+    }
+  }
+  out.full_size = count;
+  out.sha256 = data::idx_sha256(out);
+  return out;
+}
+
+/// The four files of MNIST with images of other sizes.
+void write_mnist(const std::string& folder, Index train_side, Index test_side) {
+  REQUIRE(create_folders(folder).ok());
+  const std::vector<std::string> digits{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  for (const bool train : {true, false}) {
+    const data::Dataset set = bars(40, train ? train_side : test_side, digits, train ? 1 : 2);
+    auto images = data::detail::idx_image_header(set.size(), 1, set.height, set.width);
+    images.insert(images.end(), set.pixels.begin(), set.pixels.end());
+    auto labels = data::detail::idx_header(data::detail::idx_label_type(10), {set.size()});
+    const auto values = data::detail::idx_labels(set.labels, 10);
+    labels.insert(labels.end(), values.begin(), values.end());
+    const std::string prefix = join_path(folder, train ? "train" : "t10k");
+    REQUIRE(write_file_atomic(prefix + "-images-idx3-ubyte", ByteSpan(images)).ok());
+    REQUIRE(write_file_atomic(prefix + "-labels-idx1-ubyte", ByteSpan(labels)).ok());
+  }
+}
+
+void write_pack(const std::string& folder, const std::vector<std::string>& names,
+                std::uint64_t seed = 1) {
+  REQUIRE(data::save_packed(folder, bars(40, 28, names, seed), bars(20, 28, names, seed + 1)).ok());
+}
+
+}  // namespace
+
+TEST_CASE("training and test images of two shapes are refused on every path") {
+  const TemporaryFolder folder;
+  for (const Index side : {20, 32}) {
+    const std::string data = folder / concat("side", side);
+    write_mnist(data, 28, side);
+    const std::string set = "--dataset mnist --data " + data + " ",
+                      said = concat("t10k-images-idx3-ubyte: test images of 1x", side, "x", side,
+                                    ", training images have 1x28x28");
+    for (const char* method : {"sl", "central", "fedavg", "iotsl", "local"})
+      refuse(concat("simulate --method ", method, " --out ", folder / "run ", set, small), 4, said);
+    refuse("plan " + set + small, 4, said);
+    refuse("server --listen 127.0.0.1:0 --out " + (folder / "run ") + set + small, 4, said);
+    refuse("data pack " + set + "--out " + (folder / "pack"), 4, said);
+  }
+  CHECK_FALSE(folder_exists(folder / "run"));
+  CHECK_FALSE(folder_exists(folder / "pack"));
+}
+
+TEST_CASE("a device with too few samples is named with the partition") {
+  const TemporaryFolder folder;
+  const std::string table = folder / "table.txt";
+  REQUIRE(write_file_atomic(table, "5,0,0,0,0,0,0,0,0,0\n0,1,0,0,0,0,0,0,0,0\n").ok());
+  const std::string part = "--dataset glyphs --partition table:" + table + " ",
+                    said = "table:" + table + ": device 1 gets 1 sample, at least 2 are needed";
+  for (const char* method : {"sl", "local", "iotsl", "fedavg"})
+    refuse(concat("simulate --method ", method, " --out ", folder / "run ", part, small), 2, said);
+  refuse("server --listen 127.0.0.1:0 --out " + (folder / "run ") + part + small, 2, said);
+  refuse("plan " + part + small, 2, said);
+  refuse("data partition --devices 2 --out " + (folder / "run ") + part, 2, said);
+  CHECK_FALSE(file_exists(folder / "run"));
+  CHECK_FALSE(folder_exists(folder / "run"));
+}
+
+TEST_CASE("generators of other classes are refused by name, with every transport") {
+  const TemporaryFolder folder;
+  write_pack(folder / "pets", {"cat", "dog"});
+  write_pack(folder / "flowers", {"rose", "tulip"});
+  const std::string method =
+      "simulate --method iotsl --generator moments --pretrain-iterations 3 " + small +
+      "--dataset packed --data ";
+  succeed(method + (folder / "pets") + " --transport none --out " + (folder / "made"));
+  const std::string use = method + (folder / "flowers") + " --generators " +
+                          (folder / "made/generators") + " --out " + (folder / "run") + " ";
+  for (const char* transport : {"tcp", "inproc", "none"}) {
+    refuse(use + "--transport " + transport, 2, "whose class 0 is 'cat'; in this run it is 'rose'");
+    CHECK_FALSE(folder_exists(folder / "run"));
+  }
+  refuse("server --listen 127.0.0.1:0 " + use.substr(use.find("--method")), 2, "'cat'");
+  succeed(use + "--transport none --foreign-generators");
+  // Of the same set, but trained on other samples: a note, with every transport.
+  for (const char* transport : {"tcp", "inproc", "none"}) {
+    const ProgramResult other = succeed(
+        "simulate --method iotsl --generator moments --pretrain-iterations 3 --width 4 --devices 2 "
+        "--batch 8 --threads 1 --limit-train 30 --dataset packed --data " +
+        (folder / "pets") + " --generators " + (folder / "made/generators") + " --transport " +
+        transport + " --overwrite --out " + (folder / "run"));
+    CHECK_MESSAGE(other.err.find("was trained on other samples") != std::string::npos, other.err);
+  }
+}
+
+TEST_CASE("a run goes on only with the data and options that it began with") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", data = folder / "set";
+  write_pack(data, {"a", "b"});
+  succeed("simulate --dataset packed --transport none --data " + data + " --out " + run + " " +
+          small);
+  for (const char* name : {"/summary.json", "/model.safetensors"})
+    REQUIRE(std::remove((run + name).c_str()) == 0);
+  const std::string resume = "simulate --quiet --resume " + run;
+
+  const auto train = bars(40, 28, {"a", "b"}, 1), test = bars(20, 28, {"a", "b"}, 2);
+  REQUIRE(data::save_packed(data, train, bars(20, 28, {"a", "b"}, 9)).ok());
+  refuse(resume, 4, "the test images");
+  REQUIRE(data::save_packed(data, bars(40, 28, {"a", "b"}, 9), test).ok());
+  refuse(resume, 4, "the training images");
+  REQUIRE(data::save_packed(data, train, test).ok());
+
+  const std::string config = *read_text_file(run + "/config.json");
+  std::string other = config;
+  other.replace(other.find("\"batch\": 8"), 10, "\"batch\": 9");
+  REQUIRE(write_file_atomic(run + "/config.json", other).ok());
+  refuse(resume, 4, "config.json: batch has changed from 8 to 9");
+  REQUIRE(write_file_atomic(run + "/config.json", config).ok());
+  succeed(resume);
+}
+
+TEST_CASE("rounds are added to a complete run, at a rate of their own") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", whole = folder / "whole",
+                    options = "--dataset glyphs --limit-train 60 --limit-test 20 --json " + small;
+  for (const char* transport : {"none", "tcp", "inproc"}) {
+    const std::string over = concat(options, "--overwrite --transport ", transport, " ");
+    succeed("simulate --rounds 2 --out " + run + " " + over);
+    refuse("simulate --rounds 4 --resume " + run, 2, "--lr");
+    refuse("simulate --lr 0.1 --resume " + run, 2, "cannot be changed");
+    refuse("simulate --rounds 2 --lr 0.1 --resume " + run, 2, "the run has 2 already");
+    const ProgramResult more =
+        succeed("simulate --rounds 4 --lr 0.0001 --quiet --json --resume " + run);
+    // The same in one go.
+    const ProgramResult at_once =
+        succeed("simulate --rounds 2 --added-epochs 4@0.0001 --out " + whole + " " + over);
+    CHECK(sha256_in(more.out) == sha256_in(at_once.out));
+    CHECK(history_of(run) == history_of(whole));
+    const Json summary = *parse_json(more.out);
+    CHECK(summary.find("added_epochs")->as_string() == "4@1e-04");
+    const JsonArray& epochs = summary.find("epochs")->as_array();
+    REQUIRE(epochs.size() == 8);
+    CHECK(epochs[3].find("learning_rate")->as_double() < 1e-3);
+    for (std::size_t i = 4; i < 8; ++i)
+      CHECK(epochs[i].find("learning_rate")->as_double() == 0.0001);
+  }
+  // Once more, by another rate; then there is nothing left to do.
+  succeed("simulate --rounds 5 --lr 0.0002 --quiet --resume " + run);
+  CHECK(read_text_file(run + "/config.json")->find("\"4@1e-04,2@2e-04\"") != std::string::npos);
+  CHECK(succeed("simulate --resume " + run).out.find("nothing is left to do") != std::string::npos);
+}
+
+TEST_CASE("a run begins with given weights, which must be weights") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", options = "--dataset glyphs --limit-train 40 " + small;
+  succeed("simulate --limit-test 20 --seed 3 --transport none --out " + run + " " + options);
+  // A frozen front shows what a run began with.
+  for (const char* transport : {"none", "tcp"}) {
+    const std::string tuned = folder / concat("tuned-", transport);
+    succeed(concat("simulate --limit-test 20 --frozen-front on --init ", run, " --transport ",
+                   transport, " --out ", tuned, " ", options));
+    const auto before = load_safetensors(run + "/model.safetensors"),
+               after = load_safetensors(tuned + "/model.safetensors");
+    REQUIRE((before.ok() && after.ok()));
+    const auto bytes = [](const SafeTensors& file, const char* name) {
+      const ByteSpan all = file.find(name)->bytes;
+      return std::vector<std::uint8_t>(all.begin(), all.end());
+    };
+    CHECK(bytes(*before, "features.0.weight") == bytes(*after, "features.0.weight"));
+    CHECK(bytes(*before, "classifier.weight") != bytes(*after, "classifier.weight"));
+  }
+  refuse("simulate --init " + run + " --out " + (folder / "x ") +
+             "--dataset glyphs --limit-train 40 --devices 2 --width 8 " + plain,
+         4, "features.0.weight");
+
+  ModelSpec spec;
+  spec.name = "vgg16bn-compact";
+  spec.width = 4;
+  const std::string bad = folder / "bad.safetensors";
+  for (const bool variance : {true, false}) {
+    Sequential<float> net = build_model<float>(spec);
+    net.initialize(1);
+    auto tensor = variance ? net.buffers()[1].tensor : net.parameters()[0].tensor;
+    tensor.mutable_data()[0] = variance ? -1.0f : std::numeric_limits<float>::quiet_NaN();
+    REQUIRE(save_safetensors(bad, state_views(net)).ok());
+    const std::string said =
+        variance ? "'features.1.running_var' has -1" : "'features.0.weight' has NaN";
+    refuse("simulate --init " + bad + " --out " + (folder / "x ") + options, 4, said);
+    refuse("predict " + bad + " --model vgg16bn-compact --width 4 --dataset glyphs", 4, said);
+  }
+  CHECK_FALSE(folder_exists(folder / "x"));
+}
+
+TEST_CASE("a server that is told a partition draws it, and its devices have to keep to it") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/",
+                    port = "127.0.0.1:17435";
+  Child server(words(bin + "iotsl server --listen " + port + " --dataset glyphs --limit-test 20 " +
+                     "--partition classes:5 --limit-train 60 --out " + run + " " + small),
+               folder / "server.log");
+  const std::string device = "run --server " + port + " --dataset glyphs --threads 1 --name ";
+  const ProgramResult all = run_program(device + "a", "iotsl-device");
+  CHECK(all.exit_code == 2);
+  CHECK_MESSAGE(all.err.find("than the manifest's device 0") != std::string::npos, all.err);
+  const std::string manifest = " --manifest " + run + "/manifest.json --index ";
+  Child a(words(bin + "iotsl-device " + device + "a" + manifest + "0"), folder / "a.log");
+  const ProgramResult b = run_program(device + "b" + manifest + "1", "iotsl-device");
+  CHECK_MESSAGE(b.exit_code == 0, b.err);
+  for (int i = 0; i < 3000 && server.state() == Child::State::running; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  CHECK(server.exit_code() == 0);
+  const std::string metrics = *read_text_file(run + "/metrics.jsonl");
+  CHECK(metrics.find("\"samples\":12000") == std::string::npos);
+  CHECK(read_text_file(run + "/config.json")->find("\"classes:5\"") != std::string::npos);
+}
+
+TEST_CASE("a device that is stopped says so, and that it can go on") {
+  const TemporaryFolder folder;
+  const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/", port = "127.0.0.1:17436";
+  Child server(words(bin + "iotsl server --listen " + port + " --dataset glyphs --limit-test 20 " +
+                     "--rounds 500 --out " + (folder / "run ") + narrow + "--devices 1"),
+               folder / "server.log");
+  for (const int signal : {SIGTERM, SIGHUP}) {
+    const std::string log = folder / concat("device-", signal, ".log");
+    Child device(
+        words(bin + "iotsl-device run --server " + port + " --dataset glyphs --threads 1 --name a"),
+        log);
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    device.kill(signal);
+    for (int i = 0; i < 3000 && device.state() == Child::State::running; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(device.exit_code() == 5);
+    CHECK(read_text_file(log)->find("stopped after step") != std::string::npos);
+    CHECK(read_text_file(log)->find("done") == std::string::npos);
+  }
+  server.kill(SIGTERM);
+  for (int i = 0; i < 3000 && server.state() == Child::State::running; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  CHECK(server.exit_code() == 5);
+}
+
+}  // namespace run_inputs_test
