@@ -8,31 +8,109 @@ using namespace simd::IOTSL_TARGET;
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
 
-/// acc[i][:] += sum over d < depth of rows[i][d * a_step] * b[d * b_step + (0 .. tile_cols)].
-/// With a_step = 1 the rows are matrix rows or channel-last pixels; with a_step = the row length
-/// they are columns, which makes the product x^T y.
-template <int Rows>
-IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], Index a_step, const float* b,
-                             Index b_step, Index depth, Vec (&acc)[Rows][tile_vecs]) {
-  for (Index d = 0, at = 0; d < depth; ++d, at += a_step, b += b_step) {
-    Vec bv[tile_vecs];
-    IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) bv[v] = load(b + v * lanes);
+// Compilers move loads to the front until they run out of registers and put accumulators in memory.
+// No load moves over this.
+IOTSL_INLINE void hold_loads() { __asm__ volatile("" ::: "memory"); }
+
+/// One term of accumulate(), the factor of each row in lane `lane` of a[i].
+template <int lane, int Rows, int Vecs>
+IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&acc)[Rows][Vecs]) {
+  IOTSL_UNROLL
+  for (int v = 0; v < Vecs; v += 2) {  // two vectors of b at a time is what registers are left for
+    hold_loads();
+    const Vec b0 = load(b + v * lanes);
+    const Vec b1 = v + 1 < Vecs ? load(b + (v + 1) * lanes) : b0;
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Vec a = set1(rows[i][at]);
-      IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+      acc[i][v] = fma_lane<lane>(a[i], b0, acc[i][v]);
+      if (v + 1 < Vecs) acc[i][v + 1] = fma_lane<lane>(a[i], b1, acc[i][v + 1]);
     }
   }
 }
 
-template <int Rows>
-IOTSL_INLINE void clear(Vec (&acc)[Rows][tile_vecs]) {
+/// acc[i][:] += sum over d < depth of rows[i][d] * b[d * b_step + (0 .. Vecs * lanes)].
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
+                             Index depth, Vec (&acc)[Rows][Vecs]) {
+  Index d = 0;
+  if constexpr (multiplies_by_lane)
+    for (Index blocks = depth / lanes; blocks > 0; --blocks, d += lanes, b += lanes * b_step) {
+      Vec a[Rows];
+      IOTSL_UNROLL
+      for (int i = 0; i < Rows; ++i) a[i] = load(rows[i] + d);
+      accumulate_lane<0>(a, b, acc);
+      accumulate_lane<1>(a, b + b_step, acc);
+      accumulate_lane<2>(a, b + 2 * b_step, acc);
+      accumulate_lane<3>(a, b + 3 * b_step, acc);
+    }
+  for (; d < depth; ++d, b += b_step) {
+    Vec bv[Vecs];
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const Vec a = set1(rows[i][d]);
+      IOTSL_UNROLL
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+    }
+  }
+}
+
+/// One term of accumulate_columns().
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_column(const float* a, const float* b, Vec (&acc)[Rows][Vecs]) {
+  Vec bv[Vecs];
+  if constexpr (multiplies_by_lane) {
+    Vec av[(Rows + lanes - 1) / lanes];
+    load_run(a, av);
+    load_run(b, bv);
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) {
+      acc[0][v] = fma_lane<0>(av[0], bv[v], acc[0][v]);
+      acc[1][v] = fma_lane<1>(av[0], bv[v], acc[1][v]);
+      acc[2][v] = fma_lane<2>(av[0], bv[v], acc[2][v]);
+      acc[3][v] = fma_lane<3>(av[0], bv[v], acc[3][v]);
+      if constexpr (Rows == 6) {  // else 4
+        acc[4][v] = fma_lane<0>(av[1], bv[v], acc[4][v]);
+        acc[5][v] = fma_lane<1>(av[1], bv[v], acc[5][v]);
+      }
+    }
+  } else {
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const Vec av = set1(a[i]);
+      IOTSL_UNROLL
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(av, bv[v], acc[i][v]);
+    }
+  }
+}
+
+/// acc[i][:] += sum over d < depth of a[d * a_step + i] * b[d * b_step + (0 .. Vecs * lanes)]: the
+/// product a^T b. Of `a` whole vectors may be read.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_columns(const float* a, Index a_step, const float* b, Index b_step,
+                                     Index depth, Vec (&acc)[Rows][Vecs]) {
+  constexpr Index unrolled = multiplies_by_lane ? 4 : 1;
+  for (; depth >= unrolled; depth -= unrolled) {
+    IOTSL_UNROLL
+    for (Index d = 0; d < unrolled; ++d) {
+      accumulate_column(a, b, acc);
+      a += a_step;
+      b += b_step;
+      if (multiplies_by_lane) hold_loads();
+    }
+  }
+  for (; depth > 0; --depth, a += a_step, b += b_step) accumulate_column(a, b, acc);
+}
+
+template <int Rows, int Vecs>
+IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) acc[i][v] = zero();
+    for (int v = 0; v < Vecs; ++v) acc[i][v] = zero();
   }
 }
 

@@ -34,6 +34,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 8;
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const UnalignedFloats*>(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }

@@ -18,6 +18,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 16;
 inline constexpr int registers = 32;  // as AVX-512, so that tiles and sums are the same
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {avx2::load(p), avx2::load(p + 8)}; }
 IOTSL_INLINE void store(float* p, Vec a) {

@@ -32,6 +32,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 16;
 inline constexpr int registers = 32;
+inline constexpr bool multiplies_by_lane = false;
 inline constexpr unsigned short all_lanes = 0xFFFF;
 inline constexpr int current_rounding = 4;  // that of the processor's control register
 

@@ -25,6 +25,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 4;
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {reinterpret_cast<const UnalignedFloats*>(p)[0]}; }
 IOTSL_INLINE void store(float* p, Vec a) { reinterpret_cast<UnalignedFloats*>(p)[0] = a.v; }

@@ -23,8 +23,10 @@ struct Mask {
 inline constexpr Index lanes = 4;
 #if defined(__aarch64__)
 inline constexpr int registers = 32;
+inline constexpr bool multiplies_by_lane = true;
 #else
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;  // VMLA takes a lane, but rounds twice
 #endif
 
 IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
@@ -78,6 +80,24 @@ IOTSL_INLINE float lane2(Vec a) { return vgetq_lane_f32(a.v, 2); }
 IOTSL_INLINE float lane3(Vec a) { return vgetq_lane_f32(a.v, 3); }
 
 #if defined(__aarch64__)
+// The instruction by name: of the intrinsic g++ makes broadcasts, for which no register is free.
+template <int lane>
+IOTSL_INLINE Vec fma_lane(Vec a, Vec b, Vec c) {
+  __asm__("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(c.v) : "w"(b.v), "w"(a.v), "n"(lane));
+  return c;
+}
+template <int n>
+IOTSL_INLINE void load_run(const float* p, Vec (&to)[n]) {
+  if constexpr (n == 4) {
+    const float32x4x4_t v = vld1q_f32_x4(p);
+    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
+  } else if constexpr (n == 2) {
+    const float32x4x2_t v = vld1q_f32_x2(p);
+    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
+  } else {
+    for (int i = 0; i < n; ++i) to[i] = load(p + i * lanes);
+  }
+}
 IOTSL_INLINE Vec div(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
 IOTSL_INLINE Vec sqrt(Vec a) { return {vsqrtq_f32(a.v)}; }
 #else

@@ -39,9 +39,9 @@ class AxisMap {
   /// Every output position meets the input position of the same number.
   explicit AxisMap(Index size) : AxisMap(Kind::forward, size, 1, size, 1, 0, 1) {}
 
-  Index operator()(Index out, Index tap) const {
-    return table_.as<std::int32_t>()[out * taps_ + tap];
-  }
+  Index operator()(Index out, Index tap) const { return of(out)[tap]; }
+  /// The input positions of all taps.
+  const std::int32_t* of(Index out) const { return table_.as<std::int32_t>() + out * taps_; }
   Index out() const { return out_; }
   Index taps() const { return taps_; }
 
