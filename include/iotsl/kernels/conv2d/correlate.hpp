@@ -83,11 +83,8 @@ inline void load_block(const Correlation& c, const float* in, Index first_image,
   for (Index i = 0; i < images; ++i) {
     float* dst = block + stride + i * pixels * stride;
     const float* image = in + (first_image + i) * c.in_c * c.in_h * c.in_w;
-    if (c.im2col != nullptr)
-      c.im2col->gather(in, first_image + i, first_row, last_row, dst, stride);
-    else
-      tile_table().transpose(c.in_c, pixels, image + first_row * c.in_w, c.in_h * c.in_w, dst,
-                             stride);
+    tile_table().transpose(c.in_c, pixels, image + first_row * c.in_w, c.in_h * c.in_w, dst,
+                           stride);
   }
 }
 

@@ -21,7 +21,6 @@ struct Correlation {
   const AxisMap* col;
   Index phase_h = 1, phase_w = 1;  ///< outputs equal modulo this use the same taps
   Index weight_out_stride, weight_in_stride;
-  const Im2col* im2col = nullptr;  ///< where set, the block is gathered by it instead of transposed
 };
 
 namespace detail {

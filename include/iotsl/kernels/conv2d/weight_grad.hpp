@@ -19,7 +19,6 @@ struct WeightGrad {
   const AxisMap* row;
   const AxisMap* col;
   Index stride_w;
-  const Im2col* im2col = nullptr;
 };
 
 namespace detail {
@@ -209,11 +208,8 @@ class WeightGradWork {
   void load_block(const Group& group, const float* x, const float* gy, Index first, Index images,
                   float* xs, float* gs) const {
     for (Index i = 0; i < images; ++i) {
-      if (g_.im2col != nullptr)
-        g_.im2col->gather(x, first + i, 0, g_.row->out(), xs + i * x_stride_, images * x_stride_);
-      else
-        tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
-                         xs + i * x_stride_, images * x_stride_);
+      tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
+                       xs + i * x_stride_, images * x_stride_);
       tiles_.transpose(group.channels, pixels_, gy + ((first + i) * g_.k + group.first_k) * pixels_,
                        pixels_, gs + i * gy_stride_, images * gy_stride_);
     }
