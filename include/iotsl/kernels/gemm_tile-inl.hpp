@@ -134,15 +134,14 @@ inline void transpose_matrix(Index rows, Index cols, const float* src, Index src
                              Index dst_stride) {
   for (Index j = 0; j < cols; j += lanes) {
     const Index width = cols - j < lanes ? cols - j : lanes;
-    for (Index i = 0; i < rows; i += lanes) {
-      const Index height = rows - i < lanes ? rows - i : lanes;
-      const float* from = src + i * src_stride + j;
-      float* to = dst + j * dst_stride + i;
-      if (width == lanes && height == lanes)
+    const float* from = src + j;
+    float* to = dst + j * dst_stride;
+    Index i = 0;
+    if (width == lanes)
+      for (; i + lanes <= rows; i += lanes, from += lanes * src_stride, to += lanes)
         transpose(from, src_stride, to, dst_stride);
-      else
-        transpose_edge(height, width, from, src_stride, to, dst_stride);
-    }
+    for (; i < rows; i += lanes, from += lanes * src_stride, to += lanes)
+      transpose_edge(rows - i < lanes ? rows - i : lanes, width, from, src_stride, to, dst_stride);
   }
 }
 

@@ -166,13 +166,24 @@ IOTSL_INLINE Vec zip_high(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b
 
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
-  const float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + src_stride));
-  const float32x4x2_t cd =
-      vtrnq_f32(vld1q_f32(src + 2 * src_stride), vld1q_f32(src + 3 * src_stride));
+  const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + src_stride);
+  const float32x4_t c = vld1q_f32(src + 2 * src_stride), d = vld1q_f32(src + 3 * src_stride);
+#if defined(__aarch64__)
+  const float32x4_t ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const float32x4_t ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const float32x4_t cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const float32x4_t cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  vst1q_f32(dst, __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5));
+  vst1q_f32(dst + dst_stride, __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7));
+  vst1q_f32(dst + 2 * dst_stride, __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5));
+  vst1q_f32(dst + 3 * dst_stride, __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7));
+#else
+  const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
   vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
   vst1q_f32(dst + dst_stride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
   vst1q_f32(dst + 2 * dst_stride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
   vst1q_f32(dst + 3 * dst_stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+#endif
 }
 
 }  // namespace simd::neon
