@@ -130,8 +130,18 @@ inline void transpose_edge(Index rows, Index cols, const float* src, Index src_s
     store_partial(dst + j * dst_stride, load(turned + j * lanes), rows);
 }
 
+inline void copy_strided(Index count, const float* src, Index src_step, float* dst,
+                         Index dst_step) {
+  Index i = 0;
+  if (src_step == 1 && dst_step == 1)
+    for (; i + lanes <= count; i += lanes) store(dst + i, load(src + i));
+  for (; i < count; ++i) dst[i * dst_step] = src[i * src_step];
+}
+
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                              Index dst_stride) {
+  if (rows == 1) return copy_strided(cols, src, 1, dst, dst_stride);
+  if (cols == 1) return copy_strided(rows, src, src_stride, dst, 1);
   for (Index j = 0; j < cols; j += lanes) {
     const Index width = cols - j < lanes ? cols - j : lanes;
     const float* from = src + j;

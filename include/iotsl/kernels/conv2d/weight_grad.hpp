@@ -123,11 +123,13 @@ inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float*
     for (Index c = 0; c < g.c; ++c)
       transpose(taps, valid, sums + c * cols, g.c * cols, dst + c * taps, g.c * taps);
   } else {
-    std::memset(dst, 0, static_cast<std::size_t>(valid * g.c * taps) * sizeof(float));
-    for (Index o = 0; o < valid; ++o)
-      for (Index c = 0; c < g.c; ++c)
-        for (Index t = 0; t < used.count(); ++t)
-          dst[(o * g.c + c) * taps + used.tap(t)] = sums[(t * g.c + c) * cols + o];
+    for (Index o = 0; o < valid; ++o, dst += g.c * taps) {
+      std::memset(dst, 0, static_cast<std::size_t>(g.c * taps) * sizeof(float));
+      for (Index t = 0; t < used.count(); ++t) {
+        const float* from = sums + t * g.c * cols + o;
+        for (Index c = 0; c < g.c; ++c) dst[c * taps + used.tap(t)] = from[c * cols];
+      }
+    }
   }
 }
 

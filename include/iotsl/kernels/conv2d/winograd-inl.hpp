@@ -86,8 +86,8 @@ struct WeightSums {
   }
 };
 
-/// Where the columns of a square come from and the rows go to: values `edge` to a row, `step` floats
-/// apart, or as listed.
+/// Where the columns of a square come from and the rows go to: values `edge` to a row, `step`
+/// floats apart, or as listed. Lists are in the order of columns.
 template <int edge>
 struct Strided {
   const float* from;
@@ -99,7 +99,6 @@ struct Strided {
     for (int i = 0; i < rows; ++i, at += edge * step) column[i] = load(at);
   }
 };
-template <int edge>
 struct Listed {
   const float* from;
   const std::int32_t* offset;
@@ -108,7 +107,7 @@ struct Listed {
     IOTSL_UNROLL
     for (int i = 0; i < rows; ++i)
       column[i] = load(reinterpret_cast<const float*>(reinterpret_cast<const char*>(from) +
-                                                      offset[i * edge + j]));
+                                                      offset[j * rows + i]));
   }
 };
 template <int edge>
@@ -129,7 +128,7 @@ struct ToListed {
   IOTSL_INLINE void operator()(int i, const Vec (&row)[edge]) const {
     IOTSL_UNROLL
     for (int j = 0; j < edge; ++j)
-      store(reinterpret_cast<float*>(reinterpret_cast<char*>(to) + offset[i * edge + j]),
+      store(reinterpret_cast<float*>(reinterpret_cast<char*>(to) + offset[j * edge + i]),
             add(row[j], shift));
   }
 };
@@ -141,6 +140,7 @@ IOTSL_INLINE void square(const From& from, const To& to) {
   IOTSL_UNROLL
   for (int j = 0; j < Line::in; ++j) {
     Vec column[Line::in], turned[Line::out];
+    if (multiplies_by_lane) hold_loads();
     from(j, column);
     Line::apply(column, turned);
     IOTSL_UNROLL
@@ -158,7 +158,7 @@ inline void input(Index tiles, const WinogradTile* tile, const float* block, Ind
                   const WinogradRows& v) {
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
-      square<Input>(Listed<6>{block + c, tile[t].in},
+      square<Input>(Listed{block + c, tile[t].in},
                     ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
 }
 
@@ -166,7 +166,7 @@ inline void gradient(Index tiles, const WinogradTile* tile, const float* block, 
                      const WinogradRows& v) {
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
-      square<Gradient>(Listed<4>{block + c, tile[t].out},
+      square<Gradient>(Listed{block + c, tile[t].out},
                        ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
 }
 

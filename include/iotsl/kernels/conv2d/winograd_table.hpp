@@ -18,7 +18,8 @@ inline constexpr Index winograd_frequencies = 36;
 /// Edge of a tile of outputs.
 inline constexpr Index winograd_edge = 4;
 
-/// Where the pixels of a tile lie in blocks of channel-last pixels; offsets in bytes.
+/// Where the pixels of a tile lie in blocks of channel-last pixels; offsets in bytes, column by
+/// column.
 struct WinogradTile {
   std::int32_t in[36];
   std::int32_t out[16];
@@ -95,10 +96,10 @@ inline void list_tiles(const WinogradGrid& g, Index images, Index begin, Index e
       for (Index col = 0; col < g.out_w; col += winograd_edge, ++tile) {
         for (Index i = 0; i < 6; ++i)
           for (Index j = 0; j < 6; ++j)
-            tile->in[i * 6 + j] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, g.in_h);
+            tile->in[j * 6 + i] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, g.in_h);
         for (Index i = 0; i < 4; ++i)
           for (Index j = 0; j < 4; ++j)
-            tile->out[i * 4 + j] = out.at(image, row + i, col + j, g.out_h);
+            tile->out[j * 4 + i] = out.at(image, row + i, col + j, g.out_h);
       }
 }
 
