@@ -8,9 +8,11 @@ using namespace simd::IOTSL_TARGET;
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
 
-// Compilers move loads to the front until they run out of registers and put accumulators in memory.
-// No load moves over this.
-IOTSL_INLINE void hold_loads() { __asm__ volatile("" ::: "memory"); }
+// No load moves over this. Compilers for ARM move loads to the front until they run out of
+// registers, and put accumulators in memory.
+IOTSL_INLINE void hold_loads() {
+  if constexpr (lanes == 4) __asm__ volatile("" ::: "memory");
+}
 
 /// One term of accumulate(), the factor of each row in lane `lane` of a[i].
 template <int lane, int Rows, int Vecs>
@@ -32,9 +34,12 @@ IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&ac
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
                              Index depth, Vec (&acc)[Rows][Vecs]) {
-  Index d = 0;
+  // 32-bit processors count in their own registers.
+  std::ptrdiff_t d = 0;
+  const auto end = static_cast<std::ptrdiff_t>(depth);
   if constexpr (multiplies_by_lane)
-    for (Index blocks = depth / lanes; blocks > 0; --blocks, d += lanes, b += lanes * b_step) {
+    for (std::ptrdiff_t blocks = end / lanes; blocks > 0;
+         --blocks, d += lanes, b += lanes * b_step) {
       Vec a[Rows];
       IOTSL_UNROLL
       for (int i = 0; i < Rows; ++i) a[i] = load(rows[i] + d);
@@ -43,27 +48,34 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
       accumulate_lane<2>(a, b + 2 * b_step, acc);
       accumulate_lane<3>(a, b + 3 * b_step, acc);
     }
-  for (; d < depth; ++d, b += b_step) {
+  const float* at[Rows];
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
+  for (; d < end; ++d, b += b_step) {
     Vec bv[Vecs];
     IOTSL_UNROLL
     for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Vec a = set1(rows[i][d]);
+      hold_loads();
+      const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
       IOTSL_UNROLL
       for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
     }
   }
 }
 
-/// One term of accumulate_columns().
+/// One term of accumulate_columns(); moves both addresses to the next.
 template <int Rows, int Vecs>
-IOTSL_INLINE void accumulate_column(const float* a, const float* b, Vec (&acc)[Rows][Vecs]) {
+IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*& b, Index b_step,
+                                    Vec (&acc)[Rows][Vecs]) {
   Vec bv[Vecs];
   if constexpr (multiplies_by_lane) {
     Vec av[(Rows + lanes - 1) / lanes];
     load_run(a, av);
     load_run(b, bv);
+    a += a_step;
+    b += b_step;
     IOTSL_UNROLL
     for (int v = 0; v < Vecs; ++v) {
       acc[0][v] = fma_lane<0>(av[0], bv[v], acc[0][v]);
@@ -78,12 +90,15 @@ IOTSL_INLINE void accumulate_column(const float* a, const float* b, Vec (&acc)[R
   } else {
     IOTSL_UNROLL
     for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    b += b_step;
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Vec av = set1(a[i]);
+      hold_loads();
+      const Vec av = load1_next(a);
       IOTSL_UNROLL
       for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(av, bv[v], acc[i][v]);
     }
+    a += a_step - Rows;
   }
 }
 
@@ -92,17 +107,16 @@ IOTSL_INLINE void accumulate_column(const float* a, const float* b, Vec (&acc)[R
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate_columns(const float* a, Index a_step, const float* b, Index b_step,
                                      Index depth, Vec (&acc)[Rows][Vecs]) {
-  constexpr Index unrolled = multiplies_by_lane ? 4 : 1;
-  for (; depth >= unrolled; depth -= unrolled) {
+  constexpr int unrolled = multiplies_by_lane ? 4 : 1;
+  auto left = static_cast<std::ptrdiff_t>(depth);
+  for (; left >= unrolled; left -= unrolled) {
     IOTSL_UNROLL
-    for (Index d = 0; d < unrolled; ++d) {
-      accumulate_column(a, b, acc);
-      a += a_step;
-      b += b_step;
-      if (multiplies_by_lane) hold_loads();
+    for (int d = 0; d < unrolled; ++d) {
+      accumulate_column(a, a_step, b, b_step, acc);
+      hold_loads();
     }
   }
-  for (; depth > 0; --depth, a += a_step, b += b_step) accumulate_column(a, b, acc);
+  for (; left > 0; --left) accumulate_column(a, a_step, b, b_step, acc);
 }
 
 template <int Rows, int Vecs>

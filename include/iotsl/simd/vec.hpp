@@ -2,7 +2,8 @@
 // The vector types of all targets of this build, one namespace each: simd::baseline, simd::avx2,
 // simd::avx512, simd::neon. Every one has the same functions on Vec (`lanes` floats) and Mask:
 //
-//   load store load_partial store_partial set1 zero   memory; partial: the first `count` lanes
+//   load store load_partial store_partial   memory; partial: the first `count` lanes
+//   load1 set1 zero   the same in all lanes, load1 from memory; load1_next moves the address on
 //   add sub mul div fma(a,b,c)=a*b+c fnma=c-a*b neg abs sqrt
 //   min max            a<b ? a : b and a>b ? a : b: the second operand where one is NaN
 //   less less_equal equal is_nan -> Mask; select(m,a,b) both either

@@ -40,6 +40,8 @@ IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const Unaligne
 IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }
 IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}}; }
 IOTSL_INLINE Vec zero() { return {Floats{}}; }
+IOTSL_INLINE Vec load1(const float* p) { return set1(*p); }
+IOTSL_INLINE Vec load1_next(const float*& p) { return load1(p++); }
 
 IOTSL_INLINE unsigned short first_lanes(Index count) {
   return static_cast<unsigned short>((1U << count) - 1U);

@@ -33,6 +33,17 @@ IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { vst1q_f32(p, a.v); }
 IOTSL_INLINE Vec set1(float x) { return {vdupq_n_f32(x)}; }
 IOTSL_INLINE Vec zero() { return set1(0.0F); }
+IOTSL_INLINE Vec load1(const float* p) { return {vld1q_dup_f32(p)}; }
+IOTSL_INLINE Vec load1_next(const float*& p) {
+#if defined(__aarch64__)
+  return load1(p++);
+#else
+  // As one instruction: compilers compute every address anew.
+  Vec a;
+  __asm__("vld1.32 {%e0[], %f0[]}, [%1]!" : "=w"(a.v), "+r"(p) : : "memory");
+  return a;
+#endif
+}
 
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   float32x4_t v = vdupq_n_f32(0.0F);

@@ -53,7 +53,8 @@ IOTSL_INLINE void forward_tile(const PatchForward& f, const Pixels& at, Index fi
     for (int v = 0; v < tile_vecs; ++v) pixels[v] = load(x[v] + tap[d]);
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Vec a = set1(w[i][d]);
+      hold_loads();
+      const Vec a = load1(w[i] + d);
       IOTSL_UNROLL
       for (int v = 0; v < tile_vecs; ++v) acc[i][v] = fma(a, pixels[v], acc[i][v]);
     }
