@@ -24,8 +24,8 @@ IOTSL_INLINE void add_tap(const Vec (&w)[Rows], const float* const (&x)[tile_vec
   }
 }
 
-template <int Rows>
 IOTSL_INLINE void forward_tile(const PatchForward& f, const Pixels& at, Index first) {
+  constexpr int Rows = tile_rows;
   const Index valid = f.filters - first < Rows ? f.filters - first : Rows, taps = f.taps;
   const Index* const tap = f.tap;
   const float* w[Rows];
@@ -62,6 +62,7 @@ IOTSL_INLINE void forward_tile(const PatchForward& f, const Pixels& at, Index fi
   Index to[tile_vecs];
   IOTSL_UNROLL
   for (int v = 0; v < tile_vecs; ++v) to[v] = at.y[v];
+  float narrow[Rows][tile_cols];  // rows of outputs that fill no vector go through memory
   const float* const bias = f.bias;
   const Index width = f.width, plane = f.plane;
   float* y = f.y + first * plane;
@@ -69,14 +70,15 @@ IOTSL_INLINE void forward_tile(const PatchForward& f, const Pixels& at, Index fi
   for (int i = 0; i < Rows; ++i, y += plane) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
     const Vec shift = set1(bias == nullptr ? 0.0F : bias[first + i]);
-    if (width >= lanes) {
-      IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) store(y + to[v], add(acc[i][v], shift));
-    } else {
-      IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) store_partial(y + to[v], add(acc[i][v], shift), width);
-    }
+    IOTSL_UNROLL
+    for (int v = 0; v < tile_vecs; ++v)
+      store(width < lanes ? narrow[i] + v * lanes : y + to[v], add(acc[i][v], shift));
   }
+  if (width >= lanes) return;
+  y = f.y + first * plane;
+  for (Index i = 0; i < valid; ++i, y += plane)
+    for (int v = 0; v < tile_vecs; ++v)
+      for (Index j = 0; j < width; ++j) y[at.y[v] + j] = narrow[i][v * lanes + j];
 }
 
 /// The vectors of pixels one after the other, row by row.
@@ -122,16 +124,8 @@ inline void forward(const PatchForward& f) {
     Pixels at[most];
     int tiles = 0;
     while (tiles < most && !walk.ended()) at[tiles++] = walk.next();
-    for (Index k = 0; k < f.filters;) {
-      const Index rows = next_tile_rows(f.filters - k);
-      for (int t = 0; t < tiles; ++t) {
-        if (rows == 4)
-          forward_tile<4>(f, at[t], k);
-        else
-          forward_tile<6>(f, at[t], k);
-      }
-      k += rows;
-    }
+    for (Index k = 0; k < f.filters; k += tile_rows)
+      for (int t = 0; t < tiles; ++t) forward_tile(f, at[t], k);
   }
 }
 
