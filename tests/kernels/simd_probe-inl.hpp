@@ -70,7 +70,22 @@ inline float probe_sum(const float* x) { return reduce_add(load(x)); }
 inline float probe_largest(const float* x) { return reduce_max(load(x)); }
 inline void probe_transpose(const float* x, float* y) { transpose(x, lanes, y, lanes); }
 
-inline constexpr SimdProbe simd_probe{lanes,     probe_apply,   probe_partial,
-                                      probe_sum, probe_largest, probe_transpose};
+template <int lane, class V>
+IOTSL_INLINE void spread_lane(V x, float* y) {
+  if constexpr (multiplies_by_lane) store(y + lane * lanes, fma_lane<lane>(x, set1(1.0F), zero()));
+}
+inline void probe_spread(const float* x, float* y) {
+  const float* next = x;
+  for (Index i = 0; i < lanes; ++i, y += lanes) store(y, load1(x + i));
+  for (Index i = 0; i < lanes; ++i, y += lanes) store(y, load1_next(next));
+  for (Index i = 0; i < lanes; ++i) store(y + i * lanes, set1(x[i]));
+  spread_lane<0>(load(x), y);
+  spread_lane<1>(load(x), y);
+  spread_lane<2>(load(x), y);
+  spread_lane<3>(load(x), y);
+}
+
+inline constexpr SimdProbe simd_probe{lanes,         probe_apply,     probe_partial, probe_sum,
+                                      probe_largest, probe_transpose, probe_spread};
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

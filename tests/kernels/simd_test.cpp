@@ -18,6 +18,7 @@ struct SimdProbe {
   float (*sum)(const float* x);
   float (*largest)(const float* x);
   void (*transpose)(const float* x, float* y);
+  void (*spread)(const float* x, float* y);
 };
 }  // namespace kernels
 IOTSL_NAMESPACE_END
@@ -144,6 +145,15 @@ TEST_CASE("partial loads and stores touch only their lanes") {
       for (std::size_t i = 0; i < count; ++i)
         CHECK(y[i] == (static_cast<Index>(i) < part ? a[i] : -1.0F));
     }
+  });
+}
+
+TEST_CASE("one float in all lanes: from memory, moving on, and as a factor by lane") {
+  on_each_target([](const kernels::SimdProbe& probe) {
+    const auto lanes = static_cast<std::size_t>(probe.lanes);
+    std::vector<float> y(3 * lanes * lanes, -1.0F);
+    probe.spread(a, y.data());
+    for (std::size_t i = 0; i < y.size(); ++i) CHECK(y[i] == a[i / lanes % lanes]);
   });
 }
 

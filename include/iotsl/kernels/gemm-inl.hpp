@@ -11,16 +11,20 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   for (int i = 0; i < Rows; ++i) rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
   Vec acc[Rows][tile_vecs];
   clear(acc);
-  accumulate<Rows>(rows, 1, g.panel, tile_cols, g.depth, acc);
+  accumulate(rows, g.panel, tile_cols, g.depth, acc);
+  float* const out = g.out + first * g.out_stride;
+  const Index out_stride = g.out_stride;
+  const bool sum = g.add;
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
-    float* out = g.out + (first + i) * g.out_stride;
-    IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) {
-      float* at = out + v * lanes;
-      store(at, g.add ? add(load(at), acc[i][v]) : acc[i][v]);
+    float* row = out + i * out_stride;
+    if (sum) {
+      IOTSL_UNROLL
+      for (int v = 0; v < tile_vecs; ++v) acc[i][v] = add(load(row + v * lanes), acc[i][v]);
     }
+    IOTSL_UNROLL
+    for (int v = 0; v < tile_vecs; ++v) store(row + v * lanes, acc[i][v]);
   }
 }
 

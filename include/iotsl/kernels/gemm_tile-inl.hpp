@@ -8,31 +8,123 @@ using namespace simd::IOTSL_TARGET;
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
 
-/// acc[i][:] += sum over d < depth of rows[i][d * a_step] * b[d * b_step + (0 .. tile_cols)].
-/// With a_step = 1 the rows are matrix rows or channel-last pixels; with a_step = the row length
-/// they are columns, which makes the product x^T y.
-template <int Rows>
-IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], Index a_step, const float* b,
-                             Index b_step, Index depth, Vec (&acc)[Rows][tile_vecs]) {
-  for (Index d = 0, at = 0; d < depth; ++d, at += a_step, b += b_step) {
-    Vec bv[tile_vecs];
-    IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) bv[v] = load(b + v * lanes);
+// No load moves over this. Compilers for ARM move loads to the front until they run out of
+// registers, and put accumulators in memory.
+IOTSL_INLINE void hold_loads() {
+  if constexpr (lanes == 4) __asm__ volatile("" ::: "memory");
+}
+
+/// One term of accumulate(), the factor of each row in lane `lane` of a[i].
+template <int lane, int Rows, int Vecs>
+IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&acc)[Rows][Vecs]) {
+  IOTSL_UNROLL
+  for (int v = 0; v < Vecs; v += 2) {  // two vectors of b at a time is what registers are left for
+    hold_loads();
+    const Vec b0 = load(b + v * lanes);
+    const Vec b1 = v + 1 < Vecs ? load(b + (v + 1) * lanes) : b0;
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Vec a = set1(rows[i][at]);
-      IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+      acc[i][v] = fma_lane<lane>(a[i], b0, acc[i][v]);
+      if (v + 1 < Vecs) acc[i][v + 1] = fma_lane<lane>(a[i], b1, acc[i][v + 1]);
     }
   }
 }
 
-template <int Rows>
-IOTSL_INLINE void clear(Vec (&acc)[Rows][tile_vecs]) {
+/// acc[i][:] += sum over d < depth of rows[i][d] * b[d * b_step + (0 .. Vecs * lanes)].
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
+                             Index depth, Vec (&acc)[Rows][Vecs]) {
+  // 32-bit processors count in their own registers.
+  std::ptrdiff_t d = 0;
+  const auto end = static_cast<std::ptrdiff_t>(depth);
+  if constexpr (multiplies_by_lane)
+    for (std::ptrdiff_t blocks = end / lanes; blocks > 0;
+         --blocks, d += lanes, b += lanes * b_step) {
+      Vec a[Rows];
+      IOTSL_UNROLL
+      for (int i = 0; i < Rows; ++i) a[i] = load(rows[i] + d);
+      accumulate_lane<0>(a, b, acc);
+      accumulate_lane<1>(a, b + b_step, acc);
+      accumulate_lane<2>(a, b + 2 * b_step, acc);
+      accumulate_lane<3>(a, b + 3 * b_step, acc);
+    }
+  const float* at[Rows];
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
+  for (; d < end; ++d, b += b_step) {
+    Vec bv[Vecs];
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      hold_loads();
+      const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
+      IOTSL_UNROLL
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+    }
+  }
+}
+
+/// One term of accumulate_columns(); moves both addresses to the next.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*& b, Index b_step,
+                                    Vec (&acc)[Rows][Vecs]) {
+  Vec bv[Vecs];
+  if constexpr (multiplies_by_lane) {
+    Vec av[(Rows + lanes - 1) / lanes];
+    load_run(a, av);
+    load_run(b, bv);
+    a += a_step;
+    b += b_step;
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) {
+      acc[0][v] = fma_lane<0>(av[0], bv[v], acc[0][v]);
+      acc[1][v] = fma_lane<1>(av[0], bv[v], acc[1][v]);
+      acc[2][v] = fma_lane<2>(av[0], bv[v], acc[2][v]);
+      acc[3][v] = fma_lane<3>(av[0], bv[v], acc[3][v]);
+      if constexpr (Rows == 6) {  // else 4
+        acc[4][v] = fma_lane<0>(av[1], bv[v], acc[4][v]);
+        acc[5][v] = fma_lane<1>(av[1], bv[v], acc[5][v]);
+      }
+    }
+  } else {
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    b += b_step;
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      hold_loads();
+      const Vec av = load1_next(a);
+      IOTSL_UNROLL
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(av, bv[v], acc[i][v]);
+    }
+    a += a_step - Rows;
+  }
+}
+
+/// acc[i][:] += sum over d < depth of a[d * a_step + i] * b[d * b_step + (0 .. Vecs * lanes)]: the
+/// product a^T b. Of `a` whole vectors may be read.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_columns(const float* a, Index a_step, const float* b, Index b_step,
+                                     Index depth, Vec (&acc)[Rows][Vecs]) {
+  constexpr int unrolled = multiplies_by_lane ? 4 : 1;
+  auto left = static_cast<std::ptrdiff_t>(depth);
+  for (; left >= unrolled; left -= unrolled) {
+    IOTSL_UNROLL
+    for (int d = 0; d < unrolled; ++d) {
+      accumulate_column(a, a_step, b, b_step, acc);
+      hold_loads();
+    }
+  }
+  for (; left > 0; --left) accumulate_column(a, a_step, b, b_step, acc);
+}
+
+template <int Rows, int Vecs>
+IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) acc[i][v] = zero();
+    for (int v = 0; v < Vecs; ++v) acc[i][v] = zero();
   }
 }
 
@@ -52,19 +144,28 @@ inline void transpose_edge(Index rows, Index cols, const float* src, Index src_s
     store_partial(dst + j * dst_stride, load(turned + j * lanes), rows);
 }
 
+inline void copy_strided(Index count, const float* src, Index src_step, float* dst,
+                         Index dst_step) {
+  Index i = 0;
+  if (src_step == 1 && dst_step == 1)
+    for (; i + lanes <= count; i += lanes) store(dst + i, load(src + i));
+  for (; i < count; ++i) dst[i * dst_step] = src[i * src_step];
+}
+
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                              Index dst_stride) {
+  if (rows == 1) return copy_strided(cols, src, 1, dst, dst_stride);
+  if (cols == 1) return copy_strided(rows, src, src_stride, dst, 1);
   for (Index j = 0; j < cols; j += lanes) {
     const Index width = cols - j < lanes ? cols - j : lanes;
-    for (Index i = 0; i < rows; i += lanes) {
-      const Index height = rows - i < lanes ? rows - i : lanes;
-      const float* from = src + i * src_stride + j;
-      float* to = dst + j * dst_stride + i;
-      if (width == lanes && height == lanes)
+    const float* from = src + j;
+    float* to = dst + j * dst_stride;
+    Index i = 0;
+    if (width == lanes)
+      for (; i + lanes <= rows; i += lanes, from += lanes * src_stride, to += lanes)
         transpose(from, src_stride, to, dst_stride);
-      else
-        transpose_edge(height, width, from, src_stride, to, dst_stride);
-    }
+    for (; i < rows; i += lanes, from += lanes * src_stride, to += lanes)
+      transpose_edge(rows - i < lanes ? rows - i : lanes, width, from, src_stride, to, dst_stride);
   }
 }
 

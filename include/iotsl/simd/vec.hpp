@@ -2,7 +2,8 @@
 // The vector types of all targets of this build, one namespace each: simd::baseline, simd::avx2,
 // simd::avx512, simd::neon. Every one has the same functions on Vec (`lanes` floats) and Mask:
 //
-//   load store load_partial store_partial set1 zero   memory; partial: the first `count` lanes
+//   load store load_partial store_partial   memory; partial: the first `count` lanes
+//   load1 set1 zero   the same in all lanes, load1 from memory; load1_next moves the address on
 //   add sub mul div fma(a,b,c)=a*b+c fnma=c-a*b neg abs sqrt
 //   min max            a<b ? a : b and a>b ? a : b: the second operand where one is NaN
 //   less less_equal equal is_nan -> Mask; select(m,a,b) both either
@@ -11,6 +12,8 @@
 //   load_bytes store_bytes   lanes that are whole numbers from 0 to 255
 //   even_lanes odd_lanes   of a, then of b;  zip_low zip_high   a0 b0 a1 b1 ..., in two halves
 //   transpose          a block of lanes x lanes floats
+//   multiplies_by_lane     true where there are, beyond these:
+//     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: vectors that follow each other in memory
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
 // twice.

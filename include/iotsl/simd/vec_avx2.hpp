@@ -34,11 +34,14 @@ struct Mask {
 };
 inline constexpr Index lanes = 8;
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const UnalignedFloats*>(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }
 IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x, x, x, x, x}}; }
 IOTSL_INLINE Vec zero() { return {Floats{}}; }
+IOTSL_INLINE Vec load1(const float* p) { return set1(*p); }
+IOTSL_INLINE Vec load1_next(const float*& p) { return load1(p++); }
 
 IOTSL_INLINE Ints first_lanes(Index count) {
   const int n = static_cast<int>(count);

@@ -18,6 +18,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 16;
 inline constexpr int registers = 32;  // as AVX-512, so that tiles and sums are the same
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {avx2::load(p), avx2::load(p + 8)}; }
 IOTSL_INLINE void store(float* p, Vec a) {
@@ -26,6 +27,8 @@ IOTSL_INLINE void store(float* p, Vec a) {
 }
 IOTSL_INLINE Vec set1(float x) { return {avx2::set1(x), avx2::set1(x)}; }
 IOTSL_INLINE Vec zero() { return {avx2::zero(), avx2::zero()}; }
+IOTSL_INLINE Vec load1(const float* p) { return set1(*p); }
+IOTSL_INLINE Vec load1_next(const float*& p) { return load1(p++); }
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   if (count <= 8) return {avx2::load_partial(p, count), avx2::zero()};
   return {avx2::load(p), avx2::load_partial(p + 8, count - 8)};

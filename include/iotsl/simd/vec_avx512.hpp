@@ -32,6 +32,7 @@ struct Mask {
 };
 inline constexpr Index lanes = 16;
 inline constexpr int registers = 32;
+inline constexpr bool multiplies_by_lane = false;
 inline constexpr unsigned short all_lanes = 0xFFFF;
 inline constexpr int current_rounding = 4;  // that of the processor's control register
 
@@ -39,6 +40,8 @@ IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const Unaligne
 IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }
 IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}}; }
 IOTSL_INLINE Vec zero() { return {Floats{}}; }
+IOTSL_INLINE Vec load1(const float* p) { return set1(*p); }
+IOTSL_INLINE Vec load1_next(const float*& p) { return load1(p++); }
 
 IOTSL_INLINE unsigned short first_lanes(Index count) {
   return static_cast<unsigned short>((1U << count) - 1U);

@@ -25,11 +25,14 @@ struct Mask {
 };
 inline constexpr Index lanes = 4;
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;
 
 IOTSL_INLINE Vec load(const float* p) { return {reinterpret_cast<const UnalignedFloats*>(p)[0]}; }
 IOTSL_INLINE void store(float* p, Vec a) { reinterpret_cast<UnalignedFloats*>(p)[0] = a.v; }
 IOTSL_INLINE Vec set1(float x) { return {Floats{x, x, x, x}}; }
 IOTSL_INLINE Vec zero() { return set1(0.0F); }
+IOTSL_INLINE Vec load1(const float* p) { return set1(*p); }
+IOTSL_INLINE Vec load1_next(const float*& p) { return load1(p++); }
 
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   return {Floats{count > 0 ? p[0] : 0.0F, count > 1 ? p[1] : 0.0F, count > 2 ? p[2] : 0.0F,

@@ -23,14 +23,27 @@ struct Mask {
 inline constexpr Index lanes = 4;
 #if defined(__aarch64__)
 inline constexpr int registers = 32;
+inline constexpr bool multiplies_by_lane = true;
 #else
 inline constexpr int registers = 16;
+inline constexpr bool multiplies_by_lane = false;  // VMLA takes a lane, but rounds twice
 #endif
 
 IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { vst1q_f32(p, a.v); }
 IOTSL_INLINE Vec set1(float x) { return {vdupq_n_f32(x)}; }
 IOTSL_INLINE Vec zero() { return set1(0.0F); }
+IOTSL_INLINE Vec load1(const float* p) { return {vld1q_dup_f32(p)}; }
+IOTSL_INLINE Vec load1_next(const float*& p) {
+#if defined(__aarch64__)
+  return load1(p++);
+#else
+  // As one instruction: compilers compute every address anew.
+  Vec a;
+  __asm__("vld1.32 {%e0[], %f0[]}, [%1]!" : "=w"(a.v), "+r"(p) : : "memory");
+  return a;
+#endif
+}
 
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   float32x4_t v = vdupq_n_f32(0.0F);
@@ -78,6 +91,24 @@ IOTSL_INLINE float lane2(Vec a) { return vgetq_lane_f32(a.v, 2); }
 IOTSL_INLINE float lane3(Vec a) { return vgetq_lane_f32(a.v, 3); }
 
 #if defined(__aarch64__)
+// The instruction by name: of the intrinsic g++ makes broadcasts, for which no register is free.
+template <int lane>
+IOTSL_INLINE Vec fma_lane(Vec a, Vec b, Vec c) {
+  __asm__("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(c.v) : "w"(b.v), "w"(a.v), "n"(lane));
+  return c;
+}
+template <int n>
+IOTSL_INLINE void load_run(const float* p, Vec (&to)[n]) {
+  if constexpr (n == 4) {
+    const float32x4x4_t v = vld1q_f32_x4(p);
+    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
+  } else if constexpr (n == 2) {
+    const float32x4x2_t v = vld1q_f32_x2(p);
+    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
+  } else {
+    for (int i = 0; i < n; ++i) to[i] = load(p + i * lanes);
+  }
+}
 IOTSL_INLINE Vec div(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
 IOTSL_INLINE Vec sqrt(Vec a) { return {vsqrtq_f32(a.v)}; }
 #else
@@ -146,13 +177,24 @@ IOTSL_INLINE Vec zip_high(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b
 
 /// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
-  const float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + src_stride));
-  const float32x4x2_t cd =
-      vtrnq_f32(vld1q_f32(src + 2 * src_stride), vld1q_f32(src + 3 * src_stride));
+  const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + src_stride);
+  const float32x4_t c = vld1q_f32(src + 2 * src_stride), d = vld1q_f32(src + 3 * src_stride);
+#if defined(__aarch64__)
+  const float32x4_t ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const float32x4_t ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const float32x4_t cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const float32x4_t cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  vst1q_f32(dst, __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5));
+  vst1q_f32(dst + dst_stride, __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7));
+  vst1q_f32(dst + 2 * dst_stride, __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5));
+  vst1q_f32(dst + 3 * dst_stride, __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7));
+#else
+  const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
   vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
   vst1q_f32(dst + dst_stride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
   vst1q_f32(dst + 2 * dst_stride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
   vst1q_f32(dst + 3 * dst_stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+#endif
 }
 
 }  // namespace simd::neon

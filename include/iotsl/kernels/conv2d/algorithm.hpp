@@ -15,7 +15,7 @@ enum class ConvOperation { forward, input_grad, weight_grad };
 
 enum class ConvAlgorithm {
   direct,   ///< channel-last blocks, one pass per kernel tap
-  patches,  ///< few input channels: the patch is the depth of a matrix product
+  patches,  ///< few input channels: whole patches are summed at once, nothing is transposed
   winograd  ///< 3x3 at stride 1: a quarter of the products, at some more rounding error
 };
 

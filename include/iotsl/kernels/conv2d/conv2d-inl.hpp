@@ -14,16 +14,16 @@ IOTSL_INLINE void correlate_tile(const CorrelateTile& tile, const TapRows* taps,
     const float* rows[Rows];
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) rows[i] = in + tap.row[i];
-    accumulate<Rows>(rows, 1, panel + tap.tap * depth * tile_cols, tile_cols, depth, acc);
+    accumulate(rows, panel + tap.tap * depth * tile_cols, tile_cols, depth, acc);
   }
   Vec shift[tile_vecs];
   IOTSL_UNROLL
   for (int v = 0; v < tile_vecs; ++v) shift[v] = load(bias + v * lanes);
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
+    float* row = out + tile.out[i] * tile_cols;
     IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v)
-      store(out + tile.out[i] * tile_cols + v * lanes, add(acc[i][v], shift[v]));
+    for (int v = 0; v < tile_vecs; ++v) store(row + v * lanes, add(acc[i][v], shift[v]));
   }
 }
 
@@ -44,10 +44,8 @@ IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, floa
   clear(acc);
   for (Index run = 0; run < block.runs; ++run) {
     const OuterRun& at = block.run[run];
-    const float* rows[Rows];
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) rows[i] = block.x + at.x + c + (i < valid ? i : 0);
-    accumulate<Rows>(rows, block.x_step, block.gy + at.gy, block.gy_step, at.pixels, acc);
+    accumulate_columns(block.x + at.x + c, block.x_step, block.gy + at.gy, block.gy_step, at.pixels,
+                       acc);
   }
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {

@@ -4,6 +4,7 @@
 
 #include "iotsl/kernels/conv2d/algorithm.hpp"
 #include "iotsl/kernels/conv2d/correlate.hpp"
+#include "iotsl/kernels/conv2d/patches.hpp"
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
 #include "iotsl/kernels/conv2d/winograd.hpp"
 #include "iotsl/kernels/conv2d/winograd_weight_grad.hpp"
@@ -16,9 +17,6 @@ namespace kernels {
 
 namespace detail {
 
-/// Floats of the patches' gradients that are held at a time; decides no bits.
-inline constexpr Index patch_floats = 1024 * 1024;
-
 inline AxisMap rows_of(const ConvShape& s) {
   return AxisMap(AxisMap::Kind::forward, s.p, s.r, s.h, s.stride_h, s.pad_h, s.dilation_h);
 }
@@ -30,15 +28,8 @@ inline AxisMap cols_of(const ConvShape& s) {
 
 inline void conv2d_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
                          const float* w, const float* bias, float* y) {
+  if (algorithm == ConvAlgorithm::patches) return patch_forward(s, x, w, bias, y);
   const AxisMap row = rows_of(s), col = cols_of(s);
-  if (algorithm == ConvAlgorithm::patches) {
-    const Im2col patches{&row, &col, s.c, s.h, s.w};
-    const AxisMap same_row(s.p), same_col(s.q);
-    const Index depth = patches.depth();
-    correlate({s.n, depth, s.p, s.q, s.k, &same_row, &same_col, 1, 1, depth, 1, &patches}, x, w,
-              bias, y);
-    return;
-  }
   const Index taps = s.r * s.s;
   const Correlation c{s.n, s.c, s.h, s.w, s.k, &row, &col, 1, 1, s.c * taps, taps};
   if (algorithm == ConvAlgorithm::winograd)
@@ -49,28 +40,8 @@ inline void conv2d_float(ConvAlgorithm algorithm, const ConvShape& s, const floa
 
 inline void conv2d_input_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* gy,
                                     const float* w, float* gx) {
+  if (algorithm == ConvAlgorithm::patches) return patch_input_grad(s, gy, w, gx);
   const Index taps = s.r * s.s;
-  if (algorithm == ConvAlgorithm::patches && s.p * s.q > 0) {
-    // The gradient of every patch, then the patches are added up; some images
-    // at a time.
-    const AxisMap row = rows_of(s), col = cols_of(s);
-    const Im2col patches{&row, &col, s.c, s.h, s.w};
-    const AxisMap same_row(s.p), same_col(s.q);
-    const Index depth = patches.depth(), planes = depth * s.p * s.q, image = s.c * s.h * s.w;
-    const Index step = std::clamp<Index>(patch_floats / planes, 1, std::max<Index>(1, s.n));
-    const Scratch columns(static_cast<std::size_t>(step * planes) * sizeof(float));
-    for (Index first = 0; first < s.n; first += step) {
-      const Index images = std::min(step, s.n - first);
-      correlate({images, s.k, s.p, s.q, depth, &same_row, &same_col, 1, 1, 1, depth},
-                gy + first * s.k * s.p * s.q, w, nullptr, columns.as<float>());
-      run_tasks(images * planes * 8, images, [&](Index i) {
-        float* dst = gx + (first + i) * image;
-        std::memset(dst, 0, static_cast<std::size_t>(image) * sizeof(float));
-        patches.scatter(columns.as<float>() + i * planes, dst);
-      });
-    }
-    return;
-  }
   const AxisMap row(AxisMap::Kind::adjoint, s.h, s.r, s.p, s.stride_h, s.pad_h, s.dilation_h);
   const AxisMap col(AxisMap::Kind::adjoint, s.w, s.s, s.q, s.stride_w, s.pad_w, s.dilation_w);
   const Correlation c{s.n,  s.k,        s.p,        s.q,  s.c,       &row,
@@ -83,14 +54,8 @@ inline void conv2d_input_grad_float(ConvAlgorithm algorithm, const ConvShape& s,
 
 inline void conv2d_weight_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
                                      const float* gy, float* gw) {
+  if (algorithm == ConvAlgorithm::patches) return patch_weight_grad(s, x, gy, gw);
   const AxisMap row = rows_of(s), col = cols_of(s);
-  if (algorithm == ConvAlgorithm::patches) {
-    const Im2col patches{&row, &col, s.c, s.h, s.w};
-    const AxisMap same_row(s.p), same_col(s.q);
-    weight_grad({s.n, patches.depth(), s.p, s.q, s.k, &same_row, &same_col, 1, &patches}, x, gy,
-                gw);
-    return;
-  }
   const WeightGrad g{s.n, s.c, s.h, s.w, s.k, &row, &col, s.stride_w};
   if (algorithm == ConvAlgorithm::winograd)
     winograd_weight_grad(g, s.pad_h, s.pad_w, x, gy, gw);

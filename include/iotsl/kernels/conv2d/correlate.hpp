@@ -17,31 +17,56 @@ namespace kernels {
 
 namespace detail {
 
-/// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero
-/// beyond the last output.
+/// The weights of the used taps where some are left out, [panel][used tap][in channel][tile_cols]:
+/// few of many floats are taken, so that reading them in the order of memory is what counts.
+inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const float* w,
+                           float* packed) {
+  const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
+  const Index tap_floats = c.in_c * cols, panel_floats = used.count() * tap_floats;
+  const auto copy = [&](const float* from, float* to) {
+    for (Index t = 0; t < used.count(); ++t) to[t * tap_floats] = from[used.tap(t)];
+  };
+  const Index work = c.out_c * c.in_c * used.all() * 8;
+  if (c.weight_in_stride < c.weight_out_stride) {
+    run_tasks(work, panels, [&](Index panel) {
+      const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
+      for (Index o = 0; o < valid; ++o)
+        for (Index i = 0; i < c.in_c; ++i)
+          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
+               packed + panel * panel_floats + i * cols + o);
+    });
+  } else {
+    run_tasks(work, c.in_c, [&](Index i) {
+      for (Index panel = 0; panel < panels; ++panel) {
+        const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
+        for (Index o = 0; o < valid; ++o)
+          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
+               packed + panel * panel_floats + i * cols + o);
+      }
+    });
+  }
+}
+
+/// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
 inline void pack_weights(const Correlation& c, const UsedTaps& used, const float* w,
                          float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const auto transpose = tile_table().transpose;
   const Index panel_floats = used.count() * c.in_c * cols;
+  if (c.out_c % cols != 0)
+    std::memset(packed + (panels - 1) * panel_floats, 0,
+                static_cast<std::size_t>(panel_floats) * sizeof(float));
+  if (used.count() < used.all()) return pack_used_taps(c, used, w, packed);
   run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
     float* dst = packed + panel * panel_floats;
     const float* src = w + panel * cols * c.weight_out_stride;
     const Index valid = std::min(cols, c.out_c - panel * cols);
-    if (valid < cols) std::memset(dst, 0, static_cast<std::size_t>(panel_floats) * sizeof(float));
-    if (used.all() == 1 && c.weight_in_stride == 1) {
+    if (used.all() == 1 && c.weight_in_stride == 1)
       transpose(valid, c.in_c, src, c.weight_out_stride, dst, cols);
-    } else if (used.count() == used.all()) {
+    else
       for (Index i = 0; i < c.in_c; ++i)
         transpose(valid, used.all(), src + i * c.weight_in_stride, c.weight_out_stride,
                   dst + i * cols, c.in_c * cols);
-    } else {
-      for (Index i = 0; i < c.in_c; ++i)
-        for (Index o = 0; o < valid; ++o)
-          for (Index t = 0; t < used.count(); ++t)
-            dst[(t * c.in_c + i) * cols + o] =
-                src[o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t)];
-    }
   });
 }
 
@@ -83,11 +108,8 @@ inline void load_block(const Correlation& c, const float* in, Index first_image,
   for (Index i = 0; i < images; ++i) {
     float* dst = block + stride + i * pixels * stride;
     const float* image = in + (first_image + i) * c.in_c * c.in_h * c.in_w;
-    if (c.im2col != nullptr)
-      c.im2col->gather(in, first_image + i, first_row, last_row, dst, stride);
-    else
-      tile_table().transpose(c.in_c, pixels, image + first_row * c.in_w, c.in_h * c.in_w, dst,
-                             stride);
+    tile_table().transpose(c.in_c, pixels, image + first_row * c.in_w, c.in_h * c.in_w, dst,
+                           stride);
   }
 }
 

@@ -39,9 +39,9 @@ class AxisMap {
   /// Every output position meets the input position of the same number.
   explicit AxisMap(Index size) : AxisMap(Kind::forward, size, 1, size, 1, 0, 1) {}
 
-  Index operator()(Index out, Index tap) const {
-    return table_.as<std::int32_t>()[out * taps_ + tap];
-  }
+  Index operator()(Index out, Index tap) const { return of(out)[tap]; }
+  /// The input positions of all taps.
+  const std::int32_t* of(Index out) const { return table_.as<std::int32_t>() + out * taps_; }
   Index out() const { return out_; }
   Index taps() const { return taps_; }
 
@@ -92,59 +92,6 @@ class UsedTaps {
  private:
   Index all_, count_ = 0;
   Scratch table_;
-};
-
-/// Rows of patches, for the few channels of a first layer, where one tap is too short a sum:
-/// patch[pixel][c*R*S + r*S + s] for the output rows of one image.
-struct Im2col {
-  const AxisMap* row;
-  const AxisMap* col;
-  Index c, h, w;
-
-  Index depth() const { return c * row->taps() * col->taps(); }
-
-  void gather(const float* x, Index image, Index first_row, Index last_row, float* patch,
-              Index stride) const {
-    const Index out_w = col->out();
-    for (Index s = 0; s < col->taps(); ++s) {
-      // The positions of a tap inside the image are one interval, evenly spaced.
-      Index first = 0, last = out_w;
-      while (first < out_w && (*col)(first, s) < 0) ++first;
-      while (last > first && (*col)(last - 1, s) < 0) --last;
-      const Index start = first < last ? (*col)(first, s) : 0;
-      const Index step = last - first > 1 ? (*col)(first + 1, s) - start : 1;
-      for (Index ch = 0; ch < c; ++ch)
-        for (Index r = 0; r < row->taps(); ++r)
-          for (Index p = first_row; p < last_row; ++p) {
-            const Index from = (*row)(p, r);
-            const float* src = x + ((image * c + ch) * h + (from < 0 ? 0 : from)) * w + start;
-            float* dst =
-                patch + (p - first_row) * out_w * stride + (ch * row->taps() + r) * col->taps() + s;
-            const Index begin = from < 0 ? out_w : first, end = from < 0 ? out_w : last;
-            for (Index q = 0; q < begin; ++q) dst[q * stride] = 0.0F;
-            for (Index q = begin; q < end; ++q) dst[q * stride] = src[(q - begin) * step];
-            for (Index q = end; q < out_w; ++q) dst[q * stride] = 0.0F;
-          }
-    }
-  }
-
-  /// The adjoint: adds column planes [c*R*S][P*Q] of one image into gx[c][h][w].
-  void scatter(const float* planes, float* gx) const {
-    const Index out_h = row->out(), out_w = col->out();
-    for (Index ch = 0; ch < c; ++ch) {
-      float* plane = gx + ch * h * w;
-      for (Index r = 0; r < row->taps(); ++r)
-        for (Index s = 0; s < col->taps(); ++s, planes += out_h * out_w)
-          for (Index p = 0; p < out_h; ++p) {
-            const Index from = (*row)(p, r);
-            if (from < 0) continue;
-            for (Index q = 0; q < out_w; ++q) {
-              const Index to = (*col)(q, s);
-              if (to >= 0) plane[from * w + to] += planes[p * out_w + q];
-            }
-          }
-    }
-  }
 };
 
 }  // namespace kernels

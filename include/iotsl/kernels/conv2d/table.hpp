@@ -30,7 +30,8 @@ struct OuterRun {
   std::int32_t pixels;
 };
 
-/// The pixels of one kernel tap within a block, for a panel of output channels.
+/// The pixels of one kernel tap within a block, for a panel of output channels. Up to seven floats
+/// behind the last pixel of x are read and do not count.
 struct OuterBlock {
   const float* x;
   const float* gy;

@@ -21,7 +21,6 @@ struct Correlation {
   const AxisMap* col;
   Index phase_h = 1, phase_w = 1;  ///< outputs equal modulo this use the same taps
   Index weight_out_stride, weight_in_stride;
-  const Im2col* im2col = nullptr;  ///< where set, the block is gathered by it instead of transposed
 };
 
 namespace detail {
@@ -196,29 +195,36 @@ class TileList {
 
   // Several pixels of one image.
   void add_pixels(CorrelateTile& tile, Index first, Index valid) {
-    const Index out_w = c_.col->out();
-    Index image[tile_rows], oh[tile_rows], ow[tile_rows];
+    const Index out_w = c_.col->out(), row_taps = c_.row->taps(), col_taps = c_.col->taps();
+    const auto stride = static_cast<std::int32_t>(pixel_stride(c_.in_c));
+    const auto line_floats = static_cast<std::int32_t>(c_.in_w) * stride;
+    const std::int32_t *h[tile_rows], *w[tile_rows];
+    std::int32_t image[tile_rows], line[tile_rows];  // where they begin
     for (Index i = 0; i < valid; ++i) {
-      image[i] = (first + i) / pixels_;
-      const Index pixel = pixel_[(first + i) % pixels_];
-      oh[i] = begin_ + pixel / out_w;
-      ow[i] = pixel % out_w;
-      tile.out[i] = static_cast<std::int32_t>(image[i] * pixels_ + pixel);
+      const Index number = (first + i) / pixels_, pixel = pixel_[(first + i) % pixels_];
+      h[i] = c_.row->of(begin_ + pixel / out_w);
+      w[i] = c_.col->of(pixel % out_w);
+      image[i] = place(number, 0, 0);
+      tile.out[i] = static_cast<std::int32_t>(number * pixels_ + pixel);
     }
-    for (Index r = 0; r < c_.row->taps(); ++r)
-      for (Index s = 0; s < c_.col->taps(); ++s) {
-        TapRows& tap = tap_[taps_];
+    for (Index r = 0; r < row_taps; ++r) {
+      bool any_line = false;
+      for (Index i = 0; i < valid; ++i) {
+        line[i] = h[i][r] < 0 ? -1 : image[i] + h[i][r] * line_floats;
+        any_line |= line[i] >= 0;
+      }
+      for (Index s = 0; any_line && s < col_taps; ++s) {
+        std::int32_t* row = tap_[taps_].row;
         bool any = false;
-        for (Index i = 0; i < tile_rows; ++i) {
-          tap.row[i] = 0;
-          if (i >= valid) continue;
-          const Index h = (*c_.row)(oh[i], r), w = (*c_.col)(ow[i], s);
-          if (h < 0 || w < 0) continue;
-          any = true;
-          tap.row[i] = place(image[i], h, w);
+        for (Index i = 0; i < valid; ++i) {
+          const bool inside = line[i] >= 0 && w[i][s] >= 0;
+          row[i] = inside ? line[i] + w[i][s] * stride : 0;
+          any |= inside;
         }
+        for (Index i = valid; i < tile_rows; ++i) row[i] = 0;
         if (any) add_tap(r, s);
       }
+    }
   }
 
   const Correlation& c_;

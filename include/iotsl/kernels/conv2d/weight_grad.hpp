@@ -19,7 +19,6 @@ struct WeightGrad {
   const AxisMap* row;
   const AxisMap* col;
   Index stride_w;
-  const Im2col* im2col = nullptr;
 };
 
 namespace detail {
@@ -124,11 +123,13 @@ inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float*
     for (Index c = 0; c < g.c; ++c)
       transpose(taps, valid, sums + c * cols, g.c * cols, dst + c * taps, g.c * taps);
   } else {
-    std::memset(dst, 0, static_cast<std::size_t>(valid * g.c * taps) * sizeof(float));
-    for (Index o = 0; o < valid; ++o)
-      for (Index c = 0; c < g.c; ++c)
-        for (Index t = 0; t < used.count(); ++t)
-          dst[(o * g.c + c) * taps + used.tap(t)] = sums[(t * g.c + c) * cols + o];
+    for (Index o = 0; o < valid; ++o, dst += g.c * taps) {
+      std::memset(dst, 0, static_cast<std::size_t>(g.c * taps) * sizeof(float));
+      for (Index t = 0; t < used.count(); ++t) {
+        const float* from = sums + t * g.c * cols + o;
+        for (Index c = 0; c < g.c; ++c) dst[c * taps + used.tap(t)] = from[c * cols];
+      }
+    }
   }
 }
 
@@ -209,11 +210,8 @@ class WeightGradWork {
   void load_block(const Group& group, const float* x, const float* gy, Index first, Index images,
                   float* xs, float* gs) const {
     for (Index i = 0; i < images; ++i) {
-      if (g_.im2col != nullptr)
-        g_.im2col->gather(x, first + i, 0, g_.row->out(), xs + i * x_stride_, images * x_stride_);
-      else
-        tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
-                         xs + i * x_stride_, images * x_stride_);
+      tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
+                       xs + i * x_stride_, images * x_stride_);
       tiles_.transpose(group.channels, pixels_, gy + ((first + i) * g_.k + group.first_k) * pixels_,
                        pixels_, gs + i * gy_stride_, images * gy_stride_);
     }

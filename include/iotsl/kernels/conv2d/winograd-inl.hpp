@@ -86,27 +86,51 @@ struct WeightSums {
   }
 };
 
-/// Where the values of a square lie: `step` floats apart, or as listed.
+/// Where the columns of a square come from and the rows go to: values `edge` to a row, `step`
+/// floats apart, or as listed. Lists are in the order of columns.
+template <int edge>
 struct Strided {
   const float* from;
   Index step;
-  IOTSL_INLINE Vec operator()(int i) const { return load(from + i * step); }
+  template <int rows>
+  IOTSL_INLINE void operator()(int j, Vec (&column)[rows]) const {
+    const float* at = from + j * step;
+    IOTSL_UNROLL
+    for (int i = 0; i < rows; ++i, at += edge * step) column[i] = load(at);
+  }
 };
 struct Listed {
   const float* from;
   const std::int32_t* offset;
-  IOTSL_INLINE Vec operator()(int i) const { return load(from + offset[i]); }
+  template <int rows>
+  IOTSL_INLINE void operator()(int j, Vec (&column)[rows]) const {
+    IOTSL_UNROLL
+    for (int i = 0; i < rows; ++i)
+      column[i] = load(reinterpret_cast<const float*>(reinterpret_cast<const char*>(from) +
+                                                      offset[j * rows + i]));
+  }
 };
+template <int edge>
 struct ToStrided {
   float* to;
   Index step;
-  IOTSL_INLINE void operator()(int i, Vec x) const { store(to + i * step, x); }
+  IOTSL_INLINE void operator()(int i, const Vec (&row)[edge]) const {
+    float* at = to + i * edge * step;
+    IOTSL_UNROLL
+    for (int j = 0; j < edge; ++j, at += step) store(at, row[j]);
+  }
 };
+template <int edge>
 struct ToListed {
   float* to;
   const std::int32_t* offset;
   Vec shift;
-  IOTSL_INLINE void operator()(int i, Vec x) const { store(to + offset[i], add(x, shift)); }
+  IOTSL_INLINE void operator()(int i, const Vec (&row)[edge]) const {
+    IOTSL_UNROLL
+    for (int j = 0; j < edge; ++j)
+      store(reinterpret_cast<float*>(reinterpret_cast<char*>(to) + offset[j * edge + i]),
+            add(row[j], shift));
+  }
 };
 
 /// A transform of lines applied to the columns, then the rows of a square.
@@ -116,8 +140,8 @@ IOTSL_INLINE void square(const From& from, const To& to) {
   IOTSL_UNROLL
   for (int j = 0; j < Line::in; ++j) {
     Vec column[Line::in], turned[Line::out];
-    IOTSL_UNROLL
-    for (int i = 0; i < Line::in; ++i) column[i] = from(i * Line::in + j);
+    if (multiplies_by_lane) hold_loads();
+    from(j, column);
     Line::apply(column, turned);
     IOTSL_UNROLL
     for (int i = 0; i < Line::out; ++i) half[i][j] = turned[i];
@@ -126,8 +150,7 @@ IOTSL_INLINE void square(const From& from, const To& to) {
   for (int i = 0; i < Line::out; ++i) {
     Vec row[Line::out];
     Line::apply(half[i], row);
-    IOTSL_UNROLL
-    for (int j = 0; j < Line::out; ++j) to(i * Line::out + j, row[j]);
+    to(i, row);
   }
 }
 
@@ -136,7 +159,7 @@ inline void input(Index tiles, const WinogradTile* tile, const float* block, Ind
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
       square<Input>(Listed{block + c, tile[t].in},
-                    ToStrided{v.data + t * v.stride + c, v.frequency_stride});
+                    ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
 }
 
 inline void gradient(Index tiles, const WinogradTile* tile, const float* block, Index channels,
@@ -144,15 +167,15 @@ inline void gradient(Index tiles, const WinogradTile* tile, const float* block, 
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
       square<Gradient>(Listed{block + c, tile[t].out},
-                       ToStrided{v.data + t * v.stride + c, v.frequency_stride});
+                       ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
 }
 
 inline void output(Index tiles, const WinogradTile* tile, const WinogradRows& m, const float* bias,
                    float* block) {
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < tile_cols; c += lanes)
-      square<Output>(Strided{m.data + t * m.stride + c, m.frequency_stride},
-                     ToListed{block + c, tile[t].out, load(bias + c)});
+      square<Output>(Strided<6>{m.data + t * m.stride + c, m.frequency_stride},
+                     ToListed<4>{block + c, tile[t].out, load(bias + c)});
 }
 
 inline void weights(Index channels, const float* packed, bool flipped, float* u,
@@ -161,15 +184,15 @@ inline void weights(Index channels, const float* packed, bool flipped, float* u,
   const Index step = flipped ? -tile_cols : tile_cols;
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      square<Weights>(Strided{first + c * 9 * tile_cols + j, step},
-                      ToStrided{u + c * tile_cols + j, frequency_stride});
+      square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
+                      ToStrided<6>{u + c * tile_cols + j, frequency_stride});
 }
 
 inline void weight_sums(Index channels, const float* s, Index frequency_stride, float* packed) {
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      square<WeightSums>(Strided{s + c * tile_cols + j, frequency_stride},
-                         ToStrided{packed + c * 9 * tile_cols + j, tile_cols});
+      square<WeightSums>(Strided<6>{s + c * tile_cols + j, frequency_stride},
+                         ToStrided<3>{packed + c * 9 * tile_cols + j, tile_cols});
 }
 
 }  // namespace winograd

@@ -20,7 +20,7 @@ namespace detail {
 struct WinogradPlan {
   Index images;        ///< per block
   Index band;          ///< tile rows per block
-  Index panel_groups;  ///< the output channels are cut into so many tasks
+  Index panel_groups;  ///< output channels are cut into so many tasks; each transforms the input
 
   static WinogradPlan make(const Correlation& c, const WinogradGrid& g, Index tile_cols) {
     // Transformed tiles of 768 KB at most stay in the second cache; fewer than 24 tiles would read
@@ -35,7 +35,7 @@ struct WinogradPlan {
       plan.band = (g.rows() + bands - 1) / bands;
     }
     const Index panels = (c.out_c + tile_cols - 1) / tile_cols;
-    plan.panel_groups = std::min(panels, std::max<Index>(1, 16 / (plan.blocks(c) * plan.bands(g))));
+    plan.panel_groups = std::min(panels, std::max<Index>(1, 8 / (plan.blocks(c) * plan.bands(g))));
     return plan;
   }
   Index blocks(const Correlation& c) const { return (c.n + images - 1) / images; }

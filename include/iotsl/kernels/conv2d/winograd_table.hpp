@@ -18,7 +18,8 @@ inline constexpr Index winograd_frequencies = 36;
 /// Edge of a tile of outputs.
 inline constexpr Index winograd_edge = 4;
 
-/// Where the pixels of a tile lie in blocks of channel-last pixels; offsets in floats.
+/// Where the pixels of a tile lie in blocks of channel-last pixels; offsets in bytes, column by
+/// column.
 struct WinogradTile {
   std::int32_t in[36];
   std::int32_t out[16];
@@ -74,15 +75,16 @@ struct WinogradGrid {
 };
 
 /// A block of channel-last pixels [image][row][column][stride] that begins `base` pixels after its
-/// start. Pixels outside are all at `outside`.
+/// start. Pixels outside are all at `outside`. Lengths in floats.
 struct PixelBlock {
   Index first_row, rows, width, stride, base;
   Index outside;
+  /// Where a pixel begins, in bytes.
   std::int32_t at(Index image, Index row, Index col, Index height) const {
-    if (row < 0 || row >= height || col < 0 || col >= width)
-      return static_cast<std::int32_t>(outside);
-    return static_cast<std::int32_t>((base + (image * rows + row - first_row) * width + col) *
-                                     stride);
+    const bool inside = row >= 0 && row < height && col >= 0 && col < width;
+    const Index pixel = base + (image * rows + row - first_row) * width + col;
+    return static_cast<std::int32_t>((inside ? pixel * stride : outside) *
+                                     static_cast<Index>(sizeof(float)));
   }
 };
 
@@ -94,10 +96,10 @@ inline void list_tiles(const WinogradGrid& g, Index images, Index begin, Index e
       for (Index col = 0; col < g.out_w; col += winograd_edge, ++tile) {
         for (Index i = 0; i < 6; ++i)
           for (Index j = 0; j < 6; ++j)
-            tile->in[i * 6 + j] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, g.in_h);
+            tile->in[j * 6 + i] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, g.in_h);
         for (Index i = 0; i < 4; ++i)
           for (Index j = 0; j < 4; ++j)
-            tile->out[i * 4 + j] = out.at(image, row + i, col + j, g.out_h);
+            tile->out[j * 4 + i] = out.at(image, row + i, col + j, g.out_h);
       }
 }
 

@@ -107,15 +107,13 @@ inline void winograd_weight_grad(const WeightGrad& g, Index pad_h, Index pad_w, 
           {all.data + i * image_tiles * all.stride, all.stride, all.frequency_stride},
           scratch.as<float>() + worker_index() * worker_floats);
     });
-    run_tasks(
-        tiles * g.c * padded_k * winograd_frequencies, winograd_frequencies * panels,
-        [&](Index task) {
-          const Index f = task / panels, panel = task % panels;
-          const OuterRun run{0, 0, static_cast<std::int32_t>(tiles)};
-          outer({v.data + f * v.frequency_stride, z.data + f * z.frequency_stride + panel * cols,
-                 v.stride, z.stride, &run, 1, cols},
-                g.c, sums + f * frequency_floats + panel * panel_floats);
-        });
+    run_tasks(tiles * g.c * padded_k * winograd_frequencies, winograd_frequencies, [&](Index f) {
+      const OuterRun run{0, 0, static_cast<std::int32_t>(tiles)};
+      for (Index panel = 0; panel < panels; ++panel)
+        outer({v.data + f * v.frequency_stride, z.data + f * z.frequency_stride + panel * cols,
+               v.stride, z.stride, &run, 1, cols},
+              g.c, sums + f * frequency_floats + panel * panel_floats);
+    });
   }
 
   detail::winograd_unpack(g.c, g.k, sums, scratch.as<float>(), worker_floats, gw);
