@@ -129,9 +129,7 @@ std::string csv_cell(const std::string& text) {
 /// A line for every image of a folder: file, class, name, probability. Nothing is written where an
 /// image cannot be read, unless bad ones are to be left out.
 void predict_folder(const PredictOptions& options, TrainedModel& trained) {
-  if (!options.out.empty()) prepare_output(options.out);
-  if (!options.out.empty() && !options.overwrite && file_exists(options.out))
-    fail_command(ErrorCode::usage, "--out ", options.out, ": exists; --overwrite replaces it");
+  if (!options.out.empty()) check_output(options.out, options.overwrite);
   const std::vector<std::string> files = list_images(options.image);
   if (files.empty())
     fail_command(ErrorCode::data, options.image, ": no images; expected ",
@@ -166,6 +164,7 @@ void predict_folder(const PredictOptions& options, TrainedModel& trained) {
     std::fputs(table.c_str(), stdout);
     return;
   }
+  make_output_folder(options.out);
   expect(write_file_atomic(options.out, table));
   std::printf("%s: %zu images\n", options.out.c_str(), files.size() - failed);
 }
