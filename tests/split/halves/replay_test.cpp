@@ -154,7 +154,7 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
   // know of the others. Training couples them; there the shapes and the loss are compared.
   RunConfig config = tiny::config();
   SplitModel model = build_split_model(config).value();
-  const Shape one = model.front.output_shape(sample_shape(config.model));
+  const Shape one = model.front.output_shape(sample_shape(config.model)).value();
   Shape four{4}, six{6};
   for (int d = 1; d < one.rank(); ++d) {
     four.push_back(one[d]);

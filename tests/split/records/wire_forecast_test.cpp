@@ -34,7 +34,7 @@ Both forecast_and_run(const RunConfig& config, Index first, Index second,
   const WireSizes sizes = wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
                                      static_cast<std::uint64_t>(config.training.batch));
   const auto rank =
-      static_cast<std::size_t>(model.front.output_shape(sample_shape(config.model)).rank());
+      static_cast<std::size_t>(model.front.output_shape(sample_shape(config.model))->rank());
   auto run = run_inproc(config, {}, train, test,
                         {tiny::range(0, first), tiny::range(first, first + second)});
   REQUIRE_MESSAGE(run.ok(), run.failure().message);

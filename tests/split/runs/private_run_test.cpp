@@ -179,7 +179,9 @@ TEST_CASE("private run: a device and a run that do not want the same part before
     DeviceFiles files;
     files.private_only = private_only;
     DeviceWork work(train, samples[0], files);
-    const auto built = work.build(make_offer(config, model.front));
+    const net::Message front = describe_front(model.front).value();
+    const auto built = work.build(make_offer(config, model.front),
+                                  net::decode<net::FrontInit>(front.payload).value());
     return built ? std::string("built") : built.failure().message;
   };
   CHECK(refusal(private_config(), true) == "built");
