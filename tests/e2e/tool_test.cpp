@@ -92,8 +92,8 @@ TEST_CASE("data partition writes a manifest that data show reads") {
   const auto shown = run_program("data show " + manifest);
   REQUIRE(shown.exit_code == 0);
   CHECK(drawn.out.find(shown.out) == 0);
-  const auto bad =
-      run_program("data partition --dataset glyphs --partition classes:11 --out " + manifest);
+  const auto bad = run_program(
+      "data partition --dataset glyphs --partition classes:11 --overwrite --out " + manifest);
   CHECK(bad.exit_code == 2);
   CHECK(bad.err.find("classes:11") != std::string::npos);
   std::ofstream(manifest) << "{\"format\": 1}";

@@ -328,11 +328,11 @@ Result<data::PackCard> write_pack(const DataOptions& options, const std::string&
   }
   auto train = load_set(options, data::Split::train);
   if (!train) return train.failure();
-  const auto test = load_set(options, data::Split::test);
+  auto test = load_set(options, data::Split::test);
   if (!test) return test.failure();
-  if (train->class_names.empty())
-    for (Index c = 0; c < train->classes; ++c)
-      train->class_names.push_back(data::class_name(*train, c));
+  for (data::Dataset* set : {&*train, &*test})
+    for (Index c = static_cast<Index>(set->class_names.size()); c < set->classes; ++c)
+      set->class_names.push_back(data::class_name(*set, c));
   if (const auto done = data::save_packed(folder, *train, *test); !done) return done.failure();
   return data::load_pack_card(folder);
 }
