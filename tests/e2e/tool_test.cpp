@@ -121,7 +121,7 @@ TEST_CASE("numbers: what is said of a value that is none, or out of range") {
   CHECK(said("--rounds 1,5").find("--rounds: not a whole number: 1,5\n") == 0);
   CHECK(said("--lr -1").find("--lr: -1: expected a number above 0\n") == 0);
   CHECK(said("--limit-train -1").find("--limit-train: -1: expected a number of at least 0\n") == 0);
-  CHECK(said("--batch 0").find("--batch: 0: expected 1 to ") == 0);
+  CHECK(said("--batch 0").find("--batch: 0: expected 2 to ") == 0);
   CHECK(said("--validation 0,1").find("--validation: not a number: 0,1 (write 0.1)\n") == 0);
   CHECK(said("--lr 1000000").find("expected at least 0 and below 1000000") != std::string::npos);
   CHECK(said("--lr 1e400").size() < 200);
