@@ -23,28 +23,25 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
                            float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index tap_floats = c.in_c * cols, panel_floats = used.count() * tap_floats;
-  const auto copy = [&](const float* from, float* to) {
-    for (Index t = 0; t < used.count(); ++t) to[t * tap_floats] = from[used.tap(t)];
-  };
-  const Index work = c.out_c * c.in_c * used.all() * 8;
-  if (c.weight_in_stride < c.weight_out_stride) {
-    run_tasks(work, panels, [&](Index panel) {
-      const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
-      for (Index o = 0; o < valid; ++o)
-        for (Index i = 0; i < c.in_c; ++i)
-          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
-               packed + panel * panel_floats + i * cols + o);
-    });
-  } else {
-    run_tasks(work, c.in_c, [&](Index i) {
-      for (Index panel = 0; panel < panels; ++panel) {
-        const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
-        for (Index o = 0; o < valid; ++o)
-          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
-               packed + panel * panel_floats + i * cols + o);
+  // A task is a panel or a channel, whichever lies together.
+  const bool by_panel = c.weight_in_stride < c.weight_out_stride;
+  run_tasks(c.out_c * c.in_c * used.all() * 8, by_panel ? panels : c.in_c, [&](Index task) {
+    const Index first_i = by_panel ? 0 : task, last_i = by_panel ? c.in_c : task + 1;
+    const Index first_o = by_panel ? task * cols : 0;
+    const Index last_o = by_panel ? std::min(c.out_c, first_o + cols) : c.out_c;
+    float* panel = packed + first_o / cols * panel_floats;
+    for (Index o = first_o, col = 0; o < last_o; ++o) {
+      for (Index i = first_i; i < last_i; ++i) {
+        const float* from = w + o * c.weight_out_stride + i * c.weight_in_stride;
+        for (Index t = 0; t < used.count(); ++t)
+          panel[t * tap_floats + i * cols + col] = from[used.tap(t)];
       }
-    });
-  }
+      if (++col == cols) {
+        col = 0;
+        panel += panel_floats;
+      }
+    }
+  });
 }
 
 /// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
