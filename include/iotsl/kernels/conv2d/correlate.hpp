@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "iotsl/kernels/conv2d/tiles.hpp"
 
@@ -134,40 +135,37 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
   const auto worker = detail::CorrelateMemory::make(c, plan, cols);
   const Scratch scratch(static_cast<std::size_t>(threads() * worker.bytes));
 
+  const auto memory_of = [&](Index thread) { return scratch.as<char>() + thread * worker.bytes; };
+  const Scratch lists(static_cast<std::size_t>(threads()) * sizeof(detail::TileList));
+  auto* list = lists.as<detail::TileList>();
+  for (Index thread = 0; thread < threads(); ++thread)
+    new (list + thread) detail::TileList(c, plan, used, memory_of(thread) + worker.float_bytes);
+
   const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
+  const Index blocks = plan.image_blocks(c);
   run_tasks(work, plan.tasks(c), [&](Index task) {
     const Index group = task % plan.panel_groups, part = task / plan.panel_groups;
-    const Index band = part % plan.bands(c), repeat = part / plan.bands(c);
+    const Index image = part % blocks * plan.images, band = part / blocks;
+    const Index images = std::min(plan.images, c.n - image);
     const Index begin = band * plan.band, end = std::min(c.row->out(), begin + plan.band);
     const Index pixels = (end - begin) * out_w;
     Index first_row, last_row;
     c.row->input_range(begin, end, first_row, last_row);
 
-    char* memory = scratch.as<char>() + worker_index() * worker.bytes;
-    float* block = reinterpret_cast<float*>(memory);
+    float* block = reinterpret_cast<float*>(memory_of(worker_index()));
     float* buffer = block + worker.block_floats;
-    detail::TileList tiles(c, plan, used, memory + worker.float_bytes);
-    Index listed = 0;  // images of the block that `tiles` describes
-
-    const Index first_panel = panels * group / plan.panel_groups;
-    const Index last_panel = panels * (group + 1) / plan.panel_groups;
-    const Index last_image = std::min(c.n, (repeat + 1) * plan.repeat * plan.images);
-    for (Index image = repeat * plan.repeat * plan.images; image < last_image;
-         image += plan.images) {
-      const Index images = std::min(plan.images, last_image - image);
-      detail::load_block(c, in, image, images, first_row, last_row, block);
-      if (images != listed)
-        tiles.build(images, begin, end, first_row, last_row - first_row, stride);
-      listed = images;
-      for (Index panel = first_panel; panel < last_panel; ++panel) {
-        kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
-                          packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
-        const Index valid = std::min(cols, c.out_c - panel * cols);
-        for (Index i = 0; i < images; ++i)
-          transpose(pixels, valid, buffer + i * pixels * cols, cols,
-                    out + ((image + i) * c.out_c + panel * cols) * out_pixels + begin * out_w,
-                    out_pixels);
-      }
+    detail::TileList& tiles = list[worker_index()];
+    tiles.build(images, begin, end, first_row, last_row - first_row, stride);
+    detail::load_block(c, in, image, images, first_row, last_row, block);
+    for (Index panel = panels * group / plan.panel_groups;
+         panel < panels * (group + 1) / plan.panel_groups; ++panel) {
+      kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
+                        packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
+      const Index valid = std::min(cols, c.out_c - panel * cols);
+      for (Index i = 0; i < images; ++i)
+        transpose(pixels, valid, buffer + i * pixels * cols, cols,
+                  out + ((image + i) * c.out_c + panel * cols) * out_pixels + begin * out_w,
+                  out_pixels);
     }
   });
 }
