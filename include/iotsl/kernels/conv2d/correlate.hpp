@@ -24,24 +24,20 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
                            float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index tap_floats = c.in_c * cols, panel_floats = used.count() * tap_floats;
-  // A task is a panel or a channel, whichever lies together.
+  // A task is a panel, output by output, or a channel, panel by panel: whichever lies together.
   const bool by_panel = c.weight_in_stride < c.weight_out_stride;
+  const Index step = by_panel ? c.weight_in_stride : c.weight_out_stride;
+  const Index packed_step = by_panel ? cols : 1;
   run_tasks(c.out_c * c.in_c * used.all() * 8, by_panel ? panels : c.in_c, [&](Index task) {
-    const Index first_i = by_panel ? 0 : task, last_i = by_panel ? c.in_c : task + 1;
-    const Index first_o = by_panel ? task * cols : 0;
-    const Index last_o = by_panel ? std::min(c.out_c, first_o + cols) : c.out_c;
-    float* panel = packed + first_o / cols * panel_floats;
-    for (Index o = first_o, col = 0; o < last_o; ++o) {
-      for (Index i = first_i; i < last_i; ++i) {
-        const float* from = w + o * c.weight_out_stride + i * c.weight_in_stride;
-        for (Index t = 0; t < used.count(); ++t)
-          panel[t * tap_floats + i * cols + col] = from[used.tap(t)];
+    const Index lines = by_panel ? std::min(cols, c.out_c - task * cols) : panels;
+    for (Index t = 0; t < used.count(); ++t)
+      for (Index line = 0; line < lines; ++line) {
+        const Index o = by_panel ? task * cols + line : line * cols, i = by_panel ? 0 : task;
+        const Index count = by_panel ? c.in_c : std::min(cols, c.out_c - o);
+        const float* from = w + o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t);
+        float* to = packed + o / cols * panel_floats + t * tap_floats + i * cols + o % cols;
+        for (Index k = 0; k < count; ++k) to[k * packed_step] = from[k * step];
       }
-      if (++col == cols) {
-        col = 0;
-        panel += panel_floats;
-      }
-    }
   });
 }
 
