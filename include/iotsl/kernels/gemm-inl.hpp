@@ -3,15 +3,15 @@ IOTSL_NAMESPACE_BEGIN
 namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
 
-template <int Rows>
+template <int Rows, int Vecs>
 IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
   const float* rows[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
-  Vec acc[Rows][tile_vecs];
+  Vec acc[Rows][Vecs];
   clear(acc);
-  accumulate(rows, g.panel, tile_cols, g.depth, acc);
+  accumulate(rows, g.panel, Vecs * lanes, g.depth, acc);
   float* const out = g.out + first * g.out_stride;
   const Index out_stride = g.out_stride;
   const bool sum = g.add;
@@ -21,10 +21,10 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
     float* row = out + i * out_stride;
     if (sum) {
       IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) acc[i][v] = add(load(row + v * lanes), acc[i][v]);
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = add(load(row + v * lanes), acc[i][v]);
     }
     IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v) store(row + v * lanes, acc[i][v]);
+    for (int v = 0; v < Vecs; ++v) store(row + v * lanes, acc[i][v]);
   }
 }
 
@@ -32,33 +32,40 @@ inline void gemm_panel(const GemmPanel& g) {
   for (Index first = 0; first < g.rows;) {
     const Index rows = next_tile_rows(g.rows - first);
     if (rows == 4)
-      gemm_tile<4>(g, first);
+      gemm_tile<4, tile_vecs>(g, first);
     else
-      gemm_tile<6>(g, first);
+      gemm_tile<6, tile_vecs>(g, first);
     first += rows;
   }
+}
+
+inline void gemm_narrow_panel(const GemmPanel& g) {
+  constexpr int rows = narrow_vecs == 1 ? 8 : 6;  // enough chains to hide the latency of fma
+  for (Index first = 0; first < g.rows; first += rows) gemm_tile<rows, narrow_vecs>(g, first);
 }
 
 /// packed[panel][d][0 .. tile_cols) = src[d][panel * tile_cols ...], zero
 /// beyond `width`.
 inline void pack_rows(Index depth, Index width, const float* src, Index src_stride, float* packed) {
-  for (Index d = 0; d < depth; ++d, src += src_stride, packed += tile_cols) {
-    float* dst = packed;
-    Index j = 0;
-    for (; j + tile_cols <= width; j += tile_cols, dst += depth * tile_cols) {
+  Index j = 0;
+  for (; j + tile_cols <= width; j += tile_cols) {
+    const float* from = src + j;
+    for (Index d = 0; d < depth; ++d, from += src_stride, packed += tile_cols) {
       IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) store(dst + v * lanes, load(src + j + v * lanes));
-    }
-    if (j == width) continue;
-    for (int v = 0; v < tile_vecs; ++v, j += lanes) {
-      const Index left = width - j;
-      store(dst + v * lanes,
-            left >= lanes ? load(src + j) : load_partial(src + j, left > 0 ? left : 0));
+      for (int v = 0; v < tile_vecs; ++v) store(packed + v * lanes, load(from + v * lanes));
     }
   }
+  if (j == width) return;
+  for (Index d = 0; d < depth; ++d, packed += tile_cols)
+    for (int v = 0; v < tile_vecs; ++v) {
+      const Index at = j + v * lanes, left = width - at;
+      const float* from = src + d * src_stride + at;
+      store(packed + v * lanes,
+            left >= lanes ? load(from) : load_partial(from, left > 0 ? left : 0));
+    }
 }
 
-inline constexpr GemmTable gemm_table{gemm_panel, pack_rows};
+inline constexpr GemmTable gemm_table{gemm_panel, gemm_narrow_panel, pack_rows};
 
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -32,6 +32,7 @@ struct GemmPanel {
 
 struct GemmTable {
   void (*panel)(const GemmPanel& g);
+  void (*narrow_panel)(const GemmPanel& g);  ///< of narrow_cols columns instead of cols
   void (*pack_rows)(Index depth, Index width, const float* src, Index src_stride, float* packed);
 };
 

@@ -7,6 +7,8 @@ using namespace simd::IOTSL_TARGET;
 // broadcast of a, and enough chains are in flight to hide the latency of fma.
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
+/// For what is not wide enough.
+inline constexpr int narrow_vecs = tile_vecs - 1;
 
 // No load moves over this. Compilers for ARM move loads to the front until they run out of
 // registers, and put accumulators in memory.
@@ -72,10 +74,8 @@ IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*&
   Vec bv[Vecs];
   if constexpr (multiplies_by_lane) {
     Vec av[(Rows + lanes - 1) / lanes];
-    load_run(a, av);
-    load_run(b, bv);
-    a += a_step;
-    b += b_step;
+    load_run(a, a_step, av);
+    load_run(b, b_step, bv);
     IOTSL_UNROLL
     for (int v = 0; v < Vecs; ++v) {
       acc[0][v] = fma_lane<0>(av[0], bv[v], acc[0][v]);
@@ -108,15 +108,13 @@ template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate_columns(const float* a, Index a_step, const float* b, Index b_step,
                                      Index depth, Vec (&acc)[Rows][Vecs]) {
   constexpr int unrolled = multiplies_by_lane ? 4 : 1;
-  auto left = static_cast<std::ptrdiff_t>(depth);
-  for (; left >= unrolled; left -= unrolled) {
+  const auto end = static_cast<std::ptrdiff_t>(depth);
+  for (std::ptrdiff_t blocks = end / unrolled; blocks > 0; --blocks) {
     IOTSL_UNROLL
-    for (int d = 0; d < unrolled; ++d) {
-      accumulate_column(a, a_step, b, b_step, acc);
-      hold_loads();
-    }
+    for (int d = 0; d < unrolled; ++d) accumulate_column(a, a_step, b, b_step, acc);
   }
-  for (; left > 0; --left) accumulate_column(a, a_step, b, b_step, acc);
+  for (std::ptrdiff_t left = end % unrolled; left > 0; --left)
+    accumulate_column(a, a_step, b, b_step, acc);
 }
 
 template <int Rows, int Vecs>
@@ -169,7 +167,7 @@ inline void transpose_matrix(Index rows, Index cols, const float* src, Index src
   }
 }
 
-inline constexpr TileTable tile_table{tile_cols, transpose_matrix};
+inline constexpr TileTable tile_table{tile_cols, narrow_vecs* lanes, transpose_matrix};
 
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -13,7 +13,8 @@
 //   even_lanes odd_lanes   of a, then of b;  zip_low zip_high   a0 b0 a1 b1 ..., in two halves
 //   transpose          a block of lanes x lanes floats
 //   multiplies_by_lane     true where there are, beyond these:
-//     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: vectors that follow each other in memory
+//     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: 1, 2 or 4 vectors in a row, then the address moves
+//     on
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
 // twice.

@@ -98,16 +98,26 @@ IOTSL_INLINE Vec fma_lane(Vec a, Vec b, Vec c) {
   return c;
 }
 template <int n>
-IOTSL_INLINE void load_run(const float* p, Vec (&to)[n]) {
+IOTSL_INLINE void load_run(const float*& p, Index step, Vec (&to)[n]) {
+  static_assert(n == 1 || n == 2 || n == 4);
+#if defined(__clang__)
+  for (int i = 0; i < n; ++i) to[i] = load(p + i * lanes);
+  p += step;
+#else
+  // One instruction that moves the address on too; of the intrinsics g++ makes two.
+  const Index bytes = step * static_cast<Index>(sizeof(float));
   if constexpr (n == 4) {
-    const float32x4x4_t v = vld1q_f32_x4(p);
+    float32x4x4_t v;
+    __asm__("ld1 {%S0.4s - %V0.4s}, [%1], %2" : "=w"(v), "+r"(p) : "r"(bytes) : "memory");
     for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
   } else if constexpr (n == 2) {
-    const float32x4x2_t v = vld1q_f32_x2(p);
+    float32x4x2_t v;
+    __asm__("ld1 {%S0.4s - %T0.4s}, [%1], %2" : "=w"(v), "+r"(p) : "r"(bytes) : "memory");
     for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
   } else {
-    for (int i = 0; i < n; ++i) to[i] = load(p + i * lanes);
+    __asm__("ld1 {%0.4s}, [%1], %2" : "=w"(to[0].v), "+r"(p) : "r"(bytes) : "memory");
   }
+#endif
 }
 IOTSL_INLINE Vec div(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
 IOTSL_INLINE Vec sqrt(Vec a) { return {vsqrtq_f32(a.v)}; }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "iotsl/kernels/conv2d/tiles.hpp"
 
@@ -23,28 +24,21 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
                            float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index tap_floats = c.in_c * cols, panel_floats = used.count() * tap_floats;
-  const auto copy = [&](const float* from, float* to) {
-    for (Index t = 0; t < used.count(); ++t) to[t * tap_floats] = from[used.tap(t)];
-  };
-  const Index work = c.out_c * c.in_c * used.all() * 8;
-  if (c.weight_in_stride < c.weight_out_stride) {
-    run_tasks(work, panels, [&](Index panel) {
-      const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
-      for (Index o = 0; o < valid; ++o)
-        for (Index i = 0; i < c.in_c; ++i)
-          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
-               packed + panel * panel_floats + i * cols + o);
-    });
-  } else {
-    run_tasks(work, c.in_c, [&](Index i) {
-      for (Index panel = 0; panel < panels; ++panel) {
-        const Index first = panel * cols, valid = std::min(cols, c.out_c - first);
-        for (Index o = 0; o < valid; ++o)
-          copy(w + (first + o) * c.weight_out_stride + i * c.weight_in_stride,
-               packed + panel * panel_floats + i * cols + o);
+  // A task is a panel, output by output, or a channel, panel by panel: whichever lies together.
+  const bool by_panel = c.weight_in_stride < c.weight_out_stride;
+  const Index step = by_panel ? c.weight_in_stride : c.weight_out_stride;
+  const Index packed_step = by_panel ? cols : 1;
+  run_tasks(c.out_c * c.in_c * used.all() * 8, by_panel ? panels : c.in_c, [&](Index task) {
+    const Index lines = by_panel ? std::min(cols, c.out_c - task * cols) : panels;
+    for (Index t = 0; t < used.count(); ++t)
+      for (Index line = 0; line < lines; ++line) {
+        const Index o = by_panel ? task * cols + line : line * cols, i = by_panel ? 0 : task;
+        const Index count = by_panel ? c.in_c : std::min(cols, c.out_c - o);
+        const float* from = w + o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t);
+        float* to = packed + o / cols * panel_floats + t * tap_floats + i * cols + o % cols;
+        for (Index k = 0; k < count; ++k) to[k * packed_step] = from[k * step];
       }
-    });
-  }
+  });
 }
 
 /// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
@@ -137,40 +131,37 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
   const auto worker = detail::CorrelateMemory::make(c, plan, cols);
   const Scratch scratch(static_cast<std::size_t>(threads() * worker.bytes));
 
+  const auto memory_of = [&](Index thread) { return scratch.as<char>() + thread * worker.bytes; };
+  const Scratch lists(static_cast<std::size_t>(threads()) * sizeof(detail::TileList));
+  auto* list = lists.as<detail::TileList>();
+  for (Index thread = 0; thread < threads(); ++thread)
+    new (list + thread) detail::TileList(c, plan, used, memory_of(thread) + worker.float_bytes);
+
   const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
+  const Index blocks = plan.image_blocks(c);
   run_tasks(work, plan.tasks(c), [&](Index task) {
     const Index group = task % plan.panel_groups, part = task / plan.panel_groups;
-    const Index band = part % plan.bands(c), repeat = part / plan.bands(c);
+    const Index image = part % blocks * plan.images, band = part / blocks;
+    const Index images = std::min(plan.images, c.n - image);
     const Index begin = band * plan.band, end = std::min(c.row->out(), begin + plan.band);
     const Index pixels = (end - begin) * out_w;
     Index first_row, last_row;
     c.row->input_range(begin, end, first_row, last_row);
 
-    char* memory = scratch.as<char>() + worker_index() * worker.bytes;
-    float* block = reinterpret_cast<float*>(memory);
+    float* block = reinterpret_cast<float*>(memory_of(worker_index()));
     float* buffer = block + worker.block_floats;
-    detail::TileList tiles(c, plan, used, memory + worker.float_bytes);
-    Index listed = 0;  // images of the block that `tiles` describes
-
-    const Index first_panel = panels * group / plan.panel_groups;
-    const Index last_panel = panels * (group + 1) / plan.panel_groups;
-    const Index last_image = std::min(c.n, (repeat + 1) * plan.repeat * plan.images);
-    for (Index image = repeat * plan.repeat * plan.images; image < last_image;
-         image += plan.images) {
-      const Index images = std::min(plan.images, last_image - image);
-      detail::load_block(c, in, image, images, first_row, last_row, block);
-      if (images != listed)
-        tiles.build(images, begin, end, first_row, last_row - first_row, stride);
-      listed = images;
-      for (Index panel = first_panel; panel < last_panel; ++panel) {
-        kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
-                          packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
-        const Index valid = std::min(cols, c.out_c - panel * cols);
-        for (Index i = 0; i < images; ++i)
-          transpose(pixels, valid, buffer + i * pixels * cols, cols,
-                    out + ((image + i) * c.out_c + panel * cols) * out_pixels + begin * out_w,
-                    out_pixels);
-      }
+    detail::TileList& tiles = list[worker_index()];
+    tiles.build(images, begin, end, first_row, last_row - first_row, stride);
+    detail::load_block(c, in, image, images, first_row, last_row, block);
+    for (Index panel = panels * group / plan.panel_groups;
+         panel < panels * (group + 1) / plan.panel_groups; ++panel) {
+      kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
+                        packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
+      const Index valid = std::min(cols, c.out_c - panel * cols);
+      for (Index i = 0; i < images; ++i)
+        transpose(pixels, valid, buffer + i * pixels * cols, cols,
+                  out + ((image + i) * c.out_c + panel * cols) * out_pixels + begin * out_w,
+                  out_pixels);
     }
   });
 }

@@ -45,18 +45,16 @@ struct CorrelatePlan {
   static constexpr Index block_floats = 128 * 1024, block_pixels = 512;
   // Enough for the cores of a small machine to finish together.
   static constexpr Index wanted_tasks = 16;
-  static constexpr Index most_repeats = 8;
 
   Index images;        ///< per block
   Index band;          ///< output rows per block
   bool image_minor;    ///< a tile is one pixel of several images, instead of several pixels of one
   Index panel_groups;  ///< the output channels are cut into so many tasks
-  Index repeat;        ///< blocks of images per task: they share one list of tiles
 
   static CorrelatePlan make(const Correlation& c, Index tile_cols) {
     const Index out_h = c.row->out(), out_w = c.col->out();
     const Index image_floats = c.in_h * c.in_w * pixel_stride(c.in_c);
-    CorrelatePlan plan{1, out_h, false, 1, 1};
+    CorrelatePlan plan{1, out_h, false, 1};
     plan.image_minor = c.n >= minor_images && image_floats * tile_rows <= minor_floats &&
                        out_h * out_w <= minor_pixels;
     if (plan.image_minor) {
@@ -75,13 +73,11 @@ struct CorrelatePlan {
     const Index blocks = plan.image_blocks(c) * plan.bands(c);
     const Index panels = (c.out_c + tile_cols - 1) / tile_cols;
     plan.panel_groups = std::min(panels, std::max<Index>(1, wanted_tasks / blocks));
-    plan.repeat = std::clamp<Index>(blocks / wanted_tasks, 1, most_repeats);
     return plan;
   }
   Index image_blocks(const Correlation& c) const { return (c.n + images - 1) / images; }
   Index bands(const Correlation& c) const { return (c.row->out() + band - 1) / band; }
-  Index repeats(const Correlation& c) const { return (image_blocks(c) + repeat - 1) / repeat; }
-  Index tasks(const Correlation& c) const { return repeats(c) * bands(c) * panel_groups; }
+  Index tasks(const Correlation& c) const { return image_blocks(c) * bands(c) * panel_groups; }
 };
 
 /// The tiles of one block of images and output rows.
@@ -109,12 +105,16 @@ class TileList {
     pixel_ = reinterpret_cast<std::int32_t*>(next);
   }
 
-  /// Lists the tiles of `images` images and output rows [begin, end). Input rows from `first_row`
+  /// Lists the tiles of `images` images and output rows [begin, end), unless that is what the list
+  /// holds: most blocks of a convolution have the same. Input rows from `first_row`
   /// on lie at `zeros` floats from the start of the scratch; the `zeros` floats before are zero.
   void build(Index images, Index begin, Index end, Index first_row, Index in_rows, Index zeros) {
+    if (images == images_ && begin == begin_ && end == end_) return;
     count_ = 0;
     taps_ = 0;
+    images_ = images;
     begin_ = begin;
+    end_ = end;
     first_row_ = first_row;
     zeros_ = zeros;
     in_rows_ = in_rows;
@@ -233,7 +233,8 @@ class TileList {
   CorrelateTile* tile_;
   TapRows* tap_;
   std::int32_t* pixel_;
-  Index count_ = 0, taps_ = 0, begin_ = 0, first_row_ = 0, zeros_ = 0, in_rows_ = 0, pixels_ = 0;
+  Index count_ = 0, taps_ = 0, images_ = 0, begin_ = 0, end_ = 0, first_row_ = 0, zeros_ = 0,
+        in_rows_ = 0, pixels_ = 0;
 };
 
 }  // namespace detail

@@ -37,18 +37,20 @@ struct WeightGradPlan {
   Index images;  ///< per block
   Index band;    ///< output rows per pass over a block
 
-  static WeightGradPlan make(const WeightGrad& g, Index taps, Index tile_cols) {
-    const Index out_h = g.row->out(), out_w = g.col->out(), pixels = out_h * out_w;
-    const Index panels = (g.k + tile_cols - 1) / tile_cols;
-    const Index sums = std::max<Index>(1, taps * g.c * panels * tile_cols);
+  struct Size {
+    Index n, c, in_pixels, k, out_h, out_w;
+  };
+  static WeightGradPlan make(const Size& s, Index taps, Index tile_cols) {
+    const Index pixels = s.out_h * s.out_w, panels = (s.k + tile_cols - 1) / tile_cols;
+    const Index sums = std::max<Index>(1, taps * s.c * panels * tile_cols);
     WeightGradPlan plan;
-    plan.slots = std::min(std::clamp<Index>(sum_floats / sums, 1, most_slots), g.n);
+    plan.slots = std::min(std::clamp<Index>(sum_floats / sums, 1, most_slots), s.n);
     plan.groups = std::min(panels, (wanted_tasks + plan.slots - 1) / plan.slots);
-    const Index image_floats = g.h * g.w * pixel_stride(g.c) + pixels * round_up(g.k, tile_cols);
+    const Index image_floats = s.in_pixels * pixel_stride(s.c) + pixels * round_up(s.k, tile_cols);
     plan.images = std::min(std::max<Index>(1, band_pixels / pixels),
                            std::max<Index>(1, block_floats / std::max<Index>(1, image_floats)));
-    plan.images = std::min(plan.images, (g.n + plan.slots - 1) / plan.slots);
-    plan.band = std::clamp<Index>(band_pixels / (out_w * plan.images), 1, out_h);
+    plan.images = std::min(plan.images, (s.n + plan.slots - 1) / plan.slots);
+    plan.band = std::clamp<Index>(band_pixels / (s.out_w * plan.images), 1, s.out_h);
     return plan;
   }
 };
@@ -143,7 +145,8 @@ class WeightGradWork {
         kernels_(conv_table()),
         cols_(tiles_.cols),
         pixels_(g.row->out() * g.col->out()),
-        plan_(WeightGradPlan::make(g, used.count(), cols_)),
+        plan_(WeightGradPlan::make({g.n, g.c, g.h * g.w, g.k, g.row->out(), g.col->out()},
+                                   used.count(), cols_)),
         panels_((g.k + cols_ - 1) / cols_),
         panel_floats_(used.count() * g.c * cols_),
         group_panels_((panels_ + plan_.groups - 1) / plan_.groups),

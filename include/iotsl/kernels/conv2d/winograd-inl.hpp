@@ -154,6 +154,23 @@ IOTSL_INLINE void square(const From& from, const To& to) {
   }
 }
 
+/// square() for weights, of which there are few: a third of the code, and a little slower.
+template <class Line, class From, class To>
+IOTSL_INLINE void small_square(const From& from, const To& to) {
+  Vec half[Line::out][Line::in];
+  for (int j = 0; j < Line::in; ++j) {
+    Vec column[Line::in], turned[Line::out];
+    from(j, column);
+    Line::apply(column, turned);
+    for (int i = 0; i < Line::out; ++i) half[i][j] = turned[i];
+  }
+  for (int i = 0; i < Line::out; ++i) {
+    Vec row[Line::out];
+    Line::apply(half[i], row);
+    to(i, row);
+  }
+}
+
 inline void input(Index tiles, const WinogradTile* tile, const float* block, Index channels,
                   const WinogradRows& v) {
   for (Index t = 0; t < tiles; ++t)
@@ -184,15 +201,15 @@ inline void weights(Index channels, const float* packed, bool flipped, float* u,
   const Index step = flipped ? -tile_cols : tile_cols;
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
-                      ToStrided<6>{u + c * tile_cols + j, frequency_stride});
+      small_square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
+                            ToStrided<6>{u + c * tile_cols + j, frequency_stride});
 }
 
 inline void weight_sums(Index channels, const float* s, Index frequency_stride, float* packed) {
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      square<WeightSums>(Strided<6>{s + c * tile_cols + j, frequency_stride},
-                         ToStrided<3>{packed + c * 9 * tile_cols + j, tile_cols});
+      small_square<WeightSums>(Strided<6>{s + c * tile_cols + j, frequency_stride},
+                               ToStrided<3>{packed + c * 9 * tile_cols + j, tile_cols});
 }
 
 }  // namespace winograd
