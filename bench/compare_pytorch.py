@@ -21,9 +21,11 @@ import time
 from pytorch_gan import gan_step
 
 BATCH = 64
-# The distinct 3x3 convolutions of vgg16bn-compact: input channels, output channels, extent.
-CONVOLUTIONS = [(1, 64, 28), (64, 64, 28), (64, 128, 14), (128, 128, 14), (128, 256, 7),
-                (256, 256, 7), (256, 512, 3), (512, 512, 3), (512, 512, 1)]
+# The distinct 3x3 convolutions of vgg16bn-compact by their row in tests/cases/conv_cases.hpp: input
+# channels, output channels, extent.
+CONVOLUTIONS = {"vgg1": (1, 64, 28), "vgg2": (64, 64, 28), "vgg3": (64, 128, 14),
+                "vgg4": (128, 128, 14), "vgg5": (128, 256, 7), "vgg6": (256, 256, 7),
+                "vgg8": (256, 512, 3), "vgg9": (512, 512, 3), "vgg11": (512, 512, 1)}
 # Job: (our program, our benchmark's name).
 STEPS = {
     "train": ("train_step_bench", f"train_step/vgg16bn-compact/sgd/batch:{BATCH}/real_time"),
@@ -32,7 +34,7 @@ STEPS = {
     "critic": ("gan_bench", "gan/critic/width:64/batch:32/real_time"),
     "generator": ("gan_bench", "gan/generator/width:64/batch:32/real_time"),
 }
-DIRECTIONS = ("forward", "input_grad", "weight_grad")
+DIRECTIONS = ("forward", "grad_x", "grad_weight")
 
 
 # PyTorch's side, in a process of its own: `compare_pytorch.py --worker JOB LAYOUT THREADS`.
@@ -105,36 +107,34 @@ def torch_job(job, layout, threads):
 
 def torch_convolutions(torch, memory):
     out = {}
-    for channels, kernels, extent in CONVOLUTIONS:
+    for row, (channels, kernels, extent) in CONVOLUTIONS.items():
         x = torch.rand(BATCH, channels, extent, extent).to(memory_format=memory).requires_grad_()
         weight = torch.randn(kernels, channels, 3, 3).to(memory_format=memory).requires_grad_()
         y = torch.nn.functional.conv2d(x, weight, padding=1)
         gradient = torch.randn_like(y)
         runs = {
             "forward": lambda x=x, w=weight: torch.nn.functional.conv2d(x, w, padding=1),
-            "input_grad": lambda x=x, y=y, g=gradient: torch.autograd.grad(y, x, g, retain_graph=True),
-            "weight_grad":
+            "grad_x": lambda x=x, y=y, g=gradient: torch.autograd.grad(y, x, g, retain_graph=True),
+            "grad_weight":
                 lambda w=weight, y=y, g=gradient: torch.autograd.grad(y, w, g, retain_graph=True),
         }
         for direction, run in runs.items():
             with torch.set_grad_enabled(direction != "forward"):
-                name = conv_name(direction, channels, kernels, extent)
-                out[name] = seconds_of(run, 0.2)
+                out[conv_name(row, direction)] = seconds_of(run, 0.2)
     return out
 
 
 # Our side and the table.
 
 
-def conv_name(direction, channels, kernels, extent):
-    shape = f"n{BATCH}_c{channels}_h{extent}_k{kernels}_r3_stride1_pad1"
-    return f"conv2d/vgg/{direction}/{shape}/real_time"
+def conv_name(row, direction):
+    return f"conv2d/{row}/{direction}/n{BATCH}/real_time"
 
 
 def run_ours(build, job, environment):
-    program, name = STEPS.get(job, ("conv2d_bench", None))
+    program, name = STEPS.get(job, ("op_bench", None))
     path = pathlib.Path(build) / "bench" / program
-    names = [name] if name else [conv_name(d, *c) for c in CONVOLUTIONS for d in DIRECTIONS]
+    names = [name] if name else [conv_name(row, d) for row in CONVOLUTIONS for d in DIRECTIONS]
     pattern = "^(" + "|".join(names) + ")$"
     command = [str(path), f"--benchmark_filter={pattern}", "--benchmark_format=json",
                f"--benchmark_min_time={2.0 if name else 0.2}"]

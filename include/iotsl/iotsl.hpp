@@ -22,6 +22,7 @@
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/embedding.hpp"
+#include "iotsl/ops/group_norm.hpp"
 #include "iotsl/ops/loss.hpp"
 #include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/norm.hpp"

@@ -65,9 +65,14 @@ inline iotsl::Conv2dOptions conv_options(Case& file) {
   const auto stride = file.pair({"stride", "strides"}, {1, 1});
   const auto pad = file.pair({"padding", "pad"}, {0, 0});
   const auto dilation = file.pair({"dilation"}, {1, 1});
-  file.only("groups", 1);
   file.only("padding_mode", "zeros");
-  return {stride.h, stride.w, pad.h, pad.w, dilation.h, dilation.w};
+  return {.stride_h = stride.h,
+          .stride_w = stride.w,
+          .pad_h = pad.h,
+          .pad_w = pad.w,
+          .dilation_h = dilation.h,
+          .dilation_w = dilation.w,
+          .groups = file.integer({"groups"}, 1)};
 }
 
 inline Shape shape_attribute(Case& file, const Names& names) {

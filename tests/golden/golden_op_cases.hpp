@@ -3,6 +3,7 @@
 
 #include "golden/golden_call.hpp"
 #include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/group_norm.hpp"
 #include "iotsl/ops/loss.hpp"
 #include "iotsl/ops/norm.hpp"
 #include "iotsl/ops/pool.hpp"
@@ -130,6 +131,65 @@ Tensor<T> max_pool_case(Call<T>& call) {
                                .stride_w = stride.w,
                                .pad_h = pad.h,
                                .pad_w = pad.w});
+}
+
+template <class T>
+Tensor<T> avg_pool_case(Call<T>& call) {
+  const Tensor<T> x = call.input(x_names);
+  const auto kernel = call.file.pair({"kernel_size", "kernel"}, {2, 2});
+  const auto stride = call.file.pair({"stride"}, kernel);
+  const auto pad = call.file.pair({"padding", "pad"}, {0, 0});
+  call.file.only("ceil_mode", false);
+  return iotsl::avg_pool2d(x,
+                           {.kernel_h = kernel.h,
+                            .kernel_w = kernel.w,
+                            .stride_h = stride.h,
+                            .stride_w = stride.w,
+                            .pad_h = pad.h,
+                            .pad_w = pad.w,
+                            .count_include_pad = call.file.boolean({"count_include_pad"}, true)});
+}
+
+/// `shape`: that of weight and bias, which are ones and zeros where the file has none.
+template <class T>
+std::pair<Tensor<T>, Tensor<T>> scale_and_shift(Call<T>& call, const Shape& shape) {
+  Tensor<T> gamma = call.optional({"weight", "gamma"}), beta = call.optional({"bias", "beta"});
+  if (!gamma.defined()) gamma = Tensor<T>::full(shape, T(1));
+  if (!beta.defined()) beta = Tensor<T>::zeros(shape);
+  return {gamma, beta};
+}
+
+template <class T>
+Tensor<T> group_norm_case(Call<T>& call) {
+  const Tensor<T> x = call.input(x_names);
+  const auto [gamma, beta] = scale_and_shift(call, Shape{x.extent(1)});
+  return iotsl::group_norm(x, call.file.integer({"num_groups", "groups"}, 1), gamma, beta,
+                           call.file.real({"eps"}, 1e-5));
+}
+
+template <class T>
+Tensor<T> layer_norm_case(Call<T>& call) {
+  const Tensor<T> x = call.input(x_names);
+  const auto [gamma, beta] =
+      scale_and_shift(call, shape_attribute(call.file, {"normalized_shape"}));
+  return iotsl::layer_norm(x, gamma, beta, call.file.real({"eps"}, 1e-5));
+}
+
+template <class T>
+Tensor<T> gelu_case(Call<T>& call) {
+  const std::string form = call.file.string({"approximate"}, "none");
+  if (form != "none" && form != "tanh") fail("attribute 'approximate' is '", form, "'");
+  return iotsl::gelu(call.input(x_names),
+                     form == "none" ? iotsl::GeluForm::exact : iotsl::GeluForm::tanh);
+}
+
+/// Of rows: the only dimension of log_softmax and softmax.
+template <class T>
+Tensor<T> rows_case(Call<T>& call, Tensor<T> (*function)(const Tensor<T>&)) {
+  const Tensor<T> x = call.input(x_names);
+  const Index dim = call.file.integer({"dim", "axis"}, 1);
+  if (dim != 1 && dim != -1) fail("attribute 'dim' is ", dim, ", only 1 is supported");
+  return function(x);
 }
 
 /// [N,C], or [N,C,1,1] where the file wants it so.

@@ -62,19 +62,31 @@ const std::map<std::string, Op<T>>& ops() {
        }},
       {"batch_norm2d", &batch_norm_case<T>},
       {"max_pool2d", &max_pool_case<T>},
+      {"avg_pool2d", &avg_pool_case<T>},
+      {"group_norm", &group_norm_case<T>},
+      {"layer_norm", &layer_norm_case<T>},
       {"global_avg_pool2d", &global_avg_pool_case<T>},
       {"softmax_cross_entropy", &cross_entropy_case<T>},
-      {"log_softmax",
+      {"log_softmax", [](C& c) { return rows_case<T>(c, &iotsl::log_softmax<T>); }},
+      {"softmax", [](C& c) { return rows_case<T>(c, &iotsl::softmax<T>); }},
+      {"mse_loss",
        [](C& c) {
          const Tensor<T> x = c.input(x_names);
-         const Index dim = c.file.integer({"dim", "axis"}, 1);
-         if (dim != 1 && dim != -1) fail("attribute 'dim' is ", dim, ", only 1 is supported");
-         return iotsl::log_softmax(x);
+         c.file.only("reduction", "mean");
+         return iotsl::mse_loss(x, c.input({"target", "y"}));
        }},
       {"dropout", &dropout_case<T>},
       {"relu", [](C& c) { return iotsl::relu(c.input(x_names)); }},
       {"sigmoid", [](C& c) { return iotsl::sigmoid(c.input(x_names)); }},
       {"tanh", [](C& c) { return iotsl::tanh(c.input(x_names)); }},
+      {"leaky_relu",
+       [](C& c) {
+         const double slope = c.file.real({"negative_slope"}, 0.01);
+         return iotsl::leaky_relu(c.input(x_names), slope);
+       }},
+      {"silu", [](C& c) { return iotsl::silu(c.input(x_names)); }},
+      {"gelu", &gelu_case<T>},
+      {"normal_cdf", [](C& c) { return iotsl::normal_cdf(c.input(x_names)); }},
       {"exp", [](C& c) { return iotsl::exp(c.input(x_names)); }},
       {"log", [](C& c) { return iotsl::log(c.input(x_names)); }},
       {"sqrt", [](C& c) { return iotsl::sqrt(c.input(x_names)); }},
@@ -153,6 +165,7 @@ inline std::string canonical_op(const std::string& given) {
       {"mm", "matmul"},
       {"batch_norm", "batch_norm2d"},
       {"max_pool", "max_pool2d"},
+      {"ndtr", "normal_cdf"},
       {"global_avg_pool", "global_avg_pool2d"},
       {"adaptive_avg_pool2d", "global_avg_pool2d"},
       {"cross_entropy", "softmax_cross_entropy"},

@@ -144,6 +144,41 @@ def transposed_convolutions(w):
                         lambda x, k, b=None, o=options: F.conv_transpose2d(x, k, b, **o))
 
 
+def grouped_convolutions(w):
+    # name: x, weight, bias, stride, padding, dilation, groups
+    cases = {
+        "groups2": ([2, 4, 6, 5], [6, 2, 3, 3], True, 1, 1, 1, 2),
+        "groups3-stride2": ([1, 6, 7, 8], [3, 2, 3, 3], False, 2, 1, 1, 3),
+        "depthwise": ([2, 3, 7, 6], [3, 1, 3, 3], True, 1, 1, 1, 3),
+        "depthwise-doubled": ([2, 3, 9, 8], [6, 1, 5, 5], False, 2, 2, 1, 3),
+        "depthwise-doubled-dense": ([1, 2, 5, 6], [4, 1, 3, 2], True, 1, [1, 0], 1, 2),
+        "depthwise-uneven": ([1, 4, 9, 11], [4, 1, 3, 2], True, [2, 3], [1, 0], [1, 2], 4),
+        "depthwise-wide": ([1, 2, 3, 37], [2, 1, 3, 3], True, 1, 1, 1, 2),
+    }
+    for name, (xs, ws, with_bias, stride, padding, dilation, groups) in cases.items():
+        r = Random(f"conv2d-{name}")
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        inputs = {"x": r.normal(*xs), "weight": r.normal(*ws)}
+        bias = {"bias": r.normal(ws[0])} if with_bias else {}
+        w.differentiate("conv2d", name, options, inputs | bias,
+                        lambda x, k, b=None, o=options: F.conv2d(x, k, b, **o))
+        gy = r.normal(*F.conv2d(inputs["x"], inputs["weight"], None, **options).shape)
+
+        def weight_grad(x, gy, ws=ws, o=options):
+            columns = F.unfold(x, ws[2:], o["dilation"], o["padding"], o["stride"])
+            g = o["groups"]
+            columns = columns.reshape(x.shape[0], g, -1, columns.shape[-1])
+            rows = gy.reshape(x.shape[0], g, ws[0] // g, -1)
+            return torch.einsum("ngkl,ngml->gkm", rows, columns).reshape(ws)
+
+        w.differentiate("conv2d_weight_grad", name, {**options, "kernel_size": ws[2:]},
+                        {"x": inputs["x"], "gy": gy}, weight_grad)
+        extra = {"bias": r.normal(xs[1])} if with_bias else {}
+        w.differentiate("conv_transpose2d", name, options,
+                        {"x": gy, "weight": inputs["weight"]} | extra,
+                        lambda x, k, b=None, o=options: F.conv_transpose2d(x, k, b, **o))
+
+
 def products(w):
     sizes = {"3x4x5": (3, 4, 5), "17x33x9": (17, 33, 9), "1x7x1": (1, 7, 1), "6x1x13": (6, 1, 13)}
     for name, (m, k, n) in sizes.items():
@@ -188,6 +223,27 @@ def normalisation(w):
             outputs=lambda: {f"output.{k}": v.clone() for k, v in after.items()})
 
 
+def sample_normalisation(w):
+    # name: x, groups, eps
+    cases = {"map": ([2, 6, 3, 5], 3, 1e-5), "one": ([3, 4, 2, 2], 1, 1e-3),
+             "each": ([1, 5, 7, 3], 5, 1e-5), "matrix": ([4, 6], 2, 1e-5)}
+    for name, (xs, groups, eps) in cases.items():
+        r = Random(f"group_norm-{name}")
+        inputs = {"x": rounded(1.5 * r.normal(*xs) + 0.5), "weight": r.positive(xs[1]),
+                  "bias": r.normal(xs[1])}
+        w.differentiate("group_norm", name, {"num_groups": groups, "eps": eps}, inputs,
+                        lambda x, g, b: F.group_norm(x, groups, g, b, eps))
+    # name: x, normalised shape, eps
+    cases = {"matrix": ([5, 19], [19], 1e-5), "map": ([2, 3, 4, 5], [3, 4, 5], 1e-5),
+             "last": ([2, 3, 7], [7], 1e-3), "last-two": ([3, 2, 4, 3], [4, 3], 1e-5)}
+    for name, (xs, shape, eps) in cases.items():
+        r = Random(f"layer_norm-{name}")
+        inputs = {"x": rounded(1.5 * r.normal(*xs) + 0.5), "weight": r.positive(*shape),
+                  "bias": r.normal(*shape)}
+        w.differentiate("layer_norm", name, {"normalized_shape": shape, "eps": eps}, inputs,
+                        lambda x, g, b: F.layer_norm(x, shape, g, b, eps))
+
+
 def pooling(w):
     cases = {
         "2x2": ([2, 3, 6, 4], 2, 2, 0),
@@ -202,6 +258,23 @@ def pooling(w):
         w.differentiate("max_pool2d", name,
                         {"kernel_size": kernel, "stride": stride, "padding": padding}, {"x": x},
                         lambda x: F.max_pool2d(x, kernel, stride, padding))
+    # name: x, kernel, stride, padding, count_include_pad
+    cases = {
+        "2x2": ([2, 3, 6, 4], 2, 2, 0, True),
+        "odd": ([1, 2, 7, 5], 2, 2, 0, True),
+        "3x3s1p1": ([2, 2, 5, 6], 3, 1, 1, True),
+        "3x3s1p1-inside": ([2, 2, 5, 6], 3, 1, 1, False),
+        "uneven-inside": ([1, 2, 7, 8], [3, 2], [2, 3], [1, 0], False),
+        "one-channel": ([2, 1, 6, 6], 3, 2, 1, True),
+        "map1x1": ([2, 3, 1, 1], 1, 1, 0, True),
+        "tail": ([1, 2, 6, 38], 2, 2, 0, True),
+    }
+    for name, (xs, kernel, stride, padding, include) in cases.items():
+        w.differentiate("avg_pool2d", name,
+                        {"kernel_size": kernel, "stride": stride, "padding": padding,
+                         "count_include_pad": include},
+                        {"x": Random(f"avg_pool2d-{name}").normal(*xs)},
+                        lambda x: F.avg_pool2d(x, kernel, stride, padding, False, include))
     for name, xs in {"square": [2, 3, 4, 4], "uneven": [3, 2, 5, 7], "map1x1": [1, 4, 1, 1]}.items():
         w.differentiate("global_avg_pool2d", name, {},
                         {"x": Random(f"global_avg_pool2d-{name}").normal(*xs)},
@@ -223,6 +296,12 @@ def losses(w):
     for name, shape in {"small": (3, 4), "batch1": (1, 10), "tail": (5, 19)}.items():
         w.differentiate("log_softmax", name, {}, {"x": 2 * Random(f"log_softmax-{name}").normal(*shape)},
                         lambda x: F.log_softmax(x, 1))
+        w.differentiate("softmax", name, {}, {"x": 2 * Random(f"softmax-{name}").normal(*shape)},
+                        lambda x: F.softmax(x, 1))
+    for name, shape in {"matrix": [5, 4], "map": [2, 3, 2, 5], "one": [1], "scalar": []}.items():
+        r = Random(f"mse_loss-{name}")
+        w.differentiate("mse_loss", name, {}, {"x": r.normal(*shape), "target": r.normal(*shape)},
+                        F.mse_loss)
 
 
 def elementwise(w):
@@ -233,15 +312,26 @@ def elementwise(w):
         "square": (torch.square, "normal"), "reciprocal": (torch.reciprocal, "positive"),
         "sigmoid": (torch.sigmoid, "normal"), "tanh": (torch.tanh, "normal"),
         "relu": (torch.relu, "apart"), "abs": (torch.abs, "apart"),
+        "normal_cdf": (torch.special.ndtr, "normal"),
+        "silu": (F.silu, "normal"), "gelu": (F.gelu, "normal"),
     }
     for op, (function, domain) in unary.items():
         for name, shape in shapes.items():
             w.differentiate(op, name, {}, {"x": getattr(Random(f"{op}-{name}"), domain)(*shape)},
                             function)
     wide = torch.linspace(-30, 30, 41, dtype=torch.float64).float().double()
-    for op in ("sigmoid", "tanh", "relu"):
+    for op in ("sigmoid", "tanh", "relu", "normal_cdf", "silu", "gelu"):
         w.differentiate(op, "wide", {}, {"x": wide + 0.25}, unary[op][0])
     w.differentiate("exp", "wide", {}, {"x": rounded(wide / 10)}, torch.exp)
+
+    for name, shape in shapes.items():
+        w.differentiate("gelu", f"tanh-{name}", {"approximate": "tanh"},
+                        {"x": Random(f"gelu-tanh-{name}").normal(*shape)},
+                        lambda x: F.gelu(x, approximate="tanh"))
+        for slope in (0.01, 0.2, 0.0):
+            w.differentiate("leaky_relu", f"{name}-{slope}", {"negative_slope": slope},
+                            {"x": Random(f"leaky_relu-{name}").apart(*shape)},
+                            lambda x: F.leaky_relu(x, slope))
 
     pairs = {"same": ([3, 4], [3, 4]), "channel": ([2, 3, 2, 5], [1, 3, 1, 1]),
              "outer": ([4, 1], [1, 5]), "rank": ([5], [2, 1, 5]), "scalar": ([], [3, 3]),
@@ -312,7 +402,8 @@ def views(w):
 
 def make(folder):
     writer = Writer(folder)
-    for family in (convolutions, transposed_convolutions, products, normalisation, pooling, losses,
-                   elementwise, reductions, views):
+    for family in (convolutions, transposed_convolutions, grouped_convolutions, products,
+                   normalisation, sample_normalisation, pooling, losses, elementwise, reductions,
+                   views):
         family(writer)
     return writer.count

@@ -1,5 +1,6 @@
 #include "iotsl/kernels/pool.hpp"
 
+#include "cases/pool_cases.hpp"
 #include "kernels/judge.hpp"
 
 using namespace iotsl;
@@ -7,41 +8,13 @@ using kernels::PoolShape;
 
 namespace {
 
-PoolShape window(Index n, Index c, Index h, Index w, Index kernel, Index stride, Index pad) {
-  return {n,
-          c,
-          h,
-          w,
-          (h + 2 * pad - kernel) / stride + 1,
-          (w + 2 * pad - kernel) / stride + 1,
-          kernel,
-          kernel,
-          stride,
-          stride,
-          pad,
-          pad};
+std::vector<PoolShape> all_shapes() {
+  std::vector<PoolShape> out;
+  for (const cases::PoolCase& c : cases::pool_cases())
+    out.push_back(detail::pool_shape(c.x, c.options));
+  return out;
 }
-
-const PoolShape shapes[] = {
-    window(2, 3, 28, 28, 2, 2, 0),
-    window(1, 2, 14, 14, 2, 2, 0),
-    window(2, 2, 7, 7, 2, 2, 0),
-    window(1, 1, 3, 3, 2, 2, 0),
-    window(1, 5, 2, 2, 2, 2, 0),
-    window(1, 2, 9, 35, 2, 2, 0),
-    window(1, 1, 4, 64, 2, 2, 0),
-    window(1, 1, 5, 16, 2, 2, 0),
-    window(2, 3, 14, 14, 3, 1, 1),
-    window(1, 2, 5, 4, 3, 1, 1),
-    window(1, 1, 1, 1, 3, 1, 1),
-    window(1, 1, 9, 20, 3, 1, 0),
-    window(2, 2, 9, 11, 3, 2, 1),
-    window(1, 1, 40, 40, 5, 3, 2),
-    window(1, 1, 30, 30, 15, 1, 7),
-    window(0, 3, 4, 4, 2, 2, 0),
-    {1, 2, 12, 10, 5, 9, 3, 2, 2, 1, 0, 0},
-    {1, 2, 12, 10, 6, 11, 2, 2, 2, 1, 0, 1},
-};
+const std::vector<PoolShape> shapes = all_shapes();
 
 struct Pooled {
   judge::Range y;
@@ -63,7 +36,7 @@ Pooled pooled(const PoolShape& s, const judge::Range& x, bool reference) {
 TEST_CASE("max pooling equals the reference: values and positions") {
   judge::on_each_target([] {
     for (const PoolShape& s : shapes) {
-      INFO("shape ", &s - shapes);
+      INFO("shape ", &s - shapes.data());
       judge::Range x = judge::uniform(s.n * s.c * s.h * s.w, 1, -1, 1, 1);
       // Few distinct values, so that many windows have several equal maxima.
       for (Index i = 0; i < x.size(); i += 2) x[i] = std::round(x[i]);
@@ -77,7 +50,7 @@ TEST_CASE("max pooling equals the reference: values and positions") {
 TEST_CASE("minus infinity and NaN are pooled as PyTorch does") {
   judge::on_each_target([] {
     for (const PoolShape& s : shapes) {
-      INFO("shape ", &s - shapes);
+      INFO("shape ", &s - shapes.data());
       judge::Range x = judge::uniform(s.n * s.c * s.h * s.w, 2);
       for (Index i = 0; i < x.size(); ++i) {
         if (i % 3 != 0) x[i] = -judge::infinity;
@@ -90,7 +63,7 @@ TEST_CASE("minus infinity and NaN are pooled as PyTorch does") {
         for (Index i = 0; i < x.size(); ++i) x[i] = -judge::infinity;
       }
     }
-    const PoolShape s = window(1, 1, 2, 2, 2, 2, 0);
+    const PoolShape s = detail::pool_shape({1, 1, 2, 2}, {});
     judge::Range x(4);
     x[1] = judge::nan;
     x[3] = 5;
@@ -103,7 +76,7 @@ TEST_CASE("minus infinity and NaN are pooled as PyTorch does") {
 TEST_CASE("the scatter equals the reference and the gather is its adjoint") {
   judge::on_each_target([] {
     for (const PoolShape& s : shapes) {
-      INFO("shape ", &s - shapes);
+      INFO("shape ", &s - shapes.data());
       const Index inputs = s.n * s.c * s.h * s.w;
       const judge::Range x = judge::uniform(inputs, 3);
       const Pooled forward = pooled(s, x, false);
@@ -126,7 +99,8 @@ TEST_CASE("the scatter equals the reference and the gather is its adjoint") {
 }
 
 TEST_CASE("pooling does not depend on the number of threads") {
-  for (const PoolShape& s : {window(8, 9, 28, 28, 2, 2, 0), window(8, 9, 28, 28, 3, 1, 1)}) {
+  for (const Pool2dOptions& o : {cases::window(2, 2, 0), cases::window(3, 1, 1)}) {
+    const PoolShape s = detail::pool_shape({8, 9, 28, 28}, o);
     const judge::Range x = judge::uniform(s.n * s.c * s.h * s.w, 5);
     judge::check_threads([&] {
       const Pooled forward = pooled(s, x, false);

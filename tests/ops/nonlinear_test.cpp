@@ -1,6 +1,7 @@
-// ReLU, dropout, pooling, batch norm and the losses.
+// ReLU, dropout, pooling, norms and losses: special values and errors. Gradients: tests/cases.
 
 #include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/group_norm.hpp"
 #include "iotsl/ops/loss.hpp"
 #include "iotsl/ops/norm.hpp"
 #include "iotsl/ops/pool.hpp"
@@ -34,6 +35,19 @@ TEST_CASE("relu: values, zero, gradients of order one and two") {
   gradient_check([](const Tensors& in) { return iotsl::relu(in[0]); }, {apart({3, 5}, 1)});
   gradient_check([](const Tensors& in) { return iotsl::square(iotsl::relu(in[0])) * in[0]; },
                  {apart({3, 5}, 1)});
+}
+
+TEST_CASE("leaky_relu: values, zero, the slopes it takes") {
+  Tensor<double> x = Tensor<double>::from({4}, {-2, 0, 2, -0.0});
+  x.set_requires_grad();
+  const Tensor<double> y = iotsl::leaky_relu(x, 0.25);
+  CHECK(y.data()[0] == -0.5);
+  CHECK(y.data()[2] == 2);
+  const Tensor<double> g = iotsl::grad(iotsl::sum(y), x);
+  for (int i : {0, 1, 3}) CHECK(g.data()[i] == 0.25);  // as PyTorch, also at 0
+  CHECK(g.data()[2] == 1);
+  CHECK(error_of([&] { iotsl::leaky_relu(x, -0.5); }) ==
+        "leaky_relu: negative slope -0.5; expected at least 0");
 }
 
 TEST_CASE("dropout: the mask is a function of the counters") {
@@ -93,26 +107,17 @@ TEST_CASE("max_pool2d: ties go to the first position, padding never wins") {
   for (double v : padded.values()) CHECK(v == -1);
 }
 
-TEST_CASE("pooling: gradients of order one and two") {
-  const iotsl::Pool2dOptions options[] = {
-      {},
-      {.kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1},
-      {.kernel_h = 3, .kernel_w = 2, .stride_h = 2, .stride_w = 3, .pad_h = 1, .pad_w = 0},
-  };
-  for (const iotsl::Pool2dOptions& o : options) {
-    CAPTURE(o.kernel_h);
-    gradient_check([&](const Tensors& in) { return iotsl::max_pool2d(in[0], o); },
-                   {apart({2, 2, 6, 5}, 1)});
-    gradient_check(
-        [&](const Tensors& in) { return iotsl::square(iotsl::max_pool2d(iotsl::exp(in[0]), o)); },
-        {apart({1, 2, 6, 5}, 2)}, 1e-6);
-  }
-  gradient_check([](const Tensors& in) { return iotsl::global_avg_pool2d(in[0]); },
-                 {normal({2, 3, 4, 5}, 3)});
-}
-
-TEST_CASE("max_pool2d: errors") {
+TEST_CASE("pooling: errors") {
   const Tensor<double> x = normal({1, 2, 3, 3}, 1);
+  CHECK(error_of([&] {
+          iotsl::avg_pool2d(normal({3, 3}, 1));
+        }) == "avg_pool2d: expects x [N,C,H,W], given [3,3]");
+  CHECK(error_of([&] { iotsl::avg_pool2d(x, {.kernel_h = 4, .kernel_w = 4}); }) ==
+        "avg_pool2d: kernel 4x4 does not fit x [1,2,3,3] padded by 0x0");
+  CHECK(
+      error_of([&] { iotsl::avg_pool2d(x, {.stride_w = 0}); }) ==
+      "avg_pool2d: kernel 2x2, stride 2x0, padding 0x0; expected kernel and stride at least 1 and "
+      "padding at most half the kernel");
   CHECK(error_of([&] {
           iotsl::max_pool2d(normal({3, 3}, 1));
         }) == "max_pool2d: expects x [N,C,H,W], given [3,3]");
@@ -127,30 +132,41 @@ TEST_CASE("max_pool2d: errors") {
         }) == "global_avg_pool2d: expects x [N,C,H,W], given [3,3]");
 }
 
-TEST_CASE("batch_norm2d: gradients of order one and two, training and evaluation") {
-  for (const Shape& shape :
-       {Shape{3, 2, 2, 3}, Shape{1, 2, 3, 3}, Shape{5, 3, 1, 1}, Shape{4, 3}}) {
-    CAPTURE(to_string(shape));
-    const Tensors at{normal(shape, 1), positive({shape[1]}, 2), normal({shape[1]}, 3)};
-    for (bool training : {true, false}) {
-      CAPTURE(training);
-      gradient_check([&](const Tensors& in) { return batch_norm(in, training); }, at, 1e-6);
-    }
-    gradient_check(
-        [&](const Tensors& in) { return iotsl::square(batch_norm(in, true, 1e-2)) * in[0]; }, at,
-        1e-6);
-    // Only some arguments ask for a gradient.
-    gradient_check(
-        [&](const Tensors& in) {
-          return batch_norm({in[0], at[1], at[2]}, true);
-        },
-        {at[0]}, 1e-6);
-    gradient_check(
-        [&](const Tensors& in) {
-          return batch_norm({at[0], in[0], in[1]}, true);
-        },
-        {at[1], at[2]}, 1e-6);
-  }
+TEST_CASE("batch_norm2d: only some arguments ask for a gradient") {
+  const Tensors at{normal({3, 2, 2, 3}, 1), positive({2}, 2), normal({2}, 3)};
+  const auto x_only = [&](const Tensors& in) { return batch_norm({in[0], at[1], at[2]}, true); };
+  const auto parameters = [&](const Tensors& in) {
+    return batch_norm({at[0], in[0], in[1]}, true);
+  };
+  gradient_check(x_only, {at[0]}, 1e-6);
+  gradient_check(parameters, {at[1], at[2]}, 1e-6);
+  gradient_check(
+      [&](const Tensors& in) { return iotsl::square(batch_norm(in, true, 1e-2)) * in[0]; }, at,
+      1e-6);
+}
+
+TEST_CASE("group_norm and layer_norm: only some arguments ask for a gradient, and errors") {
+  const Tensor<double> x = normal({3, 4, 2, 3}, 1), gamma = positive({4}, 2), beta = normal({4}, 3);
+  const Tensor<double> wide = positive({2, 3}, 2);
+  gradient_check([&](const Tensors& in) { return iotsl::group_norm(in[0], 2, gamma, beta); }, {x},
+                 1e-6);
+  gradient_check([&](const Tensors& in) { return iotsl::group_norm(x, 2, in[0], in[1]); },
+                 {gamma, beta}, 1e-6);
+  gradient_check([&](const Tensors& in) { return iotsl::layer_norm(in[0], wide, wide); }, {x},
+                 1e-6);
+  gradient_check([&](const Tensors& in) { return iotsl::layer_norm(x, in[0], wide); }, {wide},
+                 1e-6);
+  CHECK(error_of([&] { iotsl::group_norm(x, 3, gamma, beta); }) ==
+        "group_norm: 3 groups; expected a divisor of 4 channels");
+  CHECK(error_of([&] { iotsl::group_norm(x, 2, gamma, positive({3}, 1)); }) ==
+        "group_norm: x [3,4,2,3] expects parameters of shape [4], given [3]");
+  CHECK(error_of([&] { iotsl::group_norm(beta, 2, gamma, beta); }) ==
+        "group_norm: expects x [N,C,...], given [4]");
+  CHECK(error_of([&] { iotsl::layer_norm(x, gamma, beta); }) ==
+        "layer_norm: x [3,4,2,3] and parameters [4]; expected the last dimensions of x, with "
+        "elements");
+  CHECK(error_of([&] { iotsl::layer_norm(x, wide, positive({3}, 1)); }) ==
+        "layer_norm: weight [2,3] and bias [3]; expected one shape");
 }
 
 TEST_CASE("batch_norm2d: output and running statistics") {
@@ -179,17 +195,7 @@ TEST_CASE("batch_norm2d: errors") {
         "batch_norm2d: expects x [N,C,H,W] or [N,C], given [2]");
 }
 
-TEST_CASE("losses: values far from zero, gradients of order one and two") {
-  const std::vector<std::int32_t> labels{2, 0, 4};
-  const auto loss = [&](const Tensor<double>& x) {
-    return iotsl::softmax_cross_entropy(x, labels);
-  };
-  gradient_check([&](const Tensors& in) { return loss(in[0]); }, {normal({3, 5}, 1)}, 1e-6);
-  gradient_check([&](const Tensors& in) { return iotsl::square(loss(in[0])); }, {normal({3, 5}, 2)},
-                 1e-6);
-  gradient_check([](const Tensors& in) { return iotsl::log_softmax(in[0]); }, {normal({3, 5}, 3)},
-                 1e-6);
-
+TEST_CASE("losses: values far from zero") {
   const Tensor<double> far = Tensor<double>::from({1, 2}, {1000, -1000});
   CHECK(iotsl::softmax_cross_entropy(far, std::vector<std::int32_t>{0}).item() == 0);
   CHECK(iotsl::softmax_cross_entropy(far, std::vector<std::int32_t>{1}).item() == 2000);
@@ -208,4 +214,8 @@ TEST_CASE("losses: errors") {
   CHECK(!error_of([&] { iotsl::softmax_cross_entropy(x, std::vector<std::int32_t>{0}); }).empty());
   CHECK(error_of([&] { iotsl::log_softmax(normal({3}, 1)); }) ==
         "log_softmax: expects x [N,M], given [3]");
+  CHECK(error_of([&] { iotsl::softmax(normal({3}, 1)); }) == "softmax: expects x [N,M], given [3]");
+  CHECK(error_of([&] {
+          iotsl::mse_loss(x, normal({3, 2}, 1));
+        }) == "mse_loss: x [2,3] and target [3,2]; expected one shape, with elements");
 }

@@ -20,6 +20,17 @@ TEST_DOUBLE(void backward(const Tensor<double>&, const Tensor<double>&, GradOpti
 TEST_DOUBLE(Sequential<double> build_model(const ModelSpec&))
 TEST_DOUBLE(class Sequential<double>)
 TEST_DOUBLE(Tensor<double> relu(Tensor<double>))
+TEST_DOUBLE(Tensor<double> leaky_relu(Tensor<double>, double))
+TEST_DOUBLE(Tensor<double> normal_cdf(const Tensor<double>&))
+TEST_DOUBLE(Tensor<double> silu(const Tensor<double>&))
+TEST_DOUBLE(Tensor<double> gelu(const Tensor<double>&, GeluForm))
+TEST_DOUBLE(Tensor<double> group_norm(const Tensor<double>&, Index, const Tensor<double>&,
+                                      const Tensor<double>&, double))
+TEST_DOUBLE(Tensor<double> layer_norm(const Tensor<double>&, const Tensor<double>&,
+                                      const Tensor<double>&, double))
+TEST_DOUBLE(Tensor<double> avg_pool2d(const Tensor<double>&, AvgPool2dOptions))
+TEST_DOUBLE(Tensor<double> softmax(const Tensor<double>&))
+TEST_DOUBLE(Tensor<double> mse_loss(const Tensor<double>&, const Tensor<double>&))
 TEST_DOUBLE(Tensor<double> dropout(Tensor<double>, double, const Random&))
 TEST_DOUBLE(Tensor<double> conv2d(const Tensor<double>&, const Tensor<double>&,
                                   const Tensor<double>&, Conv2dOptions))

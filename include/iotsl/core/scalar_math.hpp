@@ -30,7 +30,9 @@ inline long double fma(long double a, long double b, long double c) {
 }
 inline double log1p(double x) { return __builtin_log1p(x); }
 inline double expm1(double x) { return __builtin_expm1(x); }
+inline float erfc(float x) { return __builtin_erfcf(x); }
 inline double erfc(double x) { return __builtin_erfc(x); }
+inline long double erfc(long double x) { return __builtin_erfcl(x); }
 inline double floor(double x) { return __builtin_floor(x); }
 inline double ceil(double x) { return __builtin_ceil(x); }
 inline double sin(double x) { return __builtin_sin(x); }

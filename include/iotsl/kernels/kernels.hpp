@@ -2,7 +2,9 @@
 // All kernels: raw pointers and sizes, one entry point per operation in iotsl::kernels. float runs
 // on the active SIMD target, every other type on the reference loops.
 
+#include "iotsl/kernels/activation.hpp"
 #include "iotsl/kernels/conv2d/conv2d.hpp"
+#include "iotsl/kernels/conv2d/grouped.hpp"
 #include "iotsl/kernels/elementwise.hpp"
 #include "iotsl/kernels/gemm.hpp"
 #include "iotsl/kernels/loss.hpp"

@@ -2,6 +2,7 @@
 // What every kernel means: plain loops over any scalar type. They run where no vectorised version
 // exists (T other than float) and judge those that do.
 
+#include "iotsl/kernels/reference/activation.hpp"
 #include "iotsl/kernels/reference/conv2d.hpp"
 #include "iotsl/kernels/reference/elementwise.hpp"
 #include "iotsl/kernels/reference/gemm.hpp"

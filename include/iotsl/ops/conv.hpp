@@ -1,8 +1,9 @@
 #pragma once
 // Convolution: a triple closed under differentiation. Letters: N batch, C input channels, H W input
-// size, K output channels, R S kernel size, P Q output size.
+// size, K output channels, R S kernel size, P Q output size, G groups of channels.
 
 #include "iotsl/kernels/kernels.hpp"
+#include "iotsl/ops/conv_groups.hpp"
 #include "iotsl/ops/conv_options.hpp"
 #include "iotsl/ops/reduce.hpp"
 #include "iotsl/ops/view.hpp"
@@ -34,6 +35,8 @@ inline Result<void> check_conv_options(const char* op, const Conv2dOptions& o) {
   if (o.crop_h < 0 || o.crop_w < 0)
     return failure(ErrorCode::usage, op, ": crop ", o.crop_h, "x", o.crop_w,
                    "; expected at least 0");
+  if (o.groups.count() < 1)
+    return failure(ErrorCode::usage, op, ": groups ", o.groups.count(), "; expected at least 1");
   return {};
 }
 
@@ -47,10 +50,14 @@ inline Result<Index> conv_extent(const char* op, Index extent, Index kernel, Ind
   return (extent + 2 * pad + crop - reach) / stride + 1;
 }
 
-/// The shape of a convolution x[n,c,h,w] * weight[k,c,r,s].
+/// The shape of a convolution x[n,c,h,w] * weight[k,c/groups,r,s].
 inline Result<kernels::ConvShape> conv_shape(const char* op, Index n, Index c, Index h, Index w,
                                              Index k, Index r, Index s, const Conv2dOptions& o) {
   if (const Result<void> good = check_conv_options(op, o); !good) return good.failure();
+  const Index groups = o.groups.count();
+  if (groups != 1 && (c % groups != 0 || k % groups != 0))
+    return failure(ErrorCode::usage, op, ": ", groups, " groups; expected a divisor of ", c,
+                   " channels of x and of ", k, " output channels");
   const auto p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h, o.crop_h);
   if (!p) return p.failure();
   const auto q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w, o.crop_w);
@@ -78,8 +85,9 @@ inline Result<kernels::ConvShape> conv2d_geometry(const Shape& x, const Shape& w
   if (x.rank() != 4 || weight.rank() != 4)
     return failure(ErrorCode::usage, "conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given ", x,
                    " and ", weight);
-  if (x[1] != weight[1])
-    return failure(ErrorCode::usage, "conv2d: weight ", weight, " expects ", weight[1],
+  const Index channels = weight[1] * options.groups.count();
+  if (options.groups.count() >= 1 && x[1] != channels)
+    return failure(ErrorCode::usage, "conv2d: weight ", weight, " expects ", channels,
                    " input channels, x ", x, " has ", x[1]);
   return conv_shape("conv2d", x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], options);
 }
@@ -119,13 +127,14 @@ template <class T>
 Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index h, Index w,
                             const Conv2dOptions& options) {
   const Shape &sg = gy.shape(), &sw = weight.shape();
-  const auto shape =
-      conv_shape("conv_transpose2d", sg[0], sw[1], h, w, sw[0], sw[2], sw[3], options).value();
+  const auto shape = conv_shape("conv_transpose2d", sg[0], sw[1] * options.groups.count(), h, w,
+                                sw[0], sw[2], sw[3], options)
+                         .value();
   if (shape.k != sg[1] || shape.p != sg[2] || shape.q != sg[3])
     fail("conv_transpose2d: weight ", sw, " and an output of ", h, "x", w, " expect an input [N,",
          shape.k, ",", shape.p, ",", shape.q, "], given ", sg);
   Tensor<T> gx = Tensor<T>::uninitialized(Shape{shape.n, shape.c, h, w});
-  kernels::conv2d_input_grad(shape, gy.data(), weight.data(), gx.mutable_data());
+  conv_input_grad(shape, options.groups, gy.data(), weight.data(), gx.mutable_data());
   if (Node<T>* node = record(conv2d_input_grad_op<T>, gx, gy, weight)) {
     node->set_attributes(ConvAttributes{options, h, w, sw[2], sw[3]});
     node->save(weight.requires_grad() ? gy : Tensor<T>());
@@ -152,7 +161,7 @@ inline Result<Shape> conv2d_shape(const Shape& x, const Shape& weight,
 
 /// Two-dimensional convolution (cross-correlation, as in PyTorch).
 ///   y[n,k,p,q] = bias[k] + sum_{c,r,s} x[n,c, p*stride_h - pad_h + r*dilation_h, ...] w[k,c,r,s]
-/// x [N,C,H,W], weight [K,C,R,S], bias [K] or undefined; gives [N,K,P,Q] with
+/// x [N,C,H,W], weight [K,C/G,R,S], bias [K] or undefined; gives [N,K,P,Q] with
 /// P = (H + 2 pad_h - dilation_h (R-1) - 1) / stride_h + 1. Gradients: conv_transpose2d with the
 /// same weight, conv2d_weight_grad, and the sum over N, P, Q. Raises an Error that names the
 /// shapes.
@@ -163,8 +172,8 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   const auto shape = detail::conv2d_geometry(sx, sw, options).value();
   if (bias.defined()) detail::check_bias("conv2d", sw, bias.shape(), sw[0]);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.k, shape.p, shape.q});
-  kernels::conv2d(shape, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr,
-                  y.mutable_data());
+  detail::conv_forward(shape, options.groups, x.data(), weight.data(),
+                       bias.defined() ? bias.data() : nullptr, y.mutable_data());
   Node<T>* node = bias.defined() ? record(detail::conv2d_op<T>, y, x, weight, bias)
                                  : record(detail::conv2d_op<T>, y, x, weight);
   if (node != nullptr) {
@@ -199,11 +208,11 @@ inline Result<Shape> conv_transpose2d_shape(const Shape& x, const Shape& weight,
   if (h < 1 || w < 1)
     return failure(ErrorCode::usage, "conv_transpose2d: x ", x, " and weight ", weight,
                    " give an output of ", h, "x", w);
-  return Shape{x[0], weight[1], h, w};
+  return Shape{x[0], weight[1] * o.groups.count(), h, w};
 }
 
 /// Transposed convolution, the adjoint of conv2d in its input (as in PyTorch).
-/// x [N,K,P,Q], weight [K,C,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W]
+/// x [N,K,P,Q], weight [K,C/G,R,S] (input channels first), bias [C] or undefined; gives [N,C,H,W]
 /// with H = (P-1) stride_h - 2 pad_h + dilation_h (R-1) + output_pad_h + 1 - crop_h. `output_pad`
 /// must be smaller than the stride or the dilation.
 template <class T>
@@ -213,16 +222,15 @@ Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Te
   const Shape out =
       conv_transpose2d_shape(x.shape(), weight.shape(), options, output_pad_h, output_pad_w)
           .value();
-  const Shape& sw = weight.shape();
   Tensor<T> y = detail::conv2d_input_grad(x, weight, out[2], out[3], options);
   if (!bias.defined()) return y;
-  detail::check_bias("conv_transpose2d", sw, bias.shape(), sw[1]);
-  return add(y, reshape(bias, Shape{sw[1], 1, 1}));
+  detail::check_bias("conv_transpose2d", weight.shape(), bias.shape(), out[1]);
+  return add(y, reshape(bias, Shape{out[1], 1, 1}));
 }
 
 /// Adjoint of conv2d in its weight: gw[k,c,r,s] = sum_{n,p,q} x[n,c,...] gy[n,k,p,q].
-/// x [N,C,H,W], gy [N,K,P,Q]; gives [K,C,r,s]. Raises an Error where gy is not the output of such a
-/// convolution of x.
+/// x [N,C,H,W], gy [N,K,P,Q]; gives [K,C/G,r,s]. Raises an Error where gy is not the output of such
+/// a convolution of x.
 template <class T>
 Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, Index s,
                              Conv2dOptions options) {
@@ -235,8 +243,8 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
   if (shape.p != sg[2] || shape.q != sg[3])
     fail("conv2d_weight_grad: x ", sx, " and a kernel of ", r, "x", s, " expect gy [", sx[0], ",",
          sg[1], ",", shape.p, ",", shape.q, "], given ", sg);
-  Tensor<T> gw = Tensor<T>::uninitialized(Shape{shape.k, shape.c, r, s});
-  kernels::conv2d_weight_grad(shape, x.data(), gy.data(), gw.mutable_data());
+  Tensor<T> gw = Tensor<T>::uninitialized(Shape{shape.k, shape.c / options.groups.count(), r, s});
+  detail::conv_weight_grad(shape, options.groups, x.data(), gy.data(), gw.mutable_data());
   if (Node<T>* node = record(detail::conv2d_weight_grad_op<T>, gw, x, gy)) {
     node->set_attributes(detail::ConvAttributes{options, sx[2], sx[3], r, s});
     node->save(gy.requires_grad() ? x : Tensor<T>());

@@ -1,5 +1,5 @@
 #pragma once
-// Softmax cross-entropy.
+// Softmax, softmax cross-entropy and the mean squared error.
 
 #include <span>
 
@@ -47,6 +47,28 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
   return y;
 }
 
+/// e^x / sum e^x over the classes: [N,M] to [N,M], rows of probabilities.
+template <class T>
+Tensor<T> softmax(const Tensor<T>& x) {
+  if (x.rank() != 2 || x.shape()[1] < 1) fail("softmax: expects x [N,M], given ", x.shape());
+  return exp(log_softmax(x));
+}
+
+/// The shape of mse_loss, a scalar; a failure where x and target differ in shape or are empty.
+inline Result<Shape> mse_loss_shape(const Shape& x, const Shape& target) {
+  if (!(x == target) || x.elements() == 0)
+    return failure(ErrorCode::usage, "mse_loss: x ", x, " and target ", target,
+                   "; expected one shape, with elements");
+  return Shape{};
+}
+
+/// Mean over all elements of (x - target)^2, a scalar; differentiable in both.
+template <class T>
+Tensor<T> mse_loss(const Tensor<T>& x, const Tensor<T>& target) {
+  mse_loss_shape(x.shape(), target.shape()).value();
+  return mean(square(sub(x, target)));
+}
+
 /// Mean over the batch of -log softmax(logits)[label]: logits [N,M], N labels in [0, M); a scalar.
 /// Raises an Error that names the first label out of range.
 template <class T>
@@ -73,6 +95,8 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
 }
 
 IOTSL_FLOAT(Tensor<float> log_softmax(const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> softmax(const Tensor<float>&))
+IOTSL_FLOAT(Tensor<float> mse_loss(const Tensor<float>&, const Tensor<float>&))
 IOTSL_FLOAT(Tensor<float> softmax_cross_entropy(const Tensor<float>&,
                                                 std::span<const std::int32_t>))
 

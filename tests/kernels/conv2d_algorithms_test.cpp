@@ -1,9 +1,13 @@
+// Both algorithms at every convolution of tests/cases that both can compute. What is chosen for a
+// shape is compared by tests/ops/cases_test.cpp.
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "cases/conv_cases.hpp"
 #include "iotsl/kernels/conv2d/conv2d.hpp"
 #include "kernels/judge.hpp"
 
@@ -13,22 +17,17 @@ using kernels::ConvAlgorithm;
 using kernels::ConvOperation;
 using kernels::ConvShape;
 
-namespace winograd_test {
+namespace conv2d_algorithms_test {
 
 namespace {
 
-ConvShape shape(Index n, Index c, Index h, Index w, Index k, Index pad) {
-  return {n, c, h, w, k, 3, 3, h + 2 * pad - 2, w + 2 * pad - 2, 1, 1, pad, pad, 1, 1};
+std::vector<ConvShape> shapes() {
+  std::vector<ConvShape> out;
+  for (const cases::ConvCase& c : cases::conv_cases())
+    if (c.options.groups.count() == 1 && kernels::winograd_applies(c.shape()))
+      out.push_back(c.shape());
+  return out;
 }
-
-// The layers of the networks and tails of everything: channels that fill no vector, images that end
-// within a tile or are smaller than one, bands of one image, blocks of several, every padding.
-const std::vector<ConvShape> shapes = {
-    shape(2, 64, 28, 28, 64, 1), shape(3, 128, 14, 14, 64, 1), shape(5, 256, 7, 7, 32, 1),
-    shape(7, 20, 14, 14, 24, 1), shape(9, 33, 7, 7, 40, 1),    shape(1, 16, 40, 37, 50, 1),
-    shape(5, 48, 9, 11, 17, 0),  shape(40, 70, 3, 3, 48, 1),   shape(3, 17, 6, 5, 19, 2),
-    shape(33, 16, 1, 1, 16, 1),  shape(1, 16, 4, 70, 16, 1),
-};
 
 struct Arrays {
   Range x, w, b, gy;
@@ -97,27 +96,34 @@ std::string text(ConvOperation operation, const ConvShape& s) {
 
 }  // namespace
 
-TEST_CASE("winograd is within 5e-5 of the largest output of float64, on every target") {
-  for (const ConvShape& s : shapes) {
+TEST_CASE("direct and winograd equal the reference in double on every target") {
+  for (const ConvShape& s : shapes()) {
     const Arrays a(s);
     for (ConvOperation operation : operations) {
       const std::vector<double> want = exact(operation, s, a);
       judge::on_each_target([&] {
         INFO(text(operation, s));
+        CHECK(error(run(operation, ConvAlgorithm::direct, s, a), want) < 1e-5);
         CHECK(error(run(operation, ConvAlgorithm::winograd, s, a), want) < 5e-5);
       });
     }
   }
 }
 
-TEST_CASE("winograd does not depend on the number of threads") {
-  for (const ConvShape& s : shapes) {
+TEST_CASE("neither depends on the number of threads") {
+  for (const ConvShape& s : shapes()) {
     const Arrays a(s);
     for (ConvOperation operation : operations) {
       INFO(text(operation, s));
+      judge::check_threads([&] { return run(operation, ConvAlgorithm::direct, s, a); });
       judge::check_threads([&] { return run(operation, ConvAlgorithm::winograd, s, a); });
     }
   }
+}
+
+/// Images of size x size with a 3x3 kernel that keeps it.
+ConvShape square(Index n, Index c, Index size, Index k) {
+  return {n, c, size, size, k, 3, 3, size, size, 1, 1, 1, 1, 1, 1};
 }
 
 TEST_CASE("winograd is chosen by shape, where it saves enough products") {
@@ -125,14 +131,14 @@ TEST_CASE("winograd is chosen by shape, where it saves enough products") {
   const auto chosen = [](const ConvShape& s) {
     return kernels::choose_algorithm(ConvOperation::forward, s);
   };
-  CHECK(chosen(shape(64, 64, 28, 28, 64, 1)) == ConvAlgorithm::winograd);
-  CHECK(chosen(shape(64, 256, 7, 7, 256, 1)) == ConvAlgorithm::winograd);
-  CHECK(chosen(shape(64, 512, 3, 3, 512, 1)) == ConvAlgorithm::direct);
-  CHECK(chosen(shape(1, 256, 7, 7, 256, 1)) == ConvAlgorithm::direct);
-  CHECK(chosen(shape(64, 1, 28, 28, 64, 1)) == ConvAlgorithm::patches);
-  ConvShape strided = shape(64, 64, 28, 28, 64, 1);
+  CHECK(chosen(square(64, 64, 28, 64)) == ConvAlgorithm::winograd);
+  CHECK(chosen(square(64, 256, 7, 256)) == ConvAlgorithm::winograd);
+  CHECK(chosen(square(64, 512, 3, 512)) == ConvAlgorithm::direct);
+  CHECK(chosen(square(1, 256, 7, 256)) == ConvAlgorithm::direct);
+  CHECK(chosen(square(64, 1, 28, 64)) == ConvAlgorithm::patches);
+  ConvShape strided = square(64, 64, 28, 64);
   strided.stride_h = 2;
   CHECK(chosen(strided) == ConvAlgorithm::direct);
 }
 
-}  // namespace winograd_test
+}  // namespace conv2d_algorithms_test
