@@ -68,6 +68,34 @@ TEST_CASE("avx512 and avx2x2: convolution, to the bit") {
   }
 }
 
+TEST_CASE("avx512 and avx2x2: depthwise convolution, to the bit") {
+  if (!can_compare()) return (void)SKIP_TEST("needs AVX-512");
+  const Index n = 3, c = 5;
+  for (Index stride : {1, 2})
+    for (Index size : {5, 14, 37}) {
+      const Index out = (size - 1) / stride + 1;
+      const kernels::ConvShape s{n, c, size, size, c, 3, 3, out, out, stride, stride, 1, 1, 1, 1};
+      INFO("stride ", stride, ", ", size, " pixels");
+      const Range x = uniform(n * c * size * size, 1), w = uniform(c * 9, 2), b = uniform(c, 3);
+      const Range gy = uniform(n * c * out * out, 4);
+      check_same_bits([&] {
+        Range y(gy.size());
+        kernels::grouped_conv2d(s, c, x.data(), w.data(), b.data(), y.data());
+        return y;
+      });
+      check_same_bits([&] {
+        Range gx(x.size());
+        kernels::grouped_conv2d_input_grad(s, c, gy.data(), w.data(), gx.data());
+        return gx;
+      });
+      check_same_bits([&] {
+        Range gw(w.size());
+        kernels::grouped_conv2d_weight_grad(s, c, x.data(), gy.data(), gw.data());
+        return gw;
+      });
+    }
+}
+
 TEST_CASE("avx512 and avx2x2: products, to the bit") {
   if (!can_compare()) return (void)SKIP_TEST("needs AVX-512");
   const Index m = 37, n = 53, k = 300;
@@ -108,6 +136,17 @@ TEST_CASE("avx512 and avx2x2: functions of elements, to the bit") {
       kernels::unary(op, n, x.data(), z.data());
       for (Index i = 0; i < n; ++i)
         if (z[i] != z[i]) z[i] = judge::nan;  // which NaN is free
+      return z;
+    });
+  using kernels::Activation;
+  for (Activation f :
+       {Activation::normal_cdf, Activation::silu, Activation::gelu, Activation::gelu_tanh})
+    check_same_bits([&] {
+      Range z(2 * n);
+      kernels::activation(f, n, x.data(), z.data());
+      kernels::activation_grad(f, n, x.data(), y.data(), z.data() + n);
+      for (Index i = 0; i < 2 * n; ++i)
+        if (z[i] != z[i]) z[i] = judge::nan;
       return z;
     });
   check_same_bits([&] {

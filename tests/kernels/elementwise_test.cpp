@@ -1,5 +1,6 @@
 #include "iotsl/kernels/elementwise.hpp"
 
+#include "iotsl/kernels/activation.hpp"
 #include "kernels/judge.hpp"
 
 using namespace iotsl;
@@ -84,6 +85,36 @@ TEST_CASE("exp, log, sigmoid and tanh are accurate over their whole range") {
     CHECK(worst_ulps(Unary::sigmoid, -1e-10F, denormals ? -110.0F : -87.3F) < 2.5);
     CHECK(worst_ulps(Unary::tanh, 1e-20F, 100.0F) < 2);
     CHECK(worst_ulps(Unary::tanh, -1e-20F, -100.0F) < 2);
+  });
+}
+
+TEST_CASE("activations are accurate over their whole range, and their slopes") {
+  using kernels::Activation;
+  const Index n = 100001;
+  const judge::Range gy = judge::uniform(n, 1, 1, 1);
+  judge::Range x(n, 1), y(n, 3), slope(n);
+  for (Index i = 0; i < n; ++i) x[i] = -13 + 26 * static_cast<float>(i) / static_cast<float>(n - 1);
+  judge::on_each_target([&] {
+    for (Activation f :
+         {Activation::normal_cdf, Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
+      INFO("activation ", static_cast<int>(f));
+      kernels::activation(f, n, x.data(), y.data());
+      kernels::activation_grad(f, n, x.data(), gy.data(), slope.data());
+      double worst = 0, worst_slope = 0;
+      for (Index i = 0; i < n; ++i) {
+        const double at = static_cast<double>(x[i]);
+        const double want = kernels::reference::activation(f, at);
+        const double error = std::fabs(static_cast<double>(y[i]) - want);
+        // The exponent of what has almost vanished is a rounded square.
+        if (std::fabs(want) > 1e-36)
+          worst = std::fmax(worst, error / std::fabs(want) / std::fmax(1, at < 0 ? at * at : 1));
+        const double want_slope = kernels::reference::activation_slope(f, at);
+        worst_slope = std::fmax(worst_slope, std::fabs(static_cast<double>(slope[i]) - want_slope));
+      }
+      CHECK(worst < 6e-7);
+      CHECK(worst_slope < 3e-6);
+      CHECK(std::isfinite(y[0]));
+    }
   });
 }
 

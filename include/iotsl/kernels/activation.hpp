@@ -1,7 +1,7 @@
 #pragma once
 // Activations on ranges. Meaning and aliasing: reference/activation.hpp. In float, values are
-// within 6e-7 of themselves and slopes within 1e-6 of the largest slope; for large negative x, the
-// square in the exponent makes that 6e-7 max(1, x^2).
+// within 5e-7 of themselves, times max(1, x^2) for negative x, where the square stands in an
+// exponent, and slopes within 2e-6.
 
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/math.hpp"

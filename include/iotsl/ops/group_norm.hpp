@@ -34,9 +34,13 @@ Tensor<T> normalised(const Tensor<T>& x, const Tensor<T>& mean, const Tensor<T>&
 template <class T>
 void row_norm_affine_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   const auto a = node.template attributes<RowNormAttributes>();
+  if (a.rows == 0) {
+    for (int i = 0; i < 3; ++i) gx[i] = Tensor<T>::zeros(node.saved(i > 0 ? 1 : 0).shape());
+    return;
+  }
   const Tensor<T> x = node.saved(0), gamma = reshape(node.saved(1), a.scale_shape);
   const Shape param = node.saved(1).shape();
-  const Index values = a.rows > 0 ? x.size() / a.rows : 0;
+  const Index values = x.size() / a.rows;
   const Shape as_rows{a.rows, values};
   Tensor<T> inv, normal;
   if (is_recording()) {
