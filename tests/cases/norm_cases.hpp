@@ -26,7 +26,10 @@ inline OpCases norm_rows() {
                       {{2, 2, 1, 70001}},
                       {{150, 3, 1, 997}},
                       {{3, 2, 1, 17}},
-                      {{33, 9, 3, 1}}};
+                      {{33, 9, 3, 1}},
+                      {{7, 4, 7, 7}},
+                      {{16, 9, 20, 25}},
+                      {{9, 1, 1, 100000}}};
   for (const auto& image : images) {
     const Index channels = image.x[1];
     const std::vector<Input> inputs{{"x", image.x, Values::normal, true},

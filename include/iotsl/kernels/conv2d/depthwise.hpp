@@ -83,6 +83,7 @@ class DepthwiseLines {
     for_each_run(
         [&](float* line, Index at, Index count) {
           const float* from = x + at;
+          if (stride_w_ == 1) return copy(from, count, line);
           for (Index i = 0; i < count; ++i) line[i] = from[i * stride_w_];
         },
         lines);
@@ -93,12 +94,16 @@ class DepthwiseLines {
     for_each_run(
         [&](const float* line, Index at, Index count) {
           float* to = gx + at;
+          if (stride_w_ == 1) return copy(line, count, to);
           for (Index i = 0; i < count; ++i) to[i * stride_w_] = line[i];
         },
         lines);
   }
 
  private:
+  static void copy(const float* from, Index count, float* to) {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  }
   /// Calls visit(line, at, count): `count` columns from number `at` of the plane on, a stride
   /// apart, lie side by side from `line` on.
   template <class Visit>
