@@ -15,7 +15,8 @@ struct ConvCase {
 
   iotsl::kernels::ConvShape shape() const {
     return iotsl::detail::conv_shape("case", x[0], x[1], x[2], x[3], weight[0], weight[2],
-                                     weight[3], options);
+                                     weight[3], options)
+        .value();
   }
 };
 

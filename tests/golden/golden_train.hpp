@@ -4,6 +4,7 @@
 #include "golden/golden_case.hpp"
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/models/model.hpp"
+#include "iotsl/nn/all_layers.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/options/schedule.hpp"
 
@@ -100,6 +101,14 @@ class TrainRun {
 
  private:
   void build() {
+    if (const Json* layers = file_.attribute({"layers"})) {
+      Shape sample = file_.tensor<T>("input.0").shape();
+      sample.set(0, 1);
+      auto built = iotsl::build_layers(*layers, sample, iotsl::AllLayers<T>::template types<T>());
+      if (!built) fail("attribute 'layers': ", built.failure().message);
+      model_ = std::move(built).value();
+      return;
+    }
     iotsl::ModelSpec spec;
     spec.name = file_.string({"model", "name"}, spec.name);
     spec.width = file_.integer({"width"}, spec.width);

@@ -1,4 +1,5 @@
-"""Golden cases of whole training runs: optimisers, learning rates, three steps of VGG-16-BN."""
+"""Golden cases of whole training runs: optimisers, learning rates, three steps of VGG-16-BN and of
+a net of the other layers."""
 
 import copy
 import json
@@ -189,7 +190,55 @@ def models(folder):
             tensors)
 
 
+def layers(folder):
+    """Three steps of a net that has every layer which vgg16bn lacks."""
+    described = [
+        (nn.Conv2d(3, 6, 3, padding=1, groups=3),
+         {"type": "grouped_conv2d", "in_channels": 3, "out_channels": 6, "groups": 3,
+          "kernel": [3, 3], "stride": [1, 1], "pad": [1, 1], "dilation": [1, 1], "bias": True}),
+        (nn.GroupNorm(2, 6), {"type": "group_norm", "groups": 2, "channels": 6, "eps": 1e-5}),
+        (nn.SiLU(), {"type": "silu"}),
+        (nn.Conv2d(6, 8, 1), {"type": "conv2d", "in_channels": 6, "out_channels": 8,
+                              "kernel": [1, 1]}),
+        (nn.LeakyReLU(0.1), {"type": "leaky_relu", "negative_slope": 0.1}),
+        (nn.AvgPool2d(2), {"type": "avg_pool2d", "kernel": [2, 2], "stride": [2, 2]}),
+        (nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=2, bias=False),
+         {"type": "grouped_conv2d", "in_channels": 8, "out_channels": 8, "groups": 2,
+          "kernel": [3, 3], "stride": [2, 2], "pad": [1, 1], "bias": False}),
+        (nn.GELU(), {"type": "gelu"}),
+        (nn.Flatten(), {"type": "flatten"}),
+        (nn.LayerNorm(72), {"type": "layer_norm", "features": 72}),
+        (nn.Linear(72, 9), {"type": "linear", "in_features": 72, "out_features": 9}),
+        (nn.Tanh(), {"type": "tanh"}),
+        (nn.Linear(9, 5), {"type": "linear", "in_features": 9, "out_features": 5}),
+        (nn.GELU(approximate="tanh"), {"type": "gelu", "tanh_form": True}),
+        (nn.Sigmoid(), {"type": "sigmoid"}),
+        (nn.Linear(5, 4), {"type": "linear", "in_features": 5, "out_features": 4}),
+        (nn.Softmax(1), {"type": "softmax"}),
+    ]
+    random = Random("layers")
+    model = nn.Sequential(*(layer for layer, _ in described)).double()
+    initialise(model, random)
+    initial = copy.deepcopy(model.state_dict())
+    batches = [random.normal(2, 3, 12, 10) for _ in range(STEPS)]
+    targets = [random.normal(2, 4) for _ in range(STEPS)]
+    options = {"lr": 0.05, "momentum": 0.9}
+    outputs, _ = train(model, batches, targets, torch.optim.SGD(model.parameters(), **options))
+    tensors = {}
+    for step in range(STEPS):
+        tensors |= {f"input.{step}": batches[step].float(), f"output.{step}": outputs[step],
+                    f"cotangent.{step}": targets[step].float()}
+    for key, end in model.state_dict().items():
+        tensors |= {f"initial.{key}": initial[key].float(), f"final.{key}": end}
+    attrs = {"optimizer": "sgd", **options,
+             "layers": [{"name": str(i), **fields} for i, (_, fields) in enumerate(described)]}
+    golden_file.write(folder / "layers.safetensors",
+                      metadata("train", attrs, rtol="1e-9", atol="1e-11", rtol_float="2e-4",
+                               atol_float="2e-5"), tensors)
+
+
 def make(folder):
     optimisers(folder / "optim")
     schedules(folder / "optim")
     models(folder / "models")
+    layers(folder / "models")

@@ -36,6 +36,8 @@ struct Conv2d {
         kernel_w(kernel),
         options(conv_options),
         has_bias(with_bias) {
+    if (options.groups.count() != 1)
+      fail("Conv2d: ", options.groups.count(), " groups; GroupedConv2d is the layer with groups");
     allocate_state<T>(*this);
   }
   template <class Fields>

@@ -47,10 +47,17 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
   return y;
 }
 
+/// The shape of softmax(x), that of x; a failure where x is not [N,M].
+inline Result<Shape> softmax_shape(const Shape& x) {
+  if (x.rank() != 2 || x[1] < 1)
+    return failure(ErrorCode::usage, "softmax: expects x [N,M], given ", x);
+  return x;
+}
+
 /// e^x / sum e^x over the classes: [N,M] to [N,M], rows of probabilities.
 template <class T>
 Tensor<T> softmax(const Tensor<T>& x) {
-  if (x.rank() != 2 || x.shape()[1] < 1) fail("softmax: expects x [N,M], given ", x.shape());
+  softmax_shape(x.shape()).value();
   return exp(log_softmax(x));
 }
 
