@@ -25,7 +25,7 @@ inline std::vector<ConvCase> conv_cases() {
   const iotsl::Conv2dOptions halve{.stride_h = 2, .stride_w = 2, .pad_h = 2, .pad_w = 2};
   return {
       {"vgg1", {2, 1, 28, 28}, {64, 1, 3, 3}, same, 64},
-      {"vgg2", {2, 64, 28, 28}, {64, 64, 3, 3}, same, 64},
+      {"vgg2", {1, 64, 28, 28}, {64, 64, 3, 3}, same, 64},
       {"vgg3", {1, 64, 14, 14}, {128, 64, 3, 3}, same, 64},
       {"vgg4", {1, 128, 14, 14}, {128, 128, 3, 3}, same, 64},
       {"vgg5", {1, 128, 7, 7}, {256, 128, 3, 3}, same, 64},
@@ -34,11 +34,11 @@ inline std::vector<ConvCase> conv_cases() {
       {"vgg9", {1, 512, 3, 3}, {512, 512, 3, 3}, same, 64},
       {"vgg11", {1, 512, 1, 1}, {512, 512, 3, 3}, same, 64},
       {"critic1", {4, 1, 28, 28}, {64, 1, 5, 5}, halve, 64},
-      {"critic2", {2, 64, 14, 14}, {128, 64, 5, 5}, halve, 64},
-      {"critic3", {2, 128, 7, 7}, {256, 128, 5, 5}, halve, 64},
+      {"critic2", {1, 64, 14, 14}, {128, 64, 5, 5}, halve, 64},
+      {"critic3", {1, 128, 7, 7}, {256, 128, 5, 5}, halve, 64},
       // Deconvolutions of the generator are the input gradients of these.
-      {"generator2", {2, 128, 8, 8}, {256, 128, 5, 5}, {}, 32},
-      {"generator3", {2, 64, 11, 11}, {128, 64, 5, 5}, {}, 32},
+      {"generator2", {1, 128, 8, 8}, {256, 128, 5, 5}, {}, 32},
+      {"generator3", {1, 64, 11, 11}, {128, 64, 5, 5}, {}, 32},
       {"generator4", {3, 1, 28, 28}, {64, 1, 8, 8}, {.stride_h = 2, .stride_w = 2}, 32},
 
       {"tails 14x14", {7, 20, 14, 14}, {24, 20, 3, 3}, same},
@@ -65,7 +65,7 @@ inline std::vector<ConvCase> conv_cases() {
       {"tall", {1, 8, 40, 3}, {16, 8, 3, 3}, same},
       {"wide", {1, 10, 3, 300}, {17, 10, 3, 3}, same},
       {"no image", {0, 3, 5, 5}, {4, 3, 3, 3}},
-      {"many images", {32, 128, 5, 5}, {16, 128, 3, 3}, same},
+      {"many images", {32, 40, 5, 5}, {16, 40, 3, 3}, same},
       {"winograd, odd map", {1, 16, 40, 37}, {50, 16, 3, 3}, same},
       {"winograd, no padding", {5, 48, 9, 11}, {17, 48, 3, 3}},
       {"winograd, padding 2", {3, 17, 6, 5}, {19, 17, 3, 3}, {.pad_h = 2, .pad_w = 2}},
