@@ -34,11 +34,9 @@ void run(benchmark::State& state, const OpCase& c, Index batch, int input) {
     wanted.set_requires_grad();
     y = c.in_float(inputs);
     const Tensor<float> u = cases::values<float>({"u", y.shape()}, 7);
-    const auto gradient = [&] {
-      return iotsl::grad<float>({y}, {wanted}, {u}, {.retain_graph = true});
-    };
+    const auto gradient = [&] { return iotsl::grad(y, wanted, u, {.retain_graph = true}); };
     gradient();
-    for (auto _ : state) benchmark::DoNotOptimize(gradient().front().data());
+    for (auto _ : state) benchmark::DoNotOptimize(gradient().data());
   }
   Index moved = y.size();
   for (const Tensor<float>& tensor : inputs) moved += tensor.size();
