@@ -89,7 +89,7 @@ TEST_CASE("images: a folder is packed pixel by pixel") {
   CHECK(shown.out.find("kind-1") != std::string::npos);
   // The same files give the same set, in memory and packed.
   const std::string partition =
-      "data partition --devices 2 --out " + (folder / "m") + " --dataset ";
+      "data partition --devices 2 --overwrite --out " + (folder / "m") + " --dataset ";
   REQUIRE(run_program(partition + "images --data " + (folder / "set")).exit_code == 0);
   const auto first = *read_text_file(folder / "m");
   REQUIRE(run_program(partition + "packed --data " + (folder / "packed")).exit_code == 0);
@@ -132,8 +132,8 @@ TEST_CASE("images: scaled to one size, with and without a centre crop, in grey")
     REQUIRE(flat.save(folder / name));
   }
   for (const char* size : {"16", "200", "33x77 --center-crop", "20x9 --channels 1"}) {
-    REQUIRE(run_program("data pack --dataset images --data " + (folder / "flat") + " --out " +
-                        (folder / "f") + " --image-size " + size)
+    REQUIRE(run_program("data pack --overwrite --dataset images --data " + (folder / "flat") +
+                        " --out " + (folder / "f") + " --image-size " + size)
                 .exit_code == 0);
     const auto set = data::load_packed(folder / "f", data::Split::train);
     CHECK(std::count(set->pixels.begin(), set->pixels.end(), 137) ==
