@@ -91,7 +91,8 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
     // A download may have brought something else.
     const auto bytes = read_file(weights, std::uint64_t{16} << 30);
     const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
-    if (!kind.empty()) fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
+    if (!kind.empty())
+      fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
     fail_command(read.failure().code, read.failure().message);
   }
   const SafeTensors& file = *read;
