@@ -15,7 +15,7 @@ enum class ConvOperation { forward, input_grad, weight_grad };
 
 enum class ConvAlgorithm {
   direct,   ///< channel-last blocks, one pass per kernel tap
-  patches,  ///< few input channels: whole patches are summed at once, nothing is transposed
+  patches,  ///< few input channels: whole patches are summed, the outputs stay as they lie
   winograd  ///< 3x3 at stride 1: a quarter of the products, at some more rounding error
 };
 
@@ -61,8 +61,8 @@ constexpr double winograd_saving(const ConvShape& s) {
 
 /// Whether Winograd is faster. The bounds are read off the table that bench/winograd_rule.cpp
 /// prints for the forward pass on AVX-512; the gradients and AVX2 agree at the layers of the
-/// networks, NEON is not measured. The weight gradient keeps at least one image transformed, which
-/// bounds the size of the image.
+/// networks, and so does NEON, by executed instructions (bench/README.md). The weight gradient keeps
+/// at least one image transformed, which bounds the size of the image.
 constexpr bool winograd_pays(ConvOperation operation, const ConvShape& s) {
   const Index tiles = detail::winograd_tiles(s);
   return winograd_applies(s) && winograd_saving(s) >= 2.0 && s.n * tiles >= 32 &&

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
+#include "iotsl/kernels/elementwise.hpp"
 #include "iotsl/kernels/gemm.hpp"
 #include "iotsl/kernels/types.hpp"
 
@@ -233,7 +234,7 @@ inline void patch_forward(const ConvShape& s, const float* x, const float* w, co
     detail::RowsProduct{s.k, depth, pixels}.run(w, patches, out, plane, patches + patch_floats);
     if (bias != nullptr)
       for (Index k = 0; k < s.k; ++k)
-        for (Index j = 0; j < pixels; ++j) out[k * plane + j] += bias[k];
+        elementwise_table().affine(pixels, 1.0F, out + k * plane, bias[k], out + k * plane);
   });
 }
 
