@@ -84,7 +84,9 @@ class JsonReader {
       out.clear();
       for (const Json& element : json.as_array()) read(key, element, out.emplace_back());
     } else if constexpr (std::is_same_v<V, std::string>) {
-      if (!json.is_string()) return wrong(key, "a string", json);
+      // Records are shown to people: a file from elsewhere must not write on their terminals.
+      if (!json.is_string() || !is_printable(json.as_string()))
+        return wrong(key, "a string without control characters", json);
       out = json.as_string();
     } else if constexpr (std::is_same_v<V, bool>) {
       if (!json.is_bool()) return wrong(key, "true or false", json);
