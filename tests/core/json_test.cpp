@@ -151,8 +151,9 @@ TEST_CASE("json: damaged text never crashes the reader") {
   int accepted = 0;
   for (std::uint64_t i = 0; i < 20000; ++i) {
     std::string text = good;
-    text[random.below(3 * i, text.size())] ^= static_cast<char>(1u << random.below(3 * i + 1, 8));
-    if (i % 3 == 0) text.resize(random.below(3 * i + 2, text.size()));
+    text[static_cast<std::size_t>(random.below(3 * i, text.size()))] ^=
+        static_cast<char>(1u << random.below(3 * i + 1, 8));
+    if (i % 3 == 0) text.resize(static_cast<std::size_t>(random.below(3 * i + 2, text.size())));
     const auto parsed = parse_json(text);
     if (!parsed) continue;
     ++accepted;
