@@ -2,12 +2,11 @@
 // IOTSL_TARGET. FLOP counts two per multiply-add of the plain definition, padding included, so that
 // the rates compare with other libraries; bytes are those of the three arrays, once each.
 
-#include <benchmark/benchmark.h>
-
 #include <string>
 #include <vector>
 
 #include "iotsl/kernels/conv2d/conv2d.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -86,10 +85,5 @@ int main(int argc, char** argv) {
   add("generator", square(32, 128, 8, 256, 5, 1, 0));
   add("generator", square(32, 64, 11, 128, 5, 1, 0));
   add("generator", square(32, 1, 28, 64, 8, 2, 0));
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::AddCustomContext("target", iotsl::simd::name(iotsl::simd::active_target()));
-  benchmark::AddCustomContext("threads", std::to_string(iotsl::threads()));
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }

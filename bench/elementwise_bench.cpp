@@ -1,14 +1,13 @@
 // Element-wise kernels and sums. Names: <function>/<elements>. Counters: bytes that must be read
 // and written per second. Threads: OMP_NUM_THREADS. Target: IOTSL_TARGET.
 
-#include <benchmark/benchmark.h>
-
 #include <array>
 #include <vector>
 
 #include "iotsl/kernels/elementwise.hpp"
 #include "iotsl/kernels/loss.hpp"
 #include "iotsl/kernels/reduce.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -86,4 +85,4 @@ BENCHMARK(log_softmax)->Args({64, 10})->Args({4096, 1000})->UseRealTime();
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }

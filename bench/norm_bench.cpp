@@ -2,11 +2,10 @@
 // of the activations that must be read and written per second, each once; statistics and gradient
 // walk them twice and hope for the cache. Threads: OMP_NUM_THREADS. Target: IOTSL_TARGET.
 
-#include <benchmark/benchmark.h>
-
 #include <vector>
 
 #include "iotsl/kernels/norm.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -68,4 +67,4 @@ BENCHMARK(batch_norm_grad)->Apply(shapes);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }

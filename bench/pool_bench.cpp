@@ -2,11 +2,10 @@
 // bytes of inputs, outputs and indices that must be read and written per second. Threads:
 // OMP_NUM_THREADS. Target: IOTSL_TARGET.
 
-#include <benchmark/benchmark.h>
-
 #include <vector>
 
 #include "iotsl/kernels/pool.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -56,4 +55,4 @@ BENCHMARK(max_pool2d_grad)->Apply(shapes);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }
