@@ -25,6 +25,8 @@ class DeviceMachine {
   DeviceTurn::State turn_state() const { return turn_.state(); }
   /// True once a server has taken this device in.
   bool has_joined() const { return handshake_.has_joined(); }
+  /// What the server has said of the run and this device's place in it.
+  const net::HelloOk& setup() const { return handshake_.setup(); }
   /// The last step of the run that this device has applied.
   std::uint64_t last_step() const { return turn_.step(); }
 

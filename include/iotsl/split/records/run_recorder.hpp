@@ -55,6 +55,7 @@ class RunRecorder {
     hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
                                     .epochs = static_cast<std::uint64_t>(config_.training.epochs),
                                     .device = turn.device,
+                                    .device_name = turn.device_name,
                                     .step = turn_step - epoch * per_epoch + 1,
                                     .steps = per_epoch,
                                     .run_step = turn.first_step + turn_step + 1,
@@ -165,8 +166,10 @@ class RunRecorder {
   /// What a run that the user has stopped ends with.
   Failure stopped(std::uint64_t step) const {
     return failure(ErrorCode::other, "stopped after step ", step,
-                   keeps_barriers() ? concat("; go on with --resume ", config_.out)
-                                    : std::string("; without a run folder it cannot go on"));
+                   !keeps_barriers() ? "; without a run folder it cannot go on"
+                   : config_.resume_command.empty()
+                       ? concat("; go on with --resume ", config_.out)
+                       : concat("; go on with: ", config_.resume_command));
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }
