@@ -3,8 +3,19 @@
 #include <cstdio>
 
 #include "host/commands/command.hpp"
-#include "iotsl/config.hpp"
+#include "host/options/help.hpp"
+#include "iotsl/core/text.hpp"
 #include "support/wait_policy.hpp"
+
+namespace {
+
+/// The message may quote a file or a peer.
+int report(std::string_view message, int code) {
+  std::fprintf(stderr, "iotsl: %s\n", iotsl::make_printable(message, true).c_str());
+  return code;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   iotsl::restart_with_passive_wait(argv);
@@ -21,20 +32,32 @@ int main(int argc, char** argv) {
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
   iotsl::tool::add_privacy_command(app);
+  iotsl::tool::add_manual_command(app);
+  iotsl::tool::use_help_format(app);
+  app.footer(iotsl::exit_codes);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; every other one is the user's.
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    const std::string unknown = iotsl::tool::explain_unknown(app);
+    if (!unknown.empty()) return report(unknown, 2);
+    const CLI::App& command = iotsl::tool::named_command(app);
+    // A command of which the part that does something is missing: these are its parts.
+    if (command.get_subcommands().empty() && command.get_require_subcommand_min() > 0) {
+      std::fputs(command.help().c_str(), stdout);
+      return 2;
+    }
+    return report(error.what(), 2);
   } catch (const iotsl::tool::CommandFailure& end) {
-    std::fprintf(stderr, "iotsl: %s\n", end.failure.message.c_str());
-    return iotsl::exit_code(end.failure.code);
+    return report(end.failure.message, iotsl::exit_code(end.failure.code));
   } catch (const iotsl::Error& error) {
-    std::fprintf(stderr, "iotsl: %s\n", error.what());
-    return 1;
+    return report(error.what(), 1);
   } catch (const std::bad_alloc& error) {
-    std::fprintf(stderr, "iotsl: %s\n", error.what());
-    return 1;
+    return report(error.what(), 1);
   }
+  // What was not written is no success: a full disk, a pipe that nobody reads.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return report("standard output cannot be written", 1);
   return 0;
 }

@@ -97,7 +97,8 @@ TEST_CASE("Ctrl-C stops simulate at a step, and --resume ends where the whole ru
     if (end == Child::State::done) continue;  // it was over before the signal came
     CHECK(end == Child::State::failed);
     const std::string said = *read_text_file(folder / "simulate.log");
-    CHECK_MESSAGE(said.find("go on with --resume " + run) != std::string::npos, said);
+    CHECK_MESSAGE(said.find("go on with: iotsl simulate --resume " + run) != std::string::npos,
+                  said);
     const auto resumed = run_program("simulate --quiet --json --resume " + run);
     REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.err);
     CHECK(sha256_in(resumed.out) == expected().none.weights);

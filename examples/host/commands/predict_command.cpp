@@ -143,7 +143,7 @@ void add_predict_command(CLI::App& app) {
   command->add_option("image", options->image, "PNG, JPEG, BMP, PGM or PPM; scaled to the input");
   add_dataset_options(*command, options->data);
   command->add_option("--limit-test", options->data.limit_test, "Test samples at most; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(zero_or_more());
   add_model_choice(*command, options->choice);
   command->add_flag("--split", options->split, "Run front and back one after the other");
   command->add_flag("--invert", options->invert, "For dark strokes on a light ground");

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "host/report/device_command.hpp"
 #include "host/report/run_report.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
@@ -40,23 +41,23 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
     manifest = resumed ? expect(data::load_manifest(run.resume + "/manifest.json"))
                        : draw_manifest(run.data, data.train);
   const data::Dataset validation = load_validation(run, data.train, manifest);
+  expect(net::ensure_handles(static_cast<std::uint64_t>(run.data.devices)));
   prepare_run_folder(run);
-  const split::RunConfig config = to_config(run);
+  split::RunConfig config = to_config(run);
+  config.resume_command = concat("iotsl server --resume ", shell_word(run.out), " --listen ",
+                                 to_string(server.address), server.insecure ? " --insecure" : "");
   if (aside && !resumed) expect(data::save_manifest(run.out + "/manifest.json", manifest));
   // A private device does not say which samples it holds: its owner keeps to the manifest.
   const bool is_private = config.preparation.generator.privacy.is_private();
   if (!is_private)
     for (const std::vector<Index>& samples : manifest.devices)
       server.fingerprints.push_back(data::fingerprint(data.train.sha256, samples));
-  RunReport report(0, sample_bytes(run.model), run.quiet);
+  RunReport report(sample_bytes(run.model), run.quiet, LineTimes::on);
   report.on_listening = [&](std::uint16_t port) {
-    report.note(concat("listening on ", server.address.host, ":", port, " for ", config.devices,
-                       " devices, for example:\n  iotsl-device run --server ", server.address.host,
-                       ":", port, " --name pi-01 --dataset ",
-                       is_image_set(run.data) ? "packed --data FOLDER" : run.data.dataset,
-                       aside ? concat(" --manifest ", run.out, "/manifest.json --index 0") : "",
-                       is_private ? " --private --state FOLDER" : "",
-                       config.preparation.generator_only ? " --generator-only" : ""));
+    const net::Address listening{server.address.host, port};
+    report.note(concat("listening on ", to_string(listening), " for ", config.devices, " devices; ",
+                       device_instructions(run, config, reachable_addresses(listening),
+                                           aside ? run.out + "/manifest.json" : "")));
   };
   catch_stop_signals();
   const split::RunSummary summary =
@@ -71,12 +72,18 @@ void add_server_command(CLI::App& app) {
   auto options = std::make_shared<ServerCommandOptions>();
   CLI::App* command = app.add_subcommand("server", "Serve one run to devices over the network");
   add_run_options(*command, options->run);
-  command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one")
+  command
+      ->add_option("--listen", options->listen,
+                   "HOST:PORT; host 0.0.0.0: every network of this machine; port 0: a free one")
+      ->group("Run")
       ->capture_default_str();
-  command->add_flag("--insecure", options->insecure,
-                    "Allow an address that is not on this machine (nothing is encrypted)");
+  command
+      ->add_flag("--insecure", options->insecure,
+                 "Allow an address that is not on this machine (nothing is encrypted)")
+      ->group("Run");
   command->add_option("--wait", options->wait_seconds, "Seconds to wait for all devices")
-      ->check(CLI::Range(1, 86400))
+      ->group("Run")
+      ->check(between(1, 86400))
       ->capture_default_str();
   command->callback([command, options] { serve(*command, *options); });
 }

@@ -1,9 +1,11 @@
 #include "host/run/simulation.hpp"
 
+#include "host/report/device_command.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/process_run.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/net/handle_limit.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "iotsl/split/simulate/run_one_net.hpp"
 
@@ -89,14 +91,16 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const split::EvaluationSets judged{test, validation};
   build(options.model);  // reports a wrong model or cut before anything is written
   check_generators(to_config(options), manifest);
+  if (options.transport == "tcp")
+    expect(net::ensure_handles(static_cast<std::uint64_t>(options.data.devices)));
   prepare_run_folder(options);
-  const split::RunConfig config = to_config(options);
+  split::RunConfig config = to_config(options);
+  config.resume_command = concat("iotsl simulate --resume ", shell_word(options.out));
   const std::string manifest_path = options.out + "/manifest.json";
   if (options.resume.empty()) expect(data::save_manifest(manifest_path, manifest));
 
   const bool sends_samples = options.transport != "none" && !averages(options.method);
-  RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
-                   options.quiet);
+  RunReport report(sends_samples ? sample_bytes(options.model) : 0, options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused,

@@ -219,8 +219,9 @@ class DeviceConnection {
 }  // namespace detail
 
 /// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`.
-IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data::Dataset& set,
-                                        std::vector<Index> samples) {
+IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options,
+                                                    const data::Dataset& set,
+                                                    std::vector<Index> samples) {
   asio::io_context context;
   DeviceFiles files = options.files;
   files.data_fingerprint = options.identity.data_fingerprint;

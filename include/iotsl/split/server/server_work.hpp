@@ -271,9 +271,8 @@ class ServerRun {
   }
 
   void carry_out(server_action::RollBack& action) {
-    recorder_.hooks().note(
-        concat(machine_->devices()[action.device].name, " has lost its state; back to step ",
-               action.step));
+    recorder_.hooks().note(concat(machine_->devices()[action.device].name,
+                                  " has lost its state; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 
