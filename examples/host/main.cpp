@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", IOTSL_VERSION_STRING);
   app.require_subcommand(1);
   app.fallthrough();
+  app.footer(iotsl::exit_codes);  // the commands below take it over
   iotsl::tool::add_simulate_command(app);
   iotsl::tool::add_server_command(app);
   iotsl::tool::add_plan_command(app);
@@ -34,7 +35,6 @@ int main(int argc, char** argv) {
   iotsl::tool::add_privacy_command(app);
   iotsl::tool::add_manual_command(app);
   iotsl::tool::use_help_format(app);
-  app.footer(iotsl::exit_codes);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -45,10 +45,13 @@ int main(int argc, char** argv) {
     const CLI::App& command = iotsl::tool::named_command(app);
     // A command of which the part that does something is missing: these are its parts.
     if (command.get_subcommands().empty() && command.get_require_subcommand_min() > 0) {
-      std::fputs(command.help().c_str(), stdout);
+      std::fputs(app.help().c_str(), stdout);
       return 2;
     }
-    return report(error.what(), 2);
+    const std::string what = error.what(), name = what.substr(0, what.find(':'));
+    if (what.ends_with("missing")) return report(name + " needs a value", 2);
+    if (what.find("At Most 1 required") != what.npos) return report(name + " is given twice", 2);
+    return report(what, 2);
   } catch (const iotsl::tool::CommandFailure& end) {
     return report(end.failure.message, iotsl::exit_code(end.failure.code));
   } catch (const iotsl::Error& error) {

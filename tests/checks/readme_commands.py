@@ -251,7 +251,7 @@ if __name__ == "__main__":
         except FileNotFoundError as missing:
             skip(f"no program {missing.filename}")
         if probe.returncode != 0:
-            skip(f"no right to make network namespaces: {probe.stderr.strip()}")
+            skip(f"network namespaces cannot be made here: {probe.stderr.strip()}")
         done = subprocess.run(["unshare", *rights, sys.executable, __file__, *words], env=dict(os.environ, **{INSIDE: "1"}))
         sys.exit(done.returncode)
     with open(log_path, "w", encoding="utf-8") as log:

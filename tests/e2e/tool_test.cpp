@@ -79,7 +79,7 @@ TEST_CASE("help: groups, ranges in words, lines of at most 100 columns, for ever
   for (const char* title : {"\nData:\n", "\nModel:\n", "\nTraining:\n", "\nIoTSL:\n", "\nRun:\n"})
     CHECK_MESSAGE(simulate.out.find(title) != std::string::npos, title);
   CHECK(simulate.out.find("above 0; default 0.001") != std::string::npos);
-  CHECK(simulate.out.find("from 2 to 4096") != std::string::npos);
+  CHECK(simulate.out.find("2 to 4096; default 64") != std::string::npos);
   CHECK(simulate.out.find("adam or sgd") != std::string::npos);
   const auto plan = run_program("plan --help");
   for (const char* useless : {"--resume", "--out ", "--overwrite", "--quiet", "--offline-limit"})
@@ -111,6 +111,9 @@ TEST_CASE("what was probably meant is said, and a command without its part lists
   CHECK(said("simulate --zzzzzz").find("did you mean") == std::string::npos);
   CHECK(said("simulate --lr 0,002").find("0,002 is not a number; write 0.002") !=
         std::string::npos);
+  CHECK(said("simulate --batch 1").find("1, expected 2 to 4096") != std::string::npos);
+  CHECK(said("simulate --batch").find("--batch needs a value") != std::string::npos);
+  CHECK(said("simulate --batch 8 --batch 9").find("--batch is given twice") != std::string::npos);
   CHECK(run_program("").out.find("\n  simulate ") != std::string::npos);
   CHECK(run_program("gan").out.find("\n  train ") != std::string::npos);
 }

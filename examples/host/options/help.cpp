@@ -40,6 +40,14 @@ class HelpFormat : public CLI::Formatter {
   std::string make_subcommand(const CLI::App* command) const override {
     return row(command->get_name(), command->get_description());
   }
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
+    // One empty line between groups is enough.
+    for (std::size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;)
+      text.erase(at, 1);
+    return text;
+  }
   std::string make_description(const CLI::App* app) const override {
     return wrap(app->get_description(), 0) + "\n";
   }
