@@ -158,16 +158,17 @@ TEST_CASE("too few file handles are said before anything is made, with limit and
 TEST_CASE("a device's name is one line of text") {
   const auto named = [](const char* name) {
     return run_program(
-        std::string("run --server 127.0.0.1:9 --dataset glyphs --wait 1 --name $'") + name + "'",
+        std::string("run --server 127.0.0.1:9 --dataset glyphs --wait 1 --name \"$(printf '") +
+            name + "')\"",
         "iotsl-device");
   };
-  for (const char* bad : {"\\e[2Jx", "x\\nepoch 9", "\\xc2\\x9b2J", "\\xff"}) {
+  for (const char* bad : {"\\033[2Jx", "x\\nepoch 9", "\\302\\2332J", "\\377"}) {
     const auto refused = named(bad);
     CHECK(refused.exit_code == 2);
     CHECK(refused.err.find("without control characters") != std::string::npos);
     CHECK(refused.err.find('\x1b') == std::string::npos);
   }
-  CHECK(named("K\\xc3\\xbcche").exit_code == 3);  // nobody listens
+  CHECK(named("K\\303\\274che").exit_code == 3);  // nobody listens
 }
 
 TEST_CASE("output that cannot be written is an error") {
