@@ -139,6 +139,9 @@ TEST_CASE("json: typed members name the key in their failures") {
   CHECK(iotsl::get_int(j, "x").failure().message == "key 'x' must be an integer, found number");
   CHECK(iotsl::get_int(j, "n", 4, 9).failure().message == "key 'n' is 3, expected 4 to 9");
   CHECK(iotsl::get_string(j, "n").failure().message == "key 'n' must be a string, found integer");
+  const auto shown = iotsl::parse_json(R"({"s": "\u001b[2J"})");
+  CHECK(iotsl::get_string(*shown, "s").failure().message ==
+        "key 's' has a control character in its text");
   CHECK(iotsl::get_array(j, "o").failure().message == "key 'o' must be an array, found object");
   CHECK(iotsl::get_bool(Json(1), "b").failure().message ==
         "expected an object with key 'b', found integer");

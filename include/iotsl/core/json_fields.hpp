@@ -84,10 +84,10 @@ class JsonReader {
       out.clear();
       for (const Json& element : json.as_array()) read(key, element, out.emplace_back());
     } else if constexpr (std::is_same_v<V, std::string>) {
-      // Records are shown to people: a file from elsewhere must not write on their terminals.
-      if (!json.is_string() || !is_printable(json.as_string()))
-        return wrong(key, "a string without control characters", json);
+      if (!json.is_string()) return wrong(key, "a string", json);
       out = json.as_string();
+      if (!is_printable(out) && status_)
+        status_ = failure(ErrorCode::data, "key '", key, "' has a control character in its text");
     } else if constexpr (std::is_same_v<V, bool>) {
       if (!json.is_bool()) return wrong(key, "true or false", json);
       out = json.as_bool();
