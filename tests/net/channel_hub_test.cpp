@@ -257,12 +257,13 @@ TEST_CASE("hub: without a handle for a connection it says so once, and goes on w
   auto hub = start_hub();
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const int lowest = ::open("/dev/null", O_RDONLY);
-  REQUIRE(lowest >= 0);
-  ::close(lowest);
   // The client's context takes three and its socket one; the hub's end finds none.
+  int free_handles[4];
+  for (int& handle : free_handles) handle = ::open("/dev/null", O_RDONLY);
+  for (const int handle : free_handles) REQUIRE(::close(handle) == 0);
+  const int limit = free_handles[3] + 1;
   rlimit scarce = before;
-  scarce.rlim_cur = static_cast<rlim_t>(lowest + 4);
+  scarce.rlim_cur = static_cast<rlim_t>(limit);
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &scarce) == 0);
   Client client(*hub);
   const HubEvent refused = next(*hub);
@@ -270,7 +271,7 @@ TEST_CASE("hub: without a handle for a connection it says so once, and goes on w
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
   CHECK(refused.kind == HubEvent::Kind::refused);
   CHECK_MESSAGE(
-      refused.why.message.find(concat("(limit ", lowest + 4, ", ulimit -n)")) != std::string::npos,
+      refused.why.message.find(concat("(limit ", limit, ", ulimit -n)")) != std::string::npos,
       refused.why.message);
   CHECK(nothing.kind == HubEvent::Kind::none);
   CHECK(next(*hub).kind == HubEvent::Kind::opened);
