@@ -1,11 +1,10 @@
 // Steps of the GAN: the critic's with its gradient penalty and optimiser, and the generator's.
 // Names: gan/<step>/width:<w>/batch:<n>. Threads: OMP_NUM_THREADS.
 
-#include <benchmark/benchmark.h>
-
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/gan/wgan_gp.hpp"
 #include "iotsl/iotsl.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -80,4 +79,4 @@ BENCHMARK(generator_step)->Name("gan/generator")->Apply(timed);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }

@@ -1,12 +1,11 @@
 // Matrix product at the sizes of the linear layers, and square. Threads: OMP_NUM_THREADS; target:
 // IOTSL_TARGET. FLOP counts two per multiply-add; bytes are those of the three matrices, once each.
 
-#include <benchmark/benchmark.h>
-
 #include <string>
 #include <vector>
 
 #include "iotsl/kernels/gemm.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -52,10 +51,5 @@ int main(int argc, char** argv) {
     add("nn", false, false, l.batch, l.in, l.out);
     add("tn", true, false, l.out, l.in, l.batch);
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::AddCustomContext("target", iotsl::simd::name(iotsl::simd::active_target()));
-  benchmark::AddCustomContext("threads", std::to_string(iotsl::threads()));
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }

@@ -4,9 +4,8 @@
 // libraries; bytes are those of the inputs and the output, once each. Threads: OMP_NUM_THREADS;
 // target: IOTSL_TARGET.
 
-#include <benchmark/benchmark.h>
-
 #include "cases/all_cases.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -69,10 +68,5 @@ int main(int argc, char** argv) {
     add(c, c.bench_batch);
     add(c, 1);
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::AddCustomContext("target", iotsl::simd::name(iotsl::simd::active_target()));
-  benchmark::AddCustomContext("threads", std::to_string(iotsl::threads()));
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }

@@ -1,11 +1,10 @@
 // Optimiser steps. Names: <optimiser>/<parameters>. Counters: bytes of weights, gradients and state
 // that must be read and written per second. Threads: OMP_NUM_THREADS. Target: IOTSL_TARGET.
 
-#include <benchmark/benchmark.h>
-
 #include <vector>
 
 #include "iotsl/kernels/optim.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -52,4 +51,4 @@ BENCHMARK(adam)->Arg(front)->Arg(whole)->UseRealTime();
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }

@@ -80,7 +80,8 @@ components_row() {
       space = next_name()
       if (space == "detail") space = next_name()
       if (space ~ /^(kernels|simd)$/) return "kernels"
-      if (space ~ /^(net|split|data|gan|impute|train)$/) return space
+      if (space ~ /^(gan|moments|generators|privacy)$/) return "generators"
+      if (space ~ /^(net|split|data|impute|train)$/) return space
       if (space == "device") return "other"
       # Cutting work into tasks is inlined with the task: the work is what takes the bytes.
       if (space ~ /^parallel_/ && rest ~ /7kernels/) return "kernels"
@@ -91,7 +92,7 @@ components_row() {
     NF == 4 && $3 !~ /[bB]/ && !seen[$1 $2]++ { total[component($4)] += hex($2) }
     END {
       printf "| %s", name
-      count = split("kernels core autograd ops nn optim data train gan impute net split asio std libgomp other", column)
+      count = split("kernels core autograd ops nn optim data train generators impute net split asio std libgomp other", column)
       for (i = 1; i <= count; ++i) printf " | %.0f", total[column[i]] / 1000
       print " |"
     }' <(names_of_layers) -
@@ -106,6 +107,6 @@ echo "| KB | stripped | code | constants | unwinding | data | linking | rest |"
 echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 for pair in "${elves[@]}"; do sections_row "${pair%%=*}" "${pair#*=}"; done
 echo
-echo "| KB | kernels | core | autograd | ops | nn | optim | data | train | gan | impute | net | split | asio | std | libgomp | other |"
+echo "| KB | kernels | core | autograd | ops | nn | optim | data | train | generators | impute | net | split | asio | std | libgomp | other |"
 echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 for pair in "${elves[@]}"; do components_row "${pair%%=*}" "${pair#*=}"; done

@@ -2,11 +2,10 @@
 // computes in split learning. Names: <what>/<model>[/<optimiser>]/batch:<n>. Threads:
 // OMP_NUM_THREADS.
 
-#include <benchmark/benchmark.h>
-
 #include <string>
 
 #include "iotsl/iotsl.hpp"
+#include "run_benchmarks.hpp"
 
 namespace {
 
@@ -132,4 +131,4 @@ BENCHMARK_CAPTURE(predict, compact, "vgg16bn-compact")
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return run_benchmarks(argc, argv); }

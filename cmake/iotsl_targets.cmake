@@ -30,10 +30,9 @@ if(IOTSL_WITH_ZLIB)
   target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_ZLIB=1)
 endif()
 
-# Eigen's views of tensors and its exact SVD. A cross build leaves them out: no board needs them.
-if(NOT CMAKE_CROSSCOMPILING)
-  find_package(Eigen3 3.3 QUIET NO_MODULE)
-endif()
+# Eigen's views of tensors and its exact SVD. Headers only, in a folder of their own: a cross build takes
+# the host's.
+find_package(Eigen3 3.3 QUIET NO_MODULE NO_CMAKE_FIND_ROOT_PATH)
 if(TARGET Eigen3::Eigen)
   add_library(iotsl_linalg INTERFACE)
   add_library(iotsl::linalg ALIAS iotsl_linalg)

@@ -39,7 +39,7 @@ struct LocalData {
   std::vector<Index> numbers;
 };
 
-Result<LocalData> load_data(const Options& options) {
+IOTSL_SMALL Result<LocalData> load_data(const Options& options) {
   LocalData out;
   if (options.manifest.empty()) {
     auto set = data::load_dataset(options.dataset, options.data, data::Split::train);
@@ -64,8 +64,8 @@ Result<LocalData> load_data(const Options& options) {
 }
 
 /// Looks at the files that a run will need, before anybody waits for this device.
-Result<void> check_files(const Options& options, const LocalData& local,
-                         const std::vector<std::uint64_t>& label_counts) {
+IOTSL_SMALL Result<void> check_files(const Options& options, const LocalData& local,
+                                     const std::vector<std::uint64_t>& label_counts) {
   if (!options.state.empty()) {
     const Result<void> made = create_folders(options.state);
     if (!made) return failure(ErrorCode::usage, "--state: ", made.failure().message);
@@ -88,7 +88,7 @@ Result<void> check_files(const Options& options, const LocalData& local,
   return {};
 }
 
-Result<split::DeviceSummary> run(const Options& options) {
+IOTSL_SMALL Result<split::DeviceSummary> run(const Options& options) {
   const auto server = net::parse_address(options.server);
   if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
   if (options.threads > 0) set_threads(options.threads);
@@ -144,7 +144,7 @@ int report(const Failure& why) {
   return exit_code(why.code);
 }
 
-int run_program(int argc, char** argv) {
+IOTSL_SMALL int run_program(int argc, char** argv) {
   const Result<Options> options = parse_options(argc, argv);
   if (!options) return report(options.failure());
   if (options->help) {

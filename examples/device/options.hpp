@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "iotsl/net/channel.hpp"
+#include "iotsl/net/run_description.hpp"
 
 namespace iotsl::device {
 
@@ -113,7 +114,7 @@ inline bool* switch_option(Options& o, std::string_view option) {
 
 /// Stores the option `--name VALUE` or `--name=VALUE` that begins at `at`, which is left at its
 /// last argument.
-inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
+IOTSL_SMALL inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
   std::string_view option = argv[at], value;
   const std::size_t equals = option.find('=');
   const bool joined = equals != std::string_view::npos;
@@ -147,7 +148,7 @@ inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
 }
 
 /// What is missing from the command line, or does not go together.
-inline Result<void> check_options(const Options& o) {
+IOTSL_SMALL inline Result<void> check_options(const Options& o) {
   const auto missing = [](const char* option) {
     return failure(ErrorCode::usage, option, " is missing; see iotsl-device --help");
   };
@@ -157,6 +158,9 @@ inline Result<void> check_options(const Options& o) {
   if (o.name.size() > net::max_name_bytes)
     return failure(ErrorCode::usage, "--name has ", o.name.size(), " bytes, limit ",
                    net::max_name_bytes);
+  if (!is_printable(o.name))
+    return failure(ErrorCode::usage, "--name ", make_printable(o.name),
+                   ": expected one line of UTF-8 without control characters");
   if (o.private_only && o.state.empty())
     return failure(ErrorCode::usage, "--private needs --state DIR, where the ledger is kept");
   if (!o.private_only && (o.max_epsilon > 0 || o.new_data))
@@ -170,7 +174,7 @@ inline Result<void> check_options(const Options& o) {
 }  // namespace detail
 
 /// Reads the command line; the failure names the option and what it expects.
-inline Result<Options> parse_options(int argc, char** argv) {
+IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
   Options out;
   bool run = false;
   for (int i = 1; i < argc; ++i) {

@@ -3,19 +3,26 @@
 #include <cstdio>
 
 #include "host/commands/command.hpp"
-#include "host/options/number_checks.hpp"
+#include "host/options/help.hpp"
 #include "iotsl/config.hpp"
+#include "iotsl/core/text.hpp"
 #include "support/standard_output.hpp"
 #include "support/wait_policy.hpp"
 
 namespace {
 
+/// The message may quote a file or a peer.
+int report(std::string_view message, int code) {
+  std::fprintf(stderr, "iotsl: %s\n", iotsl::make_printable(message, true).c_str());
+  return code;
+}
+
 int run_command(int argc, char** argv) {
   CLI::App app("iotsl trains one network over many small devices (split learning).", "iotsl");
   app.set_version_flag("--version", IOTSL_VERSION_STRING);
-  app.footer(iotsl::exit_codes_text);  // of the subcommands, too
   app.require_subcommand(1);
   app.fallthrough();
+  app.footer(iotsl::exit_codes);  // the commands below take it over
   iotsl::tool::add_simulate_command(app);
   iotsl::tool::add_server_command(app);
   iotsl::tool::add_plan_command(app);
@@ -25,21 +32,31 @@ int run_command(int argc, char** argv) {
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
   iotsl::tool::add_privacy_command(app);
-  iotsl::tool::explain_numbers(app);
+  iotsl::tool::add_manual_command(app);
+  iotsl::tool::use_help_format(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; every other one is the user's.
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    const std::string unknown = iotsl::tool::explain_unknown(app);
+    if (!unknown.empty()) return report(unknown, 2);
+    const CLI::App& command = iotsl::tool::named_command(app);
+    // A command of which the part that does something is missing: these are its parts.
+    if (command.get_subcommands().empty() && command.get_require_subcommand_min() > 0) {
+      std::fputs(app.help().c_str(), stdout);
+      return 2;
+    }
+    const std::string what = error.what(), name = what.substr(0, what.find(':'));
+    if (what.ends_with("missing")) return report(name + " needs a value", 2);
+    if (what.find("At Most 1 required") != what.npos) return report(name + " is given twice", 2);
+    return report(what, 2);
   } catch (const iotsl::tool::CommandFailure& end) {
-    std::fprintf(stderr, "iotsl: %s\n", end.failure.message.c_str());
-    return iotsl::exit_code(end.failure.code);
+    return report(end.failure.message, iotsl::exit_code(end.failure.code));
   } catch (const iotsl::Error& error) {
-    std::fprintf(stderr, "iotsl: %s\n", error.what());
-    return 1;
+    return report(error.what(), 1);
   } catch (const std::bad_alloc& error) {
-    std::fprintf(stderr, "iotsl: %s\n", error.what());
-    return 1;
+    return report(error.what(), 1);
   }
   return 0;
 }

@@ -5,10 +5,11 @@
 
 namespace iotsl {
 
-/// The codes as --help lists them.
-inline constexpr const char* exit_codes_text =
+/// What the codes mean, for --help and the manual.
+inline constexpr const char* exit_codes =
     "Exit codes: 0 success, 1 other error, 2 usage, 3 network, 4 data, 5 stopped and can go on.";
 
+/// As exit_codes says.
 inline int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::usage:

@@ -1,14 +1,12 @@
 """Compiles programs the way a newcomer does, `g++ -std=c++20 -Iinclude file.cpp`, and runs them.
 
-usage: plain_compile.py ROOT COMPILER [--emulator COMMAND] [--system FOLDER] [--readme] FILE...
-Without optimisation and emulated, a program gets the argument 64: how many images it may use.
+usage: plain_compile.py ROOT COMPILER [--system FOLDER] [--readme] FILE...
 With --readme FILE is a markdown file; its first block of C++ is the program.
 """
 
 import argparse
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,7 @@ def first_block(markdown):
     return match[1] if match else None
 
 
-def build_and_run(root, compiler, flags, emulator, name, source, folder):
+def build_and_run(root, compiler, flags, name, source, folder):
     program = pathlib.Path(folder) / "a.out"
     command = [compiler, "-std=c++20", f"-I{root}/include", *flags, str(source), "-o", str(program)]
     begin = time.monotonic()
@@ -29,13 +27,11 @@ def build_and_run(root, compiler, flags, emulator, name, source, folder):
     if run.returncode != 0 or run.stderr:
         print(f"{name}: {' '.join(command[:2])} -Iinclude: says\n{run.stderr}")
         return False
-    if emulator is not None:
-        arguments = ["64"] if emulator else []
-        run = subprocess.run([*emulator, str(program), *arguments], capture_output=True, text=True, check=False)
-        print(run.stdout)
-        if run.returncode != 0:
-            print(f"{name}: exit code {run.returncode}\n{run.stderr}")
-            return False
+    run = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    print(run.stdout)
+    if run.returncode != 0:
+        print(f"{name}: exit code {run.returncode}\n{run.stderr}")
+        return False
     print(f"{name}: compiled in {built - begin:.1f} s, ran {time.monotonic() - built:.1f} s")
     return True
 
@@ -45,11 +41,9 @@ def main():
     parser.add_argument("root")
     parser.add_argument("compiler")
     parser.add_argument("files", nargs="+")
-    parser.add_argument("--emulator", help="runs the program; 'none' compiles only", default="")
     parser.add_argument("--system", help="folder with the headers of a library", default="")
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
-    emulator = None if options.emulator == "none" else shlex.split(options.emulator)
     flags = [f"-isystem{options.system}"] if options.system else []
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +56,7 @@ def main():
                     return 1
                 source = pathlib.Path(folder) / "readme.cpp"
                 source.write_text(text)
-            results.append(
-                build_and_run(options.root, options.compiler, flags, emulator, name, source, folder))
+            results.append(build_and_run(options.root, options.compiler, flags, name, source, folder))
     return 0 if all(results) else 1
 
 

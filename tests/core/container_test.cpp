@@ -30,7 +30,8 @@ std::string parse_error(const std::vector<std::uint8_t>& bytes,
 void sign(std::vector<std::uint8_t>& bytes) {
   const auto table_bytes = iotsl::load_le<std::uint64_t>(bytes.data() + 16);
   if (table_bytes <= bytes.size() - 96)
-    iotsl::store_le(bytes.data() + 56, iotsl::crc32c(ByteSpan(bytes).subspan(64, table_bytes)));
+    iotsl::store_le(bytes.data() + 56, iotsl::crc32c(ByteSpan(bytes).subspan(
+                                           64, static_cast<std::size_t>(table_bytes))));
   iotsl::store_le(bytes.data() + 60, iotsl::crc32c(ByteSpan(bytes).first(60)));
   const auto digest = iotsl::sha256(ByteSpan(bytes).first(bytes.size() - 32));
   std::copy(digest.begin(), digest.end(), bytes.end() - 32);
@@ -123,7 +124,8 @@ TEST_CASE("container: sizes that lie are refused even when every checksum is rig
   int refused = 0;
   for (std::uint64_t i = 0; i < 5000; ++i) {
     bytes = sample_bytes();
-    bytes[8 + random.below(2 * i, 130)] = static_cast<std::uint8_t>(random.bits(8 * i + 1));
+    bytes[8 + static_cast<std::size_t>(random.below(2 * i, 130))] =
+        static_cast<std::uint8_t>(random.bits(8 * i + 1));
     sign(bytes);
     refused += parse_error(bytes) == "no error" ? 0 : 1;
   }

@@ -139,6 +139,9 @@ TEST_CASE("json: typed members name the key in their failures") {
   CHECK(iotsl::get_int(j, "x").failure().message == "key 'x' must be an integer, found number");
   CHECK(iotsl::get_int(j, "n", 4, 9).failure().message == "key 'n' is 3, expected 4 to 9");
   CHECK(iotsl::get_string(j, "n").failure().message == "key 'n' must be a string, found integer");
+  const auto shown = iotsl::parse_json(R"({"s": "\u001b[2J"})");
+  CHECK(iotsl::get_string(*shown, "s").failure().message ==
+        "key 's' has a control character in its text");
   CHECK(iotsl::get_array(j, "o").failure().message == "key 'o' must be an array, found object");
   CHECK(iotsl::get_bool(Json(1), "b").failure().message ==
         "expected an object with key 'b', found integer");
@@ -151,8 +154,9 @@ TEST_CASE("json: damaged text never crashes the reader") {
   int accepted = 0;
   for (std::uint64_t i = 0; i < 20000; ++i) {
     std::string text = good;
-    text[random.below(3 * i, text.size())] ^= static_cast<char>(1u << random.below(3 * i + 1, 8));
-    if (i % 3 == 0) text.resize(random.below(3 * i + 2, text.size()));
+    text[static_cast<std::size_t>(random.below(3 * i, text.size()))] ^=
+        static_cast<char>(1u << random.below(3 * i + 1, 8));
+    if (i % 3 == 0) text.resize(static_cast<std::size_t>(random.below(3 * i + 2, text.size())));
     const auto parsed = parse_json(text);
     if (!parsed) continue;
     ++accepted;

@@ -71,7 +71,7 @@ TEST_CASE("integers below a bound: all values, equally often") {
   const int n = 70000;
   for (int i = 0; i < n; ++i) {
     const std::uint64_t value = random.below(static_cast<std::uint64_t>(i), 7);
-    ++counts.at(value);
+    ++counts.at(static_cast<std::size_t>(value));
   }
   for (int count : counts) CHECK(std::abs(count - n / 7) < 5 * std::sqrt(n / 7.0));
   for (std::uint64_t i = 0; i < 100; ++i) {

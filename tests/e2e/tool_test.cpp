@@ -4,7 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 using namespace iotsl;
 using test::run_program;
@@ -68,6 +71,109 @@ TEST_CASE("wrong options end with exit code 2 and name what was given") {
   CHECK(run_program("no-such-command").exit_code == 2);
   CHECK(run_program("--help").exit_code == 0);
   CHECK(run_program("--version").out == "0.1.0\n");
+}
+
+TEST_CASE("help: groups, ranges in words, lines of at most 100 columns, for every command") {
+  const auto simulate = run_program("simulate --help");
+  REQUIRE(simulate.exit_code == 0);
+  for (const char* title : {"\nData:\n", "\nModel:\n", "\nTraining:\n", "\nIoTSL:\n", "\nRun:\n"})
+    CHECK_MESSAGE(simulate.out.find(title) != std::string::npos, title);
+  CHECK(simulate.out.find("above 0; default 0.001") != std::string::npos);
+  CHECK(simulate.out.find("2 to 4096; default 64") != std::string::npos);
+  CHECK(simulate.out.find("adam or sgd") != std::string::npos);
+  const auto plan = run_program("plan --help");
+  for (const char* useless : {"--resume", "--out ", "--overwrite", "--quiet", "--offline-limit"})
+    CHECK_MESSAGE(plan.out.find(useless) == std::string::npos, useless);
+  for (const char* command :
+       {"", "simulate", "server", "plan", "predict", "experiment", "gan train", "gan sample",
+        "gan inspect", "model export", "model summary", "data pack", "data partition", "data show",
+        "privacy epsilon", "privacy plan", "privacy show", "privacy audit"}) {
+    const auto help = run_program(std::string(command) + " --help");
+    CHECK(help.exit_code == 0);
+    for (std::size_t at = 0; at < help.out.size();) {
+      const std::size_t end = std::min(help.out.find('\n', at), help.out.size());
+      CHECK_MESSAGE(end - at <= 100, command, ": ", help.out.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+}
+
+TEST_CASE("what was probably meant is said, and a command without its part lists the parts") {
+  const auto said = [](const char* arguments) {
+    const auto result = run_program(arguments);
+    CHECK(result.exit_code == 2);
+    return result.err;
+  };
+  CHECK(said("simulat").find("did you mean simulate?") != std::string::npos);
+  CHECK(said("gan trian").find("did you mean train?") != std::string::npos);
+  CHECK(said("simulate --bacth 8").find("did you mean --batch?") != std::string::npos);
+  CHECK(said("simulate --limit 8").find("did you mean --limit-t") != std::string::npos);
+  CHECK(said("simulate --zzzzzz").find("did you mean") == std::string::npos);
+  CHECK(said("simulate --lr 0,002").find("0,002 is not a number; write 0.002") !=
+        std::string::npos);
+  CHECK(said("simulate --batch 1").find("1, expected 2 to 4096") != std::string::npos);
+  CHECK(said("simulate --batch").find("--batch needs a value") != std::string::npos);
+  CHECK(said("simulate --batch 8 --batch 9").find("--batch is given twice") != std::string::npos);
+  CHECK(run_program("").out.find("\n  simulate ") != std::string::npos);
+  CHECK(run_program("gan").out.find("\n  train ") != std::string::npos);
+}
+
+TEST_CASE("man pages and completion name every command, and bash reads the completion") {
+  const TemporaryFolder folder;
+  REQUIRE(run_program("manual --out " + folder.path).exit_code == 0);
+  const auto text = [&](const char* name) {
+    std::ifstream file(folder / name);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  for (const char* command : {"simulate", "server", "gan train", "privacy audit"})
+    CHECK_MESSAGE(
+        text("iotsl.1").find(std::string(".SS iotsl ") + command + "\n") != std::string::npos,
+        command);
+  CHECK(text("iotsl-device.1").find("\n.B \\-\\-server HOST:PORT\n") != std::string::npos);
+  const std::string words =
+      "bash -c '. " + (folder / "iotsl.bash") +
+      "; COMP_WORDS=(iotsl gan tr); COMP_CWORD=2; _iotsl; echo \"${COMPREPLY[*]}\";"
+      " COMP_WORDS=(iotsl simulate --optimizer \"\"); COMP_CWORD=3; _iotsl; echo "
+      "\"${COMPREPLY[*]}\"' >" +
+      (folder / "completed");
+  REQUIRE(std::system(words.c_str()) == 0);
+  CHECK(text("completed") == "train\nadam sgd\n");
+}
+
+TEST_CASE("too few file handles are said before anything is made, with limit and need") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  const std::string command = "ulimit -n 20; " IOTSL_PROGRAMS_DIR
+                              "/iotsl simulate --dataset glyphs --devices 20 --out " +
+                              out + " 2>" + (folder / "said");
+  const int status = std::system(command.c_str());
+  CHECK(WEXITSTATUS(status) == 2);
+  std::ifstream file(folder / "said");
+  const std::string said(std::istreambuf_iterator<char>(file), {});
+  CHECK_MESSAGE(said.find("20 devices need 36, the limit is 20 (ulimit -n)") != std::string::npos,
+                said);
+  CHECK_FALSE(std::ifstream(out + "/config.json").good());
+}
+
+TEST_CASE("a device's name is one line of text") {
+  const auto named = [](const char* name) {
+    return run_program(
+        std::string("run --server 127.0.0.1:9 --dataset glyphs --wait 1 --name \"$(printf '") +
+            name + "')\"",
+        "iotsl-device");
+  };
+  for (const char* bad : {"\\033[2Jx", "x\\nepoch 9", "\\302\\2332J", "\\377"}) {
+    const auto refused = named(bad);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.err.find("without control characters") != std::string::npos);
+    CHECK(refused.err.find('\x1b') == std::string::npos);
+  }
+  CHECK(named("K\\303\\274che").exit_code == 3);  // nobody listens
+}
+
+TEST_CASE("output that cannot be written is an error") {
+  CHECK(run_program("model summary >/dev/full").exit_code == 1);
+  CHECK(run_program("data show --dataset glyphs >/dev/full").exit_code == 1);
 }
 
 TEST_CASE("exported weights are a function of the seed") {

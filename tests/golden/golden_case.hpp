@@ -110,7 +110,8 @@ class Case {
   }
   std::vector<std::int32_t> labels(const std::string& name) {
     const iotsl::SafeTensor& stored = use(name);
-    std::vector<std::int32_t> out(stored.bytes.size() / iotsl::dtype_bytes(stored.dtype));
+    std::vector<std::int32_t> out(stored.bytes.size() /
+                                  static_cast<std::size_t>(iotsl::dtype_bytes(stored.dtype)));
     switch (stored.dtype) {
       case iotsl::DType::i64:
         convert<std::int64_t>(stored, out.data());

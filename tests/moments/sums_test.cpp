@@ -124,7 +124,8 @@ TEST_CASE("two sets that differ in one image: sums are at most the bound apart")
   for (const Index canary : all) {
     // A black image of the same label contributes nothing to the moments.
     data::Dataset other = set;
-    std::fill_n(other.pixels.begin() + canary * 784, 784, std::uint8_t{0});
+    std::fill_n(other.pixels.begin() + static_cast<std::ptrdiff_t>(canary * 784), 784,
+                std::uint8_t{0});
     const auto apart = [](std::vector<std::int64_t> a, const std::vector<std::int64_t>& b) {
       for (std::size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
       return std::sqrt(squared_norm(a));
@@ -137,7 +138,7 @@ TEST_CASE("two sets that differ in one image: sums are at most the bound apart")
     CHECK(apart(whole_features, feature_sums(other, all, s)) <= feature_bound);
 
     std::vector<Index> without = all;
-    without.erase(without.begin() + canary);
+    without.erase(without.begin() + static_cast<std::ptrdiff_t>(canary));
     const auto rest = gradient_sums(head_data(set, without, input, data::count_up(10), 10), weights,
                                     s.head_clip, scale);
     const double change = apart(gradient, rest);

@@ -1,6 +1,7 @@
 #include "iotsl/net/channel_hub.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include "iotsl/net/bulk_messages.hpp"
 
@@ -250,6 +251,45 @@ TEST_CASE("hub: a peer that goes is reported, and sending to it does no harm") {
   CHECK(lost.connection == id);
   hub->send(id, make_message(Bye{}));
   hub->close(id);
+}
+
+TEST_CASE("hub: without a handle for a connection it says so once, and goes on when there is one") {
+  auto hub = start_hub();
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  // The client's context takes three and its socket one; the hub's end finds none.
+  int free_handles[4];
+  for (int& handle : free_handles) handle = ::open("/dev/null", O_RDONLY);
+  for (const int handle : free_handles) REQUIRE(::close(handle) == 0);
+  const int limit = free_handles[3] + 1;
+  rlimit scarce = before;
+  scarce.rlim_cur = static_cast<rlim_t>(limit);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &scarce) == 0);
+  Client client(*hub);
+  const HubEvent refused = next(*hub);
+  const HubEvent nothing = hub->wait(3 * second_us / 2);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(refused.kind == HubEvent::Kind::refused);
+  CHECK_MESSAGE(
+      refused.why.message.find(concat("(limit ", limit, ", ulimit -n)")) != std::string::npos,
+      refused.why.message);
+  CHECK(nothing.kind == HubEvent::Kind::none);
+  CHECK(next(*hub).kind == HubEvent::Kind::opened);
+}
+
+TEST_CASE("hub: a limit on handles that may be raised is, another is named with the need") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit low = before;
+  low.rlim_cur = 100;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  CHECK(ensure_handles(200).ok());
+  CHECK(handle_limits().soft == 200 + spare_handles);
+  const auto refused = ensure_handles(before.rlim_max);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.failure().message.find(concat("the limit is ", before.rlim_max)) !=
+        std::string::npos);
 }
 
 }  // namespace channel_hub_test

@@ -102,6 +102,34 @@ TEST_CASE("messages: values out of range are refused by name") {
   CHECK_THROWS_AS(encode(Leave{std::string(257, 'x')}), Error);
 }
 
+TEST_CASE("messages: names go to terminals and files, so that control characters are refused") {
+  for (const char* bad : {"\x1b[2J", "pi\nepoch 9  forged",
+                          "\xc2\x9b"
+                          "2J",
+                          "\xff"}) {
+    Hello hello;
+    hello.device = bad;
+    const auto refused = decode<Hello>(encode(hello));
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.failure().message.find("control character") != std::string::npos);
+    CHECK(is_printable(refused.failure().message));
+    hello.device = "pi-01";
+    hello.dataset = bad;
+    CHECK_FALSE(decode<Hello>(encode(hello)).ok());
+  }
+  Hello hello;
+  hello.device = "Küche 2";
+  CHECK(decode<Hello>(encode(hello))->device == "Küche 2");
+}
+
+TEST_CASE("messages: the words of a peer are shown without what a terminal would obey") {
+  ErrorMessage error;
+  error.text = "\x1b[31mgone\nepoch 9";
+  CHECK(decode<ErrorMessage>(encode(error))->text == "?[31mgone?epoch 9");
+  CHECK(decode<Bye>(encode(Bye{"\x1b]0;title\a"}))->reason == "?]0;title?");
+  CHECK(decode<Leave>(encode(Leave{"bye\xe2\x80"}))->reason == "bye??");
+}
+
 TEST_CASE("messages: a count that no record could hold is refused") {
   const auto refused = [](const auto& good, std::size_t at, const char* why) {
     using M = std::decay_t<decltype(good)>;

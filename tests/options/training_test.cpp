@@ -65,9 +65,9 @@ TEST_CASE("training options: the optimizer's, on both sides of every limit") {
   const double below_one = std::nextafter(1.0, 0.0);
   CHECK(with(&OptimizerOptions::lr, 0) == "");
   CHECK(with(&OptimizerOptions::lr, std::nextafter(1e6, 0)) == "");
-  CHECK(with(&OptimizerOptions::lr, -0.5) == "--lr -0.5: expected at least 0 and below 1000000");
-  CHECK(with(&OptimizerOptions::lr, 1e6) == "--lr 1e+06: expected at least 0 and below 1000000");
-  CHECK(with(&OptimizerOptions::lr, nan) == "--lr nan: expected at least 0 and below 1000000");
+  CHECK(with(&OptimizerOptions::lr, -0.5) == "--lr -0.5: expected 0 or more and below 1e6");
+  CHECK(with(&OptimizerOptions::lr, 1e6) == "--lr 1e+06: expected 0 or more and below 1e6");
+  CHECK(with(&OptimizerOptions::lr, nan) == "--lr nan: expected 0 or more and below 1e6");
   CHECK(with(&OptimizerOptions::momentum, 0) == "");
   CHECK(with(&OptimizerOptions::momentum, below_one) == "");
   CHECK(with(&OptimizerOptions::momentum, -0.1) == "--momentum -0.1: expected 0 <= m < 1");

@@ -155,10 +155,10 @@ void add_experiment_command(CLI::App& app) {
       ->add_option("--validation", o->run.data.validation,
                    "Part of each class of the training set that no device gets; by it the reported "
                    "points are chosen and thresholds are judged")
-      ->check(CLI::Range(0.0, data::most_validation))
+      ->check(between(0.0, data::most_validation))
       ->capture_default_str();
   command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
-      ->check(CLI::Range(1, 1000))
+      ->check(between(1, 1000))
       ->capture_default_str();
   command->add_flag("--yes", o->yes, "Start runs of --scale paper without a question");
   command->add_flag("--overwrite", o->run.overwrite, "Begin every run anew");
@@ -170,22 +170,21 @@ void add_experiment_command(CLI::App& app) {
   size("--model", o->model, "Network: vgg16bn-compact, vgg16bn-paper or vanilla5")
       ->check(
           CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
-  size("--width", o->given.width, "Base width of the network")->check(CLI::Range(1, 1024));
+  size("--width", o->given.width, "Base width of the network")->check(between(1, 1024));
   size("--limit-train", o->given.limit_train, "Training images over all devices")
-      ->check(CLI::PositiveNumber);
-  size("--limit-test", o->given.limit_test, "Test images")->check(CLI::PositiveNumber);
-  size("--epochs", o->given.epochs, "Device epochs of every run")->check(CLI::PositiveNumber);
+      ->check(above_zero());
+  size("--limit-test", o->given.limit_test, "Test images")->check(above_zero());
+  size("--epochs", o->given.epochs, "Device epochs of every run")->check(above_zero());
   size("--gan-preset", o->gan_preset, "Training of the generators: tiny, fast, paper or auto")
       ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}));
   size("--gan", o->run.gan, "Generators: full, or light with about a sixth of the operations")
       ->check(CLI::IsMember({"full", "light"}));
-  size("--gan-width", o->given.gan_width, "Width of generator and critic")
-      ->check(CLI::Range(1, 1024));
-  size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(CLI::PositiveNumber);
+  size("--gan-width", o->given.gan_width, "Width of generator and critic")->check(between(1, 1024));
+  size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(above_zero());
   size("--pretrain-iterations", o->given.pretrain_iterations, "Steps of pre-training at most")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")
-      ->check(CLI::Range(1.0, 100.0));
+      ->check(between(1.0, 100.0));
   CommandLine list(*command);
   list.begin_group("Generators of every run");
   list_generator_options(o->run.generator, list);

@@ -73,7 +73,7 @@ class TrainingReport {
         total_(training.iterations()),
         first_(training.iteration()),
         every_(std::max<Index>(1, total_ / 10)),
-        progress_(total_, quiet) {}
+        progress_(quiet) {}
 
   void note(const std::string& text) { progress_.line(text); }
 
@@ -314,7 +314,7 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
       command
           ->add_option("--device", o->device,
                        "Train on the samples of this device, from 0; default: on all samples")
-          ->check(CLI::NonNegativeNumber);
+          ->check(zero_or_more());
   for (const char* of_devices : {"--manifest", "--devices", "--partition"})
     command->get_option(of_devices)->needs(device);
   add_gan_options(*command, o->gan);
@@ -328,14 +328,14 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   of_privacy(command
                  ->add_option("--max-epsilon", o->max_epsilon,
                               "Release nothing where all releases together would exceed this")
-                 ->check(CLI::PositiveNumber));
+                 ->check(above_zero()));
   of_privacy(command->add_flag("--new-data", o->new_data,
                                "None of these images is in an earlier release of the ledger"));
   command->add_option("--out", o->out, "Generator file to write")->required();
   command->add_option("--resume", o->resume, "Go on from the state of a training that was stopped")
       ->check(CLI::ExistingFile);
   command->add_flag("--overwrite", o->overwrite, "Replace the file, and a state beside it");
-  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(CLI::Range(0, 256));
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(between(0, 256));
   command->add_flag("--json", o->json, "Print one JSON object at the end");
   command->add_flag("--quiet", o->quiet, "No progress");
   command->callback([command, o] {
@@ -357,16 +357,15 @@ void add_gan_command(CLI::App& app) {
       ->required();
   grid->add_option("--out", options->out, "PNG file to write")->required();
   grid->add_option("--rows", options->rows, "Images of each class")
-      ->check(CLI::Range(1, 200))
+      ->check(between(1, 200))
       ->capture_default_str();
   grid->add_option("--zoom", options->zoom, "Pixels of the picture for one of an image, each way")
-      ->check(CLI::Range(1, 16))
+      ->check(between(1, 16))
       ->capture_default_str();
   grid->add_option("--seed", options->data.seed, "Seed of the noise")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
+      ->check(between(std::uint64_t{0}, std::uint64_t{1} << 53))
       ->capture_default_str();
-  grid->add_option("--threads", options->threads, "Threads; 0: all cores")
-      ->check(CLI::Range(0, 256));
+  grid->add_option("--threads", options->threads, "Threads; 0: all cores")->check(between(0, 256));
   add_overwrite_option(*grid, options->overwrite);
   grid->callback([options] { sample(*options); });
 

@@ -140,7 +140,7 @@ void add_model_command(CLI::App& app) {
   for (const char* other : {"name", "--width", "--cut", "--channels", "--image-size", "--classes"})
     run->excludes(write->get_option(other));
   write->add_option("--seed", options->seed, "Seed of the initial weights")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53))
+      ->check(between(std::uint64_t{0}, std::uint64_t{1} << 53))
       ->capture_default_str();
   write->add_option("--out", options->out, "File to write")->capture_default_str();
   run->excludes("--seed");

@@ -162,7 +162,7 @@ void add_plan_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "plan",
       "Say what a run will cost: operations, memory, bytes, seconds (a few steps are tried)");
-  add_run_options(*command, *options);
+  add_run_options(*command, *options, RunUse::plan);
   command->callback([command, options] { plan(*command, *options); });
 }
 

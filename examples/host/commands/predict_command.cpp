@@ -7,7 +7,7 @@
 
 #include "host/options/output_file.hpp"
 #include "host/run/trained_model.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 #include "iotsl/data/image_folder.hpp"
 #include "iotsl/train/evaluate.hpp"
 
@@ -86,7 +86,7 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
   const ModelCard& card = trained.card;
   const std::vector<std::uint8_t> pixels = expect(read_image(options.image, fit_of(options, card)));
   if (looks_inverted(card, pixels, options.invert))
-    std::fprintf(stderr, "note: %s is %s\n", printable(options.image).c_str(),
+    std::fprintf(stderr, "note: %s is %s\n", escaped(options.image).c_str(),
                  options.invert ? inverted_hint : invert_hint);
   const Prediction found = predict_pixels(options, trained, pixels);
   if (options.json) {
@@ -98,7 +98,7 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
     std::printf("%s\n", to_text(out).c_str());
     return;
   }
-  std::printf("%s: %s\n", printable(options.image).c_str(), class_name(card, found.best).c_str());
+  std::printf("%s: %s\n", escaped(options.image).c_str(), class_name(card, found.best).c_str());
   for (Index c = 0; c < card.spec.images.classes; ++c)
     std::printf("  %-12s %6.2f %%\n", class_name(card, c).c_str(),
                 100 * found.probabilities[static_cast<std::size_t>(c)]);
@@ -119,7 +119,7 @@ std::vector<std::string> list_images(const std::string& folder, const std::strin
 
 /// A cell of a table with commas (RFC 4180).
 std::string csv_cell(const std::string& text) {
-  const std::string shown = printable(text);
+  const std::string shown = escaped(text);
   if (shown.find_first_of(",\"") == shown.npos) return shown;
   std::string out = "\"";
   for (const char c : shown) out.append(c == '"' ? 2 : 1, c);
@@ -263,7 +263,7 @@ void add_predict_command(CLI::App& app) {
       "name and probability");
   add_dataset_options(*command, options->data);
   command->add_option("--limit-test", options->data.limit_test, "Test samples at most; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(zero_or_more());
   add_model_choice(*command, options->choice);
   command->add_option("--out", options->out,
                       "Table of a folder's images; default: standard output");

@@ -208,7 +208,7 @@ void add_privacy_audit_command(CLI::App& privacy) {
       "audit",
       "Try on made images whether a moments release has the noise that it states; 1 where not");
   command->add_option("--canaries", o->canaries, "Images that are made to be noticed")
-      ->check(CLI::Range(moments::min_canaries, moments::max_canaries))
+      ->check(between(moments::min_canaries, moments::max_canaries))
       ->capture_default_str();
   command->add_option("--seed", o->seed,
                       "Of canaries and noise, to repeat an audit; default: both from the system");

@@ -4,6 +4,7 @@
 
 #include "host/files/run_folder.hpp"
 #include "host/files/run_inputs.hpp"
+#include "host/report/device_command.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/parallel.hpp"
@@ -64,25 +65,24 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   const data::Dataset validation = load_validation(run, data.train, manifest);
   check_run(to_config(run), manifest);
   check_run_inputs(run, data, manifest);
+  expect(net::ensure_handles(static_cast<std::uint64_t>(run.data.devices)));
   catch_stop_signals();
   RunFolder folder(run);
   if (run.resume.empty()) write_run_description(folder.path(), run, data, manifest);
   if (run.adds_epochs) rewrite_run_options(run);
   split::RunConfig config = to_config(run);
   config.out = folder.path();
-  config.resume_command = concat("iotsl server --resume ", run.out);
+  config.resume_command = concat("iotsl server --resume ", shell_word(run.out), " --listen ",
+                                 to_string(server.address), server.insecure ? " --insecure" : "");
   const bool is_private = config.preparation.generator.privacy.is_private();
   server.expected = expected_data(manifest, data.train, is_private);
-  RunReport report(0, sample_bytes(run.model), run.quiet);
+  RunReport report(sample_bytes(run.model), run.quiet, LineTimes::on);
   report.on_listening = [&](std::uint16_t port) {
-    const std::string address = net::to_string({server.address.host, port});
+    const net::Address listening{server.address.host, port};
     report.note(concat(
-        "listening on ", address, " for ", config.devices,
-        " devices, for example:\n  iotsl-device run --server ", address, " --name pi-01 --dataset ",
-        needs_packing(run.data) ? "packed --data FOLDER" : run.data.dataset,
-        aside ? concat(" --manifest ", folder.path(), "/manifest.json --index 0") : "",
-        is_private ? " --private --state FOLDER" : "",
-        config.preparation.generator_only ? " --generator-only" : ""));
+        "listening on ", to_string(listening), " for ", config.devices, " devices; ",
+        device_instructions(run, config, reachable_addresses(listening),
+                            aside ? join_path(folder.path(), "manifest.json") : std::string())));
   };
   report.on_barrier = [&] { return folder.keep(); };
   const Result<split::RunSummary> summary =
@@ -99,12 +99,18 @@ void add_server_command(CLI::App& app) {
   auto options = std::make_shared<ServerCommandOptions>();
   CLI::App* command = app.add_subcommand("server", "Serve one run to devices over the network");
   add_run_options(*command, options->run);
-  command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one")
+  command
+      ->add_option("--listen", options->listen,
+                   "HOST:PORT; host 0.0.0.0: every network of this machine; port 0: a free one")
+      ->group("Run")
       ->capture_default_str();
-  command->add_flag("--insecure", options->insecure,
-                    "Allow an address that is not on this machine (nothing is encrypted)");
+  command
+      ->add_flag("--insecure", options->insecure,
+                 "Allow an address that is not on this machine (nothing is encrypted)")
+      ->group("Run");
   command->add_option("--wait", options->wait_seconds, "Seconds to wait for all devices")
-      ->check(CLI::Range(1, 86400))
+      ->group("Run")
+      ->check(between(1, 86400))
       ->capture_default_str();
   command->callback([command, options] { serve(*command, *options); });
 }

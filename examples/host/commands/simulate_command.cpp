@@ -16,12 +16,14 @@ void add_simulate_command(CLI::App& app) {
       ->add_option("--transport", options->transport,
                    "tcp: device processes over loopback; inproc: all in this process; none: one "
                    "net in the same order, without any split")
-      ->check(CLI::IsMember({"tcp", "inproc", "none"}))
+      ->check(CLI::IsMember(std::vector<std::string>{"tcp", "inproc", "none"}))
+      ->group("Run")
       ->capture_default_str();
   command
       ->add_option("--test-per-class", options->test_per_class,
                    "Test on so many samples of each class that some device holds; 0: on the set")
-      ->check(CLI::NonNegativeNumber)
+      ->check(zero_or_more())
+      ->group("Data")
       ->capture_default_str();
   command->callback([command, options] {
     const bool over_sockets = command->count("--transport") > 0 && options->transport == "tcp";

@@ -7,7 +7,7 @@
 #include "host/images/image_formats.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/file_kind.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -124,11 +124,11 @@ Result<Image> decode_image(const std::string& path, Index channels) {
     if (text.empty()) return failure(ErrorCode::data, "not an image: the file is empty");
     if (const std::string_view kind = foreign_kind(*bytes); !kind.empty())
       return failure(ErrorCode::data, "is ", kind, expected);
-    return failure(ErrorCode::data, "not an image: begins with '", printable(text.substr(0, 8)),
-                   "'", expected);
+    return failure(ErrorCode::data, "not an image: begins with '", escaped(text.substr(0, 8)), "'",
+                   expected);
   };
   auto stored = decode();
-  if (!stored) return failure(ErrorCode::data, printable(path), ": ", stored.failure().message);
+  if (!stored) return failure(ErrorCode::data, escaped(path), ": ", stored.failure().message);
   return with_channels(apply_orientation(std::move(stored->image), stored->orientation), channels);
 }
 

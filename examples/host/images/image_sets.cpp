@@ -7,7 +7,7 @@
 #include "host/files/staged_folder.hpp"
 #include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/parallel.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 #include "iotsl/data/idx_sets/known_files.hpp"
 
 namespace iotsl::tool {
@@ -66,7 +66,7 @@ std::string list_bad(const std::vector<data::BadFile>& bad) {
   constexpr std::size_t most = 20;
   std::string out;
   for (std::size_t i = 0; i < std::min(most, bad.size()); ++i)
-    out += concat(i == 0 ? "" : "\n  ", printable(bad[i].path), ": ", printable(bad[i].why));
+    out += concat(i == 0 ? "" : "\n  ", escaped(bad[i].path), ": ", escaped(bad[i].why));
   if (bad.size() > most) out += concat("\n  and ", bad.size() - most, " more");
   return out;
 }
@@ -105,7 +105,7 @@ struct Decoded {
 
 Decoded load_file(const ImageSource& source, const std::string& path) {
   const auto image = decode_image(path, source.fit.channels);
-  if (!image) return {{}, image.failure().message.substr(printable(path).size() + 2)};
+  if (!image) return {{}, image.failure().message.substr(escaped(path).size() + 2)};
   const ImageSize& size = source.fit.size;
   if (!source.resize && image->size != size)
     return {{},
@@ -291,7 +291,7 @@ Failure explained(const DataOptions& options, Failure why) {
       const bool near = lower.find("train") != lower.npos || lower.find("mnist") != lower.npos ||
                         lower.find("t10k") != lower.npos || lower.ends_with(".zip");
       if (!near || ++named > 6) continue;
-      there += concat(there.empty() ? "" : ", ", printable(join_path(folder, name)));
+      there += concat(there.empty() ? "" : ", ", escaped(join_path(folder, name)));
     }
   if (!there.empty() && why.message.find(": no ") != std::string::npos)
     why.message += concat("; there is: ", there);

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "host/images/image_formats.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -32,7 +32,7 @@ Result<void> check_chunks(ByteSpan file, ByteSpan& exif) {
     const std::uint8_t* begin = file.data() + at + 4;
     const auto sum = ::crc32(0, begin, static_cast<uInt>(length + 4));
     if (sum != load_be32(begin + 4 + length))
-      return failure(ErrorCode::data, "checksum of chunk ", printable(name), " at byte ", at,
+      return failure(ErrorCode::data, "checksum of chunk ", escaped(name), " at byte ", at,
                      " is wrong");
     if (name == "eXIf") exif = file.subspan(at + 8, static_cast<std::size_t>(length));
     at += 12 + static_cast<std::size_t>(length);

@@ -51,7 +51,7 @@ void list_dataset_options(Options& o, List& list) {
              "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
   list.given("classes", o.classes,
              "idx: number of classes; a weights file that does not describe itself: default 10",
-             CLI::Range(Index{2}, data::max_classes));
+             between(Index{2}, data::max_classes));
   list.begin_group("Images");
   list.given("image-size", o.image_size,
              "Scale images to SIDE or HEIGHTxWIDTH; celeba: 128; images: the size that all files "
@@ -61,12 +61,12 @@ void list_dataset_options(Options& o, List& list) {
             "Before scaling cut out the largest centred part of the target's shape");
   list.given("test-fraction", o.test_fraction,
              "images without train/ and test/: part of each class to test; default 0.2",
-             CLI::Range(0.0001, 0.9999));
+             between(0.0001, 0.9999));
   list.given("per-class", o.per_class,
              "celeba: images of each class, a tenth of them to test; default 10000",
-             CLI::Range(2, 1000000));
+             between(2, 1000000));
   list.option("split-seed", o.split_seed, "Draws which images test",
-              CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53), is_image_set(o));
+              between(std::uint64_t{0}, std::uint64_t{1} << 53), is_image_set(o));
   list.flag("skip-bad", o.skip_bad, "Leave out files that are no images or are damaged");
   list.end_group();
 }
@@ -81,16 +81,16 @@ void list_partition_options(Options& o, List& list) {
       "leaves out classes",
       {}, o.draws_partition);
   list.option("seed", o.seed, "Seed of everything random",
-              CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53));
+              between(std::uint64_t{0}, std::uint64_t{1} << 53));
   list.option("limit-train", o.limit_train,
               "Training samples over all devices at most (but one of each class that a device "
               "holds); 0: no limit",
-              CLI::NonNegativeNumber, o.draws_partition);
+              zero_or_more(), o.draws_partition);
   list.given("validation", o.validation,
              "Part of each class of the training set that no device gets: the server holds it and "
              "chooses by it, never by the test set; default 0: nothing is chosen, the last "
              "evaluation counts",
-             CLI::Range(0.0, data::most_validation));
+             between(0.0, data::most_validation));
 }
 
 inline void add_dataset_options(CLI::App& app, DataOptions& options) {

@@ -36,15 +36,14 @@ void list_generator_options(Options& o, List& list) {
       "off; moments, one noised release, the default where an epsilon is given; gswgan, eq5, "
       "joint or dp-sgd: noise while a net is trained",
       is_name_of<privacy::PrivacyMode>());
-  list.given("epsilon", o.epsilon, "Privacy of one image that is not to be exceeded",
-             CLI::PositiveNumber);
-  list.option("delta", o.delta, "Chance with which the promise may fail", CLI::PositiveNumber);
+  list.given("epsilon", o.epsilon, "Privacy of one image that is not to be exceeded", above_zero());
+  list.option("delta", o.delta, "Chance with which the promise may fail", above_zero());
   list.given("noise-multiplier", o.noise_multiplier,
              "Standard deviation of the noise in the mode's own unit, instead of --epsilon",
-             CLI::PositiveNumber);
-  list.given("clip", o.clip, "Bound of what is clipped, for modes with a net", CLI::PositiveNumber);
+             above_zero());
+  list.given("clip", o.clip, "Bound of what is clipped, for modes with a net", above_zero());
   list.given("critics", o.critics, "gswgan, joint: critics, each on images of its own",
-             CLI::PositiveNumber);
+             above_zero());
 }
 
 /// The privacy that the options ask for, and the kind of generator that goes with it.

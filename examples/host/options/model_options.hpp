@@ -40,11 +40,11 @@ struct InputOptions {
 /// Adds --channels, --image-size and --classes.
 inline void add_input_options(CLI::App& app, InputOptions& options) {
   app.add_option("--channels", options.channels, "Input channels; default 1")
-      ->check(CLI::Range(1, 4096));
+      ->check(between(1, 4096));
   app.add_option("--image-size", options.image_size,
                  "Input of SIDE or HEIGHTxWIDTH pixels; default 28");
   app.add_option("--classes", options.classes, "Classes; default 10")
-      ->check(CLI::Range(Index{2}, Index{4096}));
+      ->check(between(Index{2}, Index{4096}));
 }
 
 /// Takes over what was given.

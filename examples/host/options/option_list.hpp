@@ -27,9 +27,9 @@ class CommandLine {
   CommandLine(CLI::App& command, std::vector<std::string_view> only)
       : command_(command), only_(std::move(only)) {}
 
-  /// What follows stands under this title in --help.
-  void begin_group(const char* title) { group_ = title; }
-  void end_group() { group_ = nullptr; }
+  /// What follows stands under this title in --help, up to end_group(). Groups may lie in groups.
+  void begin_group(const char* title) { groups_.push_back(title); }
+  void end_group() { groups_.pop_back(); }
 
   /// An option whose default --help shows. `written`: config.json has it.
   template <class V>
@@ -56,7 +56,7 @@ class CommandLine {
     return only_.empty() || std::find(only_.begin(), only_.end(), name) != only_.end();
   }
   CLI::Option* place(CLI::Option* option) {
-    return group_ == nullptr ? option : option->group(group_);
+    return groups_.empty() ? option : option->group(groups_.back());
   }
   template <class V>
   CLI::Option* add(const char* name, V& value, const char* help, const CLI::Validator& check) {
@@ -82,7 +82,7 @@ class CommandLine {
 
   CLI::App& command_;
   std::vector<std::string_view> only_;  // empty: all
-  const char* group_ = nullptr;
+  std::vector<const char*> groups_;
 };
 
 /// Writes the options of a list as members of a JSON object.
@@ -118,6 +118,8 @@ class ConfigWriter {
 /// Gathers the names of a list's options.
 struct OptionNames {
   std::vector<const char*> names;
+  void begin_group(const char*) {}
+  void end_group() {}
   template <class V>
   void option(const char* name, const V&, const char*, const CLI::Validator& = {}) {
     names.push_back(name);

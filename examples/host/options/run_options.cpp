@@ -10,15 +10,18 @@ namespace {
 
 template <class Options, class List>
 void list_net_options(Options& o, List& list) {
+  list.begin_group("Data");
   list_dataset_options(o.data, list);
   list_partition_options(o.data, list);
-  list.option("limit-test", o.data.limit_test, "Test samples at most; 0: no limit",
-              CLI::NonNegativeNumber);
+  list.option("limit-test", o.data.limit_test, "Test samples at most; 0: no limit", zero_or_more());
+  list.end_group();
+  list.begin_group("Model");
   list.option("model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5");
   list_model_options(o.model, list);
   list.given("init", o.init,
              "Begin with the weights of this safetensors file or run folder; default: those of the "
              "seed");
+  list.end_group();
 }
 
 template <class Options, class List>
@@ -29,28 +32,26 @@ void list_training_options(Options& o, List& list) {
               "generators make, which fill missing classes too; fedavg: federated averaging, the "
               "whole net on each device; central: one net, all data in one place; local: devices "
               "alone with random gradients, to compare energy");
-  list.given("rounds", o.rounds, "Rounds: every device in turn once each", CLI::PositiveNumber);
-  list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", CLI::PositiveNumber);
+  list.given("rounds", o.rounds, "Rounds: every device in turn once each", above_zero());
+  list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", above_zero());
   list.option("local-epochs", t.local_epochs, "Epochs of a device per turn",
-              CLI::Range(local_epochs_range.least, local_epochs_range.most));
-  list.option("batch", t.batch, "Samples per step",
-              CLI::Range(batch_range.least, batch_range.most));
+              between(local_epochs_range.least, local_epochs_range.most));
+  list.option("batch", t.batch, "Samples per step", between(batch_range.least, batch_range.most));
   list.option("optimizer", t.optimizer.kind, "adam or sgd");
-  list.option("lr", t.optimizer.lr, "Learning rate", CLI::PositiveNumber);
-  list.option("momentum", t.optimizer.momentum, "Momentum of sgd", CLI::Range(0.0, 0.9999));
-  list.option("weight-decay", t.optimizer.weight_decay, "Added to the gradient",
-              CLI::NonNegativeNumber);
+  list.option("lr", t.optimizer.lr, "Learning rate", above_zero());
+  list.option("momentum", t.optimizer.momentum, "Momentum of sgd", between(0.0, 0.9999));
+  list.option("weight-decay", t.optimizer.weight_decay, "Added to the gradient", zero_or_more());
   list.option("replay", t.replay,
               "Smashed samples that the server keeps, to train on other devices' with every batch",
-              CLI::NonNegativeNumber);
+              zero_or_more());
   list.option("ewc", t.optimizer.ewc,
               "Elastic weight consolidation: strength of the pull towards the weights that earlier "
               "turns needed",
-              CLI::NonNegativeNumber);
+              zero_or_more());
   list.option("lr-schedule", t.schedule, "constant, linear or cosine, per turn");
   list.given("schedule-epochs", t.schedule_epochs,
              "Device epochs over which the rate falls, at least --epochs; default: --epochs",
-             CLI::PositiveNumber);
+             above_zero());
   list.given("added-epochs", o.added_epochs,
              "EPOCHS@RATE,...: device epochs behind the end of the schedule, at a constant rate; "
              "--resume with --rounds and --lr adds some");
@@ -58,21 +59,25 @@ void list_training_options(Options& o, List& list) {
       "frozen-front", t.frozen_front,
       "The front keeps the weights that it begins with, of method iotsl those of "
       "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
-  list.option("threads", o.threads, "Threads of each process; 0: all cores", CLI::Range(0, 256));
+  list.option("threads", o.threads, "Threads of each process; 0: all cores", between(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
-              CLI::NonNegativeNumber);
+              zero_or_more());
 }
 
 template <class Options, class List>
 void list_barrier_options(Options& o, List& list) {
   list.option("barrier-steps", o.barriers.steps,
               "Steps between two barriers of a turn; a run goes on from its last barrier",
-              CLI::PositiveNumber);
+              above_zero());
   list.option("barrier-seconds", o.barriers.seconds,
-              "The same in seconds; the later of the two counts", CLI::NonNegativeNumber);
+              "The same in seconds; the later of the two counts", zero_or_more());
+}
+
+template <class Options, class List>
+void list_offline_option(Options& o, List& list) {
   list.option("offline-limit", o.offline_seconds,
               "Seconds a device may stay away before its turn is skipped; 0: no limit",
-              CLI::NonNegativeNumber);
+              zero_or_more());
 }
 
 /// The options of method iotsl.
@@ -82,9 +87,9 @@ void list_preparation_options(Options& o, List& list) {
   list.option("pretrain", p.pretrain, "iotsl: train on generated samples first; on or off");
   list.option("pretrain-iterations", p.pretrain_iterations,
               "Steps of pre-training at most; it ends when a held-out part no longer improves",
-              CLI::PositiveNumber);
+              above_zero());
   list.option("pretrain-batch", p.pretrain_batch, "Samples per step of pre-training",
-              CLI::Range(batch_range.least, batch_range.most));
+              between(batch_range.least, batch_range.most));
   list.option(
       "pretrain-shift", p.pretrain_shift,
       "Pixels that an image is moved by at most in a step of pre-training; -1: 1 with moments, "
@@ -93,7 +98,7 @@ void list_preparation_options(Options& o, List& list) {
               "iotsl: complete each device's classes with other devices' generators; on or off");
   list.option("scarce", p.scarce,
               "A class with less than this part of the device's mean class size is filled up",
-              CLI::Range(0.0, 1.0));
+              between(0.0, 1.0));
   const auto& presets = gan::preset_names;
   list.option("gan-preset", o.gan_preset,
               "Training of the generators: tiny (seconds), fast (minutes), paper (hours), auto",
@@ -103,16 +108,16 @@ void list_preparation_options(Options& o, List& list) {
       "Generators: full, or light with about a sixth of the operations; default: the preset's",
       CLI::IsMember({"full", "light"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
-              CLI::Range(0, 1024));
+              between(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
-              CLI::NonNegativeNumber);
+              zero_or_more());
   list_generator_options(o.generator, list);
   list.option("generator-only", p.generator_only,
               "iotsl: nothing but generators leaves a device; the server trains alone on what they "
               "make; on or off");
   list.given("max-epsilon", p.max_epsilon,
              "Refuse a device's generator whose promise is weaker than this epsilon, or none",
-             CLI::PositiveNumber);
+             above_zero());
   list.given("generators", p.generators,
              "Folder with trained generators, device-000.iotsl and so on, to use again");
   list.flag("foreign-generators", p.foreign_generators,
@@ -121,19 +126,28 @@ void list_preparation_options(Options& o, List& list) {
 
 }  // namespace
 
-void add_run_options(CLI::App& command, RunOptions& o) {
+void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   CommandLine list(command);
   list_net_options(o, list);
+  list.begin_group("Training");
   list_training_options(o, list);
+  list.end_group();
   command.get_option("--epochs")->excludes(command.get_option("--rounds"));
-  list_barrier_options(o, list);
+  list.begin_group("IoTSL");
   list_preparation_options(o, list);
-  command.add_option("--resume", o.resume, "Go on with the run in this folder, where it stopped");
-  command.add_option("--out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
-  command.add_flag("--overwrite", o.overwrite, "Replace an earlier run in the folder");
-  command.add_flag("--json", o.json, "Print one JSON object at the end");
-  command.add_flag("--quiet", o.quiet, "No progress");
-  command.add_option("--config", o.config, "A run's config.json; other options override it");
+  list.end_group();
+  list.begin_group("Run");
+  list_barrier_options(o, list);
+  if (use == RunUse::train) {
+    list_offline_option(o, list);
+    list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
+    list.given("out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
+    list.flag("overwrite", o.overwrite, "Replace an earlier run in the folder");
+    list.flag("quiet", o.quiet, "No progress");
+  }
+  list.flag("json", o.json, "Print one JSON object at the end");
+  list.given("config", o.config, "A run's config.json; other options override it");
+  list.end_group();
 }
 
 void add_training_options(CLI::App& command, RunOptions& options, const char* group,
@@ -141,6 +155,7 @@ void add_training_options(CLI::App& command, RunOptions& options, const char* gr
   CommandLine list(command, std::move(names));
   list.begin_group(group);
   list_training_options(options, list);
+  list.end_group();
 }
 
 namespace {
@@ -299,7 +314,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
       fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
     for (const JsonMember& member : parsed->as_object()) {
       CLI::Option* option = command.get_option_no_throw("--" + member.key);
-      if (option == nullptr && member.key == "transport") continue;  // server: always tcp
+      if (option == nullptr && is_of_another_command(member.key)) continue;
       if (option == nullptr || member.key == "config")
         fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
       if (option->count() > 0) continue;
@@ -402,6 +417,7 @@ Json to_json(const RunOptions& options) {
   list.given("test-per-class", o.test_per_class);
   list.option("transport", o.transport);
   list_barrier_options(o, list);
+  list_offline_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();
 }

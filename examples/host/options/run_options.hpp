@@ -43,8 +43,11 @@ struct RunOptions {
   bool overwrite = false;
 };
 
-/// Adds every option of a run to `command`.
-void add_run_options(CLI::App& command, RunOptions& options);
+/// What a command does with the options of a run: a plan leaves no folder and waits for nobody.
+enum class RunUse { train, plan };
+
+/// Adds every option of a run to `command` that has a use there.
+void add_run_options(CLI::App& command, RunOptions& options, RunUse use = RunUse::train);
 
 /// Adds those of the training that have one of these names.
 void add_training_options(CLI::App& command, RunOptions& options, const char* group,

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/text.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -55,7 +56,7 @@ svg .c3.line { stroke-dasharray: 10 3 2 3; } svg .c4.line { stroke-dasharray: 4 
 
 std::string escape(std::string_view text) {
   std::string out;
-  for (const char c : text) switch (c) {
+  for (const char c : make_printable(text, true)) switch (c) {
       case '&':
         out += "&amp;";
         break;

@@ -2,9 +2,11 @@
 
 #include "host/report/privacy_report.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/local_time.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -91,8 +93,8 @@ void catch_stop_signals() {
 
 bool stop_requested() { return stop_flag != 0; }
 
-RunReport::RunReport(Index total_steps, Index sample_bytes, bool quiet)
-    : progress_(total_steps, quiet), sample_bytes_(sample_bytes) {}
+RunReport::RunReport(Index sample_bytes, bool quiet, LineTimes times)
+    : progress_(quiet, times), sample_bytes_(sample_bytes) {}
 
 split::RunHooks RunReport::hooks() {
   split::RunHooks out;
@@ -106,8 +108,8 @@ split::RunHooks RunReport::hooks() {
   out.on_note = [](void* self, const std::string& text) {
     static_cast<RunReport*>(self)->note(text);
   };
-  out.on_device = [](void* self, std::uint32_t ready, std::uint32_t wanted) {
-    static_cast<RunReport*>(self)->note(concat(ready, " of ", wanted, " devices have joined"));
+  out.on_device = [](void* self, const split::DeviceArrival& arrival) {
+    static_cast<RunReport*>(self)->on_device(arrival);
   };
   out.on_listening = [](void* self, std::uint16_t port) {
     const auto& listening = static_cast<RunReport*>(self)->on_listening;
@@ -124,10 +126,26 @@ split::RunHooks RunReport::hooks() {
   return out;
 }
 
+void RunReport::on_device(const split::DeviceArrival& arrival) {
+  std::uint64_t samples = 0;
+  std::string counts;
+  for (std::size_t c = 0; c < arrival.label_counts.size(); ++c) {
+    samples += arrival.label_counts[c];
+    // Many classes would fill the screen.
+    if (arrival.label_counts[c] == 0 || arrival.label_counts.size() > 20) continue;
+    counts += concat(counts.empty() ? "" : ", ", c, ": ", arrival.label_counts[c]);
+  }
+  const auto held = std::count_if(arrival.label_counts.begin(), arrival.label_counts.end(),
+                                  [](std::uint64_t count) { return count > 0; });
+  note(concat(arrival.ready, " of ", arrival.wanted, " devices have joined: ", arrival.name, ", ",
+              samples, " samples of ", held, held == 1 ? " class" : " classes",
+              counts.empty() ? "" : concat(" (", counts, ")")));
+}
+
 void RunReport::on_step(const split::StepProgress& step) {
-  progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " device ", step.device));
+  progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " ", step.device_name));
   epoch_samples_ += static_cast<Index>(step.samples);
-  progress_.step(static_cast<Index>(step.run_step), static_cast<Index>(step.samples), step.loss,
+  progress_.step(step.fraction(), static_cast<Index>(step.samples), step.loss,
                  counted_bytes_ + static_cast<double>(epoch_samples_ * sample_bytes_));
 }
 
@@ -136,6 +154,7 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
   epoch_samples_ = 0;
   if (r.evaluated) progress_.accuracy(r.test_accuracy);
   std::string text = concat("epoch ", r.epoch, "  round ", r.round + 1, "  ", r.device_name, "  ");
+  if (r.skipped) return progress_.line(text + "skipped");
   char numbers[64];
   if (r.has_training) {
     std::snprintf(numbers, sizeof numbers, "loss %.4f  ", r.loss);

@@ -20,7 +20,7 @@ bool stop_requested();
 class RunReport {
  public:
   /// `sample_bytes`: what a sample sends both ways, to show bytes before an epoch has been counted.
-  RunReport(Index total_steps, Index sample_bytes, bool quiet);
+  RunReport(Index sample_bytes, bool quiet, LineTimes times = LineTimes::off);
   /// Hooks that call this report; it must outlive the run.
   split::RunHooks hooks();
   void note(const std::string& text) { progress_.line(text); }
@@ -30,6 +30,7 @@ class RunReport {
   std::function<Result<void>()> on_barrier;              ///< see RunHooks; may be empty
 
  private:
+  void on_device(const split::DeviceArrival& arrival);
   void on_step(const split::StepProgress& step);
   void on_epoch(const measure::EpochRecord& record);
 

@@ -2,11 +2,13 @@
 
 #include "host/files/run_folder.hpp"
 #include "host/files/run_inputs.hpp"
+#include "host/report/device_command.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/device_processes.hpp"
 #include "host/run/process_run.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/net/handle_limit.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "iotsl/split/simulate/run_one_net.hpp"
 
@@ -99,7 +101,10 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const data::Dataset validation = load_validation(options, train, manifest);
   const split::EvaluationSets judged{test, validation};
   check_run(to_config(options), manifest);
-  if (options.transport == "tcp") expect(program_beside("iotsl-device"));
+  if (options.transport == "tcp") {
+    expect(program_beside("iotsl-device"));
+    expect(net::ensure_handles(static_cast<std::uint64_t>(options.data.devices)));
+  }
   check_run_inputs(options, sets, manifest);
   catch_stop_signals();
   RunFolder folder(options);
@@ -107,12 +112,11 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   if (options.adds_epochs) rewrite_run_options(options);
   split::RunConfig config = to_config(options);
   config.out = folder.path();
-  config.resume_command = concat("iotsl simulate --resume ", options.out);
+  config.resume_command = concat("iotsl simulate --resume ", shell_word(options.out));
   const std::string manifest_path = join_path(folder.path(), "manifest.json");
 
   const bool sends_samples = options.transport != "none" && !averages(options.method);
-  RunReport report(total_steps(config, manifest), sends_samples ? sample_bytes(options.model) : 0,
-                   options.quiet);
+  RunReport report(sends_samples ? sample_bytes(options.model) : 0, options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused,

@@ -61,7 +61,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   if (has_generators(config.method)) config.method = Method::split_learning;
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
-  RunReport silent(0, 0, true);
+  RunReport silent(0, true);
   const split::RunSummary summary =
       expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
   const measure::EpochRecord& warm = summary.epochs.at(1);

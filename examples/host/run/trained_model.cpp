@@ -71,7 +71,7 @@ void add_model_choice(CLI::App& app, ModelChoice& choice) {
         ->group("Weights files that do not describe themselves");
   };
   add("--model", choice.model, "vgg16bn-compact, vgg16bn-paper or vanilla5");
-  add("--width", choice.width, "Base width; default 64")->check(CLI::PositiveNumber);
+  add("--width", choice.width, "Base width; default 64")->check(above_zero());
   add("--cut", choice.cut, "Last layer on the device");
 }
 

@@ -86,6 +86,8 @@ class JsonReader {
     } else if constexpr (std::is_same_v<V, std::string>) {
       if (!json.is_string()) return wrong(key, "a string", json);
       out = json.as_string();
+      if (!is_printable(out) && status_)
+        status_ = failure(ErrorCode::data, "key '", key, "' has a control character in its text");
     } else if constexpr (std::is_same_v<V, bool>) {
       if (!json.is_bool()) return wrong(key, "true or false", json);
       out = json.as_bool();

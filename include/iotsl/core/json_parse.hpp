@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "iotsl/core/json_value.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

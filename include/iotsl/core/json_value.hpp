@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/text.hpp"
 
 // Where g++ 12 inlines a variant's move it warns of alternatives that are not there as
 // uninitialised.
@@ -231,10 +232,13 @@ inline Result<bool> get_bool(const Json& object, std::string_view key) {
   return (*member)->as_bool();
 }
 
+/// One line of text: what files say is shown to people, and must not write on their terminals.
 inline Result<std::string> get_string(const Json& object, std::string_view key) {
   auto member = get_member(object, key);
   if (!member) return member.failure();
   if (!(*member)->is_string()) return detail::wrong_member(key, "a string", **member);
+  if (!is_printable((*member)->as_string()))
+    return failure(ErrorCode::data, "key '", key, "' has a control character in its text");
   return (*member)->as_string();
 }
 

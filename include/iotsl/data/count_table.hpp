@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "iotsl/core/shape.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
@@ -61,7 +61,7 @@ inline Result<CountTable> parse_count_table(std::string_view text) {
       const auto [stop, status] = std::from_chars(word.data(), word.data() + word.size(), value);
       if (status != std::errc() || stop != word.data() + word.size() || value < 0 ||
           value > max_class_count)
-        return failure(ErrorCode::data, "line ", line, ": '", printable(word),
+        return failure(ErrorCode::data, "line ", line, ": '", escaped(word),
                        "' is not a count from 0 to ", max_class_count);
       row.push_back(value);
       rest.remove_prefix(word.size());

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
-#include "iotsl/core/utf8.hpp"
+#include "iotsl/core/text.hpp"
 #include "iotsl/data/dataset.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -105,10 +105,10 @@ inline constexpr const char* image_names = ".png, .jpg, .jpeg, .jfif, .bmp, .pgm
 /// A class name goes into files, which are UTF-8, and onto terminals.
 inline Result<void> check_class_name(const std::string& parent, const std::string& name) {
   if (!is_utf8(name))
-    return failure(ErrorCode::data, parent, ": class folder '", printable(name),
+    return failure(ErrorCode::data, parent, ": class folder '", escaped(name),
                    "' has a name that is not UTF-8; rename it");
-  if (has_control_characters(name))
-    return failure(ErrorCode::data, parent, ": class folder '", printable(name),
+  if (!is_printable(name))
+    return failure(ErrorCode::data, parent, ": class folder '", escaped(name),
                    "' has a control character in its name");
   return {};
 }

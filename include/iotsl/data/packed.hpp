@@ -76,7 +76,7 @@ inline Result<std::vector<std::string>> parse_class_names(const Json& object) {
   if (!array) return array.failure();
   std::vector<std::string> out;
   for (const Json& name : **array) {
-    if (!name.is_string() || name.as_string().empty())
+    if (!name.is_string() || name.as_string().empty() || !is_printable(name.as_string()))
       return failure(ErrorCode::data, "classes[", out.size(), "] must be a name");
     out.push_back(name.as_string());
   }

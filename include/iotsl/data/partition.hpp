@@ -120,7 +120,7 @@ inline Result<Partition> make_partition(const PartitionSpec& spec, const std::ve
         Random(seed, Stream::partition, detail::deal_step + static_cast<std::uint32_t>(c)));
     auto next = by_class[c].begin();
     for (std::size_t d = 0; d < out.devices.size(); ++d) {
-      const auto end = next + counts[d][c];
+      const auto end = next + static_cast<std::ptrdiff_t>(counts[d][c]);
       out.devices[d].insert(out.devices[d].end(), next, end);
       next = end;
     }

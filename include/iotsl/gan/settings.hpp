@@ -98,7 +98,7 @@ inline Result<void> check_settings(const GanSettings& s) {
     return wrong(s.critic_steps, " critic steps; expected 1 to 100");
   if (s.batch < 1 || s.batch > 1024) return wrong("batch ", s.batch, "; expected 1 to 1024");
   if (!(s.lr >= 0 && s.lr < 1))
-    return wrong("learning rate ", s.lr, "; expected at least 0 and below 1");
+    return wrong("learning rate ", s.lr, "; expected 0 or more and below 1");
   if (!(s.beta1 >= 0 && s.beta1 < 1 && s.beta2 >= 0 && s.beta2 < 1))
     return wrong("betas ", s.beta1, " and ", s.beta2, "; expected 0 <= beta < 1");
   if (!(s.penalty >= 0 && s.penalty < 1e6 && s.drift >= 0 && s.drift < 1e6))

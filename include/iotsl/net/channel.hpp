@@ -15,8 +15,8 @@
 #include <cerrno>
 
 #include "iotsl/core/bytes.hpp"
-#include "iotsl/core/error.hpp"
 #include "iotsl/core/random.hpp"
+#include "iotsl/net/address.hpp"
 #include "iotsl/net/clock.hpp"
 
 #if defined(ASIO_NO_EXCEPTIONS)
@@ -37,42 +37,10 @@ void throw_exception(const Exception& e
 IOTSL_NAMESPACE_BEGIN
 namespace net {
 
-/// HOST:PORT, also [v6]:PORT.
-struct Address {
-  std::string host;
-  std::uint16_t port = 0;
-};
-
-inline Result<Address> parse_address(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  const auto wrong = [&](const char* why) {
-    return failure(ErrorCode::usage, "address '", text, "': ", why, "; expected HOST:PORT");
-  };
-  if (colon == std::string_view::npos || colon == 0) return wrong("no host or no port");
-  std::string_view host = text.substr(0, colon);
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  const std::string_view digits = text.substr(colon + 1);
-  unsigned port = 0;
-  for (char c : digits) {
-    if (c < '0' || c > '9' || port > 65535) return wrong("port is no number in 0..65535");
-    port = port * 10 + static_cast<unsigned>(c - '0');
-  }
-  if (host.empty() || digits.empty() || port > 65535) return wrong("port is no number in 0..65535");
-  return Address{std::string(host), static_cast<std::uint16_t>(port)};
-}
-
-/// As parse_address reads it: an IPv6 address stands in brackets.
-inline std::string to_string(const Address& address) {
-  const bool numbers = address.host.find(':') != std::string::npos;
-  return concat(numbers ? "[" : "", address.host, numbers ? "]:" : ":", address.port);
-}
-
 namespace detail {
 
 inline std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
-  const auto address = endpoint.address();
-  return address.is_v6() ? concat("[", address.to_string(), "]:", endpoint.port())
-                         : concat(address.to_string(), ":", endpoint.port());
+  return to_string(Address{endpoint.address().to_string(), endpoint.port()});
 }
 
 inline Result<asio::ip::tcp::endpoint> resolve(asio::io_context& context, const Address& address,
@@ -218,11 +186,15 @@ class Listener {
     return Listener(std::move(acceptor));
   }
 
-  /// A connection that waits; failure where there is none or it has gone again.
+  /// A connection that waits; failure where there is none or it has gone again, with
+  /// ErrorCode::other where this process or the system has no handle left for it.
   Result<Channel> accept() {
     asio::error_code error;
     asio::ip::tcp::socket socket = acceptor_.accept(error);
-    if (error) return failure(ErrorCode::network, "cannot accept: ", error.message());
+    const bool exhausted = error == asio::error::no_descriptors || error.value() == ENFILE;
+    if (error)
+      return failure(exhausted ? ErrorCode::other : ErrorCode::network,
+                     "cannot accept: ", error.message());
     return Channel(std::move(socket));
   }
   std::uint16_t port() const {
@@ -272,8 +244,7 @@ inline Result<Channel> connect_patiently(asio::io_context& context, const Addres
     // A signal ends the wait early.
     ::poll(nullptr, 0, static_cast<int>(delay / 1000));
     if (options.stop != nullptr && options.stop->load())
-      return failure(ErrorCode::network, "stopped while waiting for ", address.host, ":",
-                     address.port);
+      return failure(ErrorCode::network, "stopped while waiting for ", address);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "iotsl/net/channel.hpp"
+#include "iotsl/net/handle_limit.hpp"
 #include "iotsl/net/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -27,9 +28,9 @@ struct HubOptions {
   LinkOptions link = {};                     ///< time limits of the connections
 };
 
-/// What happened on a connection.
+/// What happened on a connection. `refused`: one that waits cannot be accepted, it has no number.
 struct HubEvent {
-  enum class Kind { none, opened, message, lost };
+  enum class Kind { none, opened, message, lost, refused };
   Kind kind = Kind::none;
   std::uint64_t connection = 0;
   Message message;
@@ -194,7 +195,8 @@ class Hub {
 
   void poll_once(Microseconds now, bool stopping) {
     std::vector<pollfd> items{{wake_read_, POLLIN, 0}};
-    if (!stopping) items.push_back({listener_.handle(), POLLIN, 0});
+    const bool accepting = !stopping && now >= accept_again_;
+    if (accepting) items.push_back({listener_.handle(), POLLIN, 0});
     const std::size_t first = items.size();
     std::vector<std::uint64_t> ids;
     {
@@ -214,13 +216,13 @@ class Hub {
       char drain[256];
       [[maybe_unused]] const ssize_t ignored = ::read(wake_read_, drain, sizeof drain);
     }
-    if (!stopping && (items[1].revents & POLLIN) != 0) accept(now);
+    if (accepting && (items[1].revents & POLLIN) != 0) accept(now);
     for (std::size_t i = 0; i < ids.size(); ++i) serve(ids[i], items[first + i].revents, now);
   }
 
   void accept(Microseconds now) {
     Result<Channel> channel = listener_.accept();
-    if (!channel) return;
+    if (!channel) return on_refused(channel.failure(), now);
     std::size_t unjoined = 0;
     for (const auto& [id, c] : connections_) unjoined += !c.link.joined();
     if (unjoined >= options_.max_unjoined) return;  // the channel closes as it goes out of scope
@@ -234,6 +236,19 @@ class Hub {
     const std::lock_guard lock(mutex_);
     queued_[id] = 0;
     pending_[id] = 0;
+    post(std::move(event));
+  }
+
+  /// Without a handle the connection goes on waiting: looking at it all the time would help nobody.
+  void on_refused(const Failure& why, Microseconds now) {
+    if (why.code == ErrorCode::network) return;  // it has gone again
+    accept_again_ = now + second_us;
+    if (told_refused_) return;
+    told_refused_ = true;
+    HubEvent event;
+    event.kind = HubEvent::Kind::refused;
+    event.why = failure(why.code, why.message, " (limit ", handle_limits().soft, ", ulimit -n)");
+    const std::lock_guard lock(mutex_);
     post(std::move(event));
   }
 
@@ -347,6 +362,8 @@ class Hub {
   // Of the network thread.
   std::map<std::uint64_t, Connection> connections_;
   std::uint64_t last_id_ = 0;
+  Microseconds accept_again_ = 0;
+  bool told_refused_ = false;
   Bytes buffer_ = Bytes(4 * chunk_content_bytes);
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;

@@ -13,6 +13,7 @@
 #include "iotsl/core/error.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/core/named_enum.hpp"
+#include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -48,12 +49,15 @@ class ByteWriter {
     number(value);
   }
   void boolean(const bool& value) { number(static_cast<std::uint8_t>(value ? 1 : 0)); }
-  /// Length as u16, then the bytes.
+  /// Length as u16, then the bytes. The reader refuses what is not printable: names go to
+  /// terminals.
   void string(std::string_view text, std::size_t limit) {
     if (text.size() > limit) fail("codec: text of ", text.size(), " bytes, limit ", limit);
     number(static_cast<std::uint16_t>(text.size()));
     raw(text.data(), text.size());
   }
+  /// Words for a person.
+  void words(std::string_view text, std::size_t limit) { string(text, limit); }
   /// The name of a value, as a string. The reader tells whether it knows the name.
   template <NamedEnum E>
   bool name(const E& value, std::size_t limit) {
@@ -130,6 +134,15 @@ class ByteReader {
     number(length);
     if (length > limit) return set_failure("text is longer than its limit");
     if (const std::uint8_t* p = take(length)) text.assign(reinterpret_cast<const char*>(p), length);
+    if (ok() && !is_printable(text)) set_failure("text has a control character or is no UTF-8");
+  }
+  /// Made printable, since nothing but a person reads it.
+  void words(std::string& text, std::size_t limit) {
+    std::uint16_t length = 0;
+    number(length);
+    if (length > limit) return set_failure("text is longer than its limit");
+    if (const std::uint8_t* p = take(length))
+      text = make_printable({reinterpret_cast<const char*>(p), length});
   }
   template <NamedEnum E>
   bool name(E& value, std::size_t limit) {

@@ -345,7 +345,7 @@ struct ErrorMessage {
     c.number(self.code);
     c.boolean(self.fatal);
     c.number(self.retry_after_ms);
-    c.string(self.text, max_text_bytes);
+    c.words(self.text, max_text_bytes);
     c.require(static_cast<std::uint16_t>(self.code) >= 1 &&
                   static_cast<std::uint16_t>(self.code) <= last_wire_error,
               "error code is unknown");
@@ -359,7 +359,7 @@ struct Leave {
   std::string reason;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
-    c.string(self.reason, max_text_bytes);
+    c.words(self.reason, max_text_bytes);
   }
 };
 
@@ -370,7 +370,7 @@ struct Bye {
   bool will_return = false;  ///< the run is to go on later: try to come back
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
-    c.string(self.reason, max_text_bytes);
+    c.words(self.reason, max_text_bytes);
     c.boolean(self.will_return);
   }
 };

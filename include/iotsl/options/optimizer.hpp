@@ -35,8 +35,7 @@ struct OptimizerOptions {
 /// Checks what a user or a peer can get wrong; the failure names the option.
 inline Result<void> check_optimizer(const OptimizerOptions& o) {
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
-  if (!(o.lr >= 0 && o.lr < 1e6))
-    return wrong("--lr ", o.lr, ": expected at least 0 and below 1000000");
+  if (!(o.lr >= 0 && o.lr < 1e6)) return wrong("--lr ", o.lr, ": expected 0 or more and below 1e6");
   if (!(o.momentum >= 0 && o.momentum < 1))
     return wrong("--momentum ", o.momentum, ": expected 0 <= m < 1");
   if (!(o.weight_decay >= 0))

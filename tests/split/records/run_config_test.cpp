@@ -69,7 +69,7 @@ TEST_CASE("run config: the training's options are checked, whatever the method")
     CHECK(error(method, [](RunConfig& c) { c.training.batch = 1; }) ==
           "--batch 1: expected 2 to 4096");
     CHECK(error(method, [](RunConfig& c) { c.training.optimizer.lr = -1; }) ==
-          "--lr -1: expected at least 0 and below 1000000");
+          "--lr -1: expected 0 or more and below 1e6");
   }
 }
 

@@ -49,6 +49,23 @@ TEST_CASE("turn books: time without barriers, bytes over several connections, ea
   CHECK(third.bytes_down == 0);
 }
 
+TEST_CASE("turn books: waiting for a device that is away is not the network's time") {
+  TurnBooks books(1);
+  books.set_waiting(true, 100);  // before its turn: nothing is counted yet
+  books.set_waiting(false, 900);
+  books.on_grant(0, 1000);
+  books.set_waiting(true, 1200);
+  CHECK(books.so_far(0, {}, 5200).wall_us == 200);
+  books.set_waiting(true, 6000);
+  books.set_waiting(false, 9200);
+  CHECK(books.so_far(0, {}, 9300).wall_us == 300);
+  books.set_waiting(true, 9400);
+  CHECK(books.close(of_turn(0, 0), {}, 20000).wall_us == 400);  // skipped
+  books.on_grant(1, 20100);
+  books.set_waiting(false, 20150);
+  CHECK(books.close(of_turn(1, 0), {}, 20200).wall_us == 50);
+}
+
 TEST_CASE("turn books: a turn that another server has begun keeps what it has cost") {
   TurnBooks before(1), after(1);
   before.on_connected(1, 0);

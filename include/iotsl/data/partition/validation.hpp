@@ -51,8 +51,9 @@ inline std::vector<Index> thin_validation(const std::vector<std::vector<Index>>&
   std::vector<Index> out;
   for (std::size_t c = 0; c < drawn.size(); ++c) {
     if (!is_held[c] || drawn[c].empty()) continue;
-    const auto count = static_cast<Index>(share * static_cast<double>(drawn[c].size()) + 0.5);
-    out.insert(out.end(), drawn[c].begin(), drawn[c].begin() + std::max<Index>(1, count));
+    const auto count =
+        static_cast<std::ptrdiff_t>(share * static_cast<double>(drawn[c].size()) + 0.5);
+    out.insert(out.end(), drawn[c].begin(), drawn[c].begin() + std::max<std::ptrdiff_t>(1, count));
   }
   std::sort(out.begin(), out.end());
   return out;

@@ -36,7 +36,7 @@ inline std::vector<std::uint8_t> white_cells(const Random& random, std::uint64_t
   std::vector<std::uint8_t> out(cells);
   std::fill_n(out.begin(), (cells + 1) / 2, std::uint8_t{1});
   for (std::size_t i = cells - 1; i > 0; --i)
-    std::swap(out[i], out[random.below(image * cells + i, i + 1)]);
+    std::swap(out[i], out[static_cast<std::size_t>(random.below(image * cells + i, i + 1))]);
   return out;
 }
 }  // namespace detail
@@ -75,7 +75,7 @@ inline Canaries make_canaries(const ImageSpec& images, Index count, std::uint64_
         labels.below(2 * number, static_cast<std::uint64_t>(images.classes));
     set.labels.push_back(static_cast<data::Label>(label));
     out.in.push_back(static_cast<std::uint8_t>(labels.below(2 * number + 1, 2)));
-    members[label] += out.in.back();
+    members[static_cast<std::size_t>(label)] += out.in.back();
   }
   for (Index c = 0; c < images.classes; ++c)
     if (members[static_cast<std::size_t>(c)] == 0)

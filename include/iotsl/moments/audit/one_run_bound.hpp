@@ -33,7 +33,7 @@ inline double one_run_chance(Index canaries, Index guesses, Index correct, doubl
                          static_cast<double>(guesses - k) * log_other));
     log_choose += log(static_cast<double>(guesses - k) / static_cast<double>(k + 1));
   }
-  const auto at = chance.begin() + correct;
+  const auto at = chance.begin() + static_cast<std::ptrdiff_t>(correct);
   const double beta = std::accumulate(at, chance.end(), 0.0);
   double alpha = 0, below = 0;
   for (Index i = 1; i <= correct; ++i) {

@@ -19,7 +19,7 @@ struct DeviceOptions {
   LayerTypes<float> layers = StandardLayers<float>::types<float>();
   /// Set by a signal: finish the step and say BYE. A later start may go on with the run.
   const std::atomic<bool>* pause_requested = nullptr;
-  /// A line for the user when the connection is lost or back; may be null.
+  /// A line for the user: joined, its turn, waiting, lost, back; may be null.
   void (*on_note)(const std::string& text) = nullptr;
 };
 
@@ -42,7 +42,9 @@ class DeviceConnection {
         machine_(machine),
         work_(work),
         pause_requested_(options.pause_requested),
-        on_note_(options.on_note) {}
+        on_note_(options.on_note),
+        is_back_(machine.has_joined()),
+        told_turn_(has_turn()) {}
 
   /// Until the run is over for this device, or the connection is lost.
   DeviceStatus run() {
@@ -65,6 +67,7 @@ class DeviceConnection {
         if (!active) return DeviceStatus::disconnected;
         continue;
       }
+      tell_state();
       const Result<void> moved = move_bytes(active ? 0 : net::tick_interval);
       if (!moved) {
         lost_ = true;
@@ -103,6 +106,19 @@ class DeviceConnection {
     return status;
   }
 
+  bool has_turn() const { return machine_.turn_state() != DeviceTurn::State::idle; }
+  /// Where the device stands, once for each change.
+  void tell_state() {
+    if (on_note_ == nullptr) return;
+    if (!told_joined_ && machine_.handshake_state() == DeviceHandshake::State::ready) {
+      told_joined_ = true;
+      on_note_(concat(is_back_ ? "back" : "joined", " as device ", machine_.setup().index, " of ",
+                      machine_.setup().devices));
+    }
+    if (has_turn() == told_turn_) return;
+    told_turn_ = !told_turn_;
+    on_note_(told_turn_ ? "my turn" : concat("waiting, after step ", machine_.last_step()));
+  }
   bool takes_longer() const {
     return work_.generator() == nullptr || work_.generator()->checks_next();
   }
@@ -191,6 +207,7 @@ class DeviceConnection {
   DeviceWork& work_;
   const std::atomic<bool>* pause_requested_;
   void (*on_note_)(const std::string& text);
+  bool is_back_, told_joined_ = false, told_turn_;
   bool told_pause_ = false;
   net::Bytes in_ = net::Bytes(2 * net::chunk_content_bytes);
   net::Bytes out_;
@@ -205,8 +222,9 @@ class DeviceConnection {
 }  // namespace detail
 
 /// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`.
-inline Result<DeviceSummary> run_device(const DeviceOptions& options, const data::Dataset& set,
-                                        std::vector<Index> samples) {
+IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options,
+                                                    const data::Dataset& set,
+                                                    std::vector<Index> samples) {
   asio::io_context context;
   DeviceFiles files = options.files;
   files.data_fingerprint = options.identity.data_fingerprint;

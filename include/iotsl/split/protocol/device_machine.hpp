@@ -27,6 +27,8 @@ class DeviceMachine {
   bool has_joined() const { return handshake_.has_joined(); }
   /// Whether the server has said that the run is complete.
   bool run_is_over() const { return run_is_over_; }
+  /// What the server has said of the run and this device's place in it.
+  const net::HelloOk& setup() const { return handshake_.setup(); }
   /// The last step of the run that this device has applied.
   std::uint64_t last_step() const { return turn_.step(); }
 

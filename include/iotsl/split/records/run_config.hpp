@@ -2,6 +2,8 @@
 // A run's options, and how a run tells its progress.
 
 #include <optional>
+#include <span>
+#include <string_view>
 
 #include "iotsl/measure/bytes.hpp"
 #include "iotsl/measure/chosen_point.hpp"
@@ -57,7 +59,7 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
-  std::string resume_command;  ///< goes on with the run when it was stopped; empty: not known
+  std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
   /// None where nothing but generators is asked of the devices.
   std::uint64_t turns() const {
@@ -187,18 +189,32 @@ inline std::string device_training_folder(const RunConfig& config, std::size_t d
 struct StepProgress {
   std::uint64_t epoch = 0, epochs = 0;  ///< of the run, from 1
   std::uint32_t device = 0;
+  std::string_view device_name;
   std::uint64_t step = 0, steps = 0;  ///< of the epoch
   std::uint64_t run_step = 0;         ///< of the run, from 1
   std::uint64_t samples = 0;          ///< of the step
   double loss = 0;
   double seconds = 0;  ///< since the run began
+
+  /// Part of the run's steps that is done.
+  double fraction() const {
+    const double within = static_cast<double>(step) / static_cast<double>(steps);
+    return (static_cast<double>(epoch - 1) + within) / static_cast<double>(epochs);
+  }
+};
+
+/// A device has taken its place.
+struct DeviceArrival {
+  std::string_view name;
+  std::span<const std::uint64_t> label_counts;  ///< samples of each class
+  std::uint32_t ready = 0, wanted = 0;          ///< devices that are here, and of the run
 };
 
 /// Called by the run's compute thread; null pointers are left out.
 struct RunHooks {
   void* context = nullptr;
   void (*on_listening)(void* context, std::uint16_t port) = nullptr;
-  void (*on_device)(void* context, std::uint32_t ready, std::uint32_t wanted) = nullptr;
+  void (*on_device)(void* context, const DeviceArrival& arrival) = nullptr;
   void (*on_step)(void* context, const StepProgress& progress) = nullptr;
   void (*on_epoch)(void* context, const measure::EpochRecord& record) = nullptr;
   /// A line for the user, such as the warning of an unencrypted server.

@@ -55,6 +55,7 @@ class RunRecorder {
     hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
                                     .epochs = static_cast<std::uint64_t>(config_.training.epochs),
                                     .device = turn.device,
+                                    .device_name = turn.device_name,
                                     .step = turn_step - epoch * per_epoch + 1,
                                     .steps = per_epoch,
                                     .run_step = turn.first_step + turn_step + 1,

@@ -42,6 +42,13 @@ class TurnBooks {
     if (turn + 1 != turn_ || started_ == 0) started_ = now;
     turn_ = turn + 1;
   }
+  /// Whether the turn waits for a device that is away: that time belongs to nobody's network.
+  void set_waiting(bool waits, net::Microseconds now) {
+    if (waits == waiting_) return;
+    if (!waits && started_ != 0) costs_.wall_us -= now - std::max(waiting_since_, started_);
+    waiting_ = waits;
+    waiting_since_ = now;
+  }
   void on_barrier(net::Microseconds took) {
     costs_.wall_us -= took;
     costs_.barrier_us += took;
@@ -51,6 +58,7 @@ class TurnBooks {
   TurnCosts so_far(std::uint32_t device, const LinkTraffic& current, net::Microseconds now) const {
     TurnCosts out = costs_;
     if (started_ != 0) out.wall_us += now - started_;
+    if (started_ != 0 && waiting_) out.wall_us -= now - std::max(waiting_since_, started_);
     const auto sent = [](const net::Traffic& earlier, const net::Traffic& current_way,
                          const net::Traffic& booked) {
       net::Traffic all = earlier;
@@ -78,6 +86,8 @@ class TurnBooks {
   std::uint64_t turn_ = 0;  // whose costs these are, plus 1
   TurnCosts costs_;         // up to started_, without this server's bytes
   net::Microseconds started_ = 0;
+  bool waiting_ = false;
+  net::Microseconds waiting_since_ = 0;
   std::map<ConnectionId, std::uint32_t> owners_;  // the device at the other end
   std::vector<LinkTraffic> earlier_;              // of each device's lost connections
   std::vector<LinkTraffic> booked_;               // of each device, up to its last report

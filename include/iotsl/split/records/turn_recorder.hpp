@@ -19,6 +19,8 @@ class TurnRecorder {
     barrier_at_ = net::steady_now();
   }
   void begin_turn(std::uint64_t turn) { books_.on_grant(turn, net::steady_now()); }
+  /// Whether the device whose turn it is is away.
+  void set_waiting(bool waits, net::Microseconds now) { books_.set_waiting(waits, now); }
   /// A device's connection, and its end with what has passed over it.
   void on_connected(ConnectionId connection, std::uint32_t device) {
     books_.on_connected(connection, device);

@@ -1,6 +1,7 @@
 #pragma once
-// Which devices a run waits for: tells the user, and says when a wait has been long enough.
+// Who is here and whom a run waits for: tells the user, and says when a wait has been long enough.
 
+#include "iotsl/core/local_time.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/protocol/server_machine.hpp"
 #include "iotsl/split/records/run_config.hpp"
@@ -13,18 +14,23 @@ class Attendance {
   Attendance(const RunConfig& config, const RunHooks& hooks)
       : hooks_(hooks),
         offline_seconds_(config.offline_seconds),
-        told_absent_(static_cast<std::size_t>(config.devices)) {}
+        devices_(static_cast<std::size_t>(config.devices)) {}
 
   /// After every event.
-  void on_event(const ServerMachine& machine) {
-    const bool more = machine.ready_devices() > told_ready_;
-    told_ready_ = machine.ready_devices();
-    if (more && hooks_.on_device != nullptr)
-      hooks_.on_device(hooks_.context, told_ready_,
-                       static_cast<std::uint32_t>(machine.devices().size()));
+  void on_event(const ServerMachine& machine, net::Microseconds now) {
+    for (std::size_t d = 0; d < devices_.size(); ++d) {
+      const DeviceRecord& device = machine.devices()[d];
+      const bool is_here = device.connection != 0;
+      if (is_here == devices_[d].is_here) continue;
+      devices_[d].is_here = is_here;
+      if (is_here)
+        tell_arrival(machine, device, devices_[d], now);
+      else
+        devices_[d].left = now;
+    }
     if (machine.phase() != ServerMachine::Phase::collecting || told_collecting_) return;
     told_collecting_ = true;
-    note("every device is here; the run waits for their generators");
+    hooks_.note("every device is here; the run waits for their generators");
   }
 
   /// Looks at the clock. True where the device whose turn it is has been away for too long.
@@ -32,44 +38,78 @@ class Attendance {
     if (machine.phase() == ServerMachine::Phase::collecting) tell_absent(machine);
     const std::optional<std::uint32_t> missing = machine.missing_holder();
     if (!missing) {
-      away_since_ = 0;
+      waiting_since_ = 0;
       return false;
     }
-    if (away_since_ == 0) {
-      away_since_ = now;
-      note(concat("device ", *missing, " is away; the run waits for it"));
+    const std::string& name = machine.devices()[*missing].name;
+    if (waiting_since_ == 0) {
+      waiting_since_ = reminded_ = now;
+      hooks_.note(concat(name, " is away and it is its turn; ", limit_text(machine, now)));
     }
-    // Where nobody is left, nobody could go on.
-    const bool too_long = offline_seconds_ > 0 && machine.ready_devices() > 0 &&
-                          net::to_seconds(now - away_since_) >= offline_seconds_;
-    if (!too_long) return false;
-    note(concat("device ", *missing, " has been away for ", offline_seconds_,
-                " s; its turn is skipped"));
-    away_since_ = 0;
-    return true;
+    const double away = net::to_seconds(now - waiting_since_);
+    if (is_limited(machine) && away >= offline_seconds_) {
+      hooks_.note(concat(name, " has been away for ", offline_seconds_, " s; its turn is skipped"));
+      waiting_since_ = 0;
+      return true;
+    }
+    if (now - reminded_ >= reminder_interval) {
+      reminded_ = now;
+      hooks_.note(concat(name, " has been away for ", static_cast<std::uint64_t>(away), " s; ",
+                         limit_text(machine, now)));
+    }
+    return false;
   }
 
  private:
+  static constexpr net::Microseconds reminder_interval = 60 * net::second_us;
+
+  struct Presence {
+    bool is_here = false;
+    bool told_absent = false;    // its generator is waited for
+    net::Microseconds left = 0;  // 0: it was not here yet
+  };
+
+  void tell_arrival(const ServerMachine& machine, const DeviceRecord& device,
+                    const Presence& presence, net::Microseconds now) const {
+    // Before the run begins a place may be left to another device.
+    if (machine.phase() != ServerMachine::Phase::gathering && presence.left != 0)
+      return hooks_.note(
+          concat(device.name, " is back after ", (now - presence.left) / net::second_us, " s"));
+    if (hooks_.on_device == nullptr) return;
+    hooks_.on_device(hooks_.context, {.name = device.name,
+                                      .label_counts = device.label_counts,
+                                      .ready = machine.ready_devices(),
+                                      .wanted = static_cast<std::uint32_t>(devices_.size())});
+  }
+
+  /// Where nobody is left, nobody could go on.
+  bool is_limited(const ServerMachine& machine) const {
+    return offline_seconds_ > 0 && machine.ready_devices() > 0;
+  }
+  std::string limit_text(const ServerMachine& machine, net::Microseconds now) const {
+    if (!is_limited(machine)) return "the run waits for it without a limit";
+    const double left = offline_seconds_ - net::to_seconds(now - waiting_since_);
+    return concat("the run waits for it until ", local_time("%H:%M:%S", left),
+                  ", then the turn is skipped");
+  }
+
   /// Who is away before the turns: a run without its generator would be another one, so that it
   /// waits.
   void tell_absent(const ServerMachine& machine) {
-    for (std::uint32_t d = 0; d < told_absent_.size(); ++d) {
-      const bool away = machine.devices()[d].connection == 0 && !machine.has_generator(d);
-      if (away && !told_absent_[d])
-        note(concat("device ", d, " is away; the run waits for its generator"));
-      told_absent_[d] = away;
+    for (std::uint32_t d = 0; d < devices_.size(); ++d) {
+      const bool away = !devices_[d].is_here && !machine.has_generator(d);
+      if (away && !devices_[d].told_absent)
+        hooks_.note(concat(machine.devices()[d].name, " is away; the run waits for its generator"));
+      devices_[d].told_absent = away;
     }
-  }
-  void note(const std::string& text) {
-    if (hooks_.on_note != nullptr) hooks_.on_note(hooks_.context, text);
   }
 
   RunHooks hooks_;
   double offline_seconds_;
-  net::Microseconds away_since_ = 0;  // of the device whose turn it is; 0: it is here
-  std::uint32_t told_ready_ = 0;
+  std::vector<Presence> devices_;
+  net::Microseconds waiting_since_ = 0;  // for the device whose turn it is; 0: it is here
+  net::Microseconds reminded_ = 0;
   bool told_collecting_ = false;
-  std::vector<bool> told_absent_;  // devices whose generator is waited for
 };
 
 }  // namespace split

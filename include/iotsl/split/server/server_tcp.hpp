@@ -58,10 +58,10 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
       hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
   if (!hub) return hub.failure();
   transport.hub = hub->get();
-  if (options.insecure && hooks.on_note != nullptr)
-    hooks.on_note(hooks.context,
-                  "insecure: labels and activations travel unencrypted, and anyone "
-                  "who reaches the port can join");
+  if (options.insecure)
+    hooks.note(
+        "insecure: labels and activations travel unencrypted, and anyone who reaches the port can "
+        "join");
   if (hooks.on_listening != nullptr) hooks.on_listening(hooks.context, (*hub)->port());
 
   const net::Microseconds start = net::steady_now();
@@ -77,9 +77,14 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
         transport.counted[event.connection] = {event.in, event.out};
         run.on_message(event.connection, std::move(event.message));
         break;
+      case net::HubEvent::Kind::refused:
+        hooks.note(event.why.message);
+        break;
       case net::HubEvent::Kind::lost:
-        if (!event.why.message.empty() && hooks.on_note != nullptr)
-          hooks.on_note(hooks.context, event.why.message);
+        if (!event.why.message.empty()) {
+          const std::string_view name = run.name_of(event.connection);
+          hooks.note(concat(name, name.empty() ? "" : ": ", event.why.message));
+        }
         run.on_lost(event.connection);
         transport.forget(event.connection);
         break;

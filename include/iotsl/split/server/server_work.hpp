@@ -74,6 +74,12 @@ class ServerRun {
     machine_->request_pause();
     carry_out_all();
   }
+  /// The name of the device at the other end, empty where it has not joined.
+  std::string_view name_of(ConnectionId connection) const {
+    for (const DeviceRecord& device : machine_->devices())
+      if (device.connection == connection) return device.name;
+    return {};
+  }
   bool gathering() const { return machine_->phase() == ServerMachine::Phase::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
 
@@ -167,7 +173,9 @@ class ServerRun {
   }
 
   void carry_out_all() {
-    attendance_.on_event(*machine_);
+    const net::Microseconds now = net::steady_now();
+    turns_.set_waiting(machine_->missing_holder().has_value(), now);
+    attendance_.on_event(*machine_, now);
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
         turns_.on_connected(connection, i);
@@ -265,8 +273,8 @@ class ServerRun {
   }
 
   void carry_out(server_action::RollBack& action) {
-    recorder_.hooks().note(
-        concat("device ", action.device, " has lost its state; back to step ", action.step));
+    recorder_.hooks().note(concat(machine_->devices()[action.device].name,
+                                  " has lost its state; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 

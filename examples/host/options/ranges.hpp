@@ -1,0 +1,42 @@
+#pragma once
+// Limits of numbers on the command line: --help says them in words, an error what was given.
+
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+
+#include "iotsl/core/error.hpp"
+
+namespace iotsl::tool {
+/// `words` as --help has them.
+template <class IsIn>
+CLI::Validator number_check(const std::string& words, IsIn is_in) {
+  const auto check = [words, is_in](const std::string& text) -> std::string {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != 0) {
+      std::string point = text;
+      std::replace(point.begin(), point.end(), ',', '.');
+      const bool comma = point != text && std::strtod(point.c_str(), &end) != 0 && *end == 0;
+      return concat(text, " is not a number", comma ? concat("; write ", point) : "");
+    }
+    return is_in(value) ? "" : concat(text, ", expected ", words);
+  };
+  return CLI::Validator(check, words);
+}
+
+inline CLI::Validator above_zero() {
+  return number_check("above 0", [](double v) { return v > 0; });
+}
+inline CLI::Validator zero_or_more() {
+  return number_check("0 or more", [](double v) { return v >= 0; });
+}
+/// Both limits are allowed.
+template <class V>
+CLI::Validator between(V least, V most) {
+  return number_check(concat(least, " to ", most), [least, most](double v) {
+    return v >= static_cast<double>(least) && v <= static_cast<double>(most);
+  });
+}
+
+}  // namespace iotsl::tool
