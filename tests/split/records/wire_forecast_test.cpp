@@ -15,13 +15,14 @@ namespace {
 struct Both {
   WireForecast forecast;
   RunSummary run;
+  std::uint64_t front_init_bytes;  ///< of both devices; it belongs to the handshake
   /// What was sent beyond the forecast: handshakes, and the control messages of turns.
   std::int64_t more_up() const {
     return static_cast<std::int64_t>(run.bytes_up) - static_cast<std::int64_t>(forecast.bytes_up);
   }
   std::int64_t more_down() const {
     return static_cast<std::int64_t>(run.bytes_down) -
-           static_cast<std::int64_t>(forecast.bytes_down);
+           static_cast<std::int64_t>(forecast.bytes_down + front_init_bytes);
   }
 };
 
@@ -41,7 +42,9 @@ Both forecast_and_run(const RunConfig& config, Index first, Index second,
   return {forecast_wire(config, sizes,
                         {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(second)},
                         barriers_inside, rank),
-          std::move(run).value()};
+          std::move(run).value(),
+          2 * net::transfer_bytes(net::MessageType::front_init,
+                                  describe_front(model.front)->payload.size(), 0)};
 }
 
 /// Two handshakes and four turns of small messages.
