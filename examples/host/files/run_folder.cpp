@@ -1,9 +1,9 @@
 #include "host/files/run_folder.hpp"
 
-#include <ctime>
 #include <filesystem>
 
 #include "host/report/run_report.hpp"
+#include "iotsl/core/local_time.hpp"
 #include "iotsl/data/packed.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 
@@ -54,15 +54,6 @@ bool has_progress(const std::string& folder) {
       [](const split::GeneratorRecord& each) { return each.present && each.origin != "given"; });
 }
 
-std::string time_stamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
-  return stamp;
-}
-
 }  // namespace
 
 RunFolder::RunFolder(RunOptions& options) {
@@ -89,7 +80,7 @@ void RunFolder::choose_place(RunOptions& options) {
   made_ = missing_folders("runs");
   expect(create_folders("runs"));
   const std::string name =
-      concat("runs/", time_stamp(), "-", options.data.dataset, "-", options.method);
+      concat("runs/", local_time("%Y%m%d-%H%M%S"), "-", options.data.dataset, "-", options.method);
   for (int number = 1; place_.empty(); ++number) {
     const std::string candidate = number == 1 ? name : concat(name, "-", number);
     if (::mkdir(candidate.c_str(), 0777) == 0)

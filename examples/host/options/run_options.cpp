@@ -289,6 +289,16 @@ bool has_all_epochs(const RunOptions& o) {
   return static_cast<Index>((*epochs)->size()) >= wanted;
 }
 
+namespace {
+
+/// What a run's config.json holds and not every command has: a server is always tcp, a plan waits
+/// for nobody.
+bool is_of_another_command(const std::string& key) {
+  return key == "transport" || key == "test-per-class" || key == "offline-limit";
+}
+
+}  // namespace
+
 void finish_run_options(CLI::App& command, RunOptions& o) {
   std::optional<MoreEpochs> more;
   if (!o.resume.empty()) {
