@@ -88,8 +88,9 @@ TEST_CASE("narrow nets scale every layer") {
 }
 
 TEST_CASE("a net of any size is counted without its weights") {
-  const ModelSpec large{
-      .name = "vgg16bn-paper", .width = 1024, .in_channels = 3, .height = 1024, .width_px = 1024};
+  const ModelSpec large{.name = "vgg16bn-paper",
+                        .width = 1024,
+                        .images = {.channels = 3, .height = 1024, .width = 1024}};
   iotsl::reset_memory_peak();
   const std::size_t before = iotsl::memory_statistics().in_use_bytes;
   const iotsl::ShapesOnly no_weights;

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "iotsl/nn/layers.hpp"
+
 using namespace iotsl;
 
 namespace evaluate_test {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "iotsl/data/glyphs.hpp"
+#include "iotsl/nn/layers.hpp"
 
 using namespace iotsl;
 
