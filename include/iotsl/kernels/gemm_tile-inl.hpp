@@ -129,7 +129,7 @@ IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
 // A block of at most lanes x lanes.
 inline void transpose_edge(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                            Index dst_stride) {
-  if (lanes < 8) {  // partial vectors are no faster than single floats
+  if (lanes < 8 || rows * cols <= 2 * lanes) {  // vectors are no faster than so few single floats
     for (Index j = 0; j < cols; ++j)
       for (Index i = 0; i < rows; ++i) dst[j * dst_stride + i] = src[i * src_stride + j];
     return;
