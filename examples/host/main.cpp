@@ -1,6 +1,7 @@
 // iotsl: the host tool. One file per subcommand.
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "host/commands/command.hpp"
 #include "host/options/help.hpp"
@@ -15,6 +16,20 @@ namespace {
 int report(std::string_view message, int code) {
   std::fprintf(stderr, "iotsl: %s\n", iotsl::make_printable(message, true).c_str());
   return code;
+}
+
+/// What to say instead of CLI11's "Could not convert: --rounds = 1.5"; other texts as they are.
+std::string explain_value(const std::string& what) {
+  constexpr std::string_view begin = "Could not convert: ", between = " = ";
+  const std::size_t at = what.find(between);
+  if (!what.starts_with(begin) || at == what.npos) return what;
+  const std::string name = what.substr(begin.size(), at - begin.size()),
+                    value = what.substr(at + between.size());
+  char* end = nullptr;
+  std::strtod(value.c_str(), &end);
+  const bool number = !value.empty() && *end == '\0';
+  return iotsl::concat(name, ": ", value, number ? " is not a whole number" : " is not a number",
+                       number ? ", or too large" : "");
 }
 
 int run_command(int argc, char** argv) {
@@ -50,7 +65,7 @@ int run_command(int argc, char** argv) {
     const std::string what = error.what(), name = what.substr(0, what.find(':'));
     if (what.ends_with("missing")) return report(name + " needs a value", 2);
     if (what.find("At Most 1 required") != what.npos) return report(name + " is given twice", 2);
-    return report(what, 2);
+    return report(explain_value(what), 2);
   } catch (const iotsl::tool::CommandFailure& end) {
     return report(end.failure.message, iotsl::exit_code(end.failure.code));
   } catch (const iotsl::Error& error) {

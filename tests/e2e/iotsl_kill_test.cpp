@@ -201,8 +201,9 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
   CHECK(for_others.err.find("--pretrain: only for --method iotsl") != std::string::npos);
   CHECK_FALSE(folder_exists(folder / "sl"));
   // Both off is what sl is for.
-  const auto nothing = run_program("simulate " + run_options +
-                                   "--pretrain off --impute off --out " + (folder / "off"));
+  const auto nothing = run_program(
+      "simulate --dataset glyphs --devices 2 --method iotsl --pretrain off --impute off --out " +
+      (folder / "off"));
   CHECK(nothing.exit_code == 2);
   CHECK(nothing.err.find("use --method sl") != std::string::npos);
 

@@ -18,7 +18,8 @@ namespace run_inputs_test {
 namespace {
 
 const std::string plain = "--batch 8 --threads 1 --quiet ", narrow = plain + "--width 4 ",
-                  small = narrow + "--devices 2 ";
+                  small = narrow + "--devices 2 ",
+                  planned = "--batch 8 --threads 1 --width 4 --devices 2 ";
 
 ProgramResult succeed(const std::string& arguments) {
   ProgramResult result = run_program(arguments);
@@ -86,7 +87,7 @@ TEST_CASE("training and test images of two shapes are refused on every path") {
                                     ", training images have 1x28x28");
     for (const char* method : {"sl", "central", "fedavg", "iotsl", "local"})
       refuse(concat("simulate --method ", method, " --out ", folder / "run ", set, small), 4, said);
-    refuse("plan " + set + small, 4, said);
+    refuse("plan " + set + planned, 4, said);
     refuse("server --listen 127.0.0.1:0 --out " + (folder / "run ") + set + small, 4, said);
     refuse("data pack " + set + "--out " + (folder / "pack"), 4, said);
   }
@@ -103,7 +104,7 @@ TEST_CASE("a device with too few samples is named with the partition") {
   for (const char* method : {"sl", "local", "iotsl", "fedavg"})
     refuse(concat("simulate --method ", method, " --out ", folder / "run ", part, small), 2, said);
   refuse("server --listen 127.0.0.1:0 --out " + (folder / "run ") + part + small, 2, said);
-  refuse("plan " + part + small, 2, said);
+  refuse("plan " + part + planned, 2, said);
   refuse("data partition --devices 2 --out " + (folder / "run ") + part, 2, said);
   CHECK_FALSE(file_exists(folder / "run"));
   CHECK_FALSE(folder_exists(folder / "run"));

@@ -53,8 +53,8 @@ void list_training_options(Options& o, List& list) {
              "Device epochs over which the rate falls, at least --epochs; default: --epochs",
              above_zero());
   list.given("added-epochs", o.added_epochs,
-             "EPOCHS@RATE,...: device epochs behind the end of the schedule, at a constant rate; "
-             "--resume with --rounds and --lr adds some");
+             "EPOCHS@RATE,...: device epochs behind the end of the schedule, at a constant rate; a "
+             "resumed run gets some by --rounds and --lr");
   list.option(
       "frozen-front", t.frozen_front,
       "The front keeps the weights that it begins with, of method iotsl those of "
