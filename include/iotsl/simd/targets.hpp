@@ -77,8 +77,8 @@
 #define IOTSL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define IOTSL_COMPILE_FOR(list) IOTSL_PRAGMA(GCC target(list))
-// A plain `g++ file.cpp` does not optimise; the kernels of such a program still are.
-#if defined(__OPTIMIZE__)
+// A plain `g++ file.cpp` does not optimise, -Os not for speed; the kernels of such programs still are.
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define IOTSL_OPTIMIZE_ _Pragma("GCC optimize(\"fp-contract=off\")")
 #else
 #define IOTSL_OPTIMIZE_ _Pragma("GCC optimize(\"O2,fp-contract=off\")")
