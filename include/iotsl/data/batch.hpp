@@ -7,6 +7,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
+/// Images and their labels as a net takes them.
 struct Batch {
   Tensor<float> x;                   ///< [N,C,H,W], in [0,1]
   std::vector<std::int32_t> labels;  ///< [N]

@@ -18,8 +18,10 @@ namespace data {
 using Label = std::uint16_t;
 inline constexpr Index max_classes = 4096;  ///< as on the wire
 
+/// The part that is learned from, or the part that is tested on.
 enum class Split { train, test };
 
+/// "train" or "test".
 inline const char* split_name(Split split) { return split == Split::train ? "train" : "test"; }
 
 /// Images and labels. When only some samples of a file were asked for, these are numbered anew from

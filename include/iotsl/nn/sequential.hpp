@@ -7,6 +7,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// A layer of a chain with its name there.
 template <class T>
 struct NamedLayer {
   std::string name;  ///< as in torchvision: `features.0`

@@ -63,6 +63,7 @@ std::vector<SafeTensor> state_views(const Model& model) {
   return detail::views_of(state_entries<typename Model::Scalar>(model));
 }
 
+/// What is done with tensors that the model lacks.
 enum class ExtraTensors { refuse, ignore };
 
 namespace detail {
