@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "iotsl/iotsl.hpp"
-#include "iotsl/train/evaluate.hpp"
 
 using namespace iotsl;
 

@@ -1,7 +1,7 @@
 #pragma once
-// The engine in one include: tensors, gradients, layers, models, data, optimisers. What reads and
-// writes files (nn/safetensors.hpp, data/manifest.hpp) and the wire (net, split) stand apart, so
-// that this costs little to compile.
+// The engine in one include: tensors, gradients, layers, models, data and nets in memory and in
+// files, optimisers, training. The wire (net, split), generators and what a run keeps stand apart,
+// so that this costs little to compile.
 
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/config.hpp"
@@ -12,9 +12,11 @@
 #include "iotsl/core/shape.hpp"
 #include "iotsl/core/tensor.hpp"
 #include "iotsl/data/glyphs.hpp"
+#include "iotsl/data/idx.hpp"
 #include "iotsl/data/loader.hpp"
 #include "iotsl/fwd.hpp"
 #include "iotsl/models/model.hpp"
+#include "iotsl/models/net_file.hpp"
 #include "iotsl/models/summary.hpp"
 #include "iotsl/nn/activation_layers.hpp"
 #include "iotsl/nn/layers.hpp"
@@ -35,3 +37,5 @@
 #include "iotsl/ops/view.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/options/schedule.hpp"
+#include "iotsl/train/evaluate.hpp"
+#include "iotsl/train/trainer.hpp"

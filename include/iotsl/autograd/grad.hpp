@@ -8,6 +8,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// What grad() and backward() keep.
 struct GradOptions {
   bool create_graph = false;  ///< record the gradient's own graph, for higher orders
   bool retain_graph = false;  ///< keep what the nodes saved, for another walk

@@ -183,6 +183,7 @@ class Node : public detail::NodeBase {
   alignas(8) std::byte attributes_[attribute_bytes];
 };
 
+/// A tensor that no operation has made.
 template <class T>
 inline constexpr OpInfo<T> leaf_op{"leaf", nullptr};
 

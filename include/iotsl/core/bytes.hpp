@@ -17,6 +17,7 @@ static_assert(std::endian::native == std::endian::little, "iotsl needs a little-
 
 IOTSL_NAMESPACE_BEGIN
 
+/// A view of bytes.
 using ByteSpan = std::span<const std::uint8_t>;
 
 /// The unsigned number in the first sizeof(V) bytes at `bytes`.
@@ -27,11 +28,13 @@ V load_le(const std::uint8_t* bytes) {
   return v;
 }
 
+/// Writes a number little endian.
 template <std::unsigned_integral V>
 void store_le(std::uint8_t* bytes, V v) {
   std::memcpy(bytes, &v, sizeof(V));
 }
 
+/// Appends a number little endian.
 template <std::unsigned_integral V>
 void append_le(std::vector<std::uint8_t>& out, V v) {
   out.resize(out.size() + sizeof(V));
@@ -42,6 +45,7 @@ void append_le(std::vector<std::uint8_t>& out, V v) {
 inline ByteSpan bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
+/// The same bytes as text.
 inline std::string_view text_of(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }

@@ -171,6 +171,7 @@ class [[nodiscard]] Result {
   bool ok_;
 };
 
+/// Success without a value, or a failure.
 template <>
 class [[nodiscard]] Result<void> {
  public:

@@ -21,6 +21,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// Most bytes of a file that is read whole, unless more are asked for.
 inline constexpr std::uint64_t default_max_file_bytes = std::uint64_t{2} << 30;
 
 namespace detail {
@@ -152,6 +153,7 @@ inline bool file_exists(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
+/// Whether there is a folder of that name.
 inline bool folder_exists(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
@@ -185,6 +187,7 @@ inline Result<std::vector<std::uint8_t>> read_file(
   return detail::read_whole<std::vector<std::uint8_t>>(path, max_bytes);
 }
 
+/// The whole file as text; a failure where it is larger than `max_bytes`.
 inline Result<std::string> read_text_file(const std::string& path,
                                           std::uint64_t max_bytes = std::uint64_t{64} << 20) {
   return detail::read_whole<std::string>(path, max_bytes);
@@ -230,9 +233,11 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
   return detail::sync_folder(folder);
 }
 
+/// Writes bytes that are in one piece.
 inline Result<void> write_file_atomic(const std::string& path, ByteSpan bytes) {
   return write_file_atomic(path, std::span<const ByteSpan>(&bytes, 1));
 }
+/// Writes a text.
 inline Result<void> write_file_atomic(const std::string& path, std::string_view text) {
   return write_file_atomic(path, bytes_of(text));
 }

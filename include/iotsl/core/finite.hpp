@@ -22,6 +22,7 @@ inline bool all_finite(const float* values, std::size_t count) {
   for (; i < count; ++i) check(i, 0);
   return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
 }
+/// Whether no value is NaN or Inf.
 inline bool all_finite(const Tensor<float>& t) {
   return all_finite(t.data(), static_cast<std::size_t>(t.size()));
 }

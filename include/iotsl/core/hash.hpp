@@ -23,6 +23,7 @@ inline constexpr std::array<std::uint32_t, 64> sha256_constants = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 }  // namespace detail
 
+/// A hash of 256 bits.
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
 /// SHA-256 (FIPS 180-4) of bytes that arrive in pieces.
@@ -120,9 +121,11 @@ inline std::string to_hex(ByteSpan bytes) {
   return out;
 }
 
+/// SHA-256 (FIPS 180-4).
 inline Sha256Digest sha256(ByteSpan bytes) { return Sha256().update(bytes).digest(); }
 /// The 64 hexadecimal digits of SHA-256.
 inline std::string sha256_hex(ByteSpan bytes) { return to_hex(sha256(bytes)); }
+/// SHA-256 as 64 hexadecimal digits.
 inline std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_of(text)); }
 
 namespace detail {
@@ -235,6 +238,7 @@ class XxHash64 {
   std::uint64_t length_ = 0;
 };
 
+/// xxHash of 64 bits: fast, against accidents only.
 inline std::uint64_t xxh64(ByteSpan bytes, std::uint64_t seed = 0) {
   return XxHash64(seed).update(bytes).digest();
 }

@@ -35,7 +35,9 @@ struct BasicJsonMember {
     return a.key == b.key && a.value == b.value;
   }
 };
+/// A key and its value.
 using JsonMember = BasicJsonMember<Json>;
+/// The elements of an array.
 using JsonArray = std::vector<Json>;
 /// Members in the order in which they were inserted or read.
 using JsonObject = std::vector<JsonMember>;
@@ -185,6 +187,7 @@ inline const char* Json::type_name() const {
   return names[value_.index()];
 }
 
+/// Deep comparison; members in the same order.
 inline bool operator==(const Json& a, const Json& b) {
   if (a.is_number() && b.is_number()) {
     if (a.is_int() && b.is_int()) return a.as_int() == b.as_int();
@@ -213,6 +216,7 @@ inline Failure wrong_member(std::string_view key, const char* wanted, const Json
 }
 }  // namespace detail
 
+/// The integer under `key`; a failure where it is missing, of another type or out of range.
 inline Result<std::int64_t> get_int(const Json& object, std::string_view key,
                                     std::int64_t min = std::numeric_limits<std::int64_t>::min(),
                                     std::int64_t max = std::numeric_limits<std::int64_t>::max()) {
@@ -225,6 +229,7 @@ inline Result<std::int64_t> get_int(const Json& object, std::string_view key,
   return value;
 }
 
+/// True or false under `key`; a failure where it is missing or of another type.
 inline Result<bool> get_bool(const Json& object, std::string_view key) {
   auto member = get_member(object, key);
   if (!member) return member.failure();
@@ -242,6 +247,7 @@ inline Result<std::string> get_string(const Json& object, std::string_view key) 
   return (*member)->as_string();
 }
 
+/// The array under `key`; a failure where it is missing or of another type.
 inline Result<const JsonArray*> get_array(const Json& object, std::string_view key) {
   auto member = get_member(object, key);
   if (!member) return member.failure();

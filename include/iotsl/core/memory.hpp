@@ -202,8 +202,11 @@ class MemoryPool {
 
 }  // namespace detail
 
+/// What tensors hold now and have held at most.
 inline MemoryStatistics memory_statistics() { return detail::MemoryPool::instance().statistics(); }
+/// Begins a new peak with what is held now.
 inline void reset_memory_peak() { detail::MemoryPool::instance().reset_peak(); }
+/// Gives free blocks back to the system.
 inline void trim_memory() { detail::MemoryPool::instance().trim(); }
 
 /// Limits the bytes in use; 0 removes the limit. An allocation beyond it raises OutOfMemory.

@@ -24,6 +24,7 @@ struct NamedValue {
   const char* name;
 };
 
+/// The name of a value.
 template <NamedEnum E>
 constexpr const char* to_string(E value) {
   for (const auto& row : names_of(value))

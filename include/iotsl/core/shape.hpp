@@ -10,8 +10,10 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// Sizes, places and counts.
 using Index = std::int64_t;
 
+/// Most dimensions of a tensor.
 inline constexpr int max_dims = 4;
 
 /// The extents of a tensor, outermost first (N, C, H, W). A shape without dimensions is a scalar.

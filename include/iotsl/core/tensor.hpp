@@ -46,6 +46,8 @@ class NodeHandle {
 
 }  // namespace detail
 
+/// Values of type T with a shape. A handle: copies share the values, clone() makes others. Where a
+/// gradient is wanted it knows the operation that it comes from.
 template <class T>
 class Tensor {
  public:

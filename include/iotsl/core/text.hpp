@@ -51,6 +51,7 @@ inline std::size_t printable_length(std::string_view text) {
 
 }  // namespace detail
 
+/// Whether a text is valid UTF-8.
 inline bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = detail::utf8_length(text);
@@ -84,7 +85,7 @@ inline std::string make_printable(std::string_view text, bool lines = false) {
   return out;
 }
 
-/// `text` with \xNN for every byte of what is not printable: a name that must be found again.
+/// `text` with `\xNN` for every byte of what is not printable: a name that must be found again.
 inline std::string escaped(std::string_view text) {
   constexpr char hex[] = "0123456789abcdef";
   std::string out;

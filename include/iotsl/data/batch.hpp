@@ -7,6 +7,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
+/// Images and their labels as a net takes them.
 struct Batch {
   Tensor<float> x;                   ///< [N,C,H,W], in [0,1]
   std::vector<std::int32_t> labels;  ///< [N]
@@ -19,6 +20,29 @@ inline Batch fetch_batch(const Dataset& set, std::span<const Index> samples) {
             std::vector<std::int32_t>(samples.size())};
   copy_batch(set, samples, out.x.mutable_data(), out.labels.data());
   return out;
+}
+
+/// Images that a program has in memory, such as a camera's, as a net takes them: [N,C,H,W], value /
+/// 255. Raises an Error where `pixels` are not whole images.
+inline Tensor<float> image_tensor(ByteSpan pixels, const ImageLayout& layout) {
+  check_layout("image_tensor", layout);
+  const Index channels = layout.channels, area = layout.height * layout.width;
+  const auto size = static_cast<Index>(pixels.size());
+  if (size == 0 || size % (channels * area) != 0)
+    fail("image_tensor: ", size, " bytes of pixels; images of ", channels, "x", layout.height, "x",
+         layout.width, " have ", channels * area, " each");
+  const Index count = size / (channels * area);
+  Tensor<float> x = Tensor<float>::uninitialized({count, channels, layout.height, layout.width});
+  float* to = x.mutable_data();
+  const bool planes = layout.order == PixelOrder::chw;
+  const Index next_channel = planes ? area : 1, next_pixel = planes ? 1 : channels;
+  for (Index n = 0; n < count; ++n)
+    for (Index c = 0; c < channels; ++c)
+      for (Index i = 0; i < area; ++i)
+        *to++ = static_cast<float>(pixels[static_cast<std::size_t>(
+                    n * channels * area + c * next_channel + i * next_pixel)]) /
+                255.0f;
+  return x;
 }
 
 }  // namespace data

@@ -18,8 +18,10 @@ namespace data {
 using Label = std::uint16_t;
 inline constexpr Index max_classes = 4096;  ///< as on the wire
 
+/// The part that is learned from, or the part that is tested on.
 enum class Split { train, test };
 
+/// "train" or "test".
 inline const char* split_name(Split split) { return split == Split::train ? "train" : "test"; }
 
 /// Images and labels. When only some samples of a file were asked for, these are numbered anew from
@@ -234,21 +236,26 @@ inline std::string idx_sha256(const Dataset& set) {
 /// libraries.
 enum class PixelOrder { chw, hwc };
 
-/// What make_dataset must know of its pixels.
+/// What make_dataset and image_tensor must know of their pixels.
 struct ImageLayout {
   Index channels = 1, height = 0, width = 0;
   Index classes = 0;  ///< 0: one more than the highest label
   PixelOrder order = PixelOrder::chw;
 };
 
+/// Raises an Error where an extent is below 1.
+inline void check_layout(const char* caller, const ImageLayout& layout) {
+  if (layout.channels < 1 || layout.height < 1 || layout.width < 1)
+    fail(caller, ": images of ", layout.channels, "x", layout.height, "x", layout.width,
+         "; expected at least 1 each");
+}
+
 /// A set of images that a program has in memory: `pixels` are N images one after another, `labels`
 /// are N. Raises an Error where their sizes do not match or a label is out of range.
 inline Dataset make_dataset(std::vector<std::uint8_t> pixels, std::vector<Label> labels,
                             const ImageLayout& layout) {
   const auto& [channels, height, width, classes, order] = layout;
-  if (channels < 1 || height < 1 || width < 1)
-    fail("make_dataset: images of ", channels, "x", height, "x", width,
-         "; expected at least 1 each");
+  check_layout("make_dataset", layout);
   if (labels.empty()) fail("make_dataset: no labels");
   Dataset out;
   out.name = "own";

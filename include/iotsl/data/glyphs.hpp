@@ -13,8 +13,11 @@
 IOTSL_NAMESPACE_BEGIN
 namespace data {
 
+/// Pixels of a side.
 inline constexpr Index glyph_side = 28;
+/// Images of the training set unless others are asked for.
 inline constexpr Index glyph_train_count = 12000;
+/// Images of the test set unless others are asked for.
 inline constexpr Index glyph_test_count = 2000;
 
 /// idx_sha256 of the sets of these sizes with seed 1, so that a device that draws only its own

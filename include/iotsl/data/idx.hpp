@@ -266,6 +266,7 @@ inline Result<Dataset> load_idx(const std::string& images_path, const std::strin
   out.sha256 = to_hex(hash.digest());
   return out;
 }
+/// The whole set, or the samples `keep`, with their pixels.
 inline Result<Dataset> load_idx(const std::string& images_path, const std::string& labels_path,
                                 Index classes, const std::vector<Index>* keep = nullptr,
                                 const IdxLimits& limits = {}) {

@@ -64,5 +64,25 @@ class IdxWriter {
   Index left_ = 0;
 };
 
+/// Writes a set as an image file and a label file, which load_idx() reads. Each appears when it is
+/// whole.
+inline Result<void> save_idx(const std::string& images_path, const std::string& labels_path,
+                             const Dataset& set) {
+  const auto write = [](const std::string& path, ByteSpan header, ByteSpan values) {
+    IdxWriter file(path);
+    Result<void> done = file.open(header, static_cast<Index>(values.size()));
+    if (done) done = file.write(values);
+    return done ? file.finish() : done;
+  };
+  if (static_cast<Index>(set.pixels.size()) != set.size() * set.sample_elems())
+    fail("save_idx: ", set.name, " was loaded without its pixels");
+  const Result<void> images =
+      write(images_path, detail::idx_image_header(set.size(), set.channels, set.height, set.width),
+            set.pixels);
+  if (!images) return images;
+  return write(labels_path, detail::idx_header(detail::idx_label_type(set.classes), {set.size()}),
+               detail::idx_labels(set.labels, set.classes));
+}
+
 }  // namespace data
 IOTSL_NAMESPACE_END

@@ -6,6 +6,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// The models that build_model() knows.
 inline constexpr const char* model_names[] = {"vgg16bn-compact", "vgg16bn-paper", "vanilla5"};
 
 /// Checks a description; the failure names what was given and what can be had.

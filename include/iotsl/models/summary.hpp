@@ -6,6 +6,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// A layer as a table shows it.
 struct LayerSummary {
   std::string name;
   const char* type;

@@ -8,6 +8,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// x where x > 0, else negative_slope x.
 template <class T>
 struct LeakyRelu {
   static constexpr const char* type = "leaky_relu";
@@ -21,24 +22,28 @@ struct LeakyRelu {
   Result<Shape> output_shape(const Shape& x) const { return leaky_relu_shape(x, negative_slope); }
 };
 
+/// 1 / (1 + e^-x).
 template <class T>
 struct Sigmoid {
   static constexpr const char* type = "sigmoid";
   Tensor<T> forward(Tensor<T> x) { return sigmoid(std::move(x)); }
 };
 
+/// tanh(x).
 template <class T>
 struct Tanh {
   static constexpr const char* type = "tanh";
   Tensor<T> forward(Tensor<T> x) { return tanh(std::move(x)); }
 };
 
+/// x sigmoid(x).
 template <class T>
 struct Silu {
   static constexpr const char* type = "silu";
   Tensor<T> forward(Tensor<T> x) { return silu(x); }
 };
 
+/// x Phi(x), Phi being the normal distribution (Hendrycks and Gimpel 2016).
 template <class T>
 struct Gelu {
   static constexpr const char* type = "gelu";

@@ -115,6 +115,7 @@ inline bool has_at_most(const Shape& shape, Index most) {
 
 }  // namespace detail
 
+/// The table of a layer of type L.
 template <class T, class L>
 inline constexpr LayerInfo<T> layer_info = detail::make_layer_info<T, L>();
 

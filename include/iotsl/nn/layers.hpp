@@ -14,6 +14,7 @@ IOTSL_NAMESPACE_BEGIN
 
 /// Most channels, or features, of a layer that is built from a description.
 inline constexpr Index max_layer_channels = 65535;
+/// Most features of a linear layer that is built from a description.
 inline constexpr Index max_linear_features = Index{1} << 24;
 /// Most of its kernel, stride, padding or dilation in one direction.
 inline constexpr Index max_layer_window = 64;
@@ -104,12 +105,14 @@ struct BatchNorm2d {
   }
 };
 
+/// max(x, 0).
 template <class T>
 struct Relu {
   static constexpr const char* type = "relu";
   Tensor<T> forward(Tensor<T> x) { return relu(std::move(x)); }
 };
 
+/// Largest value of each window: [N,C,H,W] to [N,C,P,Q].
 template <class T>
 struct MaxPool2d {
   static constexpr const char* type = "max_pool2d";

@@ -30,11 +30,13 @@ class Counter {
   Buffer buffer_;
 };
 
+/// A counter with its full name, such as `features.1.num_batches_tracked`.
 struct NamedCounter {
   std::string name;
   Counter counter;
 };
 
+/// What a part of the state is; see StateList.
 enum class StateKind { parameter, buffer, counter };
 
 /// One part of a model's state: a tensor, or a counter.
@@ -122,6 +124,7 @@ struct StateLists {
   std::vector<NamedTensor<T>> parameters, buffers;
   std::vector<NamedCounter> counters;
 };
+/// The same entries in three lists, each in their order.
 template <class T>
 StateLists<T> sort_by_kind(std::vector<StateEntry<T>> entries) {
   StateLists<T> all;
@@ -134,6 +137,7 @@ StateLists<T> sort_by_kind(std::vector<StateEntry<T>> entries) {
   }
   return all;
 }
+/// All state of a model or a layer in three lists.
 template <class Model>
 StateLists<typename Model::Scalar> collect_state(const Model& model) {
   return sort_by_kind(state_entries<typename Model::Scalar>(model));

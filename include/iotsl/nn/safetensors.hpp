@@ -23,11 +23,13 @@ inline std::string_view dtype_name(DType dtype) {
   return names[static_cast<std::size_t>(dtype)];
 }
 
+/// Bytes of one value.
 inline std::uint64_t dtype_bytes(DType dtype) {
   constexpr std::uint64_t sizes[] = {4, 8, 8, 4, 1, 2, 2};
   return sizes[static_cast<std::size_t>(dtype)];
 }
 
+/// The type in files of values of type V.
 template <class V>
 constexpr DType dtype_of();
 template <>
@@ -78,6 +80,7 @@ SafeTensor safe_tensor(std::string name, std::vector<std::int64_t> shape, const 
   return {std::move(name), dtype_of<V>(), std::move(shape), bytes_of(values, count)};
 }
 
+/// Keys and texts of a file.
 using SafeMetadata = std::vector<std::pair<std::string, std::string>>;
 
 /// A parsed file. Movable, not copyable: the tensors look into `storage` or into the bytes that
@@ -105,6 +108,7 @@ struct SafeTensors {
   }
 };
 
+/// What a file that is read may ask for.
 struct SafeTensorsLimits {
   std::uint64_t max_header_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_file_bytes = default_max_file_bytes;
@@ -324,6 +328,7 @@ inline Result<std::vector<std::uint8_t>> serialize_safetensors(
   return out;
 }
 
+/// Reads a file; the failure names it. See parse_safetensors.
 inline Result<SafeTensors> load_safetensors(const std::string& path,
                                             const SafeTensorsLimits& limits = {}) {
   auto bytes = read_file(path, limits.max_file_bytes);

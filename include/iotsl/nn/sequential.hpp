@@ -7,6 +7,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// A layer of a chain with its name there.
 template <class T>
 struct NamedLayer {
   std::string name;  ///< as in torchvision: `features.0`
@@ -78,6 +79,13 @@ class Sequential {
   /// Runs all layers in the mode of train() or eval(), without numbers for dropout's step.
   Tensor<T> forward(Tensor<T> x) {
     return forward(std::move(x), ForwardMode{.training = training_});
+  }
+  /// Runs all layers in evaluation mode, whatever the chain's own, and records no graph: parameters
+  /// and running statistics stay as they are.
+  Tensor<T> predict(Tensor<T> x) const {
+    const NoRecord no_record;
+    for (const NamedLayer<T>& named : layers_) x = named.layer.forward(std::move(x), {});
+    return x;
   }
   void train() { training_ = true; }
   void eval() { training_ = false; }

@@ -68,6 +68,7 @@ struct GroupedConv2d {
   Shape weight_shape() const { return {out_channels, in_channels / groups, kernel_h, kernel_w}; }
 };
 
+/// Mean of each window: [N,C,H,W] to [N,C,P,Q].
 template <class T>
 struct AvgPool2d {
   static constexpr const char* type = "avg_pool2d";

@@ -17,6 +17,21 @@ SafeTensor safe_tensor(const std::string& name, const Tensor<T>& tensor) {
                      static_cast<std::size_t>(tensor.size()));
 }
 
+/// The values of a file's tensor as one of the engine. A failure where they are not of type T or
+/// have more dimensions than a tensor.
+template <class T>
+Result<Tensor<T>> tensor_of(const SafeTensor& from) {
+  if (from.dtype != dtype_of<T>() || from.shape.size() > max_dims)
+    return failure(ErrorCode::data, "tensor '", from.name, "' is ", dtype_name(from.dtype), " of ",
+                   from.shape.size(), " dimensions, expected ", dtype_name(dtype_of<T>()), " of ",
+                   max_dims, " at most");
+  Shape shape;
+  for (const std::int64_t extent : from.shape) shape.push_back(extent);
+  Tensor<T> out = Tensor<T>::uninitialized(shape);
+  if (!from.bytes.empty()) std::memcpy(out.mutable_data(), from.bytes.data(), from.bytes.size());
+  return out;
+}
+
 namespace detail {
 
 template <class T>
@@ -48,6 +63,7 @@ std::vector<SafeTensor> state_views(const Model& model) {
   return detail::views_of(state_entries<typename Model::Scalar>(model));
 }
 
+/// What is done with tensors that the model lacks.
 enum class ExtraTensors { refuse, ignore };
 
 namespace detail {

@@ -184,6 +184,7 @@ Tensor<T> silu(const Tensor<T>& x) {
   return detail::activation(kernels::Activation::silu, x);
 }
 
+/// GELU with the exact normal distribution, or with its tanh approximation.
 enum class GeluForm {
   exact,  ///< x Phi(x)
   tanh    ///< 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))

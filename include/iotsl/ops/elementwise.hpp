@@ -273,22 +273,27 @@ Tensor<T> abs(const Tensor<T>& x) {
   return detail::unary(kernels::Unary::abs, detail::UnarySaves::input, kept);
 }
 
+/// add(a, b)
 template <class T>
 Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) {
   return add(a, b);
 }
+/// sub(a, b)
 template <class T>
 Tensor<T> operator-(const Tensor<T>& a, const Tensor<T>& b) {
   return sub(a, b);
 }
+/// mul(a, b)
 template <class T>
 Tensor<T> operator*(const Tensor<T>& a, const Tensor<T>& b) {
   return mul(a, b);
 }
+/// div(a, b)
 template <class T>
 Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) {
   return div(a, b);
 }
+/// neg(x)
 template <class T>
 Tensor<T> operator-(const Tensor<T>& x) {
   return neg(x);

@@ -46,6 +46,20 @@ inline constexpr OpInfo<T> scatter_add_op{"scatter_add", &scatter_add_vjp<T>};
 
 }  // namespace detail
 
+/// Rows of zeros with a one at each label: N labels in [0, classes) give [N,classes]. Raises an
+/// Error that names the first label out of range.
+template <class T>
+Tensor<T> one_hot(std::span<const std::int32_t> labels, Index classes) {
+  detail::check_labels("one_hot", labels, classes);
+  Tensor<T> y = Tensor<T>::zeros({static_cast<Index>(labels.size()), classes});
+  T* row = y.mutable_data();
+  for (const std::int32_t label : labels) {
+    row[label] = T(1);
+    row += classes;
+  }
+  return y;
+}
+
 /// y[i] = weight[labels[i]]: weight [M,D] and N labels in [0, M) give [N,D]. Gradient: scatter_add.
 /// Raises an Error that names the first label out of range.
 template <class T>

@@ -8,6 +8,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// How batch_norm2d normalises; the defaults are those of PyTorch.
 struct BatchNormOptions {
   bool training = true;
   double momentum = 0.1;

@@ -7,6 +7,7 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// Window, stride and padding of a pool, as in PyTorch.
 struct Pool2dOptions {
   Index kernel_h = 2, kernel_w = 2;
   Index stride_h = 2, stride_w = 2;

@@ -6,20 +6,24 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// Stochastic gradient descent, or Adam (Kingma and Ba 2014).
 enum class OptimizerKind { sgd, adam };
 
 namespace detail {
 inline constexpr NamedValue<OptimizerKind> optimizer_table[] = {{OptimizerKind::adam, "adam"},
                                                                 {OptimizerKind::sgd, "sgd"}};
 }
+/// Their names, for the command line and files.
 constexpr std::span<const NamedValue<OptimizerKind>> names_of(OptimizerKind) {
   return detail::optimizer_table;
 }
+/// The kind of that name; a failure names what can be had.
 inline Result<OptimizerKind> parse_optimizer(std::string_view text) {
   if (const auto found = find_named<OptimizerKind>(text)) return *found;
   return failure(ErrorCode::usage, "optimizer '", text, "'; expected sgd or adam");
 }
 
+/// How an optimiser steps; the defaults are those of torch.optim but for the rate.
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::sgd;
   double lr = 1e-2;

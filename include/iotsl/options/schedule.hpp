@@ -10,15 +10,18 @@
 
 IOTSL_NAMESPACE_BEGIN
 
+/// How the learning rate falls from turn to turn.
 enum class Schedule { constant, linear, cosine };
 
 namespace detail {
 inline constexpr NamedValue<Schedule> schedule_table[] = {
     {Schedule::constant, "constant"}, {Schedule::linear, "linear"}, {Schedule::cosine, "cosine"}};
 }
+/// Their names, for the command line and files.
 constexpr std::span<const NamedValue<Schedule>> names_of(Schedule) {
   return detail::schedule_table;
 }
+/// The schedule of that name; a failure names what can be had.
 inline Result<Schedule> parse_schedule(std::string_view text) {
   if (const auto found = find_named<Schedule>(text)) return *found;
   return failure(ErrorCode::usage, "learning-rate schedule '", text,

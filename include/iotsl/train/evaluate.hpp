@@ -8,6 +8,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace train {
 
+/// How good a classifier is on a set.
 struct Evaluation {
   double loss = 0;                      ///< mean cross-entropy
   std::vector<Index> correct, samples;  ///< per class

@@ -18,6 +18,7 @@ struct StepOutcome {
   Index correct = 0;  ///< before the update
 };
 
+/// The tensors without their names.
 inline std::vector<Tensor<float>> tensors_of(const std::vector<NamedTensor<float>>& named) {
   std::vector<Tensor<float>> out;
   for (const auto& t : named) out.push_back(t.tensor);

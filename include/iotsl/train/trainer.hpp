@@ -9,6 +9,7 @@
 IOTSL_NAMESPACE_BEGIN
 namespace train {
 
+/// A net that is trained with the cross-entropy of its logits.
 class Trainer {
  public:
   /// `seed` of dropout.

@@ -2,7 +2,18 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <thread>
+
+#include "iotsl/iotsl.hpp"
 #include "split/runs/tcp_run.hpp"
+
+// The example costs as much to compile as this file, so it is compiled with it.
+namespace front_over_a_socket {
+#define main run_example
+#include "../examples/13_front_over_a_socket.cpp"
+#undef main
+}  // namespace front_over_a_socket
 
 using namespace iotsl;
 using namespace iotsl::split;
@@ -75,6 +86,10 @@ TEST_CASE("own layers: a net that branches gives the same weights over every tra
   CHECK(sockets->weights_sha256 == none->weights_sha256);
   CHECK(sockets->bill.total() == sockets->bytes_up + sockets->bytes_down);
   for (const auto& outcome : tcp.outcomes) CHECK(outcome.ok());
+}
+
+TEST_CASE("own layers: the example of a front over a socket") {
+  CHECK(front_over_a_socket::run_example() == 0);
 }
 
 TEST_CASE("own layers: a device that lacks one says its name before it trains") {

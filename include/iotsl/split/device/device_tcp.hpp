@@ -221,6 +221,18 @@ class DeviceConnection {
 
 }  // namespace detail
 
+/// Who a device is that holds these samples of `set`; the server gives it the next free index.
+inline DeviceIdentity describe_device(std::string name, const data::Dataset& set,
+                                      std::span<const Index> samples) {
+  DeviceIdentity out;
+  out.name = std::move(name);
+  out.boot_nonce = static_cast<std::uint64_t>(net::steady_now());
+  out.dataset = set.name;
+  out.label_counts = data::count_labels(set, samples);
+  out.data_fingerprint = data::fingerprint(set.sha256, samples);
+  return out;
+}
+
 /// Takes part in one run, from connecting to the server's BYE. `samples` are numbers in `set`.
 IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options,
                                                     const data::Dataset& set,

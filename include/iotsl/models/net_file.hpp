@@ -1,0 +1,78 @@
+#pragma once
+// A net as one file: safetensors with its state, and its layers as JSON in the metadata, so that a
+// program can load it that was not told what the net looks like.
+
+#include "iotsl/nn/all_layers.hpp"
+#include "iotsl/nn/state.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+
+/// The key in the file's metadata of `{"input": [1,C,H,W], "layers": [...]}`.
+inline constexpr std::string_view net_metadata_key = "iotsl.net";
+
+/// Writes `net`, which takes samples of the shape `sample` [1,...]. The file appears when it is
+/// whole; PyTorch reads its tensors under their names. Raises an Error where the net does not take
+/// such samples.
+template <class T>
+Result<void> save_net(const std::string& path, const Sequential<T>& net, const Shape& sample) {
+  net.output_shape(sample).value();
+  Json description = Json::object(), input = Json::array();
+  for (int d = 0; d < sample.rank(); ++d) input.push_back(sample[d]);
+  description["input"] = std::move(input);
+  description["layers"] = describe_layers(net);
+  return save_safetensors(path, state_views(net),
+                          {{std::string(net_metadata_key), to_text(description)}});
+}
+
+namespace detail {
+
+inline Result<Shape> read_sample_shape(const Json& description) {
+  const Result<const JsonArray*> input = get_array(description, "input");
+  if (!input) return input.failure();
+  Shape sample;
+  for (const Json& extent : **input) {
+    if (!extent.is_int() || extent.as_int() < 1 || sample.rank() == max_dims)
+      return failure(ErrorCode::data, "'input' must be at most ", max_dims,
+                     " extents of at least 1");
+    sample.push_back(extent.as_int());
+  }
+  if (!has_at_most(sample, LayerLimits{}.values))
+    return failure(ErrorCode::data, "'input' has more than ", LayerLimits{}.values, " values");
+  return sample;
+}
+
+template <class T>
+Result<Sequential<T>> read_net(const SafeTensors& file, LayerTypes<T> known) {
+  const std::string* text = file.find_metadata(net_metadata_key);
+  if (text == nullptr)
+    return failure(ErrorCode::data, "has no description of a net ('", net_metadata_key,
+                   "' in its metadata); load_state() loads it into a net that is there");
+  const Result<Json> description = parse_json(*text);
+  if (!description) return description.failure();
+  const Result<Shape> sample = read_sample_shape(*description);
+  if (!sample) return sample.failure();
+  const Result<const JsonArray*> layers = get_array(*description, "layers");
+  if (!layers) return layers.failure();
+  Result<Sequential<T>> net = build_layers(*description->find("layers"), *sample, known);
+  if (!net) return net;
+  if (const Result<void> loaded = load_state(*net, file); !loaded) return loaded.failure();
+  return net;
+}
+
+}  // namespace detail
+
+/// The net of a file that save_net() has written, in evaluation mode. `known`: the layers that this
+/// program has, with its own (`AllLayers<T>::template With<Mine<T>>::template types<T>()`). The
+/// file may come from anybody: everything is checked, and the failure names what is wrong.
+template <class T = float>
+Result<Sequential<T>> load_net(const std::string& path,
+                               LayerTypes<T> known = AllLayers<T>::template types<T>()) {
+  const Result<SafeTensors> file = load_safetensors(path);
+  if (!file) return file.failure();
+  Result<Sequential<T>> net = detail::read_net<T>(*file, known);
+  if (!net) return failure(net.failure().code, path, ": ", net.failure().message);
+  net->eval();
+  return net;
+}
+
+IOTSL_NAMESPACE_END
