@@ -37,6 +37,11 @@ void add_simulate_command(CLI::App& app) {
       fail_command(ErrorCode::usage,
                    "--method fedavg --transport tcp: it runs in one process only, with --transport "
                    "inproc or none");
+    if (command->count("--offline-limit") > 0 &&
+        (options->transport != "tcp" || pools_data(options->method) || averages(options->method)))
+      fail_command(ErrorCode::usage,
+                   "--offline-limit: only where devices are processes of their own, with "
+                   "--transport tcp and --method sl, iotsl or local");
     if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
   });
 }
