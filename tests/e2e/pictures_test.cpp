@@ -195,6 +195,7 @@ TEST_CASE("pictures: cut files, other files, and simple formats") {
   CHECK(pgm.at(0, 0) == Rgb{255, 255, 255});
   CHECK(pgm.at(0, 1) == Rgb{51, 51, 51});
   CHECK(Packed(text("P5\n2 2\n255\n\x0f\x03"), "", "x.pgm").says("cut off at byte 13"));
+  CHECK(Packed({'B', 'M', 58, 0, 0, 0}, "", "x.bmp").says("cut off: 6 bytes"));
   Bytes bmp(54, 0);
   bmp[0] = 'B', bmp[1] = 'M', bmp[10] = 54, bmp[14] = 40, bmp[18] = 1, bmp[22] = 1, bmp[26] = 1,
   bmp[28] = 24;

@@ -235,6 +235,87 @@ TEST_CASE("a run begins with given weights, which must be weights") {
   CHECK_FALSE(folder_exists(folder / "x"));
 }
 
+TEST_CASE("weights of other programs begin a run as they predict") {
+  const TemporaryFolder folder;
+  ModelSpec spec;
+  spec.name = "vgg16bn-compact";
+  spec.width = 4;
+  Sequential<float> net = build_model<float>(spec);
+  net.initialize(5);
+  const std::string own = folder / "own.st", wrapped = folder / "wrapped.st";
+  std::vector<SafeTensor> tensors = state_views(net);
+  REQUIRE(save_safetensors(own, tensors).ok());
+  // Of DataParallel, without counters, a bias as BF16.
+  std::erase_if(tensors, [](const SafeTensor& t) { return t.name.ends_with("tracked"); });
+  const std::vector<std::uint8_t> zeros(20);  // as initial biases are
+  for (SafeTensor& tensor : tensors) {
+    if (tensor.name == "classifier.bias") tensor.dtype = DType::bf16, tensor.bytes = zeros;
+    tensor.name = "module." + tensor.name;
+  }
+  REQUIRE(save_safetensors(wrapped, tensors).ok());
+  const std::string options = "simulate --dataset glyphs --limit-train 40 --limit-test 20 --json " +
+                              small + "--transport none --init ";
+  const ProgramResult plainly = succeed(options + own + " --out " + (folder / "a")),
+                      again = succeed(options + wrapped + " --out " + (folder / "b"));
+  CHECK(sha256_in(plainly.out) == sha256_in(again.out));
+  REQUIRE(write_file_atomic(own, std::string_view("<!DOCTYPE html>")).ok());
+  refuse(options + own + " --out " + (folder / "c"), 4, "own.st: is a web page");
+
+  net.parameters()[0].tensor.mutable_data()[0] = 3e38f;
+  REQUIRE(save_safetensors(own, state_views(net)).ok());
+  refuse("predict " + own + " --model vgg16bn-compact --width 4 --dataset glyphs --limit-test 9", 4,
+         "the weights are too large");
+}
+
+TEST_CASE("what a run has left is compared with itself when it is read") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", weights = run + "/model.safetensors",
+                    options = "--dataset glyphs --limit-train 40 --limit-test 20 " + small;
+  succeed("simulate --transport none --out " + run + " " + options);
+  const std::vector<std::uint8_t> whole = *read_file(weights);
+  std::vector<std::uint8_t> damaged = whole;
+  damaged[damaged.size() / 2] ^= 1;
+  REQUIRE(write_file_atomic(weights, ByteSpan(damaged)).ok());
+  for (const std::string& command :
+       {"predict " + run + " --dataset glyphs",
+        "model export --run " + run + " --out " + (folder / "w"),
+        "simulate --init " + run + " --out " + (folder / "x ") + options})
+    refuse(command, 4, "model.safetensors: sha256 of the weights is");
+  REQUIRE(write_file_atomic(weights, ByteSpan(whole)).ok());
+
+  const std::string predict = "predict " + run + " --dataset glyphs ";
+  succeed(predict);
+  refuse(predict + "--overwrite", 2, "--overwrite");
+  refuse("predict " + run + " a.png --limit-test 3", 2, "--limit-test: only for --dataset");
+  for (const char* name : {"summary.json", "config.json"}) {
+    const std::string path = join_path(run, name);
+    REQUIRE(write_file_atomic(path, std::string_view("{")).ok());
+    refuse("simulate --resume " + run, 4, concat(path, ": json: byte"));
+  }
+  refuse("predict " + run + " --dataset glyphs", 4, "config.json: json: byte");
+  CHECK_FALSE(folder_exists(folder / "x"));
+  CHECK_FALSE(file_exists(folder / "w"));
+}
+
+TEST_CASE("a set whose files name no class trains on devices, too") {
+  const TemporaryFolder folder;
+  write_mnist(folder / "set", 28, 28);
+  const std::string set = "--dataset idx --classes 10 --data " + (folder / "set ");
+  succeed("simulate --rounds 1 --out " + (folder / "run ") + set + small);
+  succeed("predict " + (folder / "run ") + set);
+}
+
+TEST_CASE("what cannot be recorded, or does nothing, is refused") {
+  const TemporaryFolder folder;
+  const std::string out = "simulate --out " + (folder / "run ") + small;
+  REQUIRE(create_folders(folder / "caf\xE9").ok());
+  refuse(out + "--dataset images --data " + (folder / "caf\xE9"), 2, "caf\\xe9: is not UTF-8");
+  for (const char* alone :
+       {"--transport none", "--transport inproc", "--method central", "--method fedavg"})
+    refuse(concat(out, "--dataset glyphs --offline-limit 9 ", alone), 2, "--offline-limit");
+  CHECK_FALSE(folder_exists(folder / "run"));
+}
+
 TEST_CASE("a server that is told a partition draws it, and its devices have to keep to it") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", bin = std::string(IOTSL_PROGRAMS_DIR) + "/",

@@ -7,6 +7,7 @@
 
 #include "host/options/output_file.hpp"
 #include "host/run/trained_model.hpp"
+#include "iotsl/core/finite.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/data/image_folder.hpp"
 #include "iotsl/train/evaluate.hpp"
@@ -67,6 +68,9 @@ Prediction predict_pixels(const PredictOptions& options, TrainedModel& trained,
     values[i] = static_cast<float>(options.invert ? 255 - value : value) / 255.0f;
   }
   const Tensor<float> logits = run_model(trained.model, x, options.split);
+  if (!all_finite(logits))
+    fail_command(ErrorCode::data, options.model,
+                 ": the network's output is NaN or Inf; its weights are too large");
   const Tensor<float> log_probability = log_softmax(logits);
   Prediction out;
   out.best = argmax(logits)[0];
@@ -153,9 +157,9 @@ void predict_folder(const PredictOptions& options, TrainedModel& trained) {
         concat(csv_cell(file), ",", found.best, ",", csv_cell(class_name(trained.card, found.best)),
                ",", std::string(probability), "\n");
   }
-  if (failed > 0 && !options.data.skip_bad)
-    fail_command(ErrorCode::data, bad, "\n", failed, " of ", files.size(),
-                 " files are bad; --skip-bad leaves them out");
+  if (failed > 0 && (!options.data.skip_bad || failed == files.size()))
+    fail_command(ErrorCode::data, bad, "\n", failed, " of ", files.size(), " files are bad",
+                 failed < files.size() ? "; --skip-bad leaves them out" : "");
   if (failed > 0) std::fprintf(stderr, "%zu files left out:\n  %s\n", failed, bad.c_str());
   if (light > 0)
     std::fprintf(stderr, "note: %zu of %zu images are %s\n", light, files.size(),
@@ -202,6 +206,9 @@ void predict_dataset(const PredictOptions& options, TrainedModel& trained) {
   const data::Dataset test = load_test(options, trained);
   const train::Evaluation result = train::evaluate(
       test, [&](const Tensor<float>& x) { return run_model(trained.model, x, options.split); });
+  if (!std::isfinite(result.loss))
+    fail_command(ErrorCode::data, options.model, ": the loss on ", test.name, " is ", result.loss,
+                 "; the weights are too large");
   const std::vector<double> per_class = result.class_accuracy();
   if (options.json) {
     Json out = Json::object();
@@ -219,9 +226,16 @@ void predict_dataset(const PredictOptions& options, TrainedModel& trained) {
                 100 * per_class[c]);
 }
 
-void predict(PredictOptions options) {
+void predict(const CLI::App& command, PredictOptions options) {
   if (options.image.empty() == options.data.dataset.empty())
     fail_command(ErrorCode::usage, "predict: expects either an image or --dataset");
+  // What says which samples of a set are meant.
+  for (const char* option :
+       {"--data", "--limit-test", "--test-fraction", "--per-class", "--split-seed"})
+    if (options.data.dataset.empty() && command.count(option) > 0)
+      fail_command(ErrorCode::usage, option, ": only for --dataset, not for an image");
+  if (options.out.empty() && options.overwrite)
+    fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
   if (folder_exists(options.model) && options.data.classes != 0 && options.data.dataset != "idx")
     fail_command(ErrorCode::usage, "--classes: only for a weights file and for --dataset idx; ",
                  options.model, " is a run folder, which describes its network");
@@ -239,6 +253,8 @@ void predict(PredictOptions options) {
   const bool folder = folder_exists(options.image);
   if (!folder && !options.out.empty())
     fail_command(ErrorCode::usage, "--out: only for a folder of images");
+  if (!folder && !options.image.empty() && options.data.skip_bad)
+    fail_command(ErrorCode::usage, "--skip-bad: only for a folder of images and for --dataset");
   if (folder && options.json)
     fail_command(ErrorCode::usage, "--json: not for a folder, which gives a table");
   TrainedModel trained = load_trained(options.model, options.choice);
@@ -271,7 +287,7 @@ void add_predict_command(CLI::App& app) {
   command->add_flag("--split", options->split, "Run front and back one after the other");
   command->add_flag("--invert", options->invert, "For dark strokes on a light ground");
   command->add_flag("--json", options->json, "Print one JSON object, with logits for an image");
-  command->callback([options] { predict(*options); });
+  command->callback([command, options] { predict(*command, *options); });
 }
 
 }  // namespace iotsl::tool

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/commands/command.hpp"
+#include "host/files/json_file.hpp"
 #include "host/report/privacy_report.hpp"
 #include "iotsl/core/json.hpp"
 #include "iotsl/generators/generator_file.hpp"
@@ -184,10 +185,13 @@ void plan(const PrivacyCommandOptions& o) {
 
 /// What a run's folder says of it.
 void show_run(const std::string& folder, bool json) {
+  if (!file_exists(join_path(folder, split::preparation_name)))
+    fail_command(ErrorCode::data, folder, ": has no ", split::preparation_name,
+                 "; expected the folder of a run of --method iotsl");
   const split::PreparationRecord record = expect(split::read_preparation(folder));
   const std::string path = join_path(folder, "config.json");
-  const Json config = expect(parse_json(expect(read_text_file(path))));
-  const Json* only = config.is_object() ? config.find("generator-only") : nullptr;
+  const Json config = read_json_object(path);
+  const Json* only = config.find("generator-only");
   const RunPromise promise{&record,
                            only != nullptr && only->is_string() && only->as_string() == "on"};
   if (json)

@@ -27,6 +27,7 @@ void add_simulate_command(CLI::App& app) {
       ->capture_default_str();
   command->callback([command, options] {
     const bool over_sockets = command->count("--transport") > 0 && options->transport == "tcp";
+    const bool limits_absence = command->count("--offline-limit") > 0;  // not by a config.json
     finish_run_options(*command, *options);
     if (pools_data(options->method) && over_sockets)
       fail_command(
@@ -37,6 +38,11 @@ void add_simulate_command(CLI::App& app) {
       fail_command(ErrorCode::usage,
                    "--method fedavg --transport tcp: it runs in one process only, with --transport "
                    "inproc or none");
+    if (limits_absence &&
+        (options->transport != "tcp" || pools_data(options->method) || averages(options->method)))
+      fail_command(ErrorCode::usage,
+                   "--offline-limit: only where devices are processes of their own, with "
+                   "--transport tcp and --method sl, iotsl or local");
     if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
   });
 }

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/file.hpp"
@@ -42,18 +43,11 @@ std::string difference(const Json& old_config, const Json& new_config) {
   return {};
 }
 
-Json read_json(const std::string& path) {
-  const std::string text = expect(read_text_file(path));
-  Result<Json> json = parse_json(text);
-  if (!json) fail_command(ErrorCode::data, path, ": ", json.failure().message);
-  return std::move(json).value();
-}
-
 FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
   FinishedRun out{.curve = run.curve, .seed = run.seed, .folder = folder};
-  out.config = read_json(join_path(folder, "config.json"));
+  out.config = read_json_object(join_path(folder, "config.json"));
   const std::string path = join_path(folder, summary_name);
-  const Json summary = read_json(path);
+  const Json summary = read_json_object(path);
   JsonReader read(summary);
   read("bytes_up", out.bytes_up);
   read("bytes_down", out.bytes_down);
@@ -194,7 +188,7 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
   };
   options.overwrite = overwrite;
   if (file_exists(config) && !overwrite) {
-    const std::string other = difference(read_json(config), to_json(options));
+    const std::string other = difference(read_json_object(config), to_json(options));
     if (!other.empty())
       fail_command(ErrorCode::usage, "--out: ", folder, " holds another run: ", other,
                    "; choose another folder or give --overwrite");

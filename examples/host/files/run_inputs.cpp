@@ -1,5 +1,6 @@
 #include "host/files/run_inputs.hpp"
 
+#include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/hash.hpp"
@@ -84,29 +85,26 @@ void check_run_inputs(const RunOptions& options, const RunData& data,
       refuse_changed(options, "the training images have changed");
     return;
   }
-  const Result<Json> before = parse_json(expect(read_text_file(path)));
-  if (!before || !before->is_object())
-    fail_command(ErrorCode::data, path, ": ",
-                 before ? "is not an object" : before.failure().message);
+  const Json before = read_json_object(path);
   // As a file has it: there 1.0 may stand as 1.
   const Json now = expect(parse_json(to_text(inputs_of(options, data, manifest))));
   const std::string set = data.train.path.empty() ? data.train.name : data.train.path;
-  check_hash(options, *before, now, "train_sha256", concat("the training images (", set, ") have"));
+  check_hash(options, before, now, "train_sha256", concat("the training images (", set, ") have"));
   const std::string test = data.test.path.empty() ? data.test.name : data.test.path;
-  check_hash(options, *before, now, "test_sha256", concat("the test images (", test, ") have"));
-  check_hash(options, *before, now, "manifest_sha256", "manifest.json has");
-  if (const Json* was = before->find("generators"), *is = now.find("generators"); was != nullptr)
+  check_hash(options, before, now, "test_sha256", concat("the test images (", test, ") have"));
+  check_hash(options, before, now, "manifest_sha256", "manifest.json has");
+  if (const Json* was = before.find("generators"), *is = now.find("generators"); was != nullptr)
     for (const JsonMember& member : was->as_object())
       check_hash(options, *was, *is, member.key.c_str(),
                  concat(join_path(options.preparation.generators, member.key), " has"));
-  if (const Json* was = before->find("options"); was != nullptr)
+  if (const Json* was = before.find("options"); was != nullptr)
     check_options(options, *was, *now.find("options"));
 }
 
 void rewrite_run_options(const RunOptions& options) {
   const std::string path = join_path(options.resume, run_inputs_name);
   if (file_exists(path)) {
-    Json inputs = expect(parse_json(expect(read_text_file(path))));
+    Json inputs = read_json_object(path);
     inputs["options"] = to_json(options);
     expect(write_file_atomic(path, to_text(inputs, 2) + "\n"));
   }

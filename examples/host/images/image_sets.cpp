@@ -330,9 +330,6 @@ Result<data::PackCard> write_pack(const DataOptions& options, const std::string&
   if (!train) return train.failure();
   auto test = load_set(options, data::Split::test);
   if (!test) return test.failure();
-  for (data::Dataset* set : {&*train, &*test})
-    for (Index c = static_cast<Index>(set->class_names.size()); c < set->classes; ++c)
-      set->class_names.push_back(data::class_name(*set, c));
   if (const auto done = data::save_packed(folder, *train, *test); !done) return done.failure();
   return data::load_pack_card(folder);
 }
@@ -350,6 +347,9 @@ bool is_pack_entry(const std::string&, const std::string& name) {
 Result<data::PackCard> pack_set(const DataOptions& options, const std::string& folder,
                                 bool overwrite) {
   if (file_exists(folder)) return failure(ErrorCode::usage, "--out ", folder, ": is a file");
+  // A run's lock is of the same name as that of a pack.
+  if (file_exists(join_path(folder, "config.json")))
+    return failure(ErrorCode::usage, "--out ", folder, ": is a run folder; choose another");
   for (const std::string& name : list_folder(folder))
     if (is_pack_entry(folder, name) && !overwrite)
       return failure(ErrorCode::usage, "--out ", folder, ": holds ", name,

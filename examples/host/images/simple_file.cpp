@@ -41,6 +41,7 @@ Result<void> check_bmp_size(ByteSpan file, Index height, Index width) {
 Result<StoredImage> decode_bmp(ByteSpan file) {
   const auto bytes = static_cast<int>(file.size());
   int width = 0, height = 0, channels = 0;
+  if (file.size() < 26) return failure(ErrorCode::data, "cut off: ", file.size(), " bytes");
   if (stbi_info_from_memory(file.data(), bytes, &width, &height, &channels) == 0)
     return failure(ErrorCode::data, stbi_failure_reason());
   if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();

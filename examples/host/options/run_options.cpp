@@ -1,6 +1,8 @@
 #include "host/options/run_options.hpp"
 
+#include "host/files/json_file.hpp"
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/text.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 
@@ -192,6 +194,15 @@ void check_switched_off(const CLI::App& command, const RunOptions& o) {
   refuse(o.preparation.generators.empty(), "no --generators", {"--foreign-generators"});
 }
 
+/// JSON is UTF-8: config.json could not say what the run was given.
+void check_can_be_recorded(const RunOptions& o) {
+  const Json options = to_json(o);
+  for (const JsonMember& member : options.as_object())
+    if (member.value.is_string() && !is_utf8(member.value.as_string()))
+      fail_command(ErrorCode::usage, "--", member.key, " ", escaped(member.value.as_string()),
+                   ": is not UTF-8, which config.json needs; rename it, or give a link to it");
+}
+
 /// The parts of --added-epochs.
 std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
   std::vector<split::AddedEpochs> out;
@@ -282,7 +293,7 @@ Index all_epochs(const RunOptions& o) {
 bool has_all_epochs(const RunOptions& o) {
   const std::string path = join_path(o.out, summary_name);
   if (!file_exists(path)) return false;
-  const Json summary = expect(parse_json(expect(read_text_file(path))));
+  const Json summary = read_json_object(path);
   const auto epochs = get_array(summary, "epochs");
   if (!epochs) fail_command(ErrorCode::data, path, ": ", epochs.failure().message);
   const Index wanted = o.preparation.generator_only ? 0 : all_epochs(o);
@@ -316,17 +327,12 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     }
   }
   if (!o.config.empty()) {
-    const std::string text = expect(read_text_file(o.config));
-    const Result<Json> parsed = parse_json(text);
-    if (!parsed)
-      fail_command(ErrorCode::usage, "--config ", o.config, ": ", parsed.failure().message);
-    if (!parsed->is_object())
-      fail_command(ErrorCode::usage, "--config ", o.config, ": not an object");
-    for (const JsonMember& member : parsed->as_object()) {
+    const Json config = read_json_object(o.config);
+    for (const JsonMember& member : config.as_object()) {
       CLI::Option* option = command.get_option_no_throw("--" + member.key);
       if (option == nullptr && is_of_another_command(member.key)) continue;
       if (option == nullptr || member.key == "config")
-        fail_command(ErrorCode::usage, "--config ", o.config, ": unknown key '", member.key, "'");
+        fail_command(ErrorCode::data, o.config, ": unknown key '", member.key, "'");
       if (option->count() > 0) continue;
       // --rounds on the command line beats "epochs" of the file, and the other way round.
       if ((member.key == "epochs" && command.count("--rounds") > 0) ||
@@ -338,7 +344,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
         option->add_result(value);
         option->run_callback();
       } catch (const CLI::Error& error) {
-        fail_command(ErrorCode::usage, "--config ", o.config, ": ", member.key, ": ", error.what());
+        fail_command(ErrorCode::data, o.config, ": ", member.key, ": ", error.what());
       }
     }
   }
@@ -347,6 +353,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
   check_method(command, o);
   check_switched_off(command, o);
   if (o.config.empty()) check_net_options(command, o.generator);
+  check_can_be_recorded(o);
 }
 
 RunData load_run_data(RunOptions& o) {

@@ -1,5 +1,6 @@
 #include "host/report/run_report.hpp"
 
+#include "host/files/json_file.hpp"
 #include "host/report/privacy_report.hpp"
 
 #include <algorithm>
@@ -206,7 +207,7 @@ bool is_complete(const RunOptions& options) {
   const std::string path = join_path(options.resume, summary_name);
   if (options.resume.empty() || options.adds_epochs || !has_all_epochs(options)) return false;
   if (options.json)
-    std::printf("%s\n", to_text(expect(parse_json(expect(read_text_file(path))))).c_str());
+    std::printf("%s\n", to_text(read_json_object(path)).c_str());
   else
     std::printf("%s: the run is complete, nothing is left to do; %s has its results\n",
                 options.resume.c_str(), path.c_str());

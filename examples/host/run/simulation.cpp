@@ -6,6 +6,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/device_processes.hpp"
 #include "host/run/process_run.hpp"
+#include "host/run/trained_model.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/net/handle_limit.hpp"
@@ -33,7 +34,11 @@ void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
   const OptimizerOptions& optimizer = config.training.optimizer;
   const std::uint64_t slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0;
   check_memory(config.model, 2 + slots + (optimizer.ewc > 0 ? 3 : 0));
-  expect(split::build_split_model(config));
+  const split::SplitModel model = expect(split::build_split_model(config));
+  const std::size_t end = config.init.rfind('/');
+  if (!config.resume && end != std::string::npos &&
+      config.init.substr(end + 1) == split::model_name)
+    check_weights_of_run(config.init.substr(0, end), model.joined);
   if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
     return;
   for (const std::size_t d : expect(split::find_generators(

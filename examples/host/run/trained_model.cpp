@@ -1,9 +1,10 @@
 #include "host/run/trained_model.hpp"
 
-#include "iotsl/core/file_kind.hpp"
+#include "host/files/json_file.hpp"
+#include "host/files/run_names.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/nn/foreign_state.hpp"
-#include "iotsl/nn/state_check.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -87,22 +88,25 @@ TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
     fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
   if (!run && generators::load_generator(path).ok())
     fail_command(ErrorCode::usage, path, ": is a generator file; iotsl gan inspect reads it");
-  const auto read = load_safetensors(weights);
-  if (!read) {
-    // A download may have brought something else.
-    const auto bytes = read_file(weights, std::uint64_t{16} << 30);
-    const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
-    if (!kind.empty())
-      fail_command(ErrorCode::data, weights, ": is ", kind, "; expected a safetensors file");
-    fail_command(read.failure().code, read.failure().message);
-  }
-  const SafeTensors& file = *read;
+  const SafeTensors file = expect(load_foreign_safetensors(weights));
   if (!run) out = describe_file(path, file, choice);
   out.model = build({out.card.spec, out.card.cut});
-  Result<void> loaded = load_foreign_state(out.model.layers, file);
-  if (loaded) loaded = check_state(out.model.layers);
+  const Result<void> loaded = load_foreign_state(out.model.layers, file);
   if (!loaded) fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
+  if (run) check_weights_of_run(path, out.model.layers);
   return out;
+}
+
+void check_weights_of_run(const std::string& folder, const Sequential<float>& layers) {
+  const std::string path = join_path(folder, summary_name);
+  if (!file_exists(path)) return;
+  const Json summary = read_json_object(path);
+  const Json* recorded = summary.find("weights_sha256");
+  if (recorded == nullptr || !recorded->is_string()) return;
+  if (const std::string found = state_sha256(layers); found != recorded->as_string())
+    fail_command(ErrorCode::data, join_path(folder, split::model_name),
+                 ": sha256 of the weights is ", found, ", ", summary_name, " says ",
+                 recorded->as_string(), "; the file is damaged or of another run");
 }
 
 SafeMetadata weights_metadata(const ModelCard& card) {

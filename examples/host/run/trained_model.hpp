@@ -29,6 +29,10 @@ void add_model_choice(CLI::App& app, ModelChoice& choice);
 /// safetensors file; a file of other programs needs `choice`. Ends the command otherwise.
 TrainedModel load_trained(const std::string& path, const ModelChoice& choice);
 
+/// Ends the command where the summary of the run in `folder` has other weights than `layers`: the
+/// file was damaged, or came from elsewhere.
+void check_weights_of_run(const std::string& folder, const Sequential<float>& layers);
+
 /// Metadata of a weights file that load_trained reads without any option.
 SafeMetadata weights_metadata(const ModelCard& card);
 

@@ -2,9 +2,11 @@
 // Labelled images in memory: bytes as they are in the files, turned into floats batch by batch.
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "iotsl/core/hash.hpp"
@@ -68,6 +70,20 @@ inline Result<void> check_same_shape(const Dataset& train, const Dataset& test) 
     return failure(ErrorCode::data, where, ": test images of ", test.classes, " classes, not the ",
                    train.classes, " of the training images");
   return {};
+}
+
+/// What a label means: "7", or "ankle boot".
+inline std::string class_name(std::string_view dataset, Index label) {
+  constexpr std::array<std::string_view, 10> fashion = {
+      "t-shirt", "trouser", "pullover", "dress", "coat",
+      "sandal",  "shirt",   "sneaker",  "bag",   "ankle boot"};
+  if (dataset == "fashion-mnist" && label >= 0 && label < 10)
+    return std::string(fashion[static_cast<std::size_t>(label)]);
+  return std::to_string(label);
+}
+inline std::string class_name(const Dataset& set, Index label) {
+  const auto place = static_cast<std::size_t>(label);
+  return place < set.class_names.size() ? set.class_names[place] : class_name(set.name, label);
 }
 
 /// Samples per class.

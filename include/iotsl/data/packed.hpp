@@ -208,12 +208,14 @@ inline Result<void> save_pack_card(const std::string& folder, const PackCard& ca
   return write_file_atomic(join_path(folder, pack_card_name), to_text(to_json(card), 1) + "\n");
 }
 
-/// Packs two parts that are in memory.
+/// Packs two parts that are in memory. Classes without a name get what `class_name` calls them.
 inline Result<void> save_packed(const std::string& folder, const Dataset& train,
                                 const Dataset& test) {
   if (auto same = check_same_shape(train, test); !same) return same;
   PackCard card{train.name,        train.channels,    train.height, train.width,
                 train.center_crop, train.class_names, {},           {}};
+  for (Index c = static_cast<Index>(train.class_names.size()); c < train.classes; ++c)
+    card.class_names.push_back(class_name(train, c));
   if (auto made = create_folders(folder); !made) return made;
   // Without its card a folder that holds half of the old and half of the new files is no set.
   ::unlink(join_path(folder, pack_card_name).c_str());

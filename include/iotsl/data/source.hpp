@@ -2,6 +2,7 @@
 // Finds a set by its name: in the folder of --data, else of $IOTSL_DATA, else in ./data; the
 // built-in digits need no file. Image folders and CelebA are packed by the host tool first.
 
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -15,20 +16,6 @@ namespace data {
 /// Names that load_dataset takes.
 inline constexpr std::array<std::string_view, 4> dataset_names = {"mnist", "fashion-mnist",
                                                                   "glyphs", "packed"};
-
-/// What a label means: "7", or "ankle boot".
-inline std::string class_name(std::string_view dataset, Index label) {
-  constexpr std::array<std::string_view, 10> fashion = {
-      "t-shirt", "trouser", "pullover", "dress", "coat",
-      "sandal",  "shirt",   "sneaker",  "bag",   "ankle boot"};
-  if (dataset == "fashion-mnist" && label >= 0 && label < 10)
-    return std::string(fashion[static_cast<std::size_t>(label)]);
-  return std::to_string(label);
-}
-inline std::string class_name(const Dataset& set, Index label) {
-  const auto place = static_cast<std::size_t>(label);
-  return place < set.class_names.size() ? set.class_names[place] : class_name(set.name, label);
-}
 
 namespace detail {
 

@@ -2,7 +2,9 @@
 // Weights that other programs have saved, as this engine's models expect them: names without the
 // prefixes of wrappers, values as F32, counters that older or trimmed files lack.
 
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/nn/state.hpp"
+#include "iotsl/nn/state_check.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -109,13 +111,23 @@ inline std::string describe_tensors(const SafeTensors& file, std::size_t most = 
   return out + (file.tensors.size() > most ? ", ..." : "");
 }
 
-/// load_state after adapt_state. A failure says what the file has.
+/// load_safetensors; a failure names the kind of a file that a download has brought instead.
+inline Result<SafeTensors> load_foreign_safetensors(const std::string& path) {
+  Result<SafeTensors> file = load_safetensors(path);
+  if (file) return file;
+  const auto bytes = read_file(path, std::uint64_t{16} << 30);
+  const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
+  if (kind.empty()) return file;
+  return failure(ErrorCode::data, path, ": is ", kind, "; expected a safetensors file");
+}
+
+/// load_state after adapt_state, then check_state. A failure says what the file has.
 template <class Model>
 Result<void> load_foreign_state(const Model& model, const SafeTensors& file) {
   const auto adapted = adapt_state(model, file);
   if (!adapted) return adapted.failure();
   const Result<void> loaded = load_state(model, adapted->state);
-  if (loaded) return {};
+  if (loaded) return check_state(model);
   return failure(loaded.failure().code, loaded.failure().message, "; the file has ",
                  describe_tensors(file));
 }

@@ -3,7 +3,7 @@
 
 #include "iotsl/core/json.hpp"
 #include "iotsl/net/link_options.hpp"
-#include "iotsl/nn/state_check.hpp"
+#include "iotsl/nn/foreign_state.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -17,12 +17,11 @@ struct SplitModel {
   Sequential<float> joined, front, back;
 };
 
-/// Loads the weights of a safetensors file.
+/// Loads the weights of a safetensors file, of this program or of another.
 inline Result<void> load_initial(const Sequential<float>& joined, const std::string& path) {
-  const Result<SafeTensors> file = load_safetensors(path);
+  const Result<SafeTensors> file = load_foreign_safetensors(path);
   if (!file) return file.failure();
-  Result<void> loaded = load_state(joined, *file);
-  if (loaded) loaded = check_state(joined);
+  const Result<void> loaded = load_foreign_state(joined, *file);
   return loaded ? loaded : failure(loaded.failure().code, path, ": ", loaded.failure().message);
 }
 

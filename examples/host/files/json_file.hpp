@@ -1,0 +1,18 @@
+#pragma once
+// JSON files of a run folder.
+
+#include "host/commands/command.hpp"
+#include "iotsl/core/file.hpp"
+#include "iotsl/core/json.hpp"
+
+namespace iotsl::tool {
+
+/// The object in a file; ends the command where there is none, and names the file.
+inline Json read_json_object(const std::string& path) {
+  Result<Json> json = parse_json(expect(read_text_file(path)));
+  if (!json) fail_command(ErrorCode::data, path, ": ", json.failure().message);
+  if (!json->is_object()) fail_command(ErrorCode::data, path, ": is not an object");
+  return std::move(json).value();
+}
+
+}  // namespace iotsl::tool
