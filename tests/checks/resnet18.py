@@ -8,6 +8,7 @@ the module's, and the logits of both differ by at most 1e-4 of the largest. Exit
 """
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -17,6 +18,10 @@ try:
     import torch
     from torch import nn
 except ImportError:
+    # Debian's package python3-torch is seen by Debian's Python only.
+    if os.path.exists("/usr/bin/python3") and "IOTSL_SYSTEM_PYTHON" not in os.environ:
+        os.environ["IOTSL_SYSTEM_PYTHON"] = "1"
+        os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
     torch = None
 
 RELATIVE = 1e-4
