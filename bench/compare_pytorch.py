@@ -5,8 +5,8 @@ usage: compare_pytorch.py [--build build/release] [--threads 2] [--rounds 3] [--
 JOB: train, device, predict, critic, generator, conv; without --only all of them.
 
 Every round runs ours, then PyTorch in each memory layout, each in a process of its own. A figure is
-the median over the rounds of the medians within them; the ratio is ours to PyTorch's better layout
-(above 1: ours is faster). Machines are shared, so only the ratio means something.
+the median over the rounds of the medians within them; the ratio is the median over the rounds of
+PyTorch's better layout to ours (above 1: ours is faster). Machines are shared, so only the ratio means something.
 """
 
 import argparse
@@ -174,7 +174,7 @@ def compare(options):
             ratios = [min(r[1][name], r[2][name]) / r[0][name] for r in rounds]
             print(f"| {name.removesuffix('/real_time')} "
                   f"| {1e3 * ours:.2f} | {1e3 * nchw:.2f} | {1e3 * nhwc:.2f} "
-                  f"| {min(nchw, nhwc) / ours:.2f} | {min(ratios):.2f}, {max(ratios):.2f} |", flush=True)
+                  f"| {statistics.median(ratios):.2f} | {min(ratios):.2f}, {max(ratios):.2f} |", flush=True)
 
 
 def main():

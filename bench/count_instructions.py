@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Instructions per multiply-add of the convolutions, counted by qemu: exact, on any busy machine.
 
-usage: bench/count_instructions.py [--emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu'] PROGRAM
+usage: bench/count_instructions.py [--only TEXT] [--emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu'] PROGRAM
 
 PROGRAM is convolution_runs of a cross build. One run of a convolution less none, divided by its
-multiply-adds (those with padding counted, as in the other benches). Winograd is switched off for
+multiply-adds (padding counted, but only the taps that meet the map). Winograd is switched off for
 the columns "direct"; the column of Winograd is empty where it never applies.
 """
 

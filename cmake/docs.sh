@@ -21,7 +21,7 @@ doxygen cmake/Doxyfile >"$log" 2>&1 || { cat "$log"; exit 1; }
   echo "WARN_IF_UNDOCUMENTED = YES"
   echo "WARN_AS_ERROR = NO"
   echo "GENERATE_HTML = NO"
-} | doxygen - >"$log" 2>&1
+} | doxygen - >"$log" 2>&1 || { cat "$log"; exit 1; }
 public=$(g++ -MM -std=c++20 -Iinclude include/iotsl/iotsl.hpp | grep -o 'include/iotsl/[^ ]*\.hpp' |
   grep -v -E 'iotsl/(kernels|simd)/|fwd\.hpp')
 missing=$(grep -F -f <(printf '%s\n' "$public") "$log" | grep 'is not documented' |

@@ -99,8 +99,10 @@ def main():
     root = options.root.resolve()
     with tempfile.TemporaryDirectory() as folder:
         def run(*command):
-            print(subprocess.run(command, cwd=folder, check=True, capture_output=True,
-                                 text=True).stdout, end="")
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            print(done.stdout, done.stderr, sep="", end="")
+            if done.returncode != 0 or done.stderr:
+                sys.exit(f"{command[0]}: exit code {done.returncode}")
 
         run(options.compiler, "-std=c++20", f"-I{root}/include",
             *(["-O2", "-fopenmp"] if options.optimise else []),

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t name_columns = 28;
 
-/// "a, b or c" of "{a,b,c}".
+/// The words of "{a,b,c}".
 std::vector<std::string> words_of_set(std::string_view set) {
   std::vector<std::string> out;
   set = set.substr(1, set.size() - 2);

@@ -1,7 +1,7 @@
 #pragma once
 // Activations on ranges. Meaning and aliasing: reference/activation.hpp. In float, values are
-// within 5e-7 of themselves, times max(1, x^2) for negative x, where the square stands in an
-// exponent, and slopes within 2e-6.
+// within 6e-7 of themselves, times max(1, x^2) for negative x, where the square stands in an
+// exponent, and slopes within 3e-6.
 
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/math.hpp"

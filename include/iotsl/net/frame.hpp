@@ -1,5 +1,5 @@
 #pragma once
-// ISL/1 frames: a 32-byte header and a payload, both with a CRC32C. No sockets here: bytes go in
+// ISL frames: a 32-byte header and a payload, both with a CRC32C. No sockets here: bytes go in
 // and frames come out, in pieces of any size.
 //
 //   offset  0  magic u32            "ISL1"

@@ -1,5 +1,5 @@
 #pragma once
-// The messages of ISL/1 that need no transfer. Each lists its fields in the order of the wire.
+// The messages of ISL that need no transfer. Each lists its fields in the order of the wire.
 
 #include "iotsl/net/run_description.hpp"
 

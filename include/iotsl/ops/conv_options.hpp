@@ -15,7 +15,7 @@ struct GroupedConv;
 class ConvGroups {
  public:
   constexpr ConvGroups() = default;
-  ConvGroups(Index count);  // ops/conv.hpp; implicit, for `.groups = 4`
+  ConvGroups(Index count);  // ops/conv_groups.hpp; implicit, for `.groups = 4`
 
   constexpr Index count() const { return count_; }
   /// Null unless a number was set.

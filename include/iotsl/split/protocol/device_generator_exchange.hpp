@@ -1,5 +1,5 @@
 #pragma once
-// The device's part of ISL/1 before the turns of an IoTSL run: it trains its generator, one
+// The device's part of ISL before the turns of an IoTSL run: it trains its generator, one
 // iteration at a time, and sends it; it takes the plan of imputation and the generators that fill
 // what it lacks.
 //

@@ -1,5 +1,5 @@
 #pragma once
-// The device's side of ISL/1 as a state machine: events in, actions out. It knows no socket, no
+// The device's side of ISL as a state machine: events in, actions out. It knows no socket, no
 // clock and no tensor; the driver carries out the actions in order and reports back.
 //
 // Its parts have states of their own: the handshake (device_handshake.hpp), what comes before the

@@ -1,5 +1,5 @@
 #pragma once
-// The server's part of ISL/1 before the turns of an IoTSL run: it collects a generator from every
+// The server's part of ISL before the turns of an IoTSL run: it collects a generator from every
 // device, has the run prepared, and sends each device what it lacks.
 //
 //   collecting (GEN_UPLOAD, GEN_ACK) -> preparing -> prepared

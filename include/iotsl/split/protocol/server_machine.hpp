@@ -1,5 +1,5 @@
 #pragma once
-// The server's side of ISL/1 as a state machine: events in, actions out. It knows no socket, no
+// The server's side of ISL as a state machine: events in, actions out. It knows no socket, no
 // clock and no tensor; the driver carries out the actions in order, reports back, and only then
 // brings the next event.
 //

@@ -36,7 +36,7 @@ inline PeerFault not_allowed(const ServerPeer& peer, net::MessageType type) {
           concat("device '", peer.record.name, "' sent ", net::to_string(type),
                  " where the protocol does not allow it")};
 }
-/// The peer's message is not what ISL/1 says that it is.
+/// The peer's message is not what ISL says that it is.
 inline PeerFault protocol_fault(const Failure& why) {
   return {net::WireError::protocol, why.message};
 }

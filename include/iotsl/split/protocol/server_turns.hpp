@@ -1,5 +1,5 @@
 #pragma once
-// The server's part of ISL/1 in the turns. For each turn:
+// The server's part of ISL in the turns. For each turn:
 //
 //   waiting for the holder and its TURN_ACCEPT -> stepping (STEP, train, GRAD) ...
 //   -> waiting for BARRIER_ACK -> storing -> stepping again, or waiting for TURN_DONE -> next turn
