@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
 #include "host/report/run_report.hpp"
 #include "iotsl/core/file.hpp"
@@ -361,7 +362,7 @@ std::string measure_unit(Measure measure) {
 
 void write_results(const ExperimentResult& result) {
   const std::string& folder = result.experiment.out;
-  expect(write_file_atomic(join_path(folder, results_name), to_text(to_json(result), 2) + "\n"));
+  expect(write_json(join_path(folder, results_name), to_json(result)));
   expect(write_file_atomic(join_path(folder, csv_name), to_csv(result)));
 }
 

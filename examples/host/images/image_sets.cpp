@@ -266,14 +266,10 @@ Result<data::PackCard> pack_images(const ImageSource& source, const std::string&
 Failure explained(const DataOptions& options, Failure why) {
   // A failure of a file begins with its name.
   const std::string path = why.message.substr(0, why.message.find(": "));
-  if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
-    std::uint8_t begin[16];
-    const std::size_t bytes = std::fread(begin, 1, sizeof begin, file);
-    std::fclose(file);
-    const std::string_view kind = foreign_kind(ByteSpan(begin, bytes));
-    if (!kind.empty() && !path.ends_with(".gz"))
-      return failure(ErrorCode::data, path, ": is ", kind, "; expected an idx file");
-  }
+  const std::string begin = read_beginning(path);
+  const std::string_view kind = foreign_kind(bytes_of(std::string_view(begin)));
+  if (!kind.empty() && !path.ends_with(".gz"))
+    return failure(ErrorCode::data, path, ": is ", kind, "; expected an idx file");
   if (data::is_other_idx_set(options.dataset)) return why;
   const bool known = std::find(data::dataset_names.begin(), data::dataset_names.end(),
                                options.dataset) != data::dataset_names.end();

@@ -13,11 +13,6 @@
 namespace iotsl::tool {
 namespace {
 
-std::uint32_t load_be32(const std::uint8_t* at) {
-  return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 |
-         at[3];
-}
-
 /// Walks over the chunks to the last one and checks each; `exif` is set to the content of eXIf.
 Result<void> check_chunks(ByteSpan file, ByteSpan& exif) {
   std::size_t at = 8;

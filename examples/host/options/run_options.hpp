@@ -1,5 +1,6 @@
 #pragma once
-// The options of a training run, shared by simulate and server, and their form in config.json.
+// The options of a training run, shared by simulate, server and plan, and their form in
+// config.json.
 
 #include "host/files/run_names.hpp"
 #include "host/images/image_sets.hpp"
@@ -55,12 +56,6 @@ void add_training_options(CLI::App& command, RunOptions& options, const char* gr
 
 /// Whether a run that goes on may have another value of the option: it decides no number.
 bool may_change_on_resume(const std::string& option);
-
-/// Device epochs of the run, without and with those of --added-epochs.
-Index scheduled_epochs(const RunOptions& options);
-Index all_epochs(const RunOptions& options);
-/// Whether the run in options.out has ended with all of them.
-bool has_all_epochs(const RunOptions& options);
 
 /// Takes what --config, or the config.json of --resume, names for every option that the command
 /// line does not give, and checks the whole. Ends the command with a usage error otherwise.

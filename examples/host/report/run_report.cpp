@@ -1,6 +1,7 @@
 #include "host/report/run_report.hpp"
 
 #include "host/files/json_file.hpp"
+#include "host/options/added_epochs.hpp"
 #include "host/report/privacy_report.hpp"
 
 #include <algorithm>
@@ -215,8 +216,7 @@ bool is_complete(const RunOptions& options) {
 }
 
 Result<void> write_summary(const RunOptions& options, const split::RunSummary& summary) {
-  return write_file_atomic(join_path(options.out, summary_name),
-                           to_text(to_json(options, summary), 2) + "\n");
+  return write_json(join_path(options.out, summary_name), to_json(options, summary));
 }
 
 void print_summary(const RunOptions& options, const split::RunSummary& s) {

@@ -31,9 +31,7 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
 void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
   const bool pools = pools_data(config.method);
   if (!pools) expect(data::check_device_samples(manifest));
-  const OptimizerOptions& optimizer = config.training.optimizer;
-  const std::uint64_t slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0;
-  check_memory(config.model, 2 + slots + (optimizer.ewc > 0 ? 3 : 0));
+  check_memory(config.model, 2 + kept_per_parameter(config.training.optimizer));
   const split::SplitModel model = expect(split::build_split_model(config));
   const std::size_t end = config.init.rfind('/');
   if (!config.resume && end != std::string::npos &&

@@ -28,6 +28,12 @@ V load_le(const std::uint8_t* bytes) {
   return v;
 }
 
+/// The same of four bytes, big endian.
+inline std::uint32_t load_be32(const std::uint8_t* bytes) {
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
+         std::uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
 /// Writes a number little endian.
 template <std::unsigned_integral V>
 void store_le(std::uint8_t* bytes, V v) {

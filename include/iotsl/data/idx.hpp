@@ -143,8 +143,7 @@ inline Result<std::vector<Index>> read_idx_header(IdxStream& file, std::uint32_t
   for (std::size_t i = 0; i <= extents.size(); ++i) {
     std::uint8_t bytes[4];
     if (auto got = file.read(bytes, 4, "the header"); !got) return got.failure();
-    const std::uint32_t value = (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) |
-                                (std::uint32_t{bytes[2]} << 8) | bytes[3];
+    const std::uint32_t value = load_be32(bytes);
     if (i != 0)
       extents[i - 1] = value;
     else if (value != magic)

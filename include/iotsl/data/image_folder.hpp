@@ -222,10 +222,6 @@ inline void append_class(std::vector<ImageFile>& out, std::span<const std::strin
   for (const std::string& path : files) out.push_back({path, static_cast<Label>(label)});
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Both parts as they are.
 inline Result<ImageList> list_parts(const std::string& path, const PartFolders& parts) {
   ImageList out;

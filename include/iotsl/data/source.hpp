@@ -46,8 +46,7 @@ inline std::vector<std::string> dataset_folders(std::string_view name, const std
 }
 
 /// The file of that name in the folder, raw or packed; empty where there is neither. 7-Zip and
-/// Kaggle write
-/// ".idx" for "-idx", or put the file into a folder of its name.
+/// Kaggle write ".idx" for "-idx", or put the file into a folder of its name.
 inline std::string find_idx(const std::string& folder, std::string_view name) {
   for (int form = 0; form < 8; ++form) {
     std::string path(name);
@@ -59,6 +58,25 @@ inline std::string find_idx(const std::string& folder, std::string_view name) {
     if (file_exists(path)) return path;
   }
   return {};
+}
+
+/// The two files of a part, and how they are named.
+struct IdxPair {
+  std::string images, labels;
+};
+
+inline Result<IdxPair> find_idx_pair(std::string_view name, const std::vector<std::string>& folders,
+                                     const std::string& images, const std::string& labels) {
+  std::string tried;
+  for (const std::string& folder : folders) {
+    IdxPair out{find_idx(folder, images), find_idx(folder, labels)};
+    if (!out.images.empty() && !out.labels.empty()) return out;
+    tried += concat(tried.empty() ? "" : ", ", folder);
+    if (out.images.empty() != out.labels.empty())
+      tried += concat(" (has ", out.images.empty() ? out.labels : out.images, " only)");
+  }
+  return failure(ErrorCode::data, name, ": no ", images, "[.gz] with ", labels, "[.gz] in ", tried,
+                 "; give --data DIR or set IOTSL_DATA");
 }
 
 inline Result<Dataset> find_packed(const std::string& data, Split split,
@@ -99,23 +117,15 @@ inline Result<Dataset> load_dataset(std::string_view name, const std::string& da
         "host: iotsl data pack)");
 
   const std::string prefix = split == Split::train ? "train" : "t10k";
-  std::string tried;
-  for (const std::string& folder : detail::dataset_folders(name, data)) {
-    const std::string images = detail::find_idx(folder, prefix + "-images-idx3-ubyte");
-    const std::string labels = detail::find_idx(folder, prefix + "-labels-idx1-ubyte");
-    if (!images.empty() && !labels.empty()) {
-      auto loaded = load_idx(images, labels, 10, IdxRead{.keep = keep, .pixels = pixels});
-      if (loaded) loaded->name = name;
-      return loaded;
-    }
-    if (!tried.empty()) tried += ", ";
-    tried += folder;
-    if (images.empty() != labels.empty())
-      tried += concat(" (has ", images.empty() ? labels : images, " only)");
-  }
-  return failure(ErrorCode::data, name, ": no ", prefix, "-images-idx3-ubyte[.gz] with ", prefix,
-                 "-labels-idx1-ubyte[.gz] in ", tried,
-                 "; give --data DIR or set IOTSL_DATA, or get the files with data/fetch.sh");
+  const auto files =
+      detail::find_idx_pair(name, detail::dataset_folders(name, data),
+                            prefix + "-images-idx3-ubyte", prefix + "-labels-idx1-ubyte");
+  if (!files)
+    return failure(ErrorCode::data, files.failure().message,
+                   ", or get the files with data/fetch.sh");
+  auto loaded = load_idx(files->images, files->labels, 10, IdxRead{.keep = keep, .pixels = pixels});
+  if (loaded) loaded->name = name;
+  return loaded;
 }
 
 }  // namespace data

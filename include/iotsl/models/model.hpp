@@ -50,9 +50,10 @@ Result<std::size_t> find_cut(const Sequential<T>& model, std::string_view cut,
     return failure(ErrorCode::usage, "cut '", cut, "': a net of ", model.size(),
                    " layer cannot be cut");
   std::size_t place = model.size();
-  for (std::size_t i = 0; i < model.size(); ++i) {
+  for (std::size_t i = 0; i < model.size(); ++i)
+    if (model[i].name == cut) place = i;
+  for (std::size_t i = 0; i < model.size() && place == model.size(); ++i) {
     const std::string& name = model[i].name;
-    if (name == cut) place = i;
     if (cut.size() > name.size() && cut.starts_with(name) && cut[name.size()] == '.' &&
         model[i].layer.info().leaves != nullptr)
       return failure(ErrorCode::usage, "cut '", cut, "' lies inside layer '", name,

@@ -5,7 +5,6 @@
 #include "iotsl/nn/layer.hpp"
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/conv.hpp"
-#include "iotsl/ops/loss.hpp"
 #include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/norm.hpp"
 #include "iotsl/ops/pool.hpp"

@@ -1,9 +1,8 @@
 #pragma once
 // Rows of a table, chosen by label, and its adjoint: a pair, each the other's gradient.
 
-#include <span>
-
 #include "iotsl/ops/elementwise.hpp"
+#include "iotsl/ops/labels.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -14,30 +13,14 @@ Tensor<T> scatter_add(const Tensor<T>& x, std::span<const std::int32_t> labels, 
 
 namespace detail {
 
-inline void check_labels(const char* op, std::span<const std::int32_t> labels, Index rows) {
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] < 0 || labels[i] >= rows)
-      fail(op, ": label ", labels[i], " at position ", i, "; expected 0 to ", rows - 1);
-}
-inline Buffer keep_labels(std::span<const std::int32_t> labels) {
-  Buffer kept(labels.size_bytes());
-  std::copy(labels.begin(), labels.end(), reinterpret_cast<std::int32_t*>(kept.data()));
-  return kept;
-}
-template <class T>
-std::span<const std::int32_t> kept_labels(const Node<T>& node) {
-  const Buffer& bytes = node.saved_bytes();
-  return {reinterpret_cast<const std::int32_t*>(bytes.data()),
-          node.template attributes<std::size_t>()};
-}
-
 template <class T>
 void embedding_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
-  gx[0] = scatter_add(gy, kept_labels(node), input_shape(node, 0)[0]);
+  gx[0] = scatter_add(gy, kept_labels(node, node.template attributes<std::size_t>()),
+                      input_shape(node, 0)[0]);
 }
 template <class T>
 void scatter_add_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
-  gx[0] = embedding(gy, kept_labels(node));
+  gx[0] = embedding(gy, kept_labels(node, node.template attributes<std::size_t>()));
 }
 template <class T>
 inline constexpr OpInfo<T> embedding_op{"embedding", &embedding_vjp<T>};
@@ -45,20 +28,6 @@ template <class T>
 inline constexpr OpInfo<T> scatter_add_op{"scatter_add", &scatter_add_vjp<T>};
 
 }  // namespace detail
-
-/// Rows of zeros with a one at each label: N labels in [0, classes) give [N,classes]. Raises an
-/// Error that names the first label out of range.
-template <class T>
-Tensor<T> one_hot(std::span<const std::int32_t> labels, Index classes) {
-  detail::check_labels("one_hot", labels, classes);
-  Tensor<T> y = Tensor<T>::zeros({static_cast<Index>(labels.size()), classes});
-  T* row = y.mutable_data();
-  for (const std::int32_t label : labels) {
-    row[label] = T(1);
-    row += classes;
-  }
-  return y;
-}
 
 /// y[i] = weight[labels[i]]: weight [M,D] and N labels in [0, M) give [N,D]. Gradient: scatter_add.
 /// Raises an Error that names the first label out of range.

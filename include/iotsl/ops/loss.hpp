@@ -1,10 +1,9 @@
 #pragma once
 // Softmax, softmax cross-entropy and the mean squared error.
 
-#include <span>
-
 #include "iotsl/kernels/loss.hpp"
 #include "iotsl/ops/elementwise.hpp"
+#include "iotsl/ops/labels.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -23,10 +22,7 @@ template <class T>
 void softmax_cross_entropy_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   const Tensor<T> x = node.saved(0);
   const Index n = x.shape()[0], classes = x.shape()[1];
-  const auto* labels = reinterpret_cast<const std::int32_t*>(node.saved_bytes().data());
-  Tensor<T> target = Tensor<T>::zeros(x.shape());
-  T* one_hot = target.mutable_data();
-  for (Index i = 0; i < n; ++i) one_hot[i * classes + labels[i]] = T(1);
+  const Tensor<T> target = one_hot<T>(kept_labels(node, static_cast<std::size_t>(n)), classes);
   gx[0] = mul(sub(exp(log_softmax(x)), target), scale(gy, T(1) / static_cast<T>(n)));
 }
 template <class T>
@@ -84,19 +80,14 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, std::span<const std::in
   if (s.rank() != 2 || s[0] < 1 || s[0] != static_cast<Index>(labels.size()))
     fail("softmax_cross_entropy: logits ", s, " and ", labels.size(),
          " labels; expected logits [N,M] and N labels");
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] < 0 || labels[i] >= s[1])
-      fail("softmax_cross_entropy: label ", labels[i], " at position ", i, "; expected 0 to ",
-           s[1] - 1);
+  detail::check_labels("softmax_cross_entropy", labels, s[1]);
   Tensor<T> loss = Tensor<T>::uninitialized(Shape{});
   const Scratch log_prob(static_cast<std::size_t>(logits.size()) * sizeof(T));
   kernels::softmax_cross_entropy(s[0], s[1], logits.data(), labels.data(), log_prob.as<T>(),
                                  loss.mutable_data());
   if (Node<T>* node = record(detail::softmax_cross_entropy_op<T>, loss, logits)) {
     node->save(logits);
-    Buffer kept(labels.size_bytes());
-    std::copy(labels.begin(), labels.end(), reinterpret_cast<std::int32_t*>(kept.data()));
-    node->save_bytes(std::move(kept));
+    node->save_bytes(detail::keep_labels(labels));
   }
   return loss;
 }

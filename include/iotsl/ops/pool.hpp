@@ -137,6 +137,8 @@ struct AvgPool2dOptions {
 
 /// [N,C,P,Q], the shape of avg_pool2d(x); a failure where the windows do not fit x.
 inline Result<Shape> avg_pool2d_shape(const Shape& x, const AvgPool2dOptions& o = {}) {
+  if (x.rank() == 4 && x[1] < 1)
+    return failure(ErrorCode::usage, "avg_pool2d: expects x [N,C,H,W] with channels, given ", x);
   return detail::window_shape("avg_pool2d", x, o);
 }
 

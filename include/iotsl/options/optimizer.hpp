@@ -36,6 +36,13 @@ struct OptimizerOptions {
   double ewc = 0;           ///< strength of elastic weight consolidation; 0: none
 };
 
+/// Numbers that training keeps beside each parameter: the optimiser's means, and of --ewc the
+/// weights that it pulls towards with their importance.
+inline std::uint64_t kept_per_parameter(const OptimizerOptions& o) {
+  const std::uint64_t means = o.kind == OptimizerKind::adam ? 2 : o.momentum != 0 ? 1 : 0;
+  return means + (o.ewc > 0 ? 3 : 0);
+}
+
 /// Checks what a user or a peer can get wrong; the failure names the option.
 inline Result<void> check_optimizer(const OptimizerOptions& o) {
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };

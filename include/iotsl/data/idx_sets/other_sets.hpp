@@ -72,8 +72,7 @@ inline Result<void> read_idx_int_labels(IdxStream& file, const std::string& imag
   for (Index i = 0; i < count; ++i) {
     const Index start = file.offset();
     if (auto got = file.read(row.data(), row.size(), "the next label"); !got) return got;
-    const std::uint32_t label = std::uint32_t{row[0]} << 24 | std::uint32_t{row[1]} << 16 |
-                                std::uint32_t{row[2]} << 8 | row[3];
+    const std::uint32_t label = load_be32(row.data());
     if (label >= out.classes)
       return failure(ErrorCode::data, file.path(), ": offset ", start, ": label ", label,
                      ", expected 0 to ", out.classes - 1);
@@ -90,25 +89,6 @@ inline std::vector<std::string> folders_below(const std::string& data,
   for (const std::string& name : inner) out.push_back(join_path(root, name));
   out.push_back(root);
   return out;
-}
-
-/// The two files of a part, and how they are named.
-struct IdxPair {
-  std::string images, labels;
-};
-
-inline Result<IdxPair> find_idx_pair(std::string_view name, const std::vector<std::string>& folders,
-                                     const std::string& images, const std::string& labels) {
-  std::string tried;
-  for (const std::string& folder : folders) {
-    IdxPair out{find_idx(folder, images), find_idx(folder, labels)};
-    if (!out.images.empty() && !out.labels.empty()) return out;
-    tried += concat(tried.empty() ? "" : ", ", folder);
-    if (out.images.empty() != out.labels.empty())
-      tried += concat(" (has ", out.images.empty() ? out.labels : out.images, " only)");
-  }
-  return failure(ErrorCode::data, name, ": no ", images, "[.gz] with ", labels, "[.gz] in ", tried,
-                 "; give --data DIR or set IOTSL_DATA");
 }
 
 inline Result<Dataset> load_emnist(const EmnistDivision& division, const std::string& data,

@@ -15,41 +15,46 @@ namespace detail {
 /// The channels of each group in turn, as arrays of their own.
 class Groups {
  public:
-  Groups(const ConvShape& s, Index groups) : all_(s), one_(s), count_(groups) {
-    one_.c /= groups;
-    one_.k /= groups;
-  }
-  Index count() const { return count_; }
+  Groups(const ConvShape& s, Index groups)
+      : one_(one_group(s, groups)),
+        count_(groups),
+        x_elems_(one_.n * one_.c * one_.h * one_.w),
+        memory_(static_cast<std::size_t>(x_elems_ + one_.n * one_.k * one_.p * one_.q) *
+                sizeof(float)) {}
   const ConvShape& one() const { return one_; }
-  Index x_elems() const { return one_.n * one_.c * one_.h * one_.w; }
-  Index y_elems() const { return one_.n * one_.k * one_.p * one_.q; }
   Index w_elems() const { return one_.k * one_.c * one_.r * one_.s; }
 
-  void take_x(Index group, const float* x, float* part) const {
-    take(group, one_.c * one_.h * one_.w, x, part);
+  /// The group's part of x or y, in memory of this object: what was taken, or room for what is put.
+  float* x() const { return memory_.as<float>(); }
+  float* y() const { return x() + x_elems_; }
+  const float* take_x(Index group, const float* all) const {
+    return take(group, one_.c * one_.h * one_.w, all, x());
   }
-  void take_y(Index group, const float* y, float* part) const {
-    take(group, one_.k * one_.p * one_.q, y, part);
+  const float* take_y(Index group, const float* all) const {
+    return take(group, one_.k * one_.p * one_.q, all, y());
   }
-  void put_x(Index group, const float* part, float* x) const {
-    put(group, one_.c * one_.h * one_.w, part, x);
-  }
-  void put_y(Index group, const float* part, float* y) const {
-    put(group, one_.k * one_.p * one_.q, part, y);
-  }
+  void put_x(Index group, float* all) const { put(group, one_.c * one_.h * one_.w, x(), all); }
+  void put_y(Index group, float* all) const { put(group, one_.k * one_.p * one_.q, y(), all); }
 
  private:
-  void take(Index group, Index elems, const float* all, float* part) const {
-    for (Index n = 0; n < all_.n; ++n)
+  static ConvShape one_group(ConvShape s, Index groups) {
+    s.c /= groups;
+    s.k /= groups;
+    return s;
+  }
+  const float* take(Index group, Index elems, const float* all, float* part) const {
+    for (Index n = 0; n < one_.n; ++n)
       std::copy_n(all + (n * count_ + group) * elems, elems, part + n * elems);
+    return part;
   }
   void put(Index group, Index elems, const float* part, float* all) const {
-    for (Index n = 0; n < all_.n; ++n)
+    for (Index n = 0; n < one_.n; ++n)
       std::copy_n(part + n * elems, elems, all + (n * count_ + group) * elems);
   }
 
-  ConvShape all_, one_;
-  Index count_;
+  ConvShape one_;
+  Index count_, x_elems_;
+  Scratch memory_;
 };
 
 }  // namespace detail
@@ -63,14 +68,10 @@ void grouped_conv2d(const ConvShape& s, Index groups, const T* x, const T* w,
   if constexpr (std::is_same_v<T, float>) {
     if (groups == s.c) return detail::depthwise_forward(s, x, w, bias, y);
     const detail::Groups g(s, groups);
-    const Scratch parts(static_cast<std::size_t>(g.x_elems() + g.y_elems()) * sizeof(float));
-    float* x_part = parts.as<float>();
-    float* y_part = x_part + g.x_elems();
     for (Index i = 0; i < groups; ++i) {
-      g.take_x(i, x, x_part);
-      conv2d(g.one(), x_part, w + i * g.w_elems(), bias != nullptr ? bias + i * g.one().k : nullptr,
-             y_part);
-      g.put_y(i, y_part, y);
+      conv2d(g.one(), g.take_x(i, x), w + i * g.w_elems(),
+             bias != nullptr ? bias + i * g.one().k : nullptr, g.y());
+      g.put_y(i, y);
     }
   } else {
     reference::conv2d(s, x, w, bias, y, groups);
@@ -83,13 +84,9 @@ void grouped_conv2d_input_grad(const ConvShape& s, Index groups, const T* gy, co
   if constexpr (std::is_same_v<T, float>) {
     if (groups == s.c) return detail::depthwise_input_grad(s, gy, w, gx);
     const detail::Groups g(s, groups);
-    const Scratch parts(static_cast<std::size_t>(g.x_elems() + g.y_elems()) * sizeof(float));
-    float* x_part = parts.as<float>();
-    float* y_part = x_part + g.x_elems();
     for (Index i = 0; i < groups; ++i) {
-      g.take_y(i, gy, y_part);
-      conv2d_input_grad(g.one(), y_part, w + i * g.w_elems(), x_part);
-      g.put_x(i, x_part, gx);
+      conv2d_input_grad(g.one(), g.take_y(i, gy), w + i * g.w_elems(), g.x());
+      g.put_x(i, gx);
     }
   } else {
     reference::conv2d_input_grad(s, gy, w, gx, groups);
@@ -102,14 +99,8 @@ void grouped_conv2d_weight_grad(const ConvShape& s, Index groups, const T* x, co
   if constexpr (std::is_same_v<T, float>) {
     if (groups == s.c) return detail::depthwise_weight_grad(s, x, gy, gw);
     const detail::Groups g(s, groups);
-    const Scratch parts(static_cast<std::size_t>(g.x_elems() + g.y_elems()) * sizeof(float));
-    float* x_part = parts.as<float>();
-    float* y_part = x_part + g.x_elems();
-    for (Index i = 0; i < groups; ++i) {
-      g.take_x(i, x, x_part);
-      g.take_y(i, gy, y_part);
-      conv2d_weight_grad(g.one(), x_part, y_part, gw + i * g.w_elems());
-    }
+    for (Index i = 0; i < groups; ++i)
+      conv2d_weight_grad(g.one(), g.take_x(i, x), g.take_y(i, gy), gw + i * g.w_elems());
   } else {
     reference::conv2d_weight_grad(s, x, gy, gw, groups);
   }

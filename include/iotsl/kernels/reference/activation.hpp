@@ -3,6 +3,7 @@
 // ReLU. An output may be one of the inputs.
 
 #include "iotsl/core/scalar_math.hpp"
+#include "iotsl/kernels/reference/elementwise.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -23,7 +24,7 @@ namespace reference {
 namespace detail {
 template <class T>
 T sigmoid(T x) {
-  return T(1) / (T(1) + scalar_math::exp(-x));
+  return unary(Unary::sigmoid, x);
 }
 template <class T>
 T normal_cdf(T x) {

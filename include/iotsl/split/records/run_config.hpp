@@ -93,15 +93,12 @@ struct RunConfig {
   /// Whether the run, or what it was before epochs were added, ends with this one, from 1.
   bool is_an_end(std::uint64_t epoch) const {
     Index end = scheduled().epochs;
-    bool found = epoch == static_cast<std::uint64_t>(end);
     for (const AddedEpochs& part : added) {
+      if (epoch == static_cast<std::uint64_t>(end)) return true;
       end += part.epochs;
-      found = found || epoch == static_cast<std::uint64_t>(end);
     }
-    return found;
+    return epoch == static_cast<std::uint64_t>(end);
   }
-
- private:
   /// Turns that have one rate.
   std::uint64_t sharing_a_rate() const {
     return averages(method) ? static_cast<std::uint64_t>(devices) : 1;
@@ -138,12 +135,8 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
   return {};
 }
 
-}  // namespace detail
-
-namespace detail {
-
 inline Result<void> check_added(const RunConfig& c) {
-  const Index unit = c.training.local_epochs * (averages(c.method) ? c.devices : 1);
+  const Index unit = c.training.local_epochs * static_cast<Index>(c.sharing_a_rate());
   for (const AddedEpochs& part : c.added) {
     if (part.epochs < 1 || part.epochs % unit != 0)
       return failure(ErrorCode::usage, "--added-epochs ", part.epochs, ": expected a multiple of ",
