@@ -45,6 +45,7 @@ inline std::vector<ConvCase> conv_cases() {
       {"tails 7x7", {9, 33, 7, 7}, {40, 33, 3, 3}, same},
       {"tails 3x3", {13, 70, 3, 3}, {48, 70, 3, 3}, same},
       {"tails 1x1 map", {11, 64, 1, 1}, {33, 64, 3, 3}, same},
+      {"no channel", {2, 0, 5, 5}, {3, 0, 3, 3}},
       {"one pixel", {1, 16, 1, 1}, {16, 16, 1, 1}},
       {"1x1 kernel", {3, 5, 9, 11}, {7, 5, 1, 1}},
       {"1x1 kernel, stride 2", {3, 17, 8, 6}, {19, 17, 1, 1}, {.stride_h = 2, .stride_w = 2}},

@@ -202,6 +202,8 @@ TEST_CASE("pictures: cut files, other files, and simple formats") {
   CHECK(Packed(bmp, "", "x.bmp").says("cut off at byte 54"));
   bmp.insert(bmp.end(), {30, 20, 10, 0});
   CHECK(Packed(bmp, "", "x.bmp").at(0, 0) == Rgb{10, 20, 30});
+  bmp[22] = bmp[23] = bmp[24] = bmp[25] = 0xFF;  // a height of -1: the first row is the top one
+  CHECK(Packed(bmp, "", "x.bmp").at(0, 0) == Rgb{10, 20, 30});
   // The content counts, not the name.
   CHECK(Packed(png_file({.rows = {0, 1, 2, 3}}), "", "x.jpg").at(0, 0) == Rgb{1, 2, 3});
 }

@@ -1,6 +1,6 @@
-// Every algorithm at every convolution of tests/cases that it can compute, in particular those that
-// would not be chosen. Larger ones than a test has time for are compared once, as they are chosen,
-// by tests/ops/cases_test.cpp.
+// Every convolution of tests/cases by what Winograd competes with there (direct, or by patches),
+// and by Winograd wherever it applies, also where it would not be chosen. Larger ones than a test
+// has time for are compared once, as they are chosen, by tests/ops/cases_test.cpp.
 
 #include <doctest/doctest.h>
 

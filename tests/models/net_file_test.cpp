@@ -39,6 +39,10 @@ TEST_CASE("net file: a net comes back with its layers; what is wrong is named") 
   CHECK(loading(R"({"input":[1,0],"layers":[]})") ==
         ": 'input' must be at most 4 extents of at least 1");
   CHECK(loading(R"({"input":[1,2],"layers":[]})") == ": there are no layers");
+  // A short file cannot ask for memory that it does not fill.
+  CHECK(loading(R"({"input":[1,9],"layers":[{"name":"a","type":"linear","in_features":9,
+                     "out_features":900}]})")
+            .find("more than") != std::string::npos);
   ::unlink(path.c_str());
 }
 

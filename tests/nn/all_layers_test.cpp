@@ -53,6 +53,9 @@ TEST_CASE("small net layers and activations: shape, description and back") {
   REQUIRE(!indivisible.ok());
   CHECK(indivisible.failure().message ==
         "layer 'a': grouped_conv2d: 3 groups; expected a divisor of 4 input channels");
+  for (const Index groups : {0, 3})
+    CHECK(check::error_of([&] { GroupedConv2d<float>(4, 8, 3, {.groups = groups}); })
+              .find("expected a divisor of 4 input channels") != std::string::npos);
   CHECK(check::error_of([] { Conv2d<float>(4, 8, 3, {.groups = 4}); }) ==
         "Conv2d: 4 groups; GroupedConv2d is the layer with groups");
 }

@@ -94,8 +94,9 @@ void add_data_command(CLI::App& app) {
   CLI::App* look = data->add_subcommand("show", "Samples per class of a set or a manifest");
   look->add_option("manifest", options->manifest, "A manifest; without it, the data set");
   add_dataset_options(*look, options->data);
-  for (const char* of_set : {"--dataset", "--data"})
-    look->get_option("manifest")->excludes(look->get_option(of_set));
+  CLI::Option* manifest = look->get_option("manifest");
+  for (CLI::Option* of_set : look->get_options())
+    if (of_set != manifest && of_set != look->get_help_ptr()) manifest->excludes(of_set);
   look->callback([options] { show(*options); });
   CLI::App* png = data->add_subcommand("image", "Write one sample as a PNG file");
   add_dataset_options(*png, options->data);

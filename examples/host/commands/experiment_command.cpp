@@ -8,6 +8,7 @@
 #include "host/experiment/estimate.hpp"
 #include "host/experiment/report.hpp"
 #include "host/files/folder_lock.hpp"
+#include "host/report/device_command.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/core/file.hpp"
 
@@ -30,10 +31,7 @@ std::string command_text(const CLI::App& command) {
     if (option->count() == 0 || option->check_name("--help")) continue;
     if (!option->get_positional()) out += concat(" --", option->get_single_name());
     if (option->get_expected_max() == 0) continue;  // a flag
-    for (const std::string& value : option->results()) {
-      const bool plain = value.find_first_of(" '\"$&;()<>|*?`\\") == value.npos && !value.empty();
-      out += plain ? " " + value : " '" + value + "'";
-    }
+    for (const std::string& value : option->results()) out += " " + shell_word(value);
   }
   return out;
 }
@@ -101,23 +99,27 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
 }
 
 /// Runs of hours start only when somebody has said yes.
+void check_can_confirm(const ExperimentCommandOptions& o) {
+  if (!o.yes && isatty(STDIN_FILENO) != 1)
+    fail_command(ErrorCode::usage, "--scale paper: give --yes to start runs of that length");
+}
 void confirm(const ExperimentCommandOptions& o) {
   if (o.yes) return;
-  if (isatty(STDIN_FILENO) != 1)
-    fail_command(ErrorCode::usage, "--scale paper: give --yes to start runs of that length");
   std::fprintf(stderr, "Start? [y/N] ");
   const int answer = std::getchar();
   if (answer != 'y' && answer != 'Y') fail_command(ErrorCode::usage, "not started");
 }
 
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
+  check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
-  const std::vector<PlannedRun> runs = plan_runs(e);
   const bool full = e.scale == Scale::paper;
-  describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
-  if (full) confirm(o);
+  if (full) check_can_confirm(o);
   expect(create_folders(e.out));
   const FolderLock lock = expect(FolderLock::take(e.out));
+  const std::vector<PlannedRun> runs = plan_runs(e);
+  describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
+  if (full) confirm(o);
   std::vector<FinishedRun> finished;
   for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
   const ExperimentResult result = summarize(e, std::move(finished));

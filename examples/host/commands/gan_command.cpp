@@ -165,9 +165,9 @@ void enter_ledger(const GanCommandOptions& o, const std::string& state,
                   generators::GeneratorTraining& training, TrainingReport& report) {
   if (!training.is_private()) return;
   expect(training.save(state));
-  const std::size_t slash = o.out.rfind('/');
-  const std::string beside = slash == std::string::npos ? "." : o.out.substr(0, slash);
-  const std::string path = o.ledger.empty() ? join_path(beside, privacy::ledger_name) : o.ledger;
+  const std::string path =
+      o.ledger.empty() ? join_path(iotsl::detail::parent_folder(o.out), privacy::ledger_name)
+                       : o.ledger;
   expect(training.enter_ledger(path, o.max_epsilon, o.new_data));
   report.note(concat("entered into ", path, "\n", describe(training.promise())));
 }
@@ -309,13 +309,13 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   add_dataset_options(*command, o->data);
   add_partition_options(*command, o->data);
   command->add_option("--manifest", o->manifest, "Which samples are whose, instead of --partition")
-      ->excludes("--devices", "--partition", "--limit-train");
+      ->excludes("--devices", "--partition", "--limit-train", "--validation");
   CLI::Option* device =
       command
           ->add_option("--device", o->device,
                        "Train on the samples of this device, from 0; default: on all samples")
           ->check(zero_or_more());
-  for (const char* of_devices : {"--manifest", "--devices", "--partition"})
+  for (const char* of_devices : {"--manifest", "--devices", "--partition", "--validation"})
     command->get_option(of_devices)->needs(device);
   add_gan_options(*command, o->gan);
   CommandLine list(*command);

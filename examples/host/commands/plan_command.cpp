@@ -133,10 +133,8 @@ void plan(CLI::App& command, RunOptions& options) {
   p.device_bytes =
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
   p.server_bytes = measure::peak_resident_bytes();
-  const auto slots = optimizer.kind == OptimizerKind::adam ? 2 : optimizer.momentum != 0 ? 1 : 0;
-  const auto pull = optimizer.ewc > 0 ? 3 : 0;
-  p.checkpoint_bytes =
-      static_cast<std::uint64_t>(4 * p.model.total.parameters * (1 + slots + pull));
+  p.checkpoint_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters) *
+                       (1 + kept_per_parameter(optimizer));
   const std::uint64_t replay_bytes =
       4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;

@@ -239,6 +239,9 @@ void predict(const CLI::App& command, PredictOptions options) {
   if (folder_exists(options.model) && options.data.classes != 0 && options.data.dataset != "idx")
     fail_command(ErrorCode::usage, "--classes: only for a weights file and for --dataset idx; ",
                  options.model, " is a run folder, which describes its network");
+  for (const char* option : {"--image-size", "--channels"})
+    if (folder_exists(options.model) && options.data.dataset.empty() && command.count(option) > 0)
+      fail_command(ErrorCode::usage, option, ": only for a weights file and for --dataset");
   // For a weights file these describe the network; for a run folder, the files of --dataset.
   if (!folder_exists(options.model)) {
     options.choice.input.channels = options.data.channels;

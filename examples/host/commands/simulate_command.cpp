@@ -26,15 +26,15 @@ void add_simulate_command(CLI::App& app) {
       ->group("Data")
       ->capture_default_str();
   command->callback([command, options] {
+    // Asked before a config.json gives options too.
     const bool over_sockets = command->count("--transport") > 0 && options->transport == "tcp";
-    const bool limits_absence = command->count("--offline-limit") > 0;  // not by a config.json
+    const bool limits_absence = command->count("--offline-limit") > 0;
     finish_run_options(*command, *options);
     if (pools_data(options->method) && over_sockets)
       fail_command(
           ErrorCode::usage,
           "--method central --transport tcp: nothing is sent; it runs with --transport none");
-    if (averages(options->method) && options->transport == "tcp" &&
-        command->count("--transport") > 0)
+    if (averages(options->method) && over_sockets)
       fail_command(ErrorCode::usage,
                    "--method fedavg --transport tcp: it runs in one process only, with --transport "
                    "inproc or none");

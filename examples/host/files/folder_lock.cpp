@@ -9,9 +9,8 @@ namespace {
 std::string own_description() {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
-  std::string command = read_text_file("/proc/self/cmdline").ok()
-                            ? *read_text_file("/proc/self/cmdline")
-                            : std::string("iotsl");
+  const Result<std::string> found = read_text_file("/proc/self/cmdline");
+  std::string command = found ? *found : std::string("iotsl");
   while (!command.empty() && command.back() == '\0') command.pop_back();
   std::replace(command.begin(), command.end(), '\0', ' ');
   return concat("process ", static_cast<long>(::getpid()), " on ", host, ": ", command, "\n");

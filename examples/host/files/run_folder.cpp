@@ -106,7 +106,10 @@ void RunFolder::take(const RunOptions& options) {
                  ": holds a run already; choose another folder or give --overwrite");
   if (!has_progress(place_)) return remove_run(place_);
   // Of an earlier --overwrite that was stopped after hours of training, but before a barrier.
-  if (const std::string left = StagedFolder::path_for(place_); has_progress(left))
+  // A link of that name is a second name of this run, left by a process that was killed.
+  std::error_code ignored;
+  if (const std::string left = StagedFolder::path_for(place_);
+      !std::filesystem::is_symlink(left, ignored) && has_progress(left))
     fail_command(ErrorCode::usage, "--overwrite: ", left,
                  " holds what an interrupted run has done; go on with --resume ", left,
                  ", or remove it");

@@ -67,7 +67,7 @@ void check_options(const RunOptions& o, const Json& before, const Json& now) {
 void write_run_description(const std::string& folder, const RunOptions& options,
                            const RunData& data, const data::Manifest& manifest) {
   const auto write = [&](std::string_view name, const Json& json) {
-    expect(write_file_atomic(join_path(folder, name), to_text(json, 2) + "\n"));
+    expect(write_json(join_path(folder, name), json));
   };
   write("config.json", to_json(options));
   write(model_card_name, to_json(card_of(options)));
@@ -106,10 +106,9 @@ void rewrite_run_options(const RunOptions& options) {
   if (file_exists(path)) {
     Json inputs = read_json_object(path);
     inputs["options"] = to_json(options);
-    expect(write_file_atomic(path, to_text(inputs, 2) + "\n"));
+    expect(write_json(path, inputs));
   }
-  expect(write_file_atomic(join_path(options.resume, "config.json"),
-                           to_text(to_json(options), 2) + "\n"));
+  expect(write_json(join_path(options.resume, "config.json"), to_json(options)));
 }
 
 }  // namespace iotsl::tool

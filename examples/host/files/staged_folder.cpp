@@ -124,7 +124,8 @@ Result<void> StagedFolder::exchange() {
   if (inside ||
       ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) != 0)
     return move_entries();
-  // The old folder is now under path_.
+  // The old folder is now under path_: what cannot be moved out of it stays there.
+  left_ = true;
   for (const std::string& name : list_folder(path_))
     if (name != lock_name && !gives_way(path_, name) &&
         !std::filesystem::exists(join_path(place_, name), error))

@@ -2,6 +2,7 @@
 // here.
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 #include "host/images/image_formats.hpp"
@@ -44,9 +45,9 @@ Result<StoredImage> decode_bmp(ByteSpan file) {
   if (file.size() < 26) return failure(ErrorCode::data, "cut off: ", file.size(), " bytes");
   if (stbi_info_from_memory(file.data(), bytes, &width, &height, &channels) == 0)
     return failure(ErrorCode::data, stbi_failure_reason());
-  if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
-  if (const Result<void> whole = check_bmp_size(file, height, width); !whole)
-    return whole.failure();
+  const Index rows = std::abs(Index{height});  // below 0 where the first row is the top one
+  if (const Result<void> fits = check_picture_size(rows, width); !fits) return fits.failure();
+  if (const Result<void> whole = check_bmp_size(file, rows, width); !whole) return whole.failure();
   const int wanted = channels < 3 ? 1 : 3;
   const std::unique_ptr<std::uint8_t, void (*)(void*)> pixels(
       stbi_load_from_memory(file.data(), bytes, &width, &height, &channels, wanted),

@@ -51,10 +51,11 @@ std::string device_instructions(const RunOptions& run, const split::RunConfig& c
                                 const std::string& manifest) {
   const net::Address& first = addresses.front();
   const bool is_remote = !is_loopback(first.host);
-  const std::string set = is_image_set(run.data) ? "packed" : run.data.dataset;
+  const bool packs = needs_packing(run.data);
+  const std::string set = packs ? "packed" : run.data.dataset;
   std::string out = concat("iotsl-device run --server ", to_string(first),
                            " --name pi-01 \\\n    --dataset ", set);
-  if (set == "packed" && is_image_set(run.data))
+  if (packs)
     out += " --data packed";
   else if (set != "glyphs" && (is_remote || !run.data.folder.empty()))
     out += concat(" --data ",

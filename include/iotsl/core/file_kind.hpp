@@ -2,6 +2,9 @@
 // Files of another kind than expected, known by how they begin: what a download, a checkout or a
 // converter leaves in place of the right one.
 
+#include <cstdio>
+#include <string>
+
 #include "iotsl/core/bytes.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -13,6 +16,7 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
     std::string_view begins, is;
   };
   constexpr std::string_view page = "a web page; a download has gone wrong";
+  constexpr std::string_view pickle = "a Python pickle";
   constexpr Kind kinds[] = {
       {"<!DO", page},
       {"<!do", page},
@@ -31,7 +35,10 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
       {"RIFF", "a WebP image or another RIFF file"},
       {"BM", "a BMP image"},
       {"%PDF", "a PDF file"},
-      {"\x80\2", "a Python pickle"},
+      {"\x80\2", pickle},
+      {"\x80\3", pickle},
+      {"\x80\4", pickle},
+      {"\x80\5", pickle},
   };
   const std::string_view text = text_of(bytes);
   for (const Kind& kind : kinds)
@@ -40,6 +47,15 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
   if (text.size() >= 12 && text.substr(4, 4) == "ftyp")
     return text.substr(8, 4) == "avif" ? "an AVIF image" : "a HEIC image or a film";
   return {};
+}
+
+/// The first bytes of a file, as many as foreign_kind() needs; none where it cannot be read.
+inline std::string read_beginning(const std::string& path) {
+  std::string out(16, '\0');
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  out.resize(file == nullptr ? 0 : std::fread(out.data(), 1, out.size(), file));
+  if (file != nullptr) std::fclose(file);
+  return out;
 }
 
 IOTSL_NAMESPACE_END

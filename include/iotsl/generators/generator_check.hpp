@@ -54,7 +54,8 @@ inline Result<void> check_generator_origin(const GeneratorCard& card, const std:
                                            const std::vector<std::string>& class_names) {
   const char* const anyway = "; --foreign-generators takes it all the same";
   const auto name = [](const std::string& set, const std::vector<std::string>& names, Index c) {
-    return names.empty() ? data::class_name(set, c) : names[static_cast<std::size_t>(c)];
+    const auto i = static_cast<std::size_t>(c);  // a file may have more classes than the run
+    return i < names.size() ? names[i] : data::class_name(set, c);
   };
   for (Index c = 0; c < card.images.classes; ++c) {
     const std::string its = name(card.dataset, card.class_names, c),

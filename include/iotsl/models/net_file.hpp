@@ -51,9 +51,16 @@ Result<Sequential<T>> read_net(const SafeTensors& file, LayerTypes<T> known) {
   if (!description) return description.failure();
   const Result<Shape> sample = read_sample_shape(*description);
   if (!sample) return sample.failure();
-  const Result<const JsonArray*> layers = get_array(*description, "layers");
+  const Result<const Json*> layers = get_member(*description, "layers");
   if (!layers) return layers.failure();
-  Result<Sequential<T>> net = build_layers(*description->find("layers"), *sample, known);
+  // A net that the file fills has no more values than the file: no memory for one that it does not.
+  LayerLimits limits{.state_values = 0,
+                     .values = std::min<Index>(LayerLimits{}.values, Shape::max_elements)};
+  for (const SafeTensor& tensor : file.tensors)
+    limits.state_values +=
+        static_cast<Index>(tensor.bytes.size()) / static_cast<Index>(dtype_bytes(tensor.dtype));
+  limits.state_values = std::min<Index>(limits.state_values, Shape::max_elements);
+  Result<Sequential<T>> net = build_layers(**layers, *sample, known, limits);
   if (!net) return net;
   if (const Result<void> loaded = load_state(*net, file); !loaded) return loaded.failure();
   return net;

@@ -18,6 +18,7 @@
 #include "iotsl/core/random.hpp"
 #include "iotsl/net/address.hpp"
 #include "iotsl/net/clock.hpp"
+#include "iotsl/net/handle_limit.hpp"
 
 #if defined(ASIO_NO_EXCEPTIONS)
 namespace asio::detail {
@@ -187,15 +188,18 @@ class Listener {
   }
 
   /// A connection that waits; failure where there is none or it has gone again, with
-  /// ErrorCode::other where this process or the system has no handle left for it.
+  /// ErrorCode::other where this process or the system has no handle or memory left for it.
   Result<Channel> accept() {
     asio::error_code error;
     asio::ip::tcp::socket socket = acceptor_.accept(error);
-    const bool exhausted = error == asio::error::no_descriptors || error.value() == ENFILE;
-    if (error)
-      return failure(exhausted ? ErrorCode::other : ErrorCode::network,
-                     "cannot accept: ", error.message());
-    return Channel(std::move(socket));
+    if (!error) return Channel(std::move(socket));
+    if (error == asio::error::no_descriptors)
+      return failure(ErrorCode::other, "cannot accept: ", error.message(), " (limit ",
+                     handle_limits().soft, ", ulimit -n)");
+    const int number = error.value();
+    const bool exhausted = number == ENFILE || number == ENOBUFS || number == ENOMEM;
+    return failure(exhausted ? ErrorCode::other : ErrorCode::network,
+                   "cannot accept: ", error.message());
   }
   std::uint16_t port() const {
     asio::error_code ignored;

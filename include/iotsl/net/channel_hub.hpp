@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "iotsl/net/channel.hpp"
-#include "iotsl/net/handle_limit.hpp"
 #include "iotsl/net/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -239,7 +238,8 @@ class Hub {
     post(std::move(event));
   }
 
-  /// Without a handle the connection goes on waiting: looking at it all the time would help nobody.
+  /// Without a handle or memory the connection goes on waiting: looking at it all the time would
+  /// help nobody.
   void on_refused(const Failure& why, Microseconds now) {
     if (why.code == ErrorCode::network) return;  // it has gone again
     accept_again_ = now + second_us;
@@ -247,7 +247,7 @@ class Hub {
     told_refused_ = true;
     HubEvent event;
     event.kind = HubEvent::Kind::refused;
-    event.why = failure(why.code, why.message, " (limit ", handle_limits().soft, ", ulimit -n)");
+    event.why = why;
     const std::lock_guard lock(mutex_);
     post(std::move(event));
   }

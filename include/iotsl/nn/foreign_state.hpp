@@ -45,19 +45,11 @@ inline void convert_to_f32(SafeTensor& tensor, std::vector<std::uint8_t>& storag
   tensor.bytes = storage;
 }
 
-/// The part of a name that wrappers have put before it: "module.", "_orig_mod.", "model.",
-/// repeated.
+/// Bytes of what a wrapper has put before a name: "module.", "_orig_mod." or "model."; 0: nothing.
 inline std::size_t wrapper_prefix(std::string_view name) {
-  std::size_t length = 0;
-  for (bool found = true; found;) {
-    found = false;
-    for (const std::string_view prefix : {"module.", "_orig_mod.", "model."})
-      if (name.substr(length).starts_with(prefix)) {
-        length += prefix.size();
-        found = true;
-      }
-  }
-  return length;
+  for (const std::string_view prefix : {"module.", "_orig_mod.", "model."})
+    if (name.starts_with(prefix)) return prefix.size();
+  return 0;
 }
 
 }  // namespace detail
@@ -81,7 +73,9 @@ Result<AdaptedState> adapt_state(const Model& model, const SafeTensors& file) {
                        [&](const SafeTensor& view) { return view.name == name; });
   };
   for (SafeTensor tensor : file.tensors) {
-    if (!is_expected(tensor.name)) tensor.name.erase(0, detail::wrapper_prefix(tensor.name));
+    // One wrapper after the other: the net's own names may begin so.
+    while (!is_expected(tensor.name) && detail::wrapper_prefix(tensor.name) > 0)
+      tensor.name.erase(0, detail::wrapper_prefix(tensor.name));
     if (out.state.find(tensor.name) != nullptr)
       return failure(ErrorCode::data, "the file has tensor '", tensor.name,
                      "' twice, once with a prefix");
@@ -101,13 +95,9 @@ Result<AdaptedState> adapt_state(const Model& model, const SafeTensors& file) {
 /// The first tensors of a file, for a message: "4 tensors: 'a' F32 [2,3], 'b' ..., ...".
 inline std::string describe_tensors(const SafeTensors& file, std::size_t most = 4) {
   std::string out = concat(file.tensors.size(), file.tensors.size() == 1 ? " tensor" : " tensors");
-  for (std::size_t i = 0; i < std::min(most, file.tensors.size()); ++i) {
-    const SafeTensor& tensor = file.tensors[i];
-    out += concat(i == 0 ? ": '" : ", '", tensor.name, "' ", dtype_name(tensor.dtype), " [");
-    for (std::size_t d = 0; d < tensor.shape.size(); ++d)
-      out += concat(d == 0 ? "" : ",", tensor.shape[d]);
-    out += "]";
-  }
+  for (std::size_t i = 0; i < std::min(most, file.tensors.size()); ++i)
+    out += concat(i == 0 ? ": '" : ", '", file.tensors[i].name, "' ",
+                  detail::describe_tensor(file.tensors[i]));
   return out + (file.tensors.size() > most ? ", ..." : "");
 }
 
@@ -115,8 +105,10 @@ inline std::string describe_tensors(const SafeTensors& file, std::size_t most = 
 inline Result<SafeTensors> load_foreign_safetensors(const std::string& path) {
   Result<SafeTensors> file = load_safetensors(path);
   if (file) return file;
-  const auto bytes = read_file(path, std::uint64_t{16} << 30);
-  const std::string_view kind = bytes ? foreign_kind(*bytes) : std::string_view();
+  const std::string begin = read_beginning(path);
+  // A header of less than 4 GiB: the file is one of safetensors, whatever its length looks like.
+  if (begin.size() >= 8 && begin.compare(4, 4, std::string(4, '\0')) == 0) return file;
+  const std::string_view kind = foreign_kind(bytes_of(std::string_view(begin)));
   if (kind.empty()) return file;
   return failure(ErrorCode::data, path, ": is ", kind, "; expected a safetensors file");
 }

@@ -1,6 +1,8 @@
 #pragma once
 // Layers by the name of their type, and chains out of their description.
 
+#include <algorithm>
+
 #include "iotsl/core/json.hpp"
 #include "iotsl/nn/branch.hpp"
 #include "iotsl/nn/layers.hpp"
@@ -109,6 +111,17 @@ Result<void> read_layers(const Json& list, Sequential<T>& chain, LayerReading<T>
   return {};
 }
 
+/// A layer `a.b` beside a layer `b` within `a` would share its names in a file.
+template <class T>
+Result<void> check_state_names(const Sequential<T>& chain) {
+  std::vector<std::string> names;
+  for (StateEntry<T>& entry : state_entries<T>(chain)) names.push_back(std::move(entry.name));
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end()) return {};
+  return failure(ErrorCode::data, "two layers have a tensor '", *twice, "'");
+}
+
 }  // namespace detail
 
 /// The layers of a chain with all their fields, without weights: an array of
@@ -130,7 +143,8 @@ Result<Sequential<T>> build_layers(const Json& description, const Shape& sample,
   if (!read) return read.failure();
   if (chain.size() == 0) return failure(ErrorCode::data, "there are no layers");
   const Result<Shape> output = chain.output_shape(sample, limits.values);
-  if (!output) return output.failure();
+  if (!output) return failure(ErrorCode::data, output.failure().message);
+  if (const Result<void> apart = detail::check_state_names(chain); !apart) return apart.failure();
   chain.allocate();
   return chain;
 }

@@ -30,6 +30,8 @@ struct GroupedConv2d {
         kernel_w(kernel),
         options(conv_options),
         has_bias(with_bias) {
+    if (groups < 1 || in % groups != 0)
+      fail(type, ": ", groups, " groups; expected a divisor of ", in, " input channels");
     allocate_state<T>(*this);
   }
   template <class Fields>
@@ -41,6 +43,7 @@ struct GroupedConv2d {
     f.pair("stride", options.stride_h, options.stride_w, 1, max_layer_window);
     f.pair("pad", options.pad_h, options.pad_w, 0, max_layer_window);
     f.pair("dilation", options.dilation_h, options.dilation_w, 1, max_layer_window);
+    f.pair("crop", options.crop_h, options.crop_w, 0, max_layer_window);
     f.flag("bias", has_bias);
     options.groups = groups;
   }

@@ -61,8 +61,8 @@ constexpr double winograd_saving(const ConvShape& s) {
 
 /// Whether Winograd is faster. The bounds are read off the table that bench/winograd_rule.cpp
 /// prints for the forward pass on AVX-512; the gradients and AVX2 agree at the layers of the
-/// networks, and so does NEON, by executed instructions (bench/README.md). The weight gradient keeps
-/// at least one image transformed, which bounds the size of the image.
+/// networks, and so does NEON, by executed instructions (bench/README.md). The weight gradient
+/// keeps at least one image transformed, which bounds the size of the image.
 constexpr bool winograd_pays(ConvOperation operation, const ConvShape& s) {
   const Index tiles = detail::winograd_tiles(s);
   return winograd_applies(s) && winograd_saving(s) >= 2.0 && s.n * tiles >= 32 &&
@@ -75,7 +75,8 @@ inline constexpr Index patch_channels = 4;
 
 /// The one that Winograd competes with; it fits every shape.
 constexpr ConvAlgorithm direct_algorithm(const ConvShape& s) {
-  return s.c <= patch_channels && s.r * s.s > 1 ? ConvAlgorithm::patches : ConvAlgorithm::direct;
+  return s.c > 0 && s.c <= patch_channels && s.r * s.s > 1 ? ConvAlgorithm::patches
+                                                           : ConvAlgorithm::direct;
 }
 
 inline ConvAlgorithm choose_algorithm(ConvOperation operation, const ConvShape& s) {

@@ -26,7 +26,8 @@ class Attendance {
       if (is_here)
         tell_arrival(machine, device, devices_[d], now);
       else
-        devices_[d].left = now;
+        // Before the run begins a place may be left to another device.
+        devices_[d].left = machine.phase() == ServerMachine::Phase::gathering ? 0 : now;
     }
     if (machine.phase() != ServerMachine::Phase::collecting || told_collecting_) return;
     told_collecting_ = true;
@@ -66,13 +67,12 @@ class Attendance {
   struct Presence {
     bool is_here = false;
     bool told_absent = false;    // its generator is waited for
-    net::Microseconds left = 0;  // 0: it was not here yet
+    net::Microseconds left = 0;  // 0: it was not here since the run began
   };
 
   void tell_arrival(const ServerMachine& machine, const DeviceRecord& device,
                     const Presence& presence, net::Microseconds now) const {
-    // Before the run begins a place may be left to another device.
-    if (machine.phase() != ServerMachine::Phase::gathering && presence.left != 0)
+    if (presence.left != 0)
       return hooks_.note(
           concat(device.name, " is back after ", (now - presence.left) / net::second_us, " s"));
     if (hooks_.on_device == nullptr) return;
