@@ -163,9 +163,12 @@ void add_training_options(CLI::App& command, RunOptions& options, const char* gr
 
 namespace {
 
-/// What only means something to method iotsl. A config of such a run may lend its other options.
+/// What means nothing to the method. A config of another method's run may lend its other options.
 void check_method(const CLI::App& command, const RunOptions& o) {
-  if (has_generators(o.method) || !o.config.empty()) return;
+  if (!o.config.empty()) return;
+  if (!has_fronts(o.method) && command.count("--cut") > 0)
+    fail_command(ErrorCode::usage, "--cut: --method ", o.method, " cuts no net");
+  if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
   for (const char* option : list.names)
