@@ -62,6 +62,11 @@ void list_training_options(Options& o, List& list) {
       "frozen-front", t.frozen_front,
       "The front keeps the weights that it begins with, of method iotsl those of "
       "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
+  list.option("wire", t.wire,
+              "Smashed batches travel as they are (fp32), or rounded, with a scale for every 128 "
+              "values: fp16, int8, int4");
+  list.given("wire-gradients", t.wire_gradients,
+             "The same of their gradients; default: as --wire, but int8 for int4");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", between(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               zero_or_more());
