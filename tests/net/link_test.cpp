@@ -42,7 +42,7 @@ Message step_message(std::size_t samples, std::size_t values) {
   step.labels.assign(samples, 3);
   step.smashed = bytes_of(smashed.data(), smashed.size());
   return make_message(step,
-                      {static_cast<std::uint32_t>(samples), static_cast<std::uint32_t>(values)});
+                      {{static_cast<std::uint32_t>(samples), static_cast<std::uint32_t>(values)}});
 }
 
 /// Frames of `message` in one buffer, as if sent by a joined device.

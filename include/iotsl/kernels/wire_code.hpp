@@ -20,6 +20,7 @@
 
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/core/random.hpp"
+#include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -23,7 +23,7 @@ struct TrainingOptions {
   bool frozen_front = false;
   WireCoding wire = WireCoding::fp32;  ///< of smashed batches
   /// Of their gradients; nothing: default_gradient_coding().
-  std::optional<WireCoding> wire_gradients;
+  std::optional<WireCoding> wire_gradients = std::nullopt;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
 };
 
