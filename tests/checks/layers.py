@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 
-#Each layer may include itself and what its row names(include / iotsl / README.md says why).
+# Each layer may include itself and what its row names (include/iotsl/README.md says why).
 CHAIN = ["config", "core", "simd", "kernels", "autograd", "ops", "nn", "options", "optim"]
 ALLOWED = {layer: set(CHAIN[: i + 1]) for i, layer in enumerate(CHAIN)}
 ALLOWED["options"] = {"config", "core", "options"}
@@ -23,13 +23,12 @@ ALLOWED["measure"] = {"config", "core", "measure"}
 ALLOWED["linalg"] = {"config", "core", "linalg"}
 ALLOWED["privacy"] = {"config", "core", "data", "privacy"}
 ALLOWED["privacy/tight"] = ALLOWED["privacy"] | {"privacy/tight"}
-#Of the engine moments needs the matrix product only.
+# Of the engine moments needs the matrix product only.
 ALLOWED["moments"] = {"config", "core", "kernels", "data", "privacy", "moments"}
 ALLOWED["net"] = {"config", "core", "simd", "kernels", "options", "net"}
 ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
-#The rooms of split /, each with the rooms it sees beside itself; \
-    all see what is no room, and the wire's
-#messages.Only device / and server / have sockets : the state machines of protocol / never see one.
+# The rooms of split/, each with the rooms it sees beside itself; all see what is no room, and the wire's
+# messages. Only device/ and server/ have sockets: the state machines of protocol/ never see one.
 SPLIT_ROOMS = {
     "halves": set(),
     "protocol": set(),
@@ -47,10 +46,10 @@ for room, seen in SPLIT_ROOMS.items():
 ALLOWED["fwd"] = {"config", "core"}
 ALLOWED["iotsl"] = set(CHAIN) | {"data", "models", "train", "measure", "fwd"}
 
-#Slow to compile, or a dependency that small devices cannot carry.
+# Slow to compile, or a dependency that small devices cannot carry.
 FORBIDDEN_STD = {"iostream", "functional", "regex", "random", "sstream"}
 
-#Libraries, and the only places that may include them.
+# Libraries, and the only places that may include them.
 LIBRARIES = [
     (re.compile(r"asio(\.hpp|/.*)"), re.compile(r"net/(async_)?channel[^/]*|net/tls[^/]*")),
     (re.compile(r"omp\.h"), re.compile(r"core/parallel\.hpp")),
