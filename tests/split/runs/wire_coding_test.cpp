@@ -79,7 +79,7 @@ TEST_CASE("wire coding: a cut or a death at any message changes nothing") {
   const data::Dataset train = dataset(41, 1), test = dataset(24, 2);
   const std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
   RunConfig config = coded(WireCoding::int4);
-  config.training.epochs = 2;
+  config.training.epochs = 3;
   config.training.local_epochs = 1;
   config.barriers.steps = 2;
   config.barriers.seconds = 0;
