@@ -112,12 +112,12 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
   const bool full = e.scale == Scale::paper;
+  expect(create_folders(e.out));
+  const FolderLock lock = expect(FolderLock::take(e.out));
+  write_partition_tables(e);  // the estimate reads them, too
   const std::vector<PlannedRun> runs = plan_runs(e);
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
-  expect(create_folders(e.out));
-  const FolderLock lock = expect(FolderLock::take(e.out));
-  write_partition_tables(e);
   std::vector<FinishedRun> finished;
   for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
   const ExperimentResult result = summarize(e, std::move(finished));
