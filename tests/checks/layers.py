@@ -25,7 +25,7 @@ ALLOWED["privacy"] = {"config", "core", "data", "privacy"}
 ALLOWED["privacy/tight"] = ALLOWED["privacy"] | {"privacy/tight"}
 # Of the engine moments needs the matrix product only.
 ALLOWED["moments"] = {"config", "core", "kernels", "data", "privacy", "moments"}
-ALLOWED["net"] = {"config", "core", "options", "net"}
+ALLOWED["net"] = {"config", "core", "simd", "kernels", "options", "net"}
 ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
 # The rooms of split/, each with the rooms it sees beside itself; all see what is no room, and the wire's
 # messages. Only device/ and server/ have sockets: the state machines of protocol/ never see one.

@@ -89,10 +89,16 @@ TEST_CASE("celeba: the list is parsed strictly, errors name the line") {
         "line 3: '1' after the 5 attributes of 1.jpg");
   CHECK(error("1\n" + names + "1.jpg 1 -1 0 1 -1\n") ==
         "line 3: attribute 3 of 1.jpg is '0', expected 1 or -1");
-  CHECK(error("1\n" + names + "1.gif 1 -1 1 1 -1\n") ==
-        "line 3: '1.gif' is not the name of a .jpg or .png file");
-  CHECK(error("1\n" + names + "../1.jpg 1 -1 1 1 -1\n") ==
-        "line 3: '../1.jpg' is not the name of a .jpg or .png file");
+  CHECK(
+      error("1\n" + names + "1.gif 1 -1 1 1 -1\n") ==
+      std::string(
+          "line 3: '1.gif' is not the name of an image: expected one without a folder, ending with ") +
+          iotsl::data::image_names);
+  CHECK(
+      error("1\n" + names + "../1.jpg 1 -1 1 1 -1\n") ==
+      std::string(
+          "line 3: '../1.jpg' is not the name of an image: expected one without a folder, ending with ") +
+          iotsl::data::image_names);
 }
 
 TEST_CASE("celeba: the table with commas says the same as the list") {

@@ -82,7 +82,8 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
   const std::string set = folder / "set";
   CHECK(error(set) == set + ": cannot open folder: No such file or directory");
   REQUIRE(iotsl::create_folders(set).ok());
-  CHECK(error(set) == set + ": no class folders; expected " + set + "/<class>/*.png or .jpg");
+  CHECK(error(set) == set + ": no class folders; expected " + set +
+                          "/<class>/ with images: " + iotsl::data::image_names);
   REQUIRE(iotsl::create_folders(set + "/cat").ok());
   CHECK(error(set) ==
         set +

@@ -171,11 +171,6 @@ TEST_CASE("a device's name is one line of text") {
   CHECK(named("K\\303\\274che").exit_code == 3);  // nobody listens
 }
 
-TEST_CASE("output that cannot be written is an error") {
-  CHECK(run_program("model summary >/dev/full").exit_code == 1);
-  CHECK(run_program("data show --dataset glyphs >/dev/full").exit_code == 1);
-}
-
 TEST_CASE("exported weights are a function of the seed") {
   const TemporaryFolder folder;
   const auto a = run_program("model export --width 8 --seed 3 --out " + (folder / "a"));

@@ -179,7 +179,7 @@ TEST_CASE("hub: messages pass both ways, and counted bytes equal socket bytes") 
   Step step;
   step.labels = {1, 2};
   step.smashed = bytes_of(values.data(), values.size());
-  const Message sent = make_message(step, {2, 25000});
+  const Message sent = make_message(step, {{2, 25000}});
   client.link.send(sent);
   client.flush();
   const HubEvent event = next(*hub);

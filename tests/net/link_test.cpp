@@ -42,7 +42,7 @@ Message step_message(std::size_t samples, std::size_t values) {
   step.labels.assign(samples, 3);
   step.smashed = bytes_of(smashed.data(), smashed.size());
   return make_message(step,
-                      {static_cast<std::uint32_t>(samples), static_cast<std::uint32_t>(values)});
+                      {{static_cast<std::uint32_t>(samples), static_cast<std::uint32_t>(values)}});
 }
 
 /// Frames of `message` in one buffer, as if sent by a joined device.
@@ -71,7 +71,7 @@ TEST_CASE("link: a transfer arrives whole, and both sides count the same bytes")
   REQUIRE(pair.server.pop(got));
   CHECK(got.type == MessageType::step);
   CHECK(got.payload == sent.payload);
-  CHECK(got.shape == std::vector<std::uint32_t>{20, 5000});
+  CHECK(got.form.shape == std::vector<std::uint32_t>{20, 5000});
   CHECK(got.hash == xxh64(sent.payload));
   CHECK(pair.device.traffic_out() == pair.server.traffic_in());
   const Traffic after = pair.device.traffic_out();

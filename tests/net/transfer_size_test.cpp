@@ -16,7 +16,7 @@ TEST_CASE("transfer size: what is counted before is what is sent") {
         Message message;
         message.type = kind;
         message.payload.resize(content);
-        message.shape.resize(rank);
+        message.form.shape.resize(rank);
         MessageSender sender(std::move(message), 1);
         FrameWriter frames;
         Bytes wire;

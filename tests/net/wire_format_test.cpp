@@ -25,11 +25,16 @@ bool same(const Tensor<float>& a, const Tensor<float>& b) {
 }  // namespace
 
 TEST_CASE("wire format: what is counted before is what is written") {
-  const WireFormat format;
   const Tensor<float> values = batch();
-  CHECK(format.encode_smashed(values).bytes().size() == format.smashed_bytes(3, 4));
-  CHECK(format.encode_gradient(values).bytes().size() == format.gradient_bytes(3, 4));
-  CHECK(format.smashed_bytes(3, 4) == 3 * format.smashed_bytes(1, 4));
+  for (const auto& [smashed, name] : names_of(WireCoding{}))
+    for (const auto& [gradients, other] : names_of(WireCoding{})) {
+      const WireFormat format{smashed, gradients};
+      CAPTURE(format.text());
+      CHECK(format.encode_smashed(values, {}).bytes().size() == format.smashed_bytes(3, 4));
+      CHECK(format.encode_gradient(values, {}).bytes().size() == format.gradient_bytes(3, 4));
+      CHECK(format.smashed_bytes(3, 4) == 3 * format.smashed_bytes(1, 4));
+    }
+  const WireFormat format;
   CHECK(format.smashed_bytes(1, 4) == 16);
   CHECK(format.gradient_bytes(1, 4) == 16);
   CHECK(format.smashed_bytes(0, 4) == 0);
@@ -40,7 +45,7 @@ TEST_CASE("wire format: what is counted before is what is written") {
 TEST_CASE("wire format: values come back bit by bit, from any address") {
   const WireFormat format;
   const Tensor<float> values = batch();
-  const EncodedBatch sent = format.encode_smashed(values);
+  const EncodedBatch sent = format.encode_smashed(values, {});
   CHECK(sent.bytes().data() == reinterpret_cast<const std::uint8_t*>(values.data()));  // no copy
   Bytes payload(1);
   payload.insert(payload.end(), sent.bytes().begin(), sent.bytes().end());
@@ -50,16 +55,16 @@ TEST_CASE("wire format: values come back bit by bit, from any address") {
 }
 
 TEST_CASE("wire format: the bytes live as long as the encoded batch") {
-  const EncodedBatch sent = WireFormat().encode_gradient(batch());  // whose tensor is gone
+  const EncodedBatch sent = WireFormat().encode_gradient(batch(), {});  // whose tensor is gone
   CHECK(same(WireFormat().decode_gradient(sent.bytes(), Shape{3, 2, 2}), batch()));
 }
 
 TEST_CASE("wire format: bytes of another batch are refused") {
   const Bytes bytes(47);
   CHECK_THROWS_WITH_AS(WireFormat().decode_smashed(bytes, Shape{3, 4}),
-                       "wire: 47 bytes of values for [3,4], expected 48", Error);
+                       "wire: 47 bytes of values for [3,4] in fp32, expected 48", Error);
   CHECK_THROWS_WITH_AS(WireFormat().decode_gradient(bytes, Shape{2, 4}),
-                       "wire: 47 bytes of values for [2,4], expected 32", Error);
+                       "wire: 47 bytes of values for [2,4] in fp32, expected 32", Error);
 }
 
 TEST_CASE("wire format: BEGIN names the type of the values, and no other is taken") {
@@ -75,11 +80,69 @@ TEST_CASE("wire format: BEGIN names the type of the values, and no other is take
     const Bytes expected = encode(begin);
     CHECK(
         std::equal(expected.begin(), expected.end(), wire.end() - std::ptrdiff_t(expected.size())));
-    CHECK(decode<Begin>(expected)->dtype == 1);
+    CHECK(decode<Begin>(expected)->form.dtype == 1);
     Bytes other = expected;
-    other[sizeof(MessageType) + sizeof(std::uint64_t) + 1] = 2;
-    CHECK(decode<Begin>(other).failure().message.ends_with(": dtype is not 1 (float32)"));
+    std::uint8_t& dtype = other[sizeof(MessageType) + sizeof(std::uint64_t) + 1];
+    dtype = 2;
+    const bool may_be_coded = kind != MessageType::turn_grant;
+    CHECK(decode<Begin>(other).ok() == may_be_coded);
+    dtype = 5;
+    CHECK(decode<Begin>(other).failure().message.ends_with(
+        may_be_coded ? ": dtype is not in 1 to 4 (float32, fp16, int8, int4)"
+                     : ": dtype is not 1 (float32)"));
   }
+}
+
+TEST_CASE("wire format: what the options mean") {
+  TrainingOptions training;
+  CHECK(WireFormat::of(training) == WireFormat{});
+  CHECK(WireFormat::of(training).is_exact());
+  training.wire = WireCoding::int4;
+  CHECK(WireFormat::of(training) == WireFormat{WireCoding::int4, WireCoding::int8});
+  CHECK(WireFormat::of(training).text() == "int4, gradients in int8");
+  training.wire_gradients = WireCoding::fp32;
+  CHECK(WireFormat::of(training) == WireFormat{WireCoding::int4, WireCoding::fp32});
+  training.wire = WireCoding::fp32;
+  CHECK(WireFormat::of(training).is_exact());
+  training.wire_gradients = WireCoding::fp16;
+  CHECK_FALSE(WireFormat::of(training).is_exact());
+  training.frozen_front = true;
+  CHECK(WireFormat::of(training) == WireFormat{WireCoding::fp32, std::nullopt});
+  CHECK(WireFormat::of(training).gradient_bytes(3, 4) == 0);
+}
+
+TEST_CASE("wire format: a step sent again has the same bytes, its gradient other chances") {
+  const WireFormat format{WireCoding::int8, WireCoding::int8};
+  const auto bytes = [](const EncodedBatch& sent) {
+    return Bytes(sent.bytes().begin(), sent.bytes().end());
+  };
+  const Bytes first = bytes(format.encode_smashed(batch(), {7, 3}));
+  CHECK(first == bytes(format.encode_smashed(batch(), {7, 3})));
+  CHECK(first != bytes(format.encode_smashed(batch(), {7, 4})));
+  CHECK(first != bytes(format.encode_smashed(batch(), {8, 3})));
+  CHECK(first != bytes(format.encode_gradient(batch(), {7, 3})));
+  CHECK(
+      same(format.arrived_smashed(batch(), {7, 3}), format.decode_smashed(first, batch().shape())));
+}
+
+TEST_CASE("HELLO_OK: a coding is said where there is one, and is no part of an older message") {
+  HelloOk ok;
+  ok.heartbeat_ms = 1000;
+  ok.dead_ms = 2500;
+  const Bytes plain = encode(ok);
+  ok.description.training.wire = WireCoding::int4;
+  const Bytes coded = encode(ok);
+  CHECK(std::equal(plain.begin(), plain.end(), coded.begin()));
+  CHECK(coded.size() == plain.size() + 2 * (2 + 4));
+  CHECK(WireFormat::of(decode<HelloOk>(plain)->description.training).is_exact());
+  const auto got = decode<HelloOk>(coded);
+  REQUIRE(got.ok());
+  CHECK(got->description.training.wire == WireCoding::int4);
+  CHECK(got->description.training.wire_gradients == WireCoding::int8);
+  Bytes unknown = coded;
+  unknown.back() = '9';
+  CHECK(decode<HelloOk>(unknown).failure().message.ends_with(
+      "wire coding is none of fp32, fp16, int8, int4"));
 }
 
 }  // namespace wire_format_test

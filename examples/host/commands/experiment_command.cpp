@@ -99,12 +99,10 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
 }
 
 /// Runs of hours start only when somebody has said yes.
-void check_can_confirm(const ExperimentCommandOptions& o) {
-  if (!o.yes && isatty(STDIN_FILENO) != 1)
-    fail_command(ErrorCode::usage, "--scale paper: give --yes to start runs of that length");
-}
 void confirm(const ExperimentCommandOptions& o) {
   if (o.yes) return;
+  if (isatty(STDIN_FILENO) != 1)
+    fail_command(ErrorCode::usage, "--scale paper: give --yes to start runs of that length");
   std::fprintf(stderr, "Start? [y/N] ");
   const int answer = std::getchar();
   if (answer != 'y' && answer != 'Y') fail_command(ErrorCode::usage, "not started");
@@ -114,12 +112,12 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
   const bool full = e.scale == Scale::paper;
-  if (full) check_can_confirm(o);
-  expect(create_folders(e.out));
-  const FolderLock lock = expect(FolderLock::take(e.out));
   const std::vector<PlannedRun> runs = plan_runs(e);
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
+  expect(create_folders(e.out));
+  const FolderLock lock = expect(FolderLock::take(e.out));
+  write_partition_tables(e);
   std::vector<FinishedRun> finished;
   for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
   const ExperimentResult result = summarize(e, std::move(finished));

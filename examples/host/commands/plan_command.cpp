@@ -109,10 +109,9 @@ void plan(CLI::App& command, RunOptions& options) {
   Plan p;
   p.model = summarize(model.layers, options.model.spec, model.front_layers);
   const split::FrontHalf front(model.layers.slice(0, model.front_layers), optimizer, config.seed);
-  const split::WireSizes sizes =
-      split::wire_sizes(front.layers(), front.optimizer(), sample_shape(config.model),
-                        static_cast<std::uint64_t>(config.training.batch),
-                        {.gradients = !config.training.frozen_front});
+  const split::WireSizes sizes = split::wire_sizes(
+      front.layers(), front.optimizer(), sample_shape(config.model),
+      static_cast<std::uint64_t>(config.training.batch), net::WireFormat::of(config.training));
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
 
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);

@@ -76,7 +76,8 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
                                  to_string(server.address), server.insecure ? " --insecure" : "");
   const bool is_private = config.preparation.generator.privacy.is_private();
   server.expected = expected_data(manifest, data.train, is_private);
-  RunReport report(sample_bytes(run.model), run.quiet, LineTimes::on);
+  RunReport report(sample_bytes(run.model, net::WireFormat::of(run.training)), run.quiet,
+                   LineTimes::on);
   report.on_listening = [&](std::uint16_t port) {
     const net::Address listening{server.address.host, port};
     report.note(concat(

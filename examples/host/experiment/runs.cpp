@@ -116,6 +116,12 @@ std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpe
 
 namespace {
 
+constexpr std::string_view partition_folder = "partitions";
+
+std::string table_path(const Experiment& experiment, std::string_view name) {
+  return join_path(experiment.out, concat(partition_folder, "/", name, ".txt"));
+}
+
 /// Epochs and schedule of a curve. An epoch of one net on all data is one of every device.
 void set_epochs(TrainingOptions& training, const Experiment& experiment, const CurveSpec& curve) {
   const ExperimentSizes& sizes = experiment.sizes;
@@ -131,16 +137,15 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
 
 }  // namespace
 
+void write_partition_tables(const Experiment& experiment) {
+  if (!experiment.spec->tables.empty())
+    expect(create_folders(join_path(experiment.out, partition_folder)));
+  for (const NamedTable& table : experiment.spec->tables)
+    expect(write_file_atomic(table_path(experiment, table.name), table.text));
+}
+
 std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
   const ExperimentSpec& spec = *experiment.spec;
-  const std::string partitions = join_path(experiment.out, "partitions");
-  const auto table_path = [&](std::string_view name) {
-    return join_path(partitions, concat(name, ".txt"));
-  };
-  if (!spec.tables.empty()) expect(create_folders(partitions));
-  for (const NamedTable& table : spec.tables)
-    expect(write_file_atomic(table_path(table.name), table.text));
-
   std::vector<PlannedRun> out;
   for (const CurveSpec& curve : spec.curves)
     for (std::uint64_t seed = 1; seed <= experiment.seeds; ++seed) {
@@ -151,7 +156,7 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
       o.data.partition = curve.partition;
       for (const NamedTable& table : spec.tables)
         if (table.name == curve.partition)
-          o.data.partition = concat("table:", table_path(table.name));
+          o.data.partition = concat("table:", table_path(experiment, table.name));
       o.data.devices = spec.devices;
       o.data.seed = seed;
       o.data.limit_train = experiment.sizes.limit_train;

@@ -49,8 +49,11 @@ struct PlannedRun {
 /// constant.
 std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec);
 
-/// Curve by curve, seed by seed. Writes the tables of partitions that have no name of their own.
+/// Curve by curve, seed by seed. Touches no file.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment);
+
+/// Writes the tables of partitions that have no name of their own, which the runs then read.
+void write_partition_tables(const Experiment& experiment);
 
 /// A run that has ended.
 struct FinishedRun {

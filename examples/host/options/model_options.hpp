@@ -99,12 +99,11 @@ inline CutModel build(const ModelOptions& options) {
 }
 
 /// Bytes that one sample sends over the cut: smashed data and label up, gradient down.
-inline Index sample_bytes(const ModelOptions& options) {
+inline Index sample_bytes(const ModelOptions& options, const net::WireFormat& format) {
   const ShapesOnly no_weights;
   const CutModel model = build(options);
   const auto values = static_cast<std::uint64_t>(
       summarize(model.layers, options.spec, model.front_layers).smashed_values);
-  const net::WireFormat format;
   return static_cast<Index>(net::label_bytes(1) + format.smashed_bytes(1, values) +
                             format.gradient_bytes(1, values));
 }

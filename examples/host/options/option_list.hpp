@@ -37,7 +37,7 @@ class CommandLine {
               [[maybe_unused]] bool written = true) {
     if (!is_wanted(name)) return;
     if constexpr (ValueWithText<V>)
-      add_text(name, value, help)->default_str(option_text(value));
+      add_text<V>(name, value, help)->default_str(option_text(value));
     else
       add(name, value, help, check)->capture_default_str();
   }
@@ -45,6 +45,10 @@ class CommandLine {
   template <class V>
   void given(const char* name, V& value, const char* help, const CLI::Validator& check = {}) {
     if (is_wanted(name)) add(name, value, help, check);
+  }
+  template <NamedEnum V>
+  void given(const char* name, std::optional<V>& value, const char* help) {
+    if (is_wanted(name)) add_text<V>(name, value, help);
   }
   void flag(const char* name, bool& value, const char* help) {
     if (is_wanted(name)) place(command_.add_flag(dashed(name), value, help));
@@ -62,9 +66,9 @@ class CommandLine {
   CLI::Option* add(const char* name, V& value, const char* help, const CLI::Validator& check) {
     return place(command_.add_option(dashed(name), value, help)->check(check));
   }
-  /// An option that is one of a few words.
-  template <class V>
-  CLI::Option* add_text(const char* name, V& value, const char* help) {
+  /// An option that is one of a few words. `value`: a V, or an optional one.
+  template <class V, class Value>
+  CLI::Option* add_text(const char* name, Value& value, const char* help) {
     std::vector<std::string> words;
     if constexpr (std::is_same_v<V, bool>)
       words = {option_text(true), option_text(false)};
@@ -98,6 +102,10 @@ class ConfigWriter {
   template <class V>
   void given(const char* name, const V& value, const char* = "", const CLI::Validator& = {}) {
     if (value != V{}) add(name, value);
+  }
+  template <NamedEnum V>
+  void given(const char* name, const std::optional<V>& value, const char*) {
+    if (value) add(name, *value);
   }
   void flag(const char* name, bool value, const char*) {
     if (value) out_[name] = true;

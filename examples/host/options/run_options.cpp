@@ -62,6 +62,11 @@ void list_training_options(Options& o, List& list) {
       "frozen-front", t.frozen_front,
       "The front keeps the weights that it begins with, of method iotsl those of "
       "pre-training: no gradient reaches a device, half of the traffic is saved; on or off");
+  list.option("wire", t.wire,
+              "Smashed batches travel as they are (fp32), or rounded, with a scale for every 128 "
+              "values: fp16, int8, int4");
+  list.given("wire-gradients", t.wire_gradients,
+             "The same of their gradients; default: as --wire, but int8 for int4");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", between(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               zero_or_more());
@@ -163,9 +168,12 @@ void add_training_options(CLI::App& command, RunOptions& options, const char* gr
 
 namespace {
 
-/// What only means something to method iotsl. A config of such a run may lend its other options.
+/// What means nothing to the method. A config of another method's run may lend its other options.
 void check_method(const CLI::App& command, const RunOptions& o) {
-  if (has_generators(o.method) || !o.config.empty()) return;
+  if (!o.config.empty()) return;
+  if (!has_fronts(o.method) && command.count("--cut") > 0)
+    fail_command(ErrorCode::usage, "--cut: --method ", o.method, " cuts no net");
+  if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
   for (const char* option : list.names)

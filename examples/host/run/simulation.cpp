@@ -119,7 +119,9 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   const std::string manifest_path = join_path(folder.path(), "manifest.json");
 
   const bool sends_samples = options.transport != "none" && !averages(options.method);
-  RunReport report(sends_samples ? sample_bytes(options.model) : 0, options.quiet);
+  RunReport report(
+      sends_samples ? sample_bytes(options.model, net::WireFormat::of(options.training)) : 0,
+      options.quiet);
   report.note(concat(manifest.dataset, ", ", manifest.partition, ", ", manifest.devices.size(),
                      " devices: samples per device and class\n",
                      data::format_counts(manifest.counts, manifest.unused,

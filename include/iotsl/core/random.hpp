@@ -47,6 +47,8 @@ enum class Stream : std::uint32_t {
   generated_pixels = 17,
   gan_labels = 18,
   image_shift = 19,
+  smashed_rounding = 20,
+  gradient_rounding = 21,
   user = 1000,
 };
 

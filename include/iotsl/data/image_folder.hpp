@@ -127,7 +127,7 @@ inline Result<ClassTree> list_classes(const std::string& path) {
     const auto images = std::count_if(top->files.begin(), top->files.end(), has_image_name);
     return failure(ErrorCode::data, path, ": no class folders",
                    images == 0 ? "" : concat(" but ", images, " images"), "; expected ", path,
-                   "/<class>/*.png or .jpg");
+                   "/<class>/ with images: ", image_names);
   }
   if (static_cast<Index>(top->folders.size()) > max_classes)
     return failure(ErrorCode::data, path, ": ", top->folders.size(), " class folders, limit is ",

@@ -15,3 +15,4 @@
 #include "iotsl/kernels/reduce.hpp"
 #include "iotsl/kernels/spectral.hpp"
 #include "iotsl/kernels/types.hpp"
+#include "iotsl/kernels/wire_code.hpp"

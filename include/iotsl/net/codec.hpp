@@ -87,6 +87,9 @@ class ByteWriter {
   /// The last field of a message: all that follows, as a view.
   void rest(ByteSpan bytes) { raw(bytes.data(), bytes.size()); }
 
+  /// Whether fields follow that a message of an earlier version of the protocol lacks.
+  bool goes_on(bool wanted) const { return wanted; }
+
   void require(bool good, const char* why) {
     if (!good) fail("codec: ", why);
   }
@@ -186,6 +189,8 @@ class ByteReader {
     bytes = data_.subspan(at_);
     at_ = data_.size();
   }
+
+  bool goes_on(bool) const { return ok() && left() > 0; }
 
   bool ok() const { return why_.empty(); }
   std::size_t left() const { return data_.size() - at_; }

@@ -2,6 +2,7 @@
 // The messages of ISL that need no transfer. Each lists its fields in the order of the wire.
 
 #include "iotsl/net/run_description.hpp"
+#include "iotsl/net/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -39,12 +40,15 @@ struct Position {
   }
 };
 
+/// Bit of Hello::capabilities: batches may travel in every WireCoding.
+inline constexpr std::uint32_t wire_codings_capability = 1;
+
 struct Hello {
   static constexpr MessageType type = MessageType::hello;
   static constexpr const char* name = "HELLO";
   std::uint8_t version_min = protocol_major;
   std::uint8_t version_max = protocol_major;
-  std::uint32_t capabilities = 0;  ///< no optional capability exists yet
+  std::uint32_t capabilities = wire_codings_capability;  ///< of the device's program
   std::string device;
   std::uint32_t index = any_index;  ///< place in the order of turns; any_index: the server's choice
   std::uint64_t boot_nonce = 0;     ///< another number after each start of the program
@@ -91,6 +95,19 @@ struct HelloOk {
     c.number(self.busy_cap_ms);
     RunDescription::fields(self.description, c);
     c.digest(self.model_hash);
+    // A device that does not know these fields never gets them: it lacks wire_codings_capability.
+    auto& training = self.description.training;
+    if (c.goes_on(!WireFormat::of(training).is_exact())) {
+      WireCoding smashed = training.wire;
+      WireCoding gradients = WireFormat::of(training).gradients.value_or(smashed);
+      const bool known_smashed = c.name(smashed, max_name_bytes);
+      const bool known_gradients = c.name(gradients, max_name_bytes);
+      c.require(known_smashed && known_gradients, "wire coding is none of fp32, fp16, int8, int4");
+      if constexpr (!std::is_const_v<Self>) {
+        training.wire = smashed;
+        training.wire_gradients = gradients;
+      }
+    }
     c.require(self.heartbeat_ms >= 100 && self.dead_ms > self.heartbeat_ms,
               "heartbeat is below 100 ms or not below the time limit");
   }

@@ -30,19 +30,21 @@ struct Begin {
   MessageType kind{};
   std::uint64_t total_bytes = 0;
   std::uint8_t codec = 0;  ///< 0: as it is
-  std::uint8_t dtype = float32.number;
-  std::vector<std::uint32_t> shape;  ///< of the smashed batch or its gradient; else empty
+  BatchForm form;
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.kind);
     c.number(self.total_bytes);
     c.number(self.codec);
-    c.number(self.dtype);
-    c.array(self.shape, 4);
+    c.number(self.form.dtype);
+    c.array(self.form.shape, 4);
     c.require(is_bulk(self.kind), "kind is no transfer");
     c.require(self.codec == 0, "codec is not 0 (raw)");
-    const ValueType values = WireFormat::type_of(self.kind);
-    c.require(self.dtype == values.number, values.mismatch);
+    const bool may_be_coded = self.kind == MessageType::step || self.kind == MessageType::grad;
+    c.require(may_be_coded || self.form.dtype == type_number(WireCoding::fp32),
+              "dtype is not 1 (float32)");
+    c.require(self.form.dtype >= 1 && self.form.dtype <= names_of(WireCoding{}).size(),
+              "dtype is not in 1 to 4 (float32, fp16, int8, int4)");
   }
 };
 
@@ -75,17 +77,17 @@ struct End {
 struct Message {
   MessageType type{};
   Bytes payload;
-  std::vector<std::uint32_t> shape;  ///< what BEGIN said
-  std::uint64_t hash = 0;            ///< XXH64 of a transfer's content
-  Sha256Digest digest{};             ///< SHA-256, for the kinds that have one
+  BatchForm form;          ///< what BEGIN said
+  std::uint64_t hash = 0;  ///< XXH64 of a transfer's content
+  Sha256Digest digest{};   ///< SHA-256, for the kinds that have one
 };
 
 template <class M>
-Message make_message(const M& fields, std::vector<std::uint32_t> shape = {}) {
+Message make_message(const M& fields, BatchForm form = {}) {
   Message message;
   message.type = M::type;
   message.payload = encode(fields);
-  message.shape = std::move(shape);
+  message.form = std::move(form);
   return message;
 }
 
@@ -107,8 +109,7 @@ class MessageSender {
       Begin begin;
       begin.kind = message_.type;
       begin.total_bytes = content.size();
-      begin.dtype = WireFormat::type_of(message_.type).number;
-      begin.shape = message_.shape;
+      begin.form = message_.form;
       frames.write(out, Begin::type, transfer_, encode(begin));
       return false;
     }
@@ -169,7 +170,7 @@ class TransferAssembler {
     open_ = true;
     message_ = {};
     message_.type = begin->kind;
-    message_.shape = begin->shape;
+    message_.form = begin->form;
     total_ = static_cast<std::size_t>(begin->total_bytes);
     hash_ = XxHash64();
     digest_ = Sha256();

@@ -10,7 +10,7 @@ namespace net {
 inline std::uint64_t transfer_bytes(MessageType kind, std::uint64_t content, std::size_t rank) {
   Begin begin;
   begin.kind = kind;
-  begin.shape.resize(rank);
+  begin.form.shape.resize(rank);
   End end;
   if (has_digest(kind)) end.sha256.resize(sizeof(Sha256Digest));
   const std::uint64_t chunks = (content + chunk_content_bytes - 1) / chunk_content_bytes;

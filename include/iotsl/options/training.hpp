@@ -4,6 +4,7 @@
 #include "iotsl/core/shape.hpp"
 #include "iotsl/options/optimizer.hpp"
 #include "iotsl/options/schedule.hpp"
+#include "iotsl/options/wire_coding.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -20,6 +21,9 @@ struct TrainingOptions {
   /// The front keeps the weights that it begins with: no gradient comes back to a device, whoever
   /// holds the server cannot steer what it sends, and half of the traffic is saved.
   bool frozen_front = false;
+  WireCoding wire = WireCoding::fp32;  ///< of smashed batches
+  /// Of their gradients; nothing: default_gradient_coding().
+  std::optional<WireCoding> wire_gradients = std::nullopt;
   Index eval_every = 1;  ///< device epochs; the last one is always evaluated
 };
 

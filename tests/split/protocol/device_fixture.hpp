@@ -159,7 +159,7 @@ M sent(const std::vector<DeviceAction>& actions) {
 
 inline void smash(DeviceMachine& machine) {
   const float values[2] = {1, 2};
-  machine.on_smashed({}, {0, 1}, bytes_of(values, 2), {2, 1});
+  machine.on_smashed({}, {0, 1}, bytes_of(values, 2), {{2, 1}});
 }
 
 /// A machine in the given state, two batches in its turn, step 10 applied before it.

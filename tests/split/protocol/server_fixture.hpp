@@ -105,7 +105,7 @@ inline net::Message step_message(const net::TurnKey& key, std::uint64_t step, fl
   fields.step = step;
   fields.labels = {0, 1};
   fields.smashed = bytes_of(smashed, 6);
-  net::Message out = net::make_message(fields, {2, 3});
+  net::Message out = net::make_message(fields, {{2, 3}});
   out.hash = xxh64(out.payload);
   return out;
 }

@@ -34,7 +34,7 @@ TEST_CASE("server: a device that comes back with its turn goes on") {
   ServerMachine m(plan());
   reach(m, State::training);
   const float gradient[6] = {9, 8, 7, 6, 5, 4};
-  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}});
+  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {{2, 3}}});
   const auto answer = drain(m);
   m.on_lost(1);
   CHECK(drain(m).empty());

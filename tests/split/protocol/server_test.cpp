@@ -89,7 +89,7 @@ TEST_CASE("server: a whole run of two turns") {
       REQUIRE(actions.size() == 1);
       CHECK(as<Train>(actions[0]).step.labels.size() == 2);
       const float gradient[6] = {};
-      m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}, 10});
+      m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {{2, 3}}, 10});
       actions = drain(m);
       CHECK(sent<net::Grad>(actions.back()).step == step);
     }
@@ -170,7 +170,7 @@ TEST_CASE("server: a step is applied exactly once") {
   ServerMachine m(plan());
   reach(m, State::training);
   const float gradient[6] = {9, 8, 7, 6, 5, 4};
-  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {2, 3}});
+  m.on_trained(TrainedStep{0.5, 1, bytes_of(gradient, 6), {{2, 3}}});
   const auto answer = drain(m);
   REQUIRE(answer.size() == 1);
   CHECK(steps_applied(m) == 1);
@@ -218,7 +218,7 @@ TEST_CASE("server: what a STEP holds must fit the model") {
     step.smashed = bytes_of(smashed, 6);
     std::vector<std::uint32_t> shape{2, 3};
     change(step, shape, smashed);
-    check_refused(give(m, 1, net::make_message(step, shape)), WireError::protocol);
+    check_refused(give(m, 1, net::make_message(step, {shape})), WireError::protocol);
   };
   using S = std::vector<std::uint32_t>;
   refused([](net::Step& s, S&, const float* v) { s.smashed = bytes_of(v, 5); });

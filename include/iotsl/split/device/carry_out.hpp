@@ -67,7 +67,7 @@ class DeviceDriver {
   }
   void carry_out(device_action::Repeat&) { hand_over(work_.repeat()); }
   void carry_out(device_action::Backward& action) {
-    const Result<void> done = work_.backward(action.grad);
+    const Result<void> done = work_.backward(action.grad, action.message.form.dtype);
     machine_.on_updated(done, work_.cost());
   }
   void carry_out(device_action::BackwardRandom& action) {
@@ -77,9 +77,11 @@ class DeviceDriver {
   void carry_out(device_action::ExportFront&) { machine_.on_exported(work_.state()); }
 
   void hand_over(DeviceWork::Smashed smashed) {
-    const net::EncodedBatch sent = work_.sizes().format.encode_smashed(smashed.values);
-    machine_.on_smashed({}, std::move(smashed.labels), sent.bytes(),
-                        wire_shape(smashed.values.shape()));
+    const net::WireFormat& format = work_.sizes().format;
+    const net::EncodedBatch sent = format.encode_smashed(smashed.values, smashed.chance);
+    machine_.on_smashed(
+        {}, std::move(smashed.labels), sent.bytes(),
+        {wire_shape(smashed.values.shape()), format.type_of(net::MessageType::step)});
   }
 
   DeviceMachine& machine_;

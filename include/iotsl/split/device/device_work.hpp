@@ -61,12 +61,12 @@ class DeviceWork {
     front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed,
                                          training.frozen_front);
     sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample,
-                        static_cast<std::uint64_t>(training.batch),
-                        {.gradients = !training.frozen_front});
+                        static_cast<std::uint64_t>(training.batch), net::WireFormat::of(training));
     completed_.reset();
     loader_ = std::make_unique<data::Loader>(*set_, samples_, training.batch);
     local_epochs_ = training.local_epochs;
     index_ = setup.index;
+    run_seed_ = run.seed;
     const Result<void> known = set_task(run);
     if (!known) return known.failure();
     return structure_sha256(front_->layers());
@@ -124,6 +124,7 @@ class DeviceWork {
   struct Smashed {
     std::vector<std::int32_t> labels;
     Tensor<float> values;
+    net::StepChance chance;
   };
   /// Forward of batch `batch` of the turn.
   Result<Smashed> forward(std::uint64_t step, std::uint64_t batch) {
@@ -131,6 +132,7 @@ class DeviceWork {
     Smashed out;
     data::Batch own = batches_->fetch(batch);
     labels_ = out.labels = std::move(own.labels);
+    out.chance = chance_ = {run_seed_, step};
     Result<Tensor<float>> smashed = front_->forward(own.x, step);
     if (!smashed) return smashed.failure();
     out.values = std::move(smashed).value();
@@ -139,10 +141,13 @@ class DeviceWork {
   }
 
   /// What forward() gave, once more.
-  Smashed repeat() const { return {labels_, front_->smashed()}; }
+  Smashed repeat() const { return {labels_, front_->smashed(), chance_}; }
 
-  /// Backward and update with the server's gradient.
-  Result<void> backward(const net::Grad& grad) {
+  /// Backward and update with the server's gradient. `dtype`: what BEGIN said of it.
+  Result<void> backward(const net::Grad& grad, std::uint8_t dtype) {
+    if (dtype != sizes_.format.type_of(net::MessageType::grad))
+      return failure(ErrorCode::network, "GRAD of step ", grad.step, ": dtype ", int{dtype},
+                     ", expected ", int{sizes_.format.type_of(net::MessageType::grad)});
     const net::Microseconds start = net::steady_now();
     const Shape shape = front_->smashed_shape();
     const std::uint64_t expected =
@@ -217,7 +222,9 @@ class DeviceWork {
   std::unique_ptr<FrontHalf> front_;
   std::unique_ptr<data::Loader> loader_;
   std::optional<data::BatchSequence> batches_;  // of the turn
-  std::vector<std::int32_t> labels_;            // of the last batch
+  std::vector<std::int32_t> labels_;            // of the last batch, like chance_
+  net::StepChance chance_;
+  std::uint64_t run_seed_ = 0;
   WireSizes sizes_;
   Index local_epochs_ = 1;
   std::uint32_t index_ = 0;

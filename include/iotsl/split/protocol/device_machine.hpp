@@ -104,12 +104,12 @@ class DeviceMachine {
   void on_loaded(const Result<std::uint64_t>& steps) {
     if (!is_closed()) go_on(turn_.on_loaded(steps, is_ready(), outbox_));
   }
-  /// `labels` and `smashed` of the step that was asked for; `shape` of the smashed batch.
+  /// `labels` and `smashed` of the step that was asked for; `form` of the smashed batch.
   void on_smashed(const Result<void>& done, std::vector<std::int32_t> labels = {},
-                  ByteSpan smashed = {}, std::vector<std::uint32_t> shape = {}) {
+                  ByteSpan smashed = {}, net::BatchForm form = {}) {
     if (!is_closed())
-      go_on(turn_.on_smashed(done, std::move(labels), smashed, std::move(shape), is_ready(),
-                             outbox_));
+      go_on(
+          turn_.on_smashed(done, std::move(labels), smashed, std::move(form), is_ready(), outbox_));
   }
   /// The update of the step is done, or refused because of NaN or Inf. `cost` of forward and
   /// backward.

@@ -16,8 +16,8 @@ class DeviceOutbox {
   // Not inlined: every part asks for many things, and small programs count bytes.
   [[gnu::noinline]] void ask(DeviceAction action) { waiting_.push_back(std::move(action)); }
   template <class Fields>
-  void send(const Fields& fields, std::vector<std::uint32_t> shape = {}) {
-    ask(device_action::Send{net::make_message(fields, std::move(shape))});
+  void send(const Fields& fields, net::BatchForm form = {}) {
+    ask(device_action::Send{net::make_message(fields, std::move(form))});
   }
   /// The next action to carry out, if there is one.
   std::optional<DeviceAction> pop() {

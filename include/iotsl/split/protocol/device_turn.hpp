@@ -54,10 +54,10 @@ class DeviceTurn {
     return next_step(out);
   }
 
-  /// `labels` and `smashed` of the step that was asked for; `shape` of the smashed batch.
+  /// `labels` and `smashed` of the step that was asked for; `form` of the smashed batch.
   [[nodiscard]] DeviceVerdict on_smashed(const Result<void>& done, std::vector<std::int32_t> labels,
-                                         ByteSpan smashed, std::vector<std::uint32_t> shape,
-                                         bool ready, DeviceOutbox& out) {
+                                         ByteSpan smashed, net::BatchForm form, bool ready,
+                                         DeviceOutbox& out) {
     if (state_ != State::forward) return {};
     if (!done) return DeviceRefusal{net::WireError::not_finite, done.failure()};
     if (alone_) {
@@ -72,7 +72,7 @@ class DeviceTurn {
     step.step = step_ + 1;
     step.labels = std::move(labels);
     step.smashed = smashed;
-    out.send(step, std::move(shape));
+    out.send(step, std::move(form));
     return {};
   }
 

@@ -56,7 +56,7 @@ struct TrainedStep {
   double loss = 0;            ///< mean over the batch
   std::uint32_t correct = 0;  ///< before the update
   ByteSpan gradient;          ///< of the smashed batch
-  std::vector<std::uint32_t> shape;
+  net::BatchForm form;
   std::uint64_t server_us = 0;
 };
 

@@ -20,6 +20,9 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (hello.version_min > net::protocol_major || hello.version_max < net::protocol_major)
     return reject(net::WireError::version, "device '", hello.device, "' speaks ISL version ",
                   hello.version_max, ", this server ", net::protocol_major);
+  if (!plan.format.is_exact() && (hello.capabilities & net::wire_codings_capability) == 0)
+    return reject(net::WireError::version, "the run sends batches in ", plan.format.text(),
+                  ", which the program of device '", hello.device, "' cannot");
   if (hello.dataset != wanted)
     return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
                   hello.device, "' has '", hello.dataset, "'");
@@ -102,18 +105,21 @@ inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps
                  turn.steps == 0 ? most : turn.steps);
 }
 
-/// Sizes, shape and labels of a batch; its values are looked at where they are used.
+/// Form, sizes and labels of a batch; its values are looked at where they are used.
 inline Result<void> check_step(const ServerPlan& plan, const net::Step& step,
-                               const std::vector<std::uint32_t>& shape) {
+                               const net::BatchForm& form) {
   const std::uint64_t n = step.labels.size();
+  if (form.dtype != net::type_number(plan.format.smashed))
+    return failure(ErrorCode::network, "STEP ", step.step, ": dtype ", int{form.dtype},
+                   ", expected that of ", plan.format.smashed);
   if (n < 2 || n > plan.largest_batch ||
       step.smashed.size() != plan.format.smashed_bytes(n, plan.smashed_values))
     return failure(ErrorCode::network, "STEP ", step.step, ": ", n, " labels and ",
                    step.smashed.size(), " bytes, expected 2 to ", plan.largest_batch, " and ",
                    plan.format.smashed_bytes(1, plan.smashed_values), " for each");
-  std::uint64_t values = shape.empty() ? 0 : 1;
-  for (std::uint32_t extent : shape) values *= extent;
-  if (values != n * plan.smashed_values || shape[0] != n)
+  std::uint64_t values = form.shape.empty() ? 0 : 1;
+  for (std::uint32_t extent : form.shape) values *= extent;
+  if (values != n * plan.smashed_values || form.shape[0] != n)
     return failure(ErrorCode::network, "STEP ", step.step, ": its shape is not that of ", n,
                    " smashed samples");
   for (std::int32_t label : step.labels)

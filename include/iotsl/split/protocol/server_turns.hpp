@@ -120,7 +120,7 @@ class ServerTurns {
     if (step.step <= step_) return answer(net::WireError::stale, "old");
     if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return not_allowed(peer, message.type);
-    const Result<void> good = check_step(plan_, step, message.shape);
+    const Result<void> good = check_step(plan_, step, message.form);
     if (!good) return protocol_fault(good.failure());
     pending_ = {message.hash, step.labels.size()};
     state_ = State::training;
@@ -191,7 +191,7 @@ class ServerTurns {
     grad.loss = trained->loss;
     grad.correct = trained->correct;
     grad.gradient = trained->gradient;
-    last_grad_ = {pending_.hash, net::make_message(grad, std::move(trained->shape))};
+    last_grad_ = {pending_.hash, net::make_message(grad, std::move(trained->form))};
     state_ = State::stepping;
     // Ahead of the gradient, so that the device stops in time.
     if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);

@@ -128,6 +128,10 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
     return wrong("--ewc ", t.optimizer.ewc, ": for split learning only, not for --method ", method);
   if (t.frozen_front && !splits(method))
     return wrong("--frozen-front on: for split learning only, not for --method ", method);
+  if ((t.wire != WireCoding::fp32 || t.wire_gradients) && !splits(method))
+    return wrong("--wire: method ", method, " sends no smashed batches");
+  if (t.wire_gradients && t.frozen_front)
+    return wrong("--wire-gradients ", *t.wire_gradients, ": with --frozen-front on none are sent");
   if (t.replay > 0 && !splits(method))
     return wrong("--replay ", t.replay, ": for split learning only, not for --method ", method);
   if (t.replay > 0 && devices < 2)

@@ -123,8 +123,9 @@ class RunRecorder {
       // The epochs of a turn send the same; what the turn sends once is spread over them.
       r.bytes_up = share(costs.bytes_up, count, last);
       r.bytes_down = share(costs.bytes_down, count, last);
-      r.values_formula = measure::values_formula(
-          r.samples, sizes.smashed_values, last ? sizes.front_values : 0, sizes.format.gradients);
+      r.values_formula =
+          measure::values_formula(r.samples, sizes.smashed_values, last ? sizes.front_values : 0,
+                                  sizes.format.gradients.has_value());
       if (!splits(config_.method) || turn.skipped) r.values_formula = 0;
       // FedAvg hands over nothing but the whole net.
       if (averages(config_.method) && last) r.values_formula = sizes.front_values;

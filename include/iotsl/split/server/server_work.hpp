@@ -101,7 +101,7 @@ class ServerRun {
         back_(model_.back, config.training.optimizer, config.seed, !config.training.frozen_front),
         sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
                           static_cast<std::uint64_t>(config.training.batch),
-                          {.gradients = !config.training.frozen_front})),
+                          net::WireFormat::of(config.training))),
         recorder_(config, hooks, sets),
         sets_(sets),
         attendance_(config, hooks),
@@ -255,12 +255,13 @@ class ServerRun {
     if (!out) return machine_->on_trained(out.failure());
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
-    const net::EncodedBatch gradient = sizes_.format.encode_gradient(out->gradient);
+    const net::EncodedBatch gradient =
+        sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
     machine_->on_trained(
         TrainedStep{.loss = out->seen.loss,
                     .correct = static_cast<std::uint32_t>(out->seen.correct),
                     .gradient = gradient.bytes(),
-                    .shape = wire_shape(shape),
+                    .form = {wire_shape(shape), sizes_.format.type_of(net::MessageType::grad)},
                     .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
   }
 

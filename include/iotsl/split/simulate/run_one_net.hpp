@@ -33,7 +33,7 @@ class OneNetRun {
         sizes_(wire_sizes(
             model_.front, Optimizer<float>(model_.front.parameters(), config.training.optimizer),
             sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch),
-            {.gradients = !config.training.frozen_front})),
+            net::WireFormat::of(config.training))),
         recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {}
 
@@ -139,15 +139,18 @@ class OneNetRun {
   Result<train::StepOutcome> train(const data::Batch& batch, const TurnReport& turn,
                                    std::uint64_t step) {
     const bool frozen = config_.training.frozen_front;
-    if (!replay_.keeps_samples() && !frozen) return trainer_.train(batch, step);
+    const net::WireFormat& format = sizes_.format;
+    if (!replay_.keeps_samples() && !frozen && format.is_exact())
+      return trainer_.train(batch, step);
     const auto n = static_cast<Index>(batch.labels.size());
     const ReplayMemory::Samples replayed =
         replay_.keeps_samples() ? replay_.draw(turn.device, n, step) : ReplayMemory::Samples{};
+    const CutWire wire{format, {config_.seed, step}};
     Tensor<float> smashed;
     Result<train::StepOutcome> out =
-        frozen
-            ? train_behind_cut(trainer_, model_.front, replayed, batch, step, smashed)
-            : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step, smashed);
+        frozen ? train_behind_cut(trainer_, model_.front, replayed, batch, step, wire, smashed)
+               : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step, wire,
+                                  smashed);
     if (!replay_.keeps_samples()) return out;
     if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
     return out;
