@@ -23,7 +23,7 @@ struct Case {
 
   /// The logistic loss of the whole batch as a graph: -log sigmoid(+-score), summed.
   std::vector<Tensor<float>> batch_gradient(bool real) const {
-    const Tensor<float> scores = critic.forward(critic.weights(), batch.x, batch.labels);
+    const Tensor<float> scores = critic.normalized().forward(batch.x, batch.labels);
     const Tensor<float> loss = neg(sum(log(sigmoid(real ? scores : neg(scores)))));
     std::vector<Tensor<float>> parameters;
     for (const auto& p : critic.parameters()) parameters.push_back(p.tensor);
@@ -34,9 +34,9 @@ struct Case {
 TEST_CASE("per-sample gradients: without clipping they add up to that of the batch") {
   const Case c;
   for (const bool real : {true, false}) {
-    const gan::CriticLeaves leaves(c.critic.weights());
+    const gan::CriticLeaves leaves(c.critic.normalized());
     std::vector<double> sum(leaves.size());
-    gan::add_clipped_gradients(c.critic, leaves, c.batch.x, c.batch.labels, real, 1e9, sum);
+    gan::add_clipped_gradients(leaves, c.batch.x, c.batch.labels, real, 1e9, sum);
     const auto found = leaves.to_parameters(sum, 1, c.critic.parameters());
     const auto expected = c.batch_gradient(real);
     REQUIRE(found.size() == expected.size());
@@ -57,9 +57,9 @@ TEST_CASE("per-sample gradients: each is clipped by itself, and one with NaN cou
   Case c;
   const auto sum_of = [&](const Tensor<float>& x, std::span<const std::int32_t> labels,
                           double bound) {
-    const gan::CriticLeaves leaves(c.critic.weights());
+    const gan::CriticLeaves leaves(c.critic.normalized());
     std::vector<double> sum(leaves.size());
-    gan::add_clipped_gradients(c.critic, leaves, x, labels, true, bound, sum);
+    gan::add_clipped_gradients(leaves, x, labels, true, bound, sum);
     return sum;
   };
   const double bound = 0.01;

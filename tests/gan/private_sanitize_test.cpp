@@ -238,9 +238,9 @@ std::vector<double> record_sum(const data::Dataset& set, std::vector<Index> samp
   gan::PrivateTask task{&set, std::move(samples), settings(1), plan, 1, {0, 1, 2}};
   CriticNet<float> critic(gan::image_spec(set), task.settings.width);
   critic.initialize(5);
-  const gan::CriticLeaves leaves(critic.weights());
+  const gan::CriticLeaves leaves(critic.normalized());
   privacy::SecureRandom random = seeded(key);
-  return gan::noised_record_gradient(critic, leaves, task, 1, random);
+  return gan::noised_record_gradient(leaves, task, 1, random);
 }
 double norm_of_difference(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;

@@ -100,7 +100,7 @@ TEST_CASE("critic loss: the parts are what the formula says") {
   const Tensor<double> real = images_of(c, 1), fake = images_of(c, 2);
   const Tensor<double> alpha = Tensor<double>::from({2}, {0.0, 1.0});
   const auto score = [&](const Tensor<double>& x) {
-    return nets.critic.forward(nets.critic.weights(), x, c.labels).detach();
+    return nets.critic.normalized().forward(x, c.labels).detach();
   };
   const Tensor<double> on_real = score(real), on_fake = score(fake);
   const auto loss = gan::critic_loss<double>(nets.critic, real, fake, c.labels, alpha);
@@ -112,7 +112,7 @@ TEST_CASE("critic loss: the parts are what the formula says") {
   // alpha 0 is the generated image, alpha 1 the real one: alpha real + (1 - alpha) fake.
   Tensor<double> x = concat<double>({slice(fake, 0, 0, 1), slice(real, 0, 1, 2)}, 0).clone();
   x.set_requires_grad();
-  const Tensor<double> scores = nets.critic.forward(nets.critic.weights(), x, c.labels);
+  const Tensor<double> scores = nets.critic.normalized().forward(x, c.labels);
   const Tensor<double> slope = grad(sum(scores), x);
   double penalty = 0;
   for (Index i = 0; i < 2; ++i) {

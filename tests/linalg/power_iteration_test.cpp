@@ -44,10 +44,10 @@ TEST_CASE(
   CriticNet<float> critic(ImageSpec{}, 8);
   critic.initialize(1);
   const auto check_within = [&](double tolerance) {
-    const CriticWeights<float> weights = critic.constant_weights();
-    for (std::size_t i = 0; i < weights.weights.size(); ++i) {
-      CAPTURE(i);
-      const double norm = linalg::largest_singular_triple(weights.weights[i]).value;
+    for (const Tensor<float>& weight : critic.constant().weights_then_biases()) {
+      if (weight.rank() == 1) continue;  // a bias
+      CAPTURE(to_string(weight.shape()));
+      const double norm = linalg::largest_singular_triple(weight).value;
       CHECK(norm > 1 - 1e-5);  // the estimate is from below, the quotient from above
       CHECK(norm < 1 + tolerance);
     }

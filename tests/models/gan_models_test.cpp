@@ -60,6 +60,8 @@ TEST_CASE("images of any size come out as they went in") {
       generator.initialize(1);
       critic.initialize(1);
       CHECK(count(generator) == lay_out(generator.spec()).cost().parameters);
+      CHECK(generator.chain().output_shape({1, 6 + images.classes}).value() ==
+            Shape{1, images.channels, images.height, images.width});
       const std::vector<std::int32_t> labels{0, 1, 1};
       const Tensor<float> x = generator.forward(Tensor<float>::full({3, 6}, 1.0F), labels);
       REQUIRE(x.shape() == Shape{3, images.channels, images.height, images.width});
@@ -67,7 +69,7 @@ TEST_CASE("images of any size come out as they went in") {
         CHECK(value > 0);
         CHECK(value < 1);
       }
-      const Tensor<float> score = critic.forward(critic.weights(), x, labels);
+      const Tensor<float> score = critic.normalized().forward(x, labels);
       REQUIRE(score.shape() == Shape{3, 1});
       // Same noise and label, same image and score; another label, another image.
       CHECK(score.data()[1] == score.data()[2]);
@@ -87,13 +89,13 @@ TEST_CASE("initial weights are a function of the seed, and sigma is nearly one a
     CHECK(pa[i].tensor.data()[0] != pc[i].tensor.data()[0]);
   }
   // Once more through the power iteration: the normalised weight's largest singular value is 1.
-  const CriticWeights<float> weights = a.weights();
+  const std::vector<Tensor<float>> weights = a.normalized().weights_then_biases();
   const auto vectors = collect_state(a).buffers;  // u and v of each
-  for (std::size_t i = 0; i < weights.weights.size(); ++i) {
+  for (std::size_t i = 0; 2 * i < vectors.size(); ++i) {
     Tensor<float> u = vectors[2 * i].tensor.clone(), v = vectors[2 * i + 1].tensor.clone();
-    power_iteration(weights.weights[i], u, v, 50);
-    const Tensor<float> again = spectral_norm(weights.weights[i], u, v);
-    const float sigma = weights.weights[i].data()[0] / again.data()[0];
+    power_iteration(weights[i], u, v, 50);
+    const Tensor<float> again = spectral_norm(weights[i], u, v);
+    const float sigma = weights[i].data()[0] / again.data()[0];
     CHECK(sigma == doctest::Approx(1).epsilon(0.1));
     CHECK(sigma > 0.999F);
   }
@@ -104,9 +106,8 @@ TEST_CASE("constant weights keep the critic out of the generator's graph") {
   CriticNet<float> critic({}, 4);
   generator.initialize(1);
   critic.initialize(1);
-  const CriticWeights<float> constants = critic.constant_weights();
-  for (const auto& w : constants.weights) CHECK(!w.requires_grad());
-  for (const auto& b : constants.biases) CHECK((!b.defined() || !b.requires_grad()));
+  for (const auto& t : critic.normalized().weights_then_biases()) CHECK(t.requires_grad());
+  for (const auto& t : critic.constant().weights_then_biases()) CHECK(!t.requires_grad());
 }
 
 TEST_CASE("descriptions that cannot be built") {

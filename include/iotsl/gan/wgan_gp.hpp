@@ -35,12 +35,11 @@ CriticLoss<T> critic_loss(const CriticNet<T>& critic, const Tensor<T>& real, con
       !(alpha.shape() == Shape{n}))
     fail("critic_loss: ", n, " labels with real ", real.shape(), ", fake ", fake.shape(),
          " and alpha ", alpha.shape(), "; expected [N,C,H,W] twice and [N]");
-  const CriticWeights<T> weights = critic.weights();
+  const NormalizedCritic<T> normalized = critic.normalized();
 
   std::vector<std::int32_t> twice(labels.begin(), labels.end());
   twice.insert(twice.end(), labels.begin(), labels.end());
-  const Tensor<T> scores =
-      critic.forward(weights, concat<T>({real.detach(), fake.detach()}, 0), twice);
+  const Tensor<T> scores = normalized.forward(concat<T>({real.detach(), fake.detach()}, 0), twice);
   const Tensor<T> on_real = slice(scores, 0, 0, n), on_fake = slice(scores, 0, n, 2 * n);
   const Tensor<T> wasserstein = sub(mean(on_real), mean(on_fake));
 
@@ -50,7 +49,7 @@ CriticLoss<T> critic_loss(const CriticNet<T>& critic, const Tensor<T>& real, con
     between = add(fake, mul(reshape(alpha, Shape{n, 1, 1, 1}), sub(real, fake)));
   }
   between.set_requires_grad();
-  const Tensor<T> between_scores = critic.forward(weights, between, labels);
+  const Tensor<T> between_scores = normalized.forward(between, labels);
   const Tensor<T> slope = grad(sum(between_scores), between, Tensor<T>(), {.create_graph = true});
   const Tensor<T> penalty = mean(square(add_scalar(row_norm(slope, options.norm_eps), T(-1))));
 
@@ -69,7 +68,7 @@ template <class T>
 Tensor<T> generator_loss(const CriticNet<T>& critic, const GeneratorNet<T>& generator,
                          const Tensor<T>& noise, std::span<const std::int32_t> labels) {
   const Tensor<T> images = generator.forward(noise, labels);
-  return neg(mean(critic.forward(critic.constant_weights(), images, labels)));
+  return neg(mean(critic.constant().forward(images, labels)));
 }
 
 IOTSL_FLOAT(CriticLoss<float> critic_loss(const CriticNet<float>&, const Tensor<float>&,

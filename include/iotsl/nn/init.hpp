@@ -28,6 +28,17 @@ void fill_uniform(Tensor<T>& tensor, double bound, std::uint64_t seed,
     values[i] = static_cast<T>(bound * (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1));
 }
 
+/// Uniform numbers in +-1/sqrt(fan_in), as PyTorch's layers begin: `weight` has the tensor's
+/// number, `bias` the next. fan_in is what one extent of the weight's first dimension holds.
+template <class T>
+void fill_uniform_fan_in(Tensor<T>& weight, Tensor<T>& bias, std::uint64_t seed,
+                         std::uint32_t tensor_number) {
+  const Index fan_in = weight.size() / weight.shape()[0];
+  const double bound = 1 / scalar_math::sqrt(static_cast<double>(fan_in));
+  fill_uniform(weight, bound, seed, tensor_number);
+  fill_uniform(bias, bound, seed, tensor_number + 1);
+}
+
 /// Kaiming normal with fan-out (He et al. 2015), gain of ReLU: weight [K,C,R,S] gets deviation
 /// sqrt(2 / (K R S)).
 template <class T>

@@ -59,7 +59,7 @@ struct Conv2d {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     kaiming_normal_fan_out(weight, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x, const ForwardMode&) { return conv2d(x, weight, bias, options); }
+  Tensor<T> forward(Tensor<T> x) const { return conv2d(x, weight, bias, options); }
   Result<Shape> output_shape(const Shape& x) const {
     return conv2d_shape(x, weight_shape(), options);
   }
@@ -196,7 +196,7 @@ struct Linear {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     fill_normal(weight, 0.01, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x) { return linear(x, weight, bias); }
+  Tensor<T> forward(Tensor<T> x) const { return linear(x, weight, bias); }
   Result<Shape> output_shape(const Shape& x) const { return linear_shape(x, weight_shape()); }
   LayerCost cost(const Shape& x) const {
     const Index weights = in_features * out_features;

@@ -72,12 +72,12 @@ class Sequential {
   }
 
   /// Runs all layers. Intermediate values that nobody else holds are overwritten where possible.
-  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
-    for (NamedLayer<T>& named : layers_) x = named.layer.forward(std::move(x), mode);
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
+    for (const NamedLayer<T>& named : layers_) x = named.layer.forward(std::move(x), mode);
     return x;
   }
   /// Runs all layers in the mode of train() or eval(), without numbers for dropout's step.
-  Tensor<T> forward(Tensor<T> x) {
+  Tensor<T> forward(Tensor<T> x) const {
     return forward(std::move(x), ForwardMode{.training = training_});
   }
   /// Runs all layers in evaluation mode, whatever the chain's own, and records no graph: parameters
@@ -99,6 +99,16 @@ class Sequential {
     part.layers_.assign(layers_.begin() + static_cast<std::ptrdiff_t>(begin),
                         layers_.begin() + static_cast<std::ptrdiff_t>(end));
     return part;
+  }
+
+  /// The chain with `make(layer)` in place of each of its layers of type L; it shares the others.
+  template <class L, class Make>
+  Sequential replaced(const Make& make) const {
+    Sequential out = *this;
+    for (NamedLayer<T>& named : out.layers_)
+      if (const L* layer = named.layer.template get_if<L>())
+        named.layer = AnyLayer<T>(make(*layer));
+    return out;
   }
 
   /// A failure where a layer does not take what the one before gives, or gives more than

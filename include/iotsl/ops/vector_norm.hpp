@@ -29,13 +29,18 @@ inline constexpr OpInfo<T> pixel_norm_op{"pixel_norm", &pixel_norm_vjp<T>};
 
 }  // namespace detail
 
+/// That of x [N,C,H,W]; a failure where x is none.
+inline Result<Shape> pixel_norm_shape(const Shape& x) {
+  if (x.rank() == 4 && x[1] >= 1) return x;
+  return failure(ErrorCode::usage, "pixel_norm: expects x [N,C,H,W], given ", x);
+}
+
 /// y[n,c,h,w] = x[n,c,h,w] / sqrt(mean over c of x[n,c,h,w]^2 + eps) (Karras et al. 2018, section
 /// 4.2; eps as in GS-WGAN). Gradient: inv gy - x inv^3 mean_c(gy x). Raises an Error where x is not
 /// [N,C,H,W].
 template <class T>
 Tensor<T> pixel_norm(const Tensor<T>& x, double eps = 1e-10) {
-  const Shape& s = x.shape();
-  if (s.rank() != 4 || s[1] < 1) fail("pixel_norm: expects x [N,C,H,W], given ", s);
+  const Shape s = pixel_norm_shape(x.shape()).value();
   Tensor<T> y = Tensor<T>::uninitialized(s);
   Tensor<T> inv = Tensor<T>::uninitialized(Shape{s[0], s[2], s[3]});
   kernels::pixel_norm(s[0], s[1], s[2] * s[3], eps, x.data(), inv.mutable_data(), y.mutable_data());

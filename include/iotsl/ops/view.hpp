@@ -133,6 +133,21 @@ Tensor<T> flatten(const Tensor<T>& x) {
   return reshape(x, flatten_shape(x.shape()).value());
 }
 
+/// [N,channels,height,width], the shape of unflatten(x); a failure where x [N,M] has other rows.
+inline Result<Shape> unflatten_shape(const Shape& x, Index channels, Index height, Index width) {
+  const Index values = channels * height * width;
+  if (x.rank() != 2 || x[1] != values)
+    return failure(ErrorCode::usage, "unflatten: ", channels, " maps of ", height, "x", width,
+                   " expect x [N,", values, "], given ", x);
+  return Shape{x[0], channels, height, width};
+}
+
+/// [N, M] to [N,channels,height,width]: flatten, backwards.
+template <class T>
+Tensor<T> unflatten(const Tensor<T>& x, Index channels, Index height, Index width) {
+  return reshape(x, unflatten_shape(x.shape(), channels, height, width).value());
+}
+
 /// Elements [begin, end) of one dimension. No copy for a batch slice (dim 0). Gradient: pad.
 template <class T>
 Tensor<T> slice(const Tensor<T>& x, int dim, Index begin, Index end) {

@@ -26,7 +26,7 @@ IOTSL_SMALL inline Tensor<float> upstream_gradient(const CriticNet<float>& criti
   images.set_requires_grad();
   const auto rows = static_cast<double>(generated.labels.size());
   const double factor = 1 / (mode == privacy::PrivacyMode::joint ? scalar_math::sqrt(rows) : rows);
-  const Tensor<float> scores = critic.forward(critic.constant_weights(), images, generated.labels);
+  const Tensor<float> scores = critic.constant().forward(images, generated.labels);
   return grad(scores, images, Tensor<float>::full(scores.shape(), static_cast<float>(-factor)));
 }
 

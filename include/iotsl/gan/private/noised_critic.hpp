@@ -16,15 +16,14 @@ namespace gan {
 
 /// The sum over a Poisson batch of each record's clipped gradient with respect to the leaves, with
 /// noise: all that a step takes from the samples.
-IOTSL_SMALL inline std::vector<double> noised_record_gradient(const CriticNet<float>& critic,
-                                                              const CriticLeaves& leaves,
+IOTSL_SMALL inline std::vector<double> noised_record_gradient(const CriticLeaves& leaves,
                                                               const PrivateTask& task, double rate,
                                                               privacy::SecureRandom& random) {
   const NoiseScale noise = task.scale();
   std::vector<double> sum(leaves.size());
   for (const Index record : poisson_sample(task.samples, rate, random)) {
     const data::Batch one = data::fetch_batch(*task.set, {&record, 1});
-    add_clipped_gradients(critic, leaves, one.x, one.labels, true, noise.bound, sum);
+    add_clipped_gradients(leaves, one.x, one.labels, true, noise.bound, sum);
   }
   SecureNormal normal(random);
   for (double& v : sum) v += noise.deviation * normal();
@@ -62,8 +61,8 @@ class NoisedCritic {
     const GanSettings& s = task_->settings;
     privacy::SecureRandom random = privacy::step_random(key, static_cast<std::uint32_t>(step));
     critic_.net.follow_spectrum();
-    const CriticLeaves leaves(critic_.net.weights());
-    std::vector<double> sum = noised_record_gradient(critic_.net, leaves, *task_, rate_, random);
+    const CriticLeaves leaves(critic_.net.normalized());
+    std::vector<double> sum = noised_record_gradient(leaves, *task_, rate_, random);
     // Generated images need no noise, but the same clipping: else they would weigh more.
     const std::vector<std::int32_t> labels = task_->labels(2 * step);
     Tensor<float> fake;
@@ -71,7 +70,7 @@ class NoisedCritic {
       const NoRecord values_only;
       fake = generator.forward(task_->noise(2 * step), labels);
     }
-    add_clipped_gradients(critic_.net, leaves, fake, labels, false, task_->scale().bound, sum);
+    add_clipped_gradients(leaves, fake, labels, false, task_->scale().bound, sum);
     update_noised(critic_.adam, leaves.to_parameters(sum, 1 / static_cast<double>(s.batch),
                                                      critic_.adam.parameters()));
   }
@@ -80,8 +79,7 @@ class NoisedCritic {
   IOTSL_SMALL void train_generator(Index step, GeneratorSide& generator, GanProgress& out) {
     const std::vector<std::int32_t> labels = task_->labels(2 * step + 1);
     const Tensor<float> images = generator.net.forward(task_->noise(2 * step + 1), labels);
-    const Tensor<float> scores =
-        critic_.net.forward(critic_.net.constant_weights(), images, labels);
+    const Tensor<float> scores = critic_.net.constant().forward(images, labels);
     const auto rows = static_cast<double>(labels.size());
     Tensor<float> seed = Tensor<float>::uninitialized(scores.shape());
     double found = 0, loss = 0;

@@ -119,8 +119,7 @@ class NoisedGenerator {
     {
       const NoRecord values_only;
       out.generator_loss = -static_cast<double>(
-          mean(critic_.net.forward(critic_.net.constant_weights(), generated.images, labels))
-              .item());
+          mean(critic_.net.constant().forward(generated.images, labels)).item());
     }
     update_noised(generator.adam, noised_generator_gradient(generator.net, critic_.net, generated,
                                                             task_->plan, random));

@@ -13,14 +13,13 @@ namespace gan {
 /// post-processing.
 class CriticLeaves {
  public:
-  /// `weights` as critic.weights() gives them, in the graph of the critic's parameters.
-  IOTSL_SMALL explicit CriticLeaves(const CriticWeights<float>& weights) : recorded_(weights) {
-    for (const Tensor<float>& w : weights.weights) leaves_.weights.push_back(leaf(w));
-    for (const Tensor<float>& b : weights.biases)
-      leaves_.biases.push_back(b.defined() ? leaf(b) : Tensor<float>());
+  /// `critic` in the graph of its parameters.
+  IOTSL_SMALL explicit CriticLeaves(const NormalizedCritic<float>& critic)
+      : recorded_(critic), leaves_(critic.detached()), all_(leaves_.weights_then_biases()) {
+    for (Tensor<float>& leaf : all_) leaf.set_requires_grad();
   }
 
-  const CriticWeights<float>& weights() const { return leaves_; }
+  const NormalizedCritic<float>& critic() const { return leaves_; }
   const std::vector<Tensor<float>>& all() const { return all_; }
   /// Numbers of a gradient.
   std::size_t size() const {
@@ -33,10 +32,8 @@ class CriticLeaves {
   IOTSL_SMALL std::vector<Tensor<float>> to_parameters(
       std::span<const double> gradient, double factor,
       const std::vector<NamedTensor<float>>& parameters) const {
-    std::vector<Tensor<float>> outputs, seeds, inputs;
-    for (const Tensor<float>& t : recorded_.weights) outputs.push_back(t);
-    for (const Tensor<float>& t : recorded_.biases)
-      if (t.defined()) outputs.push_back(t);
+    const std::vector<Tensor<float>> outputs = recorded_.weights_then_biases();
+    std::vector<Tensor<float>> seeds, inputs;
     for (const Tensor<float>& t : outputs) {
       Tensor<float> seed = Tensor<float>::uninitialized(t.shape());
       const std::span<float> values = mutable_values_of(seed);
@@ -50,15 +47,8 @@ class CriticLeaves {
   }
 
  private:
-  Tensor<float> leaf(const Tensor<float>& from) {
-    Tensor<float> out = from.detach();
-    out.set_requires_grad();
-    all_.push_back(out);
-    return out;
-  }
-
-  CriticWeights<float> recorded_, leaves_;
-  std::vector<Tensor<float>> all_;  // weights, then biases
+  NormalizedCritic<float> recorded_, leaves_;
+  std::vector<Tensor<float>> all_;  // those of leaves_
 };
 
 /// The logistic loss of a GAN (Goodfellow et al. 2014): softplus(-score) for a real image,
@@ -70,11 +60,10 @@ inline double logistic_slope(double score, bool real) {
 }
 
 /// The gradient of one image's logistic loss: x [1,C,H,W]; one tensor per leaf.
-IOTSL_SMALL inline std::vector<Tensor<float>> sample_gradient(const CriticNet<float>& critic,
-                                                              const CriticLeaves& leaves,
+IOTSL_SMALL inline std::vector<Tensor<float>> sample_gradient(const CriticLeaves& leaves,
                                                               const Tensor<float>& x,
                                                               std::int32_t label, bool real) {
-  const Tensor<float> score = critic.forward(leaves.weights(), x, {&label, 1});
+  const Tensor<float> score = leaves.critic().forward(x, {&label, 1});
   const double slope = logistic_slope(static_cast<double>(score.item()), real);
   return grad({score}, leaves.all(),
               {Tensor<float>::full(score.shape(), static_cast<float>(slope))});
@@ -82,13 +71,13 @@ IOTSL_SMALL inline std::vector<Tensor<float>> sample_gradient(const CriticNet<fl
 
 /// Adds each image's gradient, clipped to `bound`, to `sum` (as many numbers as leaves.size()). One
 /// with NaN or Inf counts as zero. x [N,C,H,W], N >= 0.
-inline void add_clipped_gradients(const CriticNet<float>& critic, const CriticLeaves& leaves,
-                                  const Tensor<float>& x, std::span<const std::int32_t> labels,
-                                  bool real, double bound, std::span<double> sum) {
+inline void add_clipped_gradients(const CriticLeaves& leaves, const Tensor<float>& x,
+                                  std::span<const std::int32_t> labels, bool real, double bound,
+                                  std::span<double> sum) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto at = static_cast<Index>(i);
     const std::vector<Tensor<float>> gradient =
-        sample_gradient(critic, leaves, slice(x, 0, at, at + 1), labels[i], real);
+        sample_gradient(leaves, slice(x, 0, at, at + 1), labels[i], real);
     double squared = 0;
     for (const Tensor<float>& part : gradient) squared += squared_norm(values_of(part));
     std::size_t offset = 0;
