@@ -93,12 +93,12 @@ TEST_CASE("celeba: the list is parsed strictly, errors name the line") {
       error("1\n" + names + "1.gif 1 -1 1 1 -1\n") ==
       std::string(
           "line 3: '1.gif' is not the name of an image: expected one without a folder, ending with ") +
-          iotsl::data::image_names);
+          iotsl::data::detail::image_names);
   CHECK(
       error("1\n" + names + "../1.jpg 1 -1 1 1 -1\n") ==
       std::string(
           "line 3: '../1.jpg' is not the name of an image: expected one without a folder, ending with ") +
-          iotsl::data::image_names);
+          iotsl::data::detail::image_names);
 }
 
 TEST_CASE("celeba: the table with commas says the same as the list") {

@@ -83,7 +83,7 @@ TEST_CASE("image folder: errors name the folder or file and what was expected") 
   CHECK(error(set) == set + ": cannot open folder: No such file or directory");
   REQUIRE(iotsl::create_folders(set).ok());
   CHECK(error(set) == set + ": no class folders; expected " + set +
-                          "/<class>/ with images: " + iotsl::data::image_names);
+                          "/<class>/ with images: " + iotsl::data::detail::image_names);
   REQUIRE(iotsl::create_folders(set + "/cat").ok());
   CHECK(error(set) ==
         set +

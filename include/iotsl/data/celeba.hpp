@@ -124,7 +124,8 @@ inline Result<CelebaRow> parse_celeba_row(CelebaText& text, const CelebaColumns&
   out.file = text.next_word();
   if (out.file.empty()) return text.bad("is empty, expected an image and its attributes");
   if (!has_image_name(out.file) || out.file.find('/') != out.file.npos)
-    return text.bad("'", out.file, "' is not the name of an image: expected one without a folder, ending with ",
+    return text.bad("'", out.file,
+                    "' is not the name of an image: expected one without a folder, ending with ",
                     image_names);
   for (Index i = 0; i < columns.count; ++i) {
     const std::string_view word = text.next_word();
