@@ -324,7 +324,7 @@ TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is name
   CHECK(unasked.exit_code == 2);
   CHECK(unasked.err.find("together about") != std::string::npos);
   CHECK(unasked.err.find("--yes") != std::string::npos);
-  CHECK(!folder_exists(folder / "paper/runs"));
+  CHECK(!folder_exists(folder / "paper"));
   CHECK(run_program("experiment fig77").exit_code == 2);
   const ProgramResult no_data =
       run_program("experiment fig10 --data " + (folder / "empty") + " --out " + (folder / "fig10"));

@@ -12,6 +12,18 @@ namespace all_layers_test {
 
 using namespace iotsl;
 
+/// What the net gives for x, layer by layer, each of the shape that it has said.
+Tensor<float> forward_as_said(const Sequential<float>& net, const Tensor<float>& x) {
+  Tensor<float> y = x;
+  for (const NamedLayer<float>& named : net.layers()) {
+    INFO("layer ", named.name);
+    const Shape said = named.output_shape(y.shape()).value();
+    y = named.layer.forward(y, {});
+    CHECK(y.shape() == said);
+  }
+  return y;
+}
+
 TEST_CASE("small net layers and activations: shape, description and back") {
   Sequential<float> net;
   net.add("0", GroupedConv2d<float>(4, 8, 3, {.stride_h = 2, .pad_h = 1, .groups = 4}));
@@ -29,14 +41,7 @@ TEST_CASE("small net layers and activations: shape, description and back") {
   const Shape sample{1, 4, 7, 9};
   Tensor<float> x = Tensor<float>::full({2, 4, 7, 9}, 0.5F);
   x.mutable_data()[5] = -2;
-  Tensor<float> y = x;
-  for (const NamedLayer<float>& named : net.layers()) {
-    INFO("layer ", named.name);
-    const Shape said = named.output_shape(y.shape()).value();
-    y = named.layer.forward(y, {});
-    CHECK(y.shape() == said);
-  }
-  CHECK(y.shape() == Shape{2, 8});
+  CHECK(forward_as_said(net, x).shape() == Shape{2, 8});
 
   const Json description = describe_layers(net);
   auto again = build_layers(description, sample, AllLayers<float>::types<float>());
@@ -80,14 +85,7 @@ TEST_CASE("layers that make and judge images: shape, description and back") {
                                           "deconv.bias", "conv.weight", "conv.bias", "conv.u",
                                           "conv.v", "score.weight", "score.u", "score.v"});
   const Tensor<float> x = Tensor<float>::from({2, 6}, {1, -2, 3, 0.5F, 0, 1, 2, 2, -1, 0, 1, 4});
-  Tensor<float> y = x;
-  for (const NamedLayer<float>& named : net.layers()) {
-    INFO("layer ", named.name);
-    const Shape said = named.output_shape(y.shape()).value();
-    y = named.layer.forward(y, {});
-    CHECK(y.shape() == said);
-  }
-  CHECK(y.shape() == Shape{2, 1});
+  CHECK(forward_as_said(net, x).shape() == Shape{2, 1});
   // 6 * 24 + 24, 4 * 3 * 16 + 3, 3 * 5 * 9 + 5, 175
   CHECK(net.cost(x.shape()).parameters == 168 + 195 + 140 + 175);
 

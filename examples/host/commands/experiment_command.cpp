@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "host/experiment/estimate.hpp"
@@ -108,16 +109,36 @@ void confirm(const ExperimentCommandOptions& o) {
   if (answer != 'y' && answer != 'Y') fail_command(ErrorCode::usage, "not started");
 }
 
+/// The folder of an experiment. One that was made for it goes again where nothing has begun.
+class ExperimentFolder {
+ public:
+  explicit ExperimentFolder(const std::string& path) {
+    if (!folder_exists(path)) made_ = path;
+    expect(create_folders(path));
+  }
+  ExperimentFolder(const ExperimentFolder&) = delete;
+  ExperimentFolder& operator=(const ExperimentFolder&) = delete;
+  ~ExperimentFolder() {
+    std::error_code ignored;
+    if (!made_.empty()) std::filesystem::remove_all(made_, ignored);
+  }
+  void keep() { made_.clear(); }
+
+ private:
+  std::string made_;  // empty: it was there, or is kept
+};
+
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
   const bool full = e.scale == Scale::paper;
-  expect(create_folders(e.out));
+  ExperimentFolder folder(e.out);
   const FolderLock lock = expect(FolderLock::take(e.out));
   write_partition_tables(e);  // the estimate reads them, too
   const std::vector<PlannedRun> runs = plan_runs(e);
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
+  folder.keep();
   std::vector<FinishedRun> finished;
   for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
   const ExperimentResult result = summarize(e, std::move(finished));

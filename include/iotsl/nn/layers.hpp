@@ -18,6 +18,21 @@ inline constexpr Index max_linear_features = Index{1} << 24;
 /// Most of its kernel, stride, padding or dilation in one direction.
 inline constexpr Index max_layer_window = 64;
 
+namespace detail {
+
+/// Fields of a convolution of any kind: its window, and where the windows lie.
+template <class Layer, class Fields>
+void visit_window_fields(Layer& layer, Fields& f) {
+  Conv2dOptions& o = layer.options;
+  f.pair("kernel", layer.kernel_h, layer.kernel_w, 1, max_layer_window);
+  f.pair("stride", o.stride_h, o.stride_w, 1, max_layer_window);
+  f.pair("pad", o.pad_h, o.pad_w, 0, max_layer_window);
+  f.pair("dilation", o.dilation_h, o.dilation_w, 1, max_layer_window);
+  f.pair("crop", o.crop_h, o.crop_w, 0, max_layer_window);
+}
+
+}  // namespace detail
+
 /// Convolution, with or without bias: weight [K,C,R,S], bias [K].
 template <class T>
 struct Conv2d {
@@ -44,11 +59,7 @@ struct Conv2d {
   void visit_fields(Fields& f) {
     f.integer("in_channels", in_channels, 1, max_layer_channels);
     f.integer("out_channels", out_channels, 1, max_layer_channels);
-    f.pair("kernel", kernel_h, kernel_w, 1, max_layer_window);
-    f.pair("stride", options.stride_h, options.stride_w, 1, max_layer_window);
-    f.pair("pad", options.pad_h, options.pad_w, 0, max_layer_window);
-    f.pair("dilation", options.dilation_h, options.dilation_w, 1, max_layer_window);
-    f.pair("crop", options.crop_h, options.crop_w, 0, max_layer_window);
+    detail::visit_window_fields(*this, f);
     f.flag("bias", has_bias);
   }
   template <class Visitor>

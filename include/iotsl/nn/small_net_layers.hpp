@@ -39,11 +39,7 @@ struct GroupedConv2d {
     f.integer("in_channels", in_channels, 1, max_layer_channels);
     f.integer("out_channels", out_channels, 1, max_layer_channels);
     f.integer("groups", groups, 1, max_layer_channels);
-    f.pair("kernel", kernel_h, kernel_w, 1, max_layer_window);
-    f.pair("stride", options.stride_h, options.stride_w, 1, max_layer_window);
-    f.pair("pad", options.pad_h, options.pad_w, 0, max_layer_window);
-    f.pair("dilation", options.dilation_h, options.dilation_w, 1, max_layer_window);
-    f.pair("crop", options.crop_h, options.crop_w, 0, max_layer_window);
+    detail::visit_window_fields(*this, f);
     f.flag("bias", has_bias);
     options.groups = groups;
   }

@@ -288,6 +288,21 @@ TEST_CASE("server: who may join") {
   const auto old = give(m, 1, other);
   CHECK(sent<net::ErrorMessage>(old[0]).code == WireError::version);
   CHECK(sent<net::ErrorMessage>(old[0]).text == "device 'pi' speaks ISL version 1, this server 2");
+  // A program from before the codings takes part where none is used, and only there.
+  ServerPlan in_few_bits = plan();
+  in_few_bits.format.smashed = WireCoding::int8;
+  ServerMachine coded(in_few_bits);
+  coded.on_open(1);
+  other = hello();
+  other.capabilities = 0;
+  const auto without = give(coded, 1, other);
+  CHECK(sent<net::ErrorMessage>(without[0]).code == WireError::version);
+  CHECK(
+      sent<net::ErrorMessage>(without[0]).text ==
+      "the run sends batches in int8, gradients in fp32, which the program of device 'pi' cannot");
+  ServerMachine plain(plan());
+  plain.on_open(1);
+  CHECK(sent<net::HelloOk>(give(plain, 1, other)[0]).run == 77);
   // A place is free again when its device has gone before the run began.
   m.on_lost(9);
   CHECK(m.ready_devices() == 0);

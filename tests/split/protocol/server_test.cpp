@@ -221,6 +221,13 @@ TEST_CASE("server: what a STEP holds must fit the model") {
     check_refused(give(m, 1, net::make_message(step, {shape})), WireError::protocol);
   };
   using S = std::vector<std::uint32_t>;
+  {
+    ServerMachine coded(plan());
+    reach(coded, State::stepping);
+    net::Message step = step_message(first, 1);
+    step.form.dtype = net::type_number(WireCoding::int8);
+    check_refused(give(coded, 1, std::move(step)), WireError::protocol);
+  }
   refused([](net::Step& s, S&, const float* v) { s.smashed = bytes_of(v, 5); });
   refused([](net::Step& s, S&, const float*) { s.labels = {0, 2}; });
   refused([](net::Step& s, S&, const float*) { s.labels = {0, -1}; });

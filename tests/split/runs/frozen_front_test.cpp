@@ -16,26 +16,20 @@ TEST_CASE("frozen front: the same weights without a split, in memory and over TC
     RunConfig config = iotsl_config();
     config.training.frozen_front = true;
     config.training.replay = replay;
-    const auto none = run_one_net(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(none.ok(), none.failure().message);
-    const auto inproc = run_inproc(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-    TcpRun tcp{config, train, samples};
-    const auto summary = tcp.run(test);
-    REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
-    CHECK(inproc->weights_sha256 == none->weights_sha256);
-    CHECK(summary->weights_sha256 == none->weights_sha256);
-    CHECK(summary->epochs.back().loss == none->epochs.back().loss);
+    const auto [none, inproc, tcp] = run_everywhere(config, train, test, samples);
+    CHECK(inproc.weights_sha256 == none.weights_sha256);
+    CHECK(tcp.weights_sha256 == none.weights_sha256);
+    CHECK(tcp.epochs.back().loss == none.epochs.back().loss);
     // Nothing but the fields of GRAD comes down, and the books say so.
-    CHECK(summary->bill.gradient == 0);
-    CHECK(summary->bill.smashed > 0);
-    CHECK(summary->bill.total() == summary->bytes_up + summary->bytes_down);
-    CHECK(summary->bill.formula() == 4 * summary->values_formula);
+    CHECK(tcp.bill.gradient == 0);
+    CHECK(tcp.bill.smashed > 0);
+    CHECK(tcp.bill.total() == tcp.bytes_up + tcp.bytes_down);
+    CHECK(tcp.bill.formula() == 4 * tcp.values_formula);
     RunConfig plain = config;
     plain.training.frozen_front = false;
     const auto usual = run_inproc(plain, {}, train, test, samples);
     REQUIRE(usual.ok());
-    CHECK(usual->weights_sha256 != none->weights_sha256);
+    CHECK(usual->weights_sha256 != none.weights_sha256);
     CHECK(usual->bill.gradient == usual->bill.smashed);
   }
 }

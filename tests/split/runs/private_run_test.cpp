@@ -133,22 +133,16 @@ TEST_CASE(
   RunConfig config = private_config();
   config.preparation.generator.privacy = {};
   REQUIRE(generators::apply_privacy(config.preparation.generator).ok());
-  const auto none = run_one_net(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(none.ok(), none.failure().message);
-  const auto inproc = run_inproc(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-  TcpRun tcp{config, train, samples};
-  const auto summary = tcp.run(test);
-  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
-  for (const RunSummary* each : {&*none, &*inproc, &*summary}) {
+  const auto [none, inproc, tcp] = run_everywhere(config, train, test, samples);
+  for (const RunSummary* each : {&none, &inproc, &tcp}) {
     CHECK(each->epochs.empty());
-    CHECK(each->weights_sha256 == none->weights_sha256);
-    CHECK(each->final_test_accuracy == none->preparation->pretraining.test_accuracy);
+    CHECK(each->weights_sha256 == none.weights_sha256);
+    CHECK(each->final_test_accuracy == none.preparation->pretraining.test_accuracy);
     CHECK(each->values_formula == 0);
     CHECK_FALSE(each->preparation->planned);
   }
-  CHECK(summary->bill.smashed == 0);
-  CHECK(summary->bill.total() == summary->bytes_up + summary->bytes_down);
+  CHECK(tcp.bill.smashed == 0);
+  CHECK(tcp.bill.total() == tcp.bytes_up + tcp.bytes_down);
 }
 
 TEST_CASE(

@@ -43,4 +43,21 @@ struct TcpRun {
   }
 };
 
+/// A run without a split, in memory and over TCP.
+struct EveryTransport {
+  RunSummary none, inproc, tcp;
+};
+inline EveryTransport run_everywhere(const RunConfig& config, const data::Dataset& train,
+                                     const data::Dataset& test,
+                                     const std::vector<std::vector<Index>>& samples) {
+  auto none = run_one_net(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  auto inproc = run_inproc(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  TcpRun run{config, train, samples};
+  auto tcp = run.run(test);
+  REQUIRE_MESSAGE(tcp.ok(), tcp.failure().message);
+  return {std::move(none).value(), std::move(inproc).value(), std::move(tcp).value()};
+}
+
 }  // namespace tiny

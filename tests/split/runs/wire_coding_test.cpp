@@ -37,22 +37,16 @@ TEST_CASE("wire coding: the same weights without a split, in memory and over TCP
     config.training.replay = replay;
     const net::WireFormat format = net::WireFormat::of(config.training);
     CAPTURE(format.text());
-    const auto none = run_one_net(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(none.ok(), none.failure().message);
-    const auto inproc = run_inproc(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-    TcpRun tcp{config, train, samples};
-    const auto summary = tcp.run(test);
-    REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
-    CHECK(inproc->weights_sha256 == none->weights_sha256);
-    CHECK(summary->weights_sha256 == none->weights_sha256);
-    CHECK(summary->bill.total() == summary->bytes_up + summary->bytes_down);
+    const auto [none, inproc, tcp] = run_everywhere(config, train, test, samples);
+    CHECK(inproc.weights_sha256 == none.weights_sha256);
+    CHECK(tcp.weights_sha256 == none.weights_sha256);
+    CHECK(tcp.bill.total() == tcp.bytes_up + tcp.bytes_down);
     // Both directions carried as many values, each in its own form.
     const std::uint64_t smashed_values = static_cast<std::uint64_t>(
         build_split_model(config)->front.output_shape(sample_shape(config.model))->elements());
-    CHECK(summary->bill.smashed * format.gradient_bytes(1, smashed_values) ==
-          summary->bill.gradient * format.smashed_bytes(1, smashed_values));
-    weights.push_back(none->weights_sha256);
+    CHECK(tcp.bill.smashed * format.gradient_bytes(1, smashed_values) ==
+          tcp.bill.gradient * format.smashed_bytes(1, smashed_values));
+    weights.push_back(none.weights_sha256);
   }
   // Each coding is another run.
   std::sort(weights.begin(), weights.end());
@@ -65,13 +59,10 @@ TEST_CASE("wire coding: behind pre-training and before a frozen front, over ever
   RunConfig config = iotsl_config();
   config.training.wire = WireCoding::int8;
   config.training.frozen_front = true;
-  const auto none = run_one_net(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(none.ok(), none.failure().message);
-  TcpRun tcp{config, train, samples};
-  const auto summary = tcp.run(test);
-  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
-  CHECK(summary->weights_sha256 == none->weights_sha256);
-  CHECK(summary->bill.gradient == 0);
+  const auto [none, inproc, tcp] = run_everywhere(config, train, test, samples);
+  CHECK(inproc.weights_sha256 == none.weights_sha256);
+  CHECK(tcp.weights_sha256 == none.weights_sha256);
+  CHECK(tcp.bill.gradient == 0);
 }
 
 TEST_CASE("wire coding: a cut or a death at any message changes nothing") {
