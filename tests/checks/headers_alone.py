@@ -73,11 +73,14 @@ def check(root, compiler, other, jobs, eigen=None):
     texts = {p.relative_to(include).as_posix(): p.read_text() for p in headers}
     proven = proven_by_others(texts)
     lines = [f'#include "{name}"\n' for name in texts]
-    # Twice: a header without #pragma once is caught as well, here and in the last units.
-    units = [(compiler, "with exceptions", f'#include "{name}"\n', f'#include "{name}"\n' * 2)
-             for name in texts if name not in proven]
-    units += [(compiler, "with its instances for float", f'#include "{name}"\n', f'#include "{name}"\n')
-              for name, text in texts.items() if re.search(r"^IOTSL_FLOAT\(", text, re.MULTILINE)]
+    with_instances = {name for name, text in texts.items()
+                      if re.search(r"^IOTSL_FLOAT\(", text, re.MULTILINE)}
+    # Twice: a header without #pragma once is caught as well, here and in the last units. Its instances
+    # for float are made with exceptions: such a header needs no unit without them.
+    units = [(compiler,
+              "with its instances for float" if name in with_instances else "with exceptions",
+              f'#include "{name}"\n', f'#include "{name}"\n' * 2)
+             for name in texts if name in with_instances or name not in proven]
     together = "".join(lines) * 2
     units.append((compiler, "without exceptions and RTTI", "all headers", together))
     if other:
