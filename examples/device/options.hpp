@@ -1,12 +1,12 @@
 #pragma once
-// The options of iotsl-device. A small parser of our own: the program must stay below 1 MB.
+// The options of iotsl-device.
 
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "iotsl/net/channel.hpp"
 #include "iotsl/net/run_description.hpp"
+#include "support/option_slots.hpp"
 
 namespace iotsl::device {
 
@@ -60,93 +60,6 @@ inline constexpr const char* usage =
 
 namespace detail {
 
-inline Result<int> parse_number(std::string_view option, std::string_view text, int least,
-                                int most) {
-  int value = 0;
-  bool good = !text.empty() && text.size() <= 7;
-  for (char c : text) {
-    good = good && c >= '0' && c <= '9';
-    if (good) value = value * 10 + (c - '0');
-  }
-  if (!good || value < least || value > most)
-    return failure(ErrorCode::usage, option, " ", text, ": expected a number from ", least, " to ",
-                   most);
-  return value;
-}
-
-inline Result<double> parse_positive(std::string_view option, std::string_view text) {
-  const std::string digits(text);
-  char* end = nullptr;
-  const double value = std::strtod(digits.c_str(), &end);
-  if (digits.empty() || *end != 0 || !(value > 0 && value <= 1e12))
-    return failure(ErrorCode::usage, option, " ", text,
-                   ": expected a number above 0, at most 1e+12");
-  return value;
-}
-
-inline std::string* text_option(Options& o, std::string_view option) {
-  if (option == "--server") return &o.server;
-  if (option == "--name") return &o.name;
-  if (option == "--dataset") return &o.dataset;
-  if (option == "--data") return &o.data;
-  if (option == "--manifest") return &o.manifest;
-  if (option == "--state") return &o.state;
-  if (option == "--generator") return &o.generator;
-  return nullptr;
-}
-inline int* number_option(Options& o, std::string_view option) {
-  if (option == "--index") return &o.index;
-  if (option == "--threads") return &o.threads;
-  if (option == "--wait") return &o.wait_seconds;
-  if (option == "--reconnect") return &o.reconnect_seconds;
-  return nullptr;
-}
-inline bool* switch_option(Options& o, std::string_view option) {
-  if (option == "--help" || option == "-h") return &o.help;
-  if (option == "--version") return &o.version;
-  if (option == "--insecure") return &o.insecure;
-  if (option == "--with-parent") return &o.with_parent;
-  if (option == "--private") return &o.private_only;
-  if (option == "--generator-only") return &o.generator_only;
-  if (option == "--new-data") return &o.new_data;
-  return nullptr;
-}
-
-/// Stores the option `--name VALUE` or `--name=VALUE` that begins at `at`, which is left at its
-/// last argument.
-IOTSL_SMALL inline Result<void> parse_valued(Options& out, int argc, char** argv, int& at) {
-  std::string_view option = argv[at], value;
-  const std::size_t equals = option.find('=');
-  const bool joined = equals != std::string_view::npos;
-  if (joined) {
-    value = option.substr(equals + 1);
-    option = option.substr(0, equals);
-  }
-  std::string* text = text_option(out, option);
-  int* number = number_option(out, option);
-  double* real = option == "--max-epsilon" ? &out.max_epsilon : nullptr;
-  if (text == nullptr && number == nullptr && real == nullptr)
-    return failure(ErrorCode::usage, "unknown argument '", option, "'; see iotsl-device --help");
-  if (!joined) {
-    if (at + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
-    value = argv[++at];
-  }
-  if (text != nullptr) {
-    *text = value;
-    return {};
-  }
-  if (real != nullptr) {
-    const Result<double> parsed = parse_positive(option, value);
-    if (!parsed) return parsed.failure();
-    *real = *parsed;
-    return {};
-  }
-  const Result<int> parsed = parse_number(option, value, option == "--index" ? 0 : 1, 1000000);
-  if (!parsed) return parsed.failure();
-  *number = *parsed;
-  return {};
-}
-
 /// What is missing from the command line, or does not go together.
 IOTSL_SMALL inline Result<void> check_options(const Options& o) {
   const auto missing = [](const char* option) {
@@ -176,20 +89,37 @@ IOTSL_SMALL inline Result<void> check_options(const Options& o) {
 /// Reads the command line; the failure names the option and what it expects.
 IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
   Options out;
+  const OptionSlot slots[] = {
+      {"--help", &out.help},
+      {"-h", &out.help},
+      {"--version", &out.version},
+      {"--server", &out.server},
+      {"--name", &out.name},
+      {"--dataset", &out.dataset},
+      {"--data", &out.data},
+      {"--manifest", &out.manifest},
+      {"--index", &out.index, 0},
+      {"--state", &out.state},
+      {"--generator", &out.generator},
+      {"--private", &out.private_only},
+      {"--max-epsilon", &out.max_epsilon},
+      {"--new-data", &out.new_data},
+      {"--generator-only", &out.generator_only},
+      {"--threads", &out.threads},
+      {"--wait", &out.wait_seconds},
+      {"--reconnect", &out.reconnect_seconds},
+      {"--with-parent", &out.with_parent},
+      {"--insecure", &out.insecure},
+  };
   bool run = false;
   for (int i = 1; i < argc; ++i) {
-    const std::string_view option = argv[i];
-    if (option == "run" && !run) {
+    if (std::string_view(argv[i]) == "run" && !run) {
       run = true;
       continue;
     }
-    if (bool* chosen = detail::switch_option(out, option)) {
-      *chosen = true;
-      if (out.help || out.version) return out;
-      continue;
-    }
-    const Result<void> stored = detail::parse_valued(out, argc, argv, i);
+    const Result<void> stored = parse_option(slots, "iotsl-device", argc, argv, i);
     if (!stored) return stored.failure();
+    if (out.help || out.version) return out;
   }
   if (!run)
     return failure(ErrorCode::usage, "the subcommand 'run' is missing; see iotsl-device --help");
