@@ -69,17 +69,25 @@ void measure(std::vector<Measurement>& measurements, const Scale& scale,
              const std::string& sysfs_root, BoardRecord& board) {
   add_look(board, read_board(sysfs_root), true);
   const bool shows_progress = ::isatty(STDERR_FILENO) != 0;
-  for (int round = 0; round < scale.rounds; ++round)
+  for (int round = 0; round < scale.rounds; ++round) {
+    Run run;
     for (std::size_t i = 0; i < measurements.size(); ++i) {
       Measurement& m = measurements[i];
+      const bool is_prepared =
+          i > 0 && m.is_share && measurements[i - 1].workload.name == m.workload.name;
       if (shows_progress)
         std::fprintf(stderr, "\r\033[Kround %d of %d, %zu of %zu: %s", round + 1, scale.rounds,
                      i + 1, measurements.size(), m.workload.name.c_str());
       set_threads(m.threads);
-      take_samples(m.workload.prepare(), scale.seconds, m.samples);
-      trim_memory();
+      if (!is_prepared) {
+        run = nullptr;
+        trim_memory();
+        run = m.workload.prepare();
+      }
+      take_samples(run, scale.seconds, m.samples);
       add_look(board, read_board(sysfs_root), false);
     }
+  }
   if (shows_progress) std::fputs("\r\033[K", stderr);
 }
 

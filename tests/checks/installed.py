@@ -20,9 +20,11 @@ def main(cmake, build):
         output(cmake, "--install", build, "--prefix", folder)
         prefix = pathlib.Path(folder)
         version = output(prefix / "bin/iotsl", "--version").strip()
-        assert output(prefix / "bin/iotsl-device", "--version").split()[-1] == version
+        for program in ("iotsl-bench", "iotsl-device"):
+            assert output(prefix / "bin" / program, "--version").split()[-1] == version
+        assert output(prefix / "bin/iotsl", "bench", "--version") == f"iotsl-bench {version}\n"
         share = prefix / "share"
-        for program in ("iotsl", "iotsl-device"):
+        for program in ("iotsl", "iotsl-bench", "iotsl-device"):
             page = (share / f"man/man1/{program}.1").read_text()
             assert page.startswith(f".TH {program} 1"), page[:80]
             assert version in page.splitlines()[0], page.splitlines()[0]

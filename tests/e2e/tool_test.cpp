@@ -87,7 +87,7 @@ TEST_CASE("help: groups, ranges in words, lines of at most 100 columns, for ever
   for (const char* command :
        {"", "simulate", "server", "plan", "predict", "experiment", "gan train", "gan sample",
         "gan inspect", "model export", "model summary", "data pack", "data partition", "data show",
-        "privacy epsilon", "privacy plan", "privacy show", "privacy audit"}) {
+        "privacy epsilon", "privacy plan", "privacy show", "privacy audit", "bench"}) {
     const auto help = run_program(std::string(command) + " --help");
     CHECK(help.exit_code == 0);
     for (std::size_t at = 0; at < help.out.size();) {
@@ -130,14 +130,16 @@ TEST_CASE("man pages and completion name every command, and bash reads the compl
         text("iotsl.1").find(std::string(".SS iotsl ") + command + "\n") != std::string::npos,
         command);
   CHECK(text("iotsl-device.1").find("\n.B \\-\\-server HOST:PORT\n") != std::string::npos);
+  CHECK(text("iotsl-bench.1").find("\n.B \\-\\-compare FILE\n") != std::string::npos);
   const std::string words =
       "bash -c '. " + (folder / "iotsl.bash") +
       "; COMP_WORDS=(iotsl gan tr); COMP_CWORD=2; _iotsl; echo \"${COMPREPLY[*]}\";"
+      " COMP_WORDS=(iotsl bench --qu); COMP_CWORD=2; _iotsl; echo \"${COMPREPLY[*]}\";"
       " COMP_WORDS=(iotsl simulate --optimizer \"\"); COMP_CWORD=3; _iotsl; echo "
       "\"${COMPREPLY[*]}\"' >" +
       (folder / "completed");
   REQUIRE(std::system(words.c_str()) == 0);
-  CHECK(text("completed") == "train\nadam sgd\n");
+  CHECK(text("completed") == "train\n--quick\nadam sgd\n");
 }
 
 TEST_CASE("too few file handles are said before anything is made, with limit and need") {

@@ -11,7 +11,7 @@ namespace iotsl::bench {
 /// of threads. Each thread works on memory of its own.
 Workloads roofline_workloads(const Scale& scale, const Machine& machine, int threads);
 
-/// Limits for one number of threads, from the rows of roofline_workloads().
+/// Limits for one number of threads: the best samples of the rows of roofline_workloads().
 struct Roofline {
   double flops_per_second = 0, l2_bytes_per_second = 0, memory_bytes_per_second = 0;
   double l2_bytes = 0;  ///< what fits into the caches of all these threads

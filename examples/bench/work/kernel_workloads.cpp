@@ -9,9 +9,9 @@
 namespace iotsl::bench {
 namespace {
 
-Tensor<float> normal(const Shape& shape, std::uint32_t number) {
+Tensor<float> values(const Shape& shape, std::uint32_t number) {
   Tensor<float> out = Tensor<float>::uninitialized(shape);
-  fill_normal(out, 1.0, 1, number);
+  fill_uniform(out, 1.0, 1, number);
   return out;
 }
 
@@ -20,7 +20,7 @@ template <class Forward>
 Workload forward_only(std::string name, const Shape& x, const Shape& weight, const Work& work,
                       Forward forward) {
   return {std::move(name), work, 2 * work.bytes, [=]() -> Run {
-            return [=, input = normal(x, 0), w = normal(weight, 1)] {
+            return [=, input = values(x, 0), w = values(weight, 1)] {
               const NoRecord no_graph;
               forward(input, w);
             };
@@ -32,11 +32,11 @@ template <class Forward>
 Workload gradient_only(std::string name, const Shape& x, const Shape& weight, bool of_weight,
                        const Work& work, Forward forward) {
   return {std::move(name), work, 3 * work.bytes, [=]() -> Run {
-            Tensor<float> input = normal(x, 0), w = normal(weight, 1);
+            Tensor<float> input = values(x, 0), w = values(weight, 1);
             Tensor<float>& wanted = of_weight ? w : input;
             wanted.set_requires_grad();
             const Tensor<float> y = forward(input, w);
-            const Tensor<float> gradient = normal(y.shape(), 2);
+            const Tensor<float> gradient = values(y.shape(), 2);
             return [y, wanted, gradient] { grad(y, wanted, gradient, {.retain_graph = true}); };
           }};
 }
@@ -81,7 +81,7 @@ void add_norm(Workloads& out, const Sequential<float>& net, std::size_t first, c
   const double operations = static_cast<double>(layers.cost(x).operations * x[0]);
   const double map_bytes = 4.0 * static_cast<double>(x.elements());
   out.push_back({name + "/forward" + end, {operations, 2 * map_bytes}, 3 * map_bytes, [=]() -> Run {
-                   return [layers, input = normal(x, 0)]() mutable {
+                   return [layers, input = values(x, 0)]() mutable {
                      const NoRecord no_graph;
                      layers.forward(input);
                    };
@@ -90,12 +90,12 @@ void add_norm(Workloads& out, const Sequential<float>& net, std::size_t first, c
                  {2 * operations, 3 * map_bytes},
                  6 * map_bytes,
                  [=]() mutable -> Run {
-                   Tensor<float> input = normal(x, 0);
+                   Tensor<float> input = values(x, 0);
                    input.set_requires_grad();
                    std::vector<Tensor<float>> wanted{input};
                    for (const NamedTensor<float>& p : layers.parameters())
                      wanted.push_back(p.tensor);
-                   const Tensor<float> y = layers.forward(input), gradient = normal(x, 1);
+                   const Tensor<float> y = layers.forward(input), gradient = values(x, 1);
                    return [y, wanted, gradient] {
                      grad<float>({y}, wanted, {gradient}, {.retain_graph = true});
                    };

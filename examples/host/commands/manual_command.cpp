@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "bench/options.hpp"
 #include "device/options.hpp"
 #include "host/options/help.hpp"
 #include "host/options/output_file.hpp"
@@ -55,14 +56,13 @@ std::string host_page(const CLI::App& app) {
   out += concat(".SH SYNOPSIS\n.B iotsl\n.I COMMAND\n[options]\n.SH COMMANDS\n");
   append_commands(out, app, app.get_name());
   return concat(out, ".SH EXIT STATUS\n", troff(exit_codes),
-                "\n.SH SEE ALSO\n.BR iotsl-device (1)\n");
+                "\n.SH SEE ALSO\n.BR iotsl-bench (1),\n.BR iotsl-device (1)\n");
 }
 
-/// The usage text of the device program, whose rows of options begin with two blanks.
-std::string device_page() {
-  std::string out = page_head("iotsl-device", "one device of a split-learning run");
+/// Of a usage text, whose rows of options begin with two blanks.
+std::string usage_page(const std::string& program, const std::string& does, std::string_view text) {
+  std::string out = page_head(program, does);
   out += ".SH SYNOPSIS\n.nf\n";
-  std::string_view text = device::usage;
   text.remove_prefix(std::string_view("Usage: ").size());
   bool in_usage = true;
   while (!text.empty()) {
@@ -106,10 +106,9 @@ void append_completion(std::string& cases, std::string& values, const CLI::App& 
     append_completion(cases, values, *each, concat(path, " ", each->get_name()));
 }
 
-/// The options that stand in the device program's usage.
-std::string device_words() {
-  std::string out = "run ";
-  std::string_view text = device::usage;
+/// The options that stand in a usage text.
+std::string usage_words(std::string_view text) {
+  std::string out;
   for (std::size_t at = 0; (at = text.find("\n  --", at)) != std::string_view::npos;) {
     at += 3;
     out += concat(text.substr(at, text.find_first_of(" ,\n", at) - at), " ");
@@ -118,9 +117,11 @@ std::string device_words() {
 }
 
 std::string completion(const CLI::App& app) {
-  std::string cases, values;
+  // The first entry of a command counts: bench has the other program's options.
+  std::string cases = concat("    'iotsl bench') words='", usage_words(bench::usage), "' ;;\n");
+  std::string values;
   append_completion(cases, values, app, app.get_name());
-  return concat(R"(# bash completion for iotsl and iotsl-device
+  return concat(R"(# bash completion for iotsl, iotsl-bench and iotsl-device
 _iotsl() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
   local path=iotsl words= choices= word i
@@ -148,8 +149,10 @@ _iotsl_words() {
                 cases, R"(  esac
 }
 complete -o filenames -o bashdefault -F _iotsl iotsl
+complete -o bashdefault -o default -W 'run )",
+                usage_words(device::usage), R"(' iotsl-device
 complete -o bashdefault -o default -W ')",
-                device_words(), "' iotsl-device\n");
+                usage_words(bench::usage), "' iotsl-bench\n");
 }
 
 }  // namespace
@@ -158,12 +161,19 @@ void add_manual_command(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   CLI::App* command =
       app.add_subcommand("manual", "Write man pages and bash completion")->group("");
-  command->add_option("--out", *folder, "Folder for iotsl.1, iotsl-device.1 and iotsl.bash")
+  command
+      ->add_option("--out", *folder,
+                   "Folder for iotsl.1, iotsl-bench.1, iotsl-device.1, iotsl.bash")
       ->required();
   command->callback([&app, folder] {
     expect(create_folders(*folder));
     expect(write_file_atomic(join_path(*folder, "iotsl.1"), host_page(app)));
-    expect(write_file_atomic(join_path(*folder, "iotsl-device.1"), device_page()));
+    expect(write_file_atomic(
+        join_path(*folder, "iotsl-bench.1"),
+        usage_page("iotsl-bench", "how fast the engine is on this machine", bench::usage)));
+    expect(write_file_atomic(
+        join_path(*folder, "iotsl-device.1"),
+        usage_page("iotsl-device", "one device of a split-learning run", device::usage)));
     expect(write_file_atomic(join_path(*folder, "iotsl.bash"), completion(app)));
   });
 }
