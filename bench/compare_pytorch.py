@@ -2,11 +2,12 @@
 
 usage: compare_pytorch.py [--build build/release] [--threads 2] [--rounds 3] [--only JOB]...
 
-JOB: train, device, predict, critic, generator, conv; without --only all of them.
+JOB: train, device, predict, predict1 (one image), critic, generator, conv; without --only all of them.
 
 Every round runs ours, then PyTorch in each memory layout, each in a process of its own. A figure is
 the median over the rounds of the medians within them; the ratio is the median over the rounds of
-PyTorch's better layout to ours (above 1: ours is faster). Machines are shared, so only the ratio means something.
+PyTorch's better layout to ours (above 1: ours is faster). PyTorch gets the C library's allocator tuned
+(MALLOC_*), so that it neither maps nor trims memory between steps. Machines are shared, so only the ratio means something.
 """
 
 import argparse
@@ -31,9 +32,12 @@ STEPS = {
     "train": ("train_step_bench", f"train_step/vgg16bn-compact/sgd/batch:{BATCH}/real_time"),
     "device": ("train_step_bench", f"device_step/vgg16bn-compact/batch:{BATCH}/real_time"),
     "predict": ("train_step_bench", f"predict/vgg16bn-compact/batch:{BATCH}/real_time"),
+    "predict1": ("train_step_bench", "predict/vgg16bn-compact/batch:1/real_time"),
     "critic": ("gan_bench", "gan/critic/width:64/batch:32/real_time"),
     "generator": ("gan_bench", "gan/generator/width:64/batch:32/real_time"),
 }
+# A row of the table is named after the benchmark; what came later has a prefix of its own.
+PREFIXES = {"predict1": "predict1: "}
 DIRECTIONS = ("forward", "grad_x", "grad_weight")
 
 
@@ -77,7 +81,7 @@ def torch_job(job, layout, threads):
     if job in ("critic", "generator"):
         return {STEPS[job][1]: seconds_of(gan_step(torch, memory, job, 64, 32))}
 
-    x = torch.rand(BATCH, 1, 28, 28).to(memory_format=memory)
+    x = torch.rand(1 if job == "predict1" else BATCH, 1, 28, 28).to(memory_format=memory)
     if job == "device":
         front = nn.Sequential(*features([64, 64, 0])).to(memory_format=memory)
         gradient = torch.randn(BATCH, 64, 14, 14).to(memory_format=memory)
@@ -91,11 +95,11 @@ def torch_job(job, layout, threads):
         net = net.to(memory_format=memory)
         labels = torch.arange(BATCH) % 10
         optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, foreach=True)
-        if job == "predict":
+        if job.startswith("predict"):
             net.eval()
 
         def run():
-            if job == "predict":
+            if job.startswith("predict"):
                 with torch.no_grad():
                     net(x)
                 return
@@ -172,7 +176,7 @@ def compare(options):
         for name in rounds[0][0]:
             ours, nchw, nhwc = (statistics.median(r[i][name] for r in rounds) for i in range(3))
             ratios = [min(r[1][name], r[2][name]) / r[0][name] for r in rounds]
-            print(f"| {name.removesuffix('/real_time')} "
+            print(f"| {PREFIXES.get(job, '')}{name.removesuffix('/real_time')} "
                   f"| {1e3 * ours:.2f} | {1e3 * nchw:.2f} | {1e3 * nhwc:.2f} "
                   f"| {statistics.median(ratios):.2f} | {min(ratios):.2f}, {max(ratios):.2f} |", flush=True)
 
