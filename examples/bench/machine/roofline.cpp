@@ -31,14 +31,13 @@ Index whole_vectors(double bytes) {
   return std::max<Index>(1, static_cast<Index>(bytes / 4) / 64) * 64;
 }
 
-Workload multiply_adds(simd::Target target, int threads) {
-  constexpr Index rounds = 20000;
+Workload multiply_adds(simd::Target target, Index rounds, int threads) {
   const RooflineTable& table = table_of(target);
   const double flops = 2.0 * static_cast<double>(table.multiply_adds_per_round * rounds) * threads;
   return {.name = concat("fma/", simd::name(target)),
           .work = {.flops = flops},
-          .prepare = [&table, threads]() -> Run {
-            return [&table, threads] {
+          .prepare = [&table, rounds, threads]() -> Run {
+            return [&table, rounds, threads] {
               parallel_for(threads, [&](Index) {
                 // Stored, so that the loop is not left out.
                 volatile float sum = table.multiply_add(rounds, 0.5F, 1.0F);
@@ -84,16 +83,16 @@ double l2_bytes(const Machine& machine, int threads) {
 Workloads roofline_workloads(const Scale& scale, const Machine& machine, int threads) {
   Workloads out;
   for (const simd::Target target : simd::reachable_targets())
-    out.push_back(multiply_adds(target, threads));
+    out.push_back(multiply_adds(target, scale.multiply_add_rounds, threads));
   const double thread_count = threads;
   // Half of it, since code and stacks want some as well.
   const Index in_l2 = whole_vectors(l2_bytes(machine, threads) / 2 / thread_count / 3);
-  const Index passes = std::max<Index>(1, 4'000'000 / (12 * in_l2));
+  const auto passes = static_cast<Index>(scale.l2_bytes / (12.0 * static_cast<double>(in_l2))) + 1;
   out.push_back(triad("L2", in_l2, passes, threads));
   // Far beyond the last cache, as far as memory and patience allow.
   const double most = std::min(768e6, static_cast<double>(available_bytes(machine)) / 4);
   const double total = std::min(
-      most, std::max(scale.triad_bytes_least, 4 * static_cast<double>(machine.last_cache_bytes)));
+      most, std::max(scale.memory_bytes_least, 4 * static_cast<double>(machine.last_cache_bytes)));
   out.push_back(triad("memory", whole_vectors(total / 3 / thread_count), 1, threads));
   return out;
 }

@@ -42,10 +42,13 @@ struct Scale {
   Index kernel_batch, small_step_batch, step_batch, gan_batch, gan_width;
   int rounds;      ///< passes over all rows, so that a slow minute does not hit one row
   double seconds;  ///< per row and round, beside its first run
-  double triad_bytes_least;
+  // Of one run, for each thread. In full long enough that the start of the threads does not count.
+  Index multiply_add_rounds;
+  double l2_bytes;
+  double memory_bytes_least;  ///< of all threads
 };
-inline constexpr Scale full_scale{64, 32, 64, 32, 64, 3, 0.1, 96e6};
-inline constexpr Scale quick_scale{4, 2, 4, 2, 16, 1, 0.02, 24e6};
+inline constexpr Scale full_scale{64, 32, 64, 32, 64, 3, 0.1, 2'000'000, 400e6, 96e6};
+inline constexpr Scale quick_scale{4, 2, 4, 2, 16, 1, 0.02, 50'000, 8e6, 24e6};
 
 /// Appends the seconds of single runs. The first run is not counted; short ones are timed several
 /// at a time.
