@@ -108,8 +108,7 @@ Workloads kernel_workloads(const Scale& scale) {
   Workloads convolutions, linears, norms;
   const Index n = scale.kernel_batch;
   const ModelSpec spec;
-  auto net = build_model<float>(spec);
-  net.initialize(1);
+  const auto net = build_model<float>(spec);
   Shape x = sample_shape(spec);
   x.set(0, n);
   // Layers of the same shape stand one after the other.
