@@ -32,11 +32,11 @@ struct Arrays {
 void run(ConvOperation operation, ConvAlgorithm algorithm, const ConvShape& s, Arrays& a) {
   namespace detail = iotsl::kernels::detail;
   if (operation == ConvOperation::forward)
-    detail::conv2d_float(algorithm, s, a.x.data(), a.w.data(), nullptr, a.y.data());
+    detail::conv2d_by(operands, algorithm, s, a.x.data(), a.w.data(), nullptr, a.y.data());
   else if (operation == ConvOperation::input_grad)
-    detail::conv2d_input_grad_float(algorithm, s, a.y.data(), a.w.data(), a.x.data());
+    detail::conv2d_input_grad_by(operands, algorithm, s, a.y.data(), a.w.data(), a.x.data());
   else
-    detail::conv2d_weight_grad_float(algorithm, s, a.x.data(), a.y.data(), a.w.data());
+    detail::conv2d_weight_grad_by(operands, algorithm, s, a.x.data(), a.y.data(), a.w.data());
 }
 
 double seconds(ConvOperation operation, ConvAlgorithm algorithm, const ConvShape& s) {

@@ -56,11 +56,11 @@ TEST_DOUBLE(Tensor<double> affine(Tensor<double>, double, double))
 TEST_DOUBLE(Tensor<double> log_softmax(const Tensor<double>&))
 TEST_DOUBLE(Tensor<double> softmax_cross_entropy(const Tensor<double>&,
                                                  std::span<const std::int32_t>))
-TEST_DOUBLE(Tensor<double> matmul(const Tensor<double>&, const Tensor<double>&))
-TEST_DOUBLE(Tensor<double> matmul_nt(const Tensor<double>&, const Tensor<double>&))
-TEST_DOUBLE(Tensor<double> matmul_tn(const Tensor<double>&, const Tensor<double>&))
+TEST_DOUBLE(Tensor<double> matmul(const Tensor<double>&, const Tensor<double>&, ProductPrecision))
+TEST_DOUBLE(Tensor<double> matmul_nt(const Tensor<double>&, const Tensor<double>&, ProductPrecision))
+TEST_DOUBLE(Tensor<double> matmul_tn(const Tensor<double>&, const Tensor<double>&, ProductPrecision))
 TEST_DOUBLE(Tensor<double> linear(const Tensor<double>&, const Tensor<double>&,
-                                  const Tensor<double>&))
+                                  const Tensor<double>&, ProductPrecision))
 TEST_DOUBLE(Tensor<double> batch_norm2d(const Tensor<double>&, const Tensor<double>&,
                                         const Tensor<double>&, Tensor<double>&, Tensor<double>&,
                                         BatchNormOptions))

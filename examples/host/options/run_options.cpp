@@ -67,6 +67,10 @@ void list_training_options(Options& o, List& list) {
               "values: fp16, int8, int4");
   list.given("wire-gradients", t.wire_gradients,
              "The same of their gradients; default: as --wire, but int8 for int4");
+  list.option("server-precision", o.server_precision,
+              "What the server half rounds the operands of its convolutions and linear layers to in "
+              "training: float, or bf16, faster on a CPU with AVX-512 BF16; weights and sums stay "
+              "float");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", between(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               zero_or_more());
@@ -318,6 +322,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .cut = o.model.cut,
                           .devices = pools_data(o.method) ? 1 : o.data.devices,
                           .training = o.training,
+                          .server_precision = o.server_precision,
                           .added = parse_added_epochs(o.added_epochs),
                           .preparation = o.preparation,
                           .seed = o.data.seed,

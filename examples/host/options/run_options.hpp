@@ -24,6 +24,7 @@ struct RunOptions {
   Index rounds = 0;  // 0: not given
   /// epochs 0: not given, the rounds count; eval_every 0: at the end.
   TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
+  ServerPrecision server_precision = ServerPrecision::float32;
   split::BarrierOptions barriers;
   double offline_seconds = 300;
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below

@@ -190,6 +190,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   for (const measure::EpochRecord& r : s.epochs) epochs.push_back(to_json(r));
   out["epochs"] = epochs;
   if (!options.added_epochs.empty()) out["added_epochs"] = options.added_epochs;
+  out["server_precision"] = to_string(options.server_precision);
   out["bytes_up"] = s.bytes_up;
   out["bytes_down"] = s.bytes_down;
   out["bytes"] = to_json(s.bill);
@@ -239,6 +240,9 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
         format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
   std::fputs(format_privacy(promise_of(options, s)).c_str(), stdout);
+  if (options.server_precision != ServerPrecision::float32)
+    std::printf("server half      trained with operands in %s\n",
+                to_string(options.server_precision));
   std::printf("weights          sha256 %s\n", s.weights_sha256.c_str());
   std::printf("time             %s\n", format_seconds(s.seconds).c_str());
   std::printf("run folder       %s\n", options.out.c_str());

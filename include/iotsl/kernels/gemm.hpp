@@ -11,6 +11,7 @@
 
 #include "iotsl/core/memory.hpp"
 #include "iotsl/kernels/gemm_tile.hpp"
+#include "iotsl/kernels/operands.hpp"
 #include "iotsl/kernels/reference/gemm.hpp"
 #include "iotsl/kernels/types.hpp"
 
@@ -51,6 +52,8 @@ IOTSL_TABLE(GemmTable, gemm_table)
 
 namespace detail {
 
+inline const GemmTable& gemm_kernels(FloatOperands) { return gemm_table(); }
+
 /// A product in the form the driver runs: out[i][j] = sum over l of rows(i,l)
 /// cols(l,j), `swapped` where out is the transpose of the caller's c.
 struct GemmProblem {
@@ -80,49 +83,82 @@ inline constexpr Index gemm_depth = 256;
 /// of two apart compete for the same few sets of the cache.
 inline constexpr Index gemm_row_stride = gemm_depth + 16;
 
+/// A block of one operand: rows of some depth in a larger matrix.
+struct GemmBlock {
+  Index first, count;  ///< rows, or columns of the product
+  Index first_depth, depth;
+};
+/// Rows of words, and the words from one to the next.
+struct GemmRows {
+  const float* words;
+  Index stride;
+};
+
+/// The rows of a block: where they lie, or turned into `memory`.
+inline GemmRows gemm_block_rows(FloatOperands, const GemmProblem& p, const GemmBlock& b,
+                                float* memory) {
+  if (!p.rows_transposed) return {p.rows + b.first * p.k + b.first_depth, p.k};
+  tile_table().transpose(b.depth, b.count, p.rows + b.first_depth * p.m + b.first, p.m, memory,
+                         gemm_row_stride);
+  return {memory, gemm_row_stride};
+}
+/// Floats of memory that it needs.
+inline Index gemm_rows_floats(FloatOperands, const GemmProblem& p) {
+  return p.rows_transposed ? gemm_rows * gemm_row_stride : 0;
+}
+
+/// The columns of a block as panels [panel][depth][tile_cols], zero beyond the last.
+inline void gemm_pack_cols(FloatOperands, const GemmProblem& p, const GemmBlock& b, float* packed,
+                           float* /*memory*/) {
+  if (!p.cols_transposed)
+    return gemm_table().pack_rows(b.depth, b.count, p.cols + b.first_depth * p.n + b.first, p.n,
+                                  packed);
+  const Index cols = tile_table().cols;
+  for (Index j = 0; j < b.count; j += cols, packed += b.depth * cols) {
+    const Index valid = std::min(cols, b.count - j);
+    if (valid < cols)
+      std::memset(packed, 0, static_cast<std::size_t>(b.depth * cols) * sizeof(float));
+    tile_table().transpose(valid, b.depth, p.cols + (b.first + j) * p.k + b.first_depth, p.k,
+                           packed, cols);
+  }
+}
+
 /// Working memory of one thread, in floats.
 struct GemmScratch {
   Index packed, rows, sums;
-  explicit GemmScratch(const GemmProblem& p, Index cols)
+  template <class Operands>
+  GemmScratch(Operands operands, const GemmProblem& p, Index cols)
       : packed(gemm_panels * std::min(p.k, gemm_depth) * cols),
-        rows(p.rows_transposed ? gemm_rows * gemm_row_stride : 0),
+        rows(gemm_rows_floats(operands, p)),
         sums(round_up(std::min(p.m, gemm_rows), 4) * gemm_panels * cols) {}
   Index total() const { return round_up(packed + rows + sums, 16); }
 };
 
 // One block of at most gemm_rows x (gemm_panels * tile_cols) outputs.
-inline void gemm_block(const GemmProblem& p, Index i0, Index j0, float* scratch, float* c) {
-  const GemmTable& kernels = gemm_table();
+template <class Operands>
+void gemm_block(Operands operands, const GemmProblem& p, Index i0, Index j0, float* scratch,
+                float* c) {
+  const auto multiply = gemm_kernels(operands).panel;
   const auto transpose = tile_table().transpose;
   const Index cols = tile_table().cols;
   const Index rows = std::min(gemm_rows, p.m - i0);
   const Index width = std::min(gemm_panels * cols, p.n - j0), panels = (width + cols - 1) / cols;
-  const GemmScratch size(p, cols);
+  const GemmScratch size(operands, p, cols);
   float* packed = scratch;
   float* packed_rows = packed + size.packed;
   float* sums = packed_rows + size.rows;
 
   for (Index l0 = 0; l0 < p.k; l0 += gemm_depth) {
-    const Index depth = std::min(gemm_depth, p.k - l0);
-    const float* a = p.rows + i0 * p.k + l0;
-    Index a_stride = p.k;
-    if (p.rows_transposed) {
-      a_stride = gemm_row_stride;
-      transpose(depth, rows, p.rows + l0 * p.m + i0, p.m, packed_rows, a_stride);
-      a = packed_rows;
-    }
-    if (!p.cols_transposed) kernels.pack_rows(depth, width, p.cols + l0 * p.n + j0, p.n, packed);
+    const Index depth = std::min(gemm_depth, p.k - l0), depth_words = words(operands, depth);
+    // The memory of the rows serves the columns first.
+    gemm_pack_cols(operands, p, {j0, width, l0, depth}, packed, packed_rows);
+    const GemmRows a = gemm_block_rows(operands, p, {i0, rows, l0, depth}, packed_rows);
     for (Index panel = 0; panel < panels; ++panel) {
-      const Index j = j0 + panel * cols, valid = std::min(cols, p.n - j);
-      float* dst = packed + panel * depth * cols;
-      if (p.cols_transposed) {
-        if (valid < cols)
-          std::memset(dst, 0, static_cast<std::size_t>(depth * cols) * sizeof(float));
-        transpose(valid, depth, p.cols + j * p.k + l0, p.k, dst, cols);
-      }
-      const bool in_place = !p.swapped && valid == cols;
+      const Index j = j0 + panel * cols;
+      const bool in_place = !p.swapped && j + cols <= p.n;
       float* out = in_place ? c + i0 * p.n + j : sums + panel * rows * cols;
-      kernels.panel({a, a_stride, dst, depth, rows, out, in_place ? p.n : cols, l0 > 0});
+      multiply({a.words, a.stride, packed + panel * depth_words * cols, depth_words, rows, out,
+                in_place ? p.n : cols, l0 > 0});
     }
   }
 
@@ -138,8 +174,9 @@ inline void gemm_block(const GemmProblem& p, Index i0, Index j0, float* scratch,
   }
 }
 
-inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k, const float* a,
-                       const float* b, float* c) {
+template <class Operands>
+void gemm_by(Operands operands, bool trans_a, bool trans_b, Index m, Index n, Index k,
+             const float* a, const float* b, float* c) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     std::memset(c, 0, static_cast<std::size_t>(m * n) * sizeof(float));
@@ -149,11 +186,11 @@ inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k, co
   const Index cols = tile_table().cols, width = gemm_panels * cols;
   const Index row_blocks = (p.m + gemm_rows - 1) / gemm_rows,
               col_blocks = (p.n + width - 1) / width;
-  const Index floats = GemmScratch(p, cols).total();
+  const Index floats = GemmScratch(operands, p, cols).total();
   const Index tasks = row_blocks * col_blocks;
   const Scratch scratch(static_cast<std::size_t>(threads() * floats) * sizeof(float));
   run_tasks(m * n * k, tasks, [&](Index task) {
-    gemm_block(p, task / col_blocks * gemm_rows, task % col_blocks * width,
+    gemm_block(operands, p, task / col_blocks * gemm_rows, task % col_blocks * width,
                scratch.as<float>() + worker_index() * floats, c);
   });
 }
@@ -166,7 +203,7 @@ inline void gemm_float(bool trans_a, bool trans_b, Index m, Index n, Index k, co
 template <class T>
 void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, const T* b, T* c) {
   if constexpr (std::is_same_v<T, float>)
-    detail::gemm_float(trans_a, trans_b, m, n, k, a, b, c);
+    detail::gemm_by(detail::FloatOperands{}, trans_a, trans_b, m, n, k, a, b, c);
   else
     reference::gemm(trans_a, trans_b, m, n, k, a, b, c);
 }

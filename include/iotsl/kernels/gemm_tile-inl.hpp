@@ -16,6 +16,15 @@ IOTSL_INLINE void hold_loads() {
   if constexpr (lanes == 4) __asm__ volatile("" ::: "memory");
 }
 
+/// What a tile adds of one word of each operand.
+template <class V>
+IOTSL_INLINE V multiply_add(V a, V b, V c) {
+  if constexpr (words_are_pairs)
+    return dot_pairs(a, b, c);
+  else
+    return fma(a, b, c);
+}
+
 /// One term of accumulate(), the factor of each row in lane `lane` of a[i].
 template <int lane, int Rows, int Vecs>
 IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&acc)[Rows][Vecs]) {
@@ -62,7 +71,7 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
       hold_loads();
       const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
       IOTSL_UNROLL
-      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(a, bv[v], acc[i][v]);
     }
   }
 }
@@ -96,7 +105,7 @@ IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*&
       hold_loads();
       const Vec av = load1_next(a);
       IOTSL_UNROLL
-      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(av, bv[v], acc[i][v]);
+      for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(av, bv[v], acc[i][v]);
     }
     a += a_step - Rows;
   }

@@ -70,7 +70,11 @@ struct Conv2d {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     kaiming_normal_fan_out(weight, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x) const { return conv2d(x, weight, bias, options); }
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
+    Conv2dOptions run = options;
+    run.precision = mode.precision;
+    return conv2d(x, weight, bias, run);
+  }
   Result<Shape> output_shape(const Shape& x) const {
     return conv2d_shape(x, weight_shape(), options);
   }
@@ -207,7 +211,9 @@ struct Linear {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     fill_normal(weight, 0.01, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x) const { return linear(x, weight, bias); }
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
+    return linear(x, weight, bias, mode.precision);
+  }
   Result<Shape> output_shape(const Shape& x) const { return linear_shape(x, weight_shape()); }
   LayerCost cost(const Shape& x) const {
     const Index weights = in_features * out_features;

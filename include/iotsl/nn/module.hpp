@@ -8,6 +8,7 @@
 #include "iotsl/autograd/node.hpp"
 #include "iotsl/core/tensor.hpp"
 #include "iotsl/nn/shapes_only.hpp"
+#include "iotsl/ops/product_precision.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -148,6 +149,7 @@ struct ForwardMode {
   bool training = false;
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
+  ProductPrecision precision = {};  ///< of convolutions in one group and linear layers
 };
 
 IOTSL_NAMESPACE_END

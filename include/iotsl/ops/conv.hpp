@@ -134,7 +134,7 @@ Tensor<T> conv2d_input_grad(const Tensor<T>& gy, const Tensor<T>& weight, Index 
     fail("conv_transpose2d: weight ", sw, " and an output of ", h, "x", w, " expect an input [N,",
          shape.k, ",", shape.p, ",", shape.q, "], given ", sg);
   Tensor<T> gx = Tensor<T>::uninitialized(Shape{shape.n, shape.c, h, w});
-  conv_input_grad(shape, options.groups, gy.data(), weight.data(), gx.mutable_data());
+  conv_input_grad(shape, options, gy.data(), weight.data(), gx.mutable_data());
   if (Node<T>* node = record(conv2d_input_grad_op<T>, gx, gy, weight)) {
     node->set_attributes(ConvAttributes{options, h, w, sw[2], sw[3]});
     node->save(weight.requires_grad() ? gy : Tensor<T>());
@@ -172,7 +172,7 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   const auto shape = detail::conv2d_geometry(sx, sw, options).value();
   if (bias.defined()) detail::check_bias("conv2d", sw, bias.shape(), sw[0]);
   Tensor<T> y = Tensor<T>::uninitialized(Shape{shape.n, shape.k, shape.p, shape.q});
-  detail::conv_forward(shape, options.groups, x.data(), weight.data(),
+  detail::conv_forward(shape, options, x.data(), weight.data(),
                        bias.defined() ? bias.data() : nullptr, y.mutable_data());
   Node<T>* node = bias.defined() ? record(detail::conv2d_op<T>, y, x, weight, bias)
                                  : record(detail::conv2d_op<T>, y, x, weight);
@@ -244,7 +244,7 @@ Tensor<T> conv2d_weight_grad(const Tensor<T>& x, const Tensor<T>& gy, Index r, I
     fail("conv2d_weight_grad: x ", sx, " and a kernel of ", r, "x", s, " expect gy [", sx[0], ",",
          sg[1], ",", shape.p, ",", shape.q, "], given ", sg);
   Tensor<T> gw = Tensor<T>::uninitialized(Shape{shape.k, shape.c / options.groups.count(), r, s});
-  detail::conv_weight_grad(shape, options.groups, x.data(), gy.data(), gw.mutable_data());
+  detail::conv_weight_grad(shape, options, x.data(), gy.data(), gw.mutable_data());
   if (Node<T>* node = record(detail::conv2d_weight_grad_op<T>, gw, x, gy)) {
     node->set_attributes(detail::ConvAttributes{options, sx[2], sx[3], r, s});
     node->save(gy.requires_grad() ? x : Tensor<T>());

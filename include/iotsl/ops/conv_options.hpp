@@ -2,6 +2,7 @@
 // How a convolution is laid over its input, for those who describe one and compute none.
 
 #include "iotsl/core/shape.hpp"
+#include "iotsl/ops/product_precision.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -35,6 +36,7 @@ struct Conv2dOptions {
   Index dilation_h = 1, dilation_w = 1;
   Index crop_h = 0, crop_w = 0;
   ConvGroups groups = {};
+  ProductPrecision precision = {};  ///< of float tensors in one group; others know float alone
 };
 
 IOTSL_NAMESPACE_END

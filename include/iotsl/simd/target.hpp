@@ -80,6 +80,20 @@ inline iotsl::detail::Shared<int>& active() {
 /// The target whose kernels are called now: the best reachable one, or that of IOTSL_TARGET.
 inline Target active_target() { return static_cast<Target>(detail::active().load_relaxed()); }
 
+/// Whether there are kernels for products of bfloat16 beside those of the active target, and this
+/// CPU can run them (simd/vec_avx512bf16.hpp).
+inline bool multiplies_bfloat16() {
+#if IOTSL_HAVE_AVX
+#if IOTSL_WITH_AVX2X2
+  if (active_target() == Target::avx2x2) return true;
+#endif
+  static const bool runs = IOTSL_RUNS_avx512bf16;
+  return runs && active_target() == Target::avx512;
+#else
+  return false;
+#endif
+}
+
 /// Makes `target` the active one (tests and benchmarks); an Error if it is not reachable here.
 inline void set_target(Target target) {
   if (!reachable(target)) fail("set_target: ", name(target), " cannot run here");

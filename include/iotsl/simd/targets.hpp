@@ -48,6 +48,13 @@
   (IOTSL_RUNS_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && \
    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
 
+// Beside the list, for products of bfloat16 (simd/vec_avx512bf16.hpp): what they need beyond
+// avx512.
+#define IOTSL_FEATURES_avx512bf16 \
+  IOTSL_COMPILE_FOR("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+#define IOTSL_RUNS_avx512bf16 (IOTSL_RUNS_avx512 && __builtin_cpu_supports("avx512bf16"))
+#define IOTSL_FEATURES_avx2x2bf16 IOTSL_FEATURES_avx2
+
 // IOTSL_TARGETS(X, arguments...) is X(name, arguments...) for every target of the list.
 #define IOTSL_APPLY_(X, target, ...) X(target __VA_OPT__(, ) __VA_ARGS__)
 #define IOTSL_TARGETS_1_(X, ...) IOTSL_APPLY_(X, IOTSL_TARGET_0 __VA_OPT__(, ) __VA_ARGS__)
@@ -77,7 +84,8 @@
 #define IOTSL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define IOTSL_COMPILE_FOR(list) IOTSL_PRAGMA(GCC target(list))
-// A plain `g++ file.cpp` does not optimise, -Os not for speed; the kernels of such programs still are.
+// A plain `g++ file.cpp` does not optimise, -Os not for speed; the kernels of such programs still
+// are.
 #if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define IOTSL_OPTIMIZE_ _Pragma("GCC optimize(\"fp-contract=off\")")
 #else

@@ -12,6 +12,8 @@
 //   load_bytes store_bytes   lanes that are whole numbers from 0 to 255
 //   even_lanes odd_lanes   of a, then of b;  zip_low zip_high   a0 b0 a1 b1 ..., in two halves
 //   transpose          a block of lanes x lanes floats
+//   words_are_pairs        false; true where a word of memory is two bfloat16 numbers and there is
+//                          dot_pairs(a,b,c) (simd/vec_avx512bf16.hpp)
 //   multiplies_by_lane     true where there are, beyond these:
 //     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: 1, 2 or 4 vectors in a row, then the address moves
 //     on
@@ -28,8 +30,10 @@
 #if IOTSL_HAVE_AVX
 #include "iotsl/simd/vec_avx2.hpp"
 #include "iotsl/simd/vec_avx512.hpp"
+#include "iotsl/simd/vec_avx512bf16.hpp"
 #if IOTSL_WITH_AVX2X2
 #include "iotsl/simd/vec_avx2x2.hpp"
+#include "iotsl/simd/vec_avx2x2bf16.hpp"
 #endif
 #endif
 #if IOTSL_HAVE_NEON

@@ -33,6 +33,7 @@ struct Mask {
   Floats v;
 };
 inline constexpr Index lanes = 8;
+inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 16;
 inline constexpr bool multiplies_by_lane = false;
 

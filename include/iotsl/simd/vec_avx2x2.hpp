@@ -17,6 +17,7 @@ struct Mask {
   avx2::Mask low, high;
 };
 inline constexpr Index lanes = 16;
+inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 32;  // as AVX-512, so that tiles and sums are the same
 inline constexpr bool multiplies_by_lane = false;
 

@@ -31,6 +31,7 @@ struct Mask {
   unsigned short bits;  ///< bit i is lane i
 };
 inline constexpr Index lanes = 16;
+inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 32;
 inline constexpr bool multiplies_by_lane = false;
 inline constexpr unsigned short all_lanes = 0xFFFF;

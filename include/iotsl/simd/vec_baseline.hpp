@@ -24,6 +24,7 @@ struct Mask {
   Ints v;
 };
 inline constexpr Index lanes = 4;
+inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 16;
 inline constexpr bool multiplies_by_lane = false;
 

@@ -21,6 +21,7 @@ struct Mask {
   uint32x4_t v;
 };
 inline constexpr Index lanes = 4;
+inline constexpr bool words_are_pairs = false;
 #if defined(__aarch64__)
 inline constexpr int registers = 32;
 inline constexpr bool multiplies_by_lane = true;

@@ -26,8 +26,12 @@ inline std::vector<Tensor<float>> tensors_of(const std::vector<NamedTensor<float
 }
 
 /// Numbers of dropout: a function of the run's seed and of the step.
-inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step) {
-  return {.training = true, .seed = seed, .step = static_cast<std::uint32_t>(step)};
+inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step,
+                                 ProductPrecision precision = {}) {
+  return {.training = true,
+          .seed = seed,
+          .step = static_cast<std::uint32_t>(step),
+          .precision = precision};
 }
 
 /// How many of the first rows of `logits` [N,M], one for each label, are largest at their label.

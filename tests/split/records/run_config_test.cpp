@@ -112,6 +112,22 @@ TEST_CASE("run config: replay and consolidation belong to split learning") {
   CHECK(devices(1) == "--replay 5: replays other devices' samples, there is only one");
 }
 
+TEST_CASE("run config: a precision of the server half is one of split learning, and of the CPU") {
+  const auto bf16 = [](RunConfig& c) { c.server_precision = ServerPrecision::bf16; };
+  for (const Method method : all_methods)
+    if (!splits(method))
+      CHECK(error(method, bf16) ==
+            concat("--server-precision bf16: for split learning only, not for --method ",
+                   to_string(method)));
+  if (simd::multiplies_bfloat16()) CHECK(error(bf16) == "");
+  const simd::Target before = simd::active_target();
+  simd::set_target(simd::reachable_targets().front());  // has no such products on any CPU
+  CHECK(error(bf16) ==
+        concat("--server-precision bf16: needs a CPU with AVX-512 BF16, this one runs the target ",
+               simd::name(simd::active_target()), " without it; expected float"));
+  simd::set_target(before);
+}
+
 TEST_CASE("run config: the model") {
   CHECK(error([](RunConfig& c) { c.model.name = "resnet"; }) ==
         "unknown model 'resnet'; expected one of vgg16bn-compact, vgg16bn-paper, vanilla5");

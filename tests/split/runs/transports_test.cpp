@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "split/runs/tcp_run.hpp"
+#include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace iotsl;
@@ -109,6 +110,47 @@ TEST_CASE("transports: replay gives the same weights over every transport, and a
   RunHooks hooks;
   hooks.context = &stop;
   hooks.should_stop = [](void* self) { return ++static_cast<Stop*>(self)->steps == 4; };
+  REQUIRE_FALSE(run_one_net(config, hooks, train, test, samples).ok());
+  config.resume = true;
+  const auto resumed = run_one_net(config, {}, train, test, samples);
+  REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(resumed->weights_sha256 == whole->weights_sha256);
+}
+
+TEST_CASE("transports: bfloat16 in the server half, over every transport and after a stop") {
+  if (!simd::multiplies_bfloat16()) {
+    SKIP_TEST("no AVX-512 BF16 here");
+    return;
+  }
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  RunConfig config = tiny::config();
+  const auto plain = run_one_net(config, {}, train, test, samples);
+  REQUIRE(plain.ok());
+  config.server_precision = ServerPrecision::bf16;
+  for (const Index replay : {Index{0}, Index{10}}) {
+    config.training.replay = replay;
+    const auto none = run_one_net(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(none.ok(), none.failure().message);
+    CHECK(none->weights_sha256 != plain->weights_sha256);
+    CHECK(none->epochs[0].loss == doctest::Approx(plain->epochs[0].loss).epsilon(0.02));
+    const auto inproc = run_inproc(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+    CHECK(inproc->weights_sha256 == none->weights_sha256);
+    tiny::TcpRun tcp{config, train, samples};
+    const auto sockets = tcp.run(test);
+    REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
+    CHECK(sockets->weights_sha256 == none->weights_sha256);
+  }
+
+  const TemporaryFolder folder;
+  const auto whole = run_one_net(config, {}, train, test, samples);
+  REQUIRE(whole.ok());
+  config.out = folder / "run";
+  int steps = 0;
+  RunHooks hooks;
+  hooks.context = &steps;
+  hooks.should_stop = [](void* taken) { return ++*static_cast<int*>(taken) == 4; };
   REQUIRE_FALSE(run_one_net(config, hooks, train, test, samples).ok());
   config.resume = true;
   const auto resumed = run_one_net(config, {}, train, test, samples);

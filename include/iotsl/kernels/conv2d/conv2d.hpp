@@ -24,22 +24,24 @@ inline AxisMap cols_of(const ConvShape& s) {
   return AxisMap(AxisMap::Kind::forward, s.q, s.s, s.w, s.stride_w, s.pad_w, s.dilation_w);
 }
 
-// `algorithm`: one that fits the shape.
+// `algorithm`: one that fits the shape; patches are of floats alone.
 
-inline void conv2d_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
-                         const float* w, const float* bias, float* y) {
+template <class Operands>
+void conv2d_by(Operands operands, ConvAlgorithm algorithm, const ConvShape& s, const float* x,
+               const float* w, const float* bias, float* y) {
   if (algorithm == ConvAlgorithm::patches) return patch_forward(s, x, w, bias, y);
   const AxisMap row = rows_of(s), col = cols_of(s);
   const Index taps = s.r * s.s;
   const Correlation c{s.n, s.c, s.h, s.w, s.k, &row, &col, 1, 1, s.c * taps, taps};
   if (algorithm == ConvAlgorithm::winograd)
-    winograd_correlate(c, s.pad_h, s.pad_w, false, x, w, bias, y);
+    winograd_correlate(operands, c, s.pad_h, s.pad_w, false, x, w, bias, y);
   else
-    correlate(c, x, w, bias, y);
+    correlate(operands, c, x, w, bias, y);
 }
 
-inline void conv2d_input_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* gy,
-                                    const float* w, float* gx) {
+template <class Operands>
+void conv2d_input_grad_by(Operands operands, ConvAlgorithm algorithm, const ConvShape& s,
+                          const float* gy, const float* w, float* gx) {
   if (algorithm == ConvAlgorithm::patches) return patch_input_grad(s, gy, w, gx);
   const Index taps = s.r * s.s;
   const AxisMap row(AxisMap::Kind::adjoint, s.h, s.r, s.p, s.stride_h, s.pad_h, s.dilation_h);
@@ -47,20 +49,21 @@ inline void conv2d_input_grad_float(ConvAlgorithm algorithm, const ConvShape& s,
   const Correlation c{s.n,  s.k,        s.p,        s.q,  s.c,       &row,
                       &col, s.stride_h, s.stride_w, taps, s.c * taps};
   if (algorithm == ConvAlgorithm::winograd)
-    winograd_correlate(c, 2 - s.pad_h, 2 - s.pad_w, true, gy, w, nullptr, gx);
+    winograd_correlate(operands, c, 2 - s.pad_h, 2 - s.pad_w, true, gy, w, nullptr, gx);
   else
-    correlate(c, gy, w, nullptr, gx);
+    correlate(operands, c, gy, w, nullptr, gx);
 }
 
-inline void conv2d_weight_grad_float(ConvAlgorithm algorithm, const ConvShape& s, const float* x,
-                                     const float* gy, float* gw) {
+template <class Operands>
+void conv2d_weight_grad_by(Operands operands, ConvAlgorithm algorithm, const ConvShape& s,
+                           const float* x, const float* gy, float* gw) {
   if (algorithm == ConvAlgorithm::patches) return patch_weight_grad(s, x, gy, gw);
   const AxisMap row = rows_of(s), col = cols_of(s);
   const WeightGrad g{s.n, s.c, s.h, s.w, s.k, &row, &col, s.stride_w};
   if (algorithm == ConvAlgorithm::winograd)
-    winograd_weight_grad(g, s.pad_h, s.pad_w, x, gy, gw);
+    winograd_weight_grad(operands, g, s.pad_h, s.pad_w, x, gy, gw);
   else
-    weight_grad(g, x, gy, gw);
+    weight_grad(operands, g, x, gy, gw);
 }
 
 }  // namespace detail
@@ -70,7 +73,8 @@ inline void conv2d_weight_grad_float(ConvAlgorithm algorithm, const ConvShape& s
 template <class T>
 void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity_t<T>* bias, T* y) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_float(choose_algorithm(ConvOperation::forward, s), s, x, w, bias, y);
+    detail::conv2d_by(detail::FloatOperands{}, choose_algorithm(ConvOperation::forward, s), s, x, w,
+                      bias, y);
   else
     reference::conv2d(s, x, w, bias, y);
 }
@@ -79,7 +83,8 @@ void conv2d(const ConvShape& s, const T* x, const T* w, const std::type_identity
 template <class T>
 void conv2d_input_grad(const ConvShape& s, const T* gy, const T* w, T* gx) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_input_grad_float(choose_algorithm(ConvOperation::input_grad, s), s, gy, w, gx);
+    detail::conv2d_input_grad_by(detail::FloatOperands{},
+                                 choose_algorithm(ConvOperation::input_grad, s), s, gy, w, gx);
   else
     reference::conv2d_input_grad(s, gy, w, gx);
 }
@@ -88,7 +93,8 @@ void conv2d_input_grad(const ConvShape& s, const T* gy, const T* w, T* gx) {
 template <class T>
 void conv2d_weight_grad(const ConvShape& s, const T* x, const T* gy, T* gw) {
   if constexpr (std::is_same_v<T, float>)
-    detail::conv2d_weight_grad_float(choose_algorithm(ConvOperation::weight_grad, s), s, x, gy, gw);
+    detail::conv2d_weight_grad_by(detail::FloatOperands{},
+                                  choose_algorithm(ConvOperation::weight_grad, s), s, x, gy, gw);
   else
     reference::conv2d_weight_grad(s, x, gy, gw);
 }

@@ -41,27 +41,33 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
   });
 }
 
+/// One panel where all taps are used: panel[tap][in channel][tile_cols]. Columns beyond the last
+/// output stay as they are.
+inline void pack_panel(const Correlation& c, const UsedTaps& used, Index number, const float* w,
+                       float* panel) {
+  const Index cols = tile_table().cols;
+  const auto transpose = tile_table().transpose;
+  const float* src = w + number * cols * c.weight_out_stride;
+  const Index valid = std::min(cols, c.out_c - number * cols);
+  if (used.all() == 1 && c.weight_in_stride == 1)
+    transpose(valid, c.in_c, src, c.weight_out_stride, panel, cols);
+  else
+    for (Index i = 0; i < c.in_c; ++i)
+      transpose(valid, used.all(), src + i * c.weight_in_stride, c.weight_out_stride,
+                panel + i * cols, c.in_c * cols);
+}
+
 /// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
-inline void pack_weights(const Correlation& c, const UsedTaps& used, const float* w,
+inline void pack_weights(FloatOperands, const Correlation& c, const UsedTaps& used, const float* w,
                          float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
-  const auto transpose = tile_table().transpose;
   const Index panel_floats = used.count() * c.in_c * cols;
   if (c.out_c % cols != 0)
     std::memset(packed + (panels - 1) * panel_floats, 0,
                 static_cast<std::size_t>(panel_floats) * sizeof(float));
   if (used.count() < used.all()) return pack_used_taps(c, used, w, packed);
-  run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
-    float* dst = packed + panel * panel_floats;
-    const float* src = w + panel * cols * c.weight_out_stride;
-    const Index valid = std::min(cols, c.out_c - panel * cols);
-    if (used.all() == 1 && c.weight_in_stride == 1)
-      transpose(valid, c.in_c, src, c.weight_out_stride, dst, cols);
-    else
-      for (Index i = 0; i < c.in_c; ++i)
-        transpose(valid, used.all(), src + i * c.weight_in_stride, c.weight_out_stride,
-                  dst + i * cols, c.in_c * cols);
-  });
+  run_tasks(panels * panel_floats * 8, panels,
+            [&](Index panel) { pack_panel(c, used, panel, w, packed + panel * panel_floats); });
 }
 
 /// Input rows that the largest band needs.
@@ -75,18 +81,25 @@ inline Index band_input_rows(const Correlation& c, const CorrelatePlan& plan) {
   return most;
 }
 
-/// What a worker keeps: a block of the input, the outputs of one panel, and behind these floats the
-/// tiles.
-struct CorrelateMemory {
-  Index block_floats, float_bytes, bytes;
+/// Floats of one image that load_block() needs beside the block.
+inline Index load_floats(FloatOperands, const Correlation&, Index /*rows*/) { return 0; }
 
-  static CorrelateMemory make(const Correlation& c, const CorrelatePlan& plan, Index cols) {
-    const Index pixels = plan.images * band_input_rows(c, plan) * c.in_w;
-    const Index outputs = (plan.images * plan.band * c.col->out() + 1) * cols;
+/// What a worker keeps: a block of the input, the outputs of one panel, what loading takes, and
+/// behind these floats the tiles.
+struct CorrelateMemory {
+  Index block_floats, output_floats, float_bytes, bytes;
+
+  template <class Operands>
+  static CorrelateMemory make(Operands operands, const Correlation& c, const CorrelatePlan& plan,
+                              Index cols) {
+    const Index rows = band_input_rows(c, plan), pixels = plan.images * rows * c.in_w;
     CorrelateMemory out;
     out.block_floats = pixel_stride(c.in_c) * (1 + pixels);
+    out.output_floats = (plan.images * plan.band * c.col->out() + 1) * cols;
     out.float_bytes =
-        round_up((out.block_floats + outputs) * static_cast<Index>(sizeof(float)), 64);
+        round_up((out.block_floats + out.output_floats + load_floats(operands, c, rows)) *
+                     static_cast<Index>(sizeof(float)),
+                 64);
     out.bytes = out.float_bytes + round_up(TileList::bytes(c, plan), 64);
     return out;
   }
@@ -95,8 +108,9 @@ struct CorrelateMemory {
 /// One block of images and output rows: its input as
 /// [image][row][column][channel], behind one pixel of zeros that stands for
 /// everything outside.
-inline void load_block(const Correlation& c, const float* in, Index first_image, Index images,
-                       Index first_row, Index last_row, float* block) {
+inline void load_block(FloatOperands, const Correlation& c, const float* in, Index first_image,
+                       Index images, Index first_row, Index last_row, float* block,
+                       float* /*memory*/) {
   const Index stride = pixel_stride(c.in_c), pixels = (last_row - first_row) * c.in_w;
   std::memset(block, 0, static_cast<std::size_t>(stride) * sizeof(float));
   for (Index i = 0; i < images; ++i) {
@@ -110,32 +124,36 @@ inline void load_block(const Correlation& c, const float* in, Index first_image,
 }  // namespace detail
 
 /// Runs the correlation; `bias` may be null. `out` is [n, out_c, out_h, out_w].
-inline void correlate(const Correlation& c, const float* in, const float* w, const float* bias,
-                      float* out) {
+template <class Operands>
+void correlate(Operands operands, const Correlation& c, const float* in, const float* w,
+               const float* bias, float* out) {
   const auto transpose = tile_table().transpose;
-  const ConvTable& kernels = conv_table();
+  const ConvTable& kernels = conv_kernels(operands);
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index out_w = c.col->out(), out_pixels = c.row->out() * out_w;
   if (c.n == 0 || c.out_c == 0 || out_pixels == 0) return;
-  const detail::CorrelatePlan plan = detail::CorrelatePlan::make(c, cols);
+  Correlation stored = c;  // as its input lies in a block
+  stored.in_c = words(operands, c.in_c);
+  const detail::CorrelatePlan plan = detail::CorrelatePlan::make(stored, cols);
   const UsedTaps used(*c.row, *c.col);
 
-  const Index panel_floats = used.count() * c.in_c * cols;
+  const Index panel_floats = used.count() * stored.in_c * cols;
   const Scratch packed(static_cast<std::size_t>(panels * (panel_floats + cols)) * sizeof(float));
-  detail::pack_weights(c, used, w, packed.as<float>());
+  pack_weights(operands, c, used, w, packed.as<float>());
   float* shift = packed.as<float>() + panels * panel_floats;
   for (Index o = 0; o < panels * cols; ++o)
     shift[o] = bias != nullptr && o < c.out_c ? bias[o] : 0.0F;
 
-  const Index stride = detail::pixel_stride(c.in_c);
-  const auto worker = detail::CorrelateMemory::make(c, plan, cols);
+  const Index stride = detail::pixel_stride(stored.in_c);
+  const auto worker = detail::CorrelateMemory::make(operands, stored, plan, cols);
   const Scratch scratch(static_cast<std::size_t>(threads() * worker.bytes));
 
   const auto memory_of = [&](Index thread) { return scratch.as<char>() + thread * worker.bytes; };
   const Scratch lists(static_cast<std::size_t>(threads()) * sizeof(detail::TileList));
   auto* list = lists.as<detail::TileList>();
   for (Index thread = 0; thread < threads(); ++thread)
-    new (list + thread) detail::TileList(c, plan, used, memory_of(thread) + worker.float_bytes);
+    new (list + thread)
+        detail::TileList(stored, plan, used, memory_of(thread) + worker.float_bytes);
 
   const Index work = c.n * c.out_c * out_pixels * c.in_c * used.count();
   const Index blocks = plan.image_blocks(c);
@@ -152,10 +170,11 @@ inline void correlate(const Correlation& c, const float* in, const float* w, con
     float* buffer = block + worker.block_floats;
     detail::TileList& tiles = list[worker_index()];
     tiles.build(images, begin, end, first_row, last_row - first_row, stride);
-    detail::load_block(c, in, image, images, first_row, last_row, block);
+    load_block(operands, c, in, image, images, first_row, last_row, block,
+               buffer + worker.output_floats);
     for (Index panel = panels * group / plan.panel_groups;
          panel < panels * (group + 1) / plan.panel_groups; ++panel) {
-      kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, c.in_c,
+      kernels.correlate(tiles.count(), tiles.tiles(), tiles.taps(), block, stored.in_c,
                         packed.as<float>() + panel * panel_floats, shift + panel * cols, buffer);
       const Index valid = std::min(cols, c.out_c - panel * cols);
       for (Index i = 0; i < images; ++i)

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "iotsl/kernels/gemm_tile.hpp"
+#include "iotsl/kernels/operands.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -59,6 +60,9 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 IOTSL_TABLE(ConvTable, conv_table)
+namespace detail {
+inline const ConvTable& conv_kernels(FloatOperands) { return conv_table(); }
+}  // namespace detail
 }  // namespace kernels
 
 IOTSL_NAMESPACE_END

@@ -40,7 +40,7 @@ struct WeightGradPlan {
   struct Size {
     Index n, c, in_pixels, k, out_h, out_w;
   };
-  static WeightGradPlan make(const Size& s, Index taps, Index tile_cols) {
+  static WeightGradPlan make(const Size& s, Index taps, Index tile_cols, Index per_word = 1) {
     const Index pixels = s.out_h * s.out_w, panels = (s.k + tile_cols - 1) / tile_cols;
     const Index sums = std::max<Index>(1, taps * s.c * panels * tile_cols);
     WeightGradPlan plan;
@@ -50,6 +50,7 @@ struct WeightGradPlan {
     plan.images = std::min(std::max<Index>(1, band_pixels / pixels),
                            std::max<Index>(1, block_floats / std::max<Index>(1, image_floats)));
     plan.images = std::min(plan.images, (s.n + plan.slots - 1) / plan.slots);
+    plan.images = round_up(plan.images, per_word);
     plan.band = std::clamp<Index>(band_pixels / (s.out_w * plan.images), 1, s.out_h);
     return plan;
   }
@@ -135,27 +136,41 @@ inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float*
   }
 }
 
+/// Channel-last words of an image, which hold neighbouring images: the first of `images` at most.
+inline void load_images(FloatOperands, Index channels, Index pixels, Index /*images*/,
+                        const float* image, Index /*image_floats*/, float* to, Index stride,
+                        float* /*memory*/) {
+  tile_table().transpose(channels, pixels, image, pixels, to, stride);
+}
+/// Floats of memory that it needs for an image of so many floats.
+inline Index load_images_floats(FloatOperands, Index /*image_floats*/) { return 0; }
+
 /// The sums of every slot, and of every worker a block of x and gy with its runs.
+template <class Operands>
 class WeightGradWork {
  public:
   WeightGradWork(const WeightGrad& g, const UsedTaps& used)
       : g_(g),
         used_(used),
         tiles_(tile_table()),
-        kernels_(conv_table()),
+        kernels_(conv_kernels(Operands{})),
         cols_(tiles_.cols),
         pixels_(g.row->out() * g.col->out()),
         plan_(WeightGradPlan::make({g.n, g.c, g.h * g.w, g.k, g.row->out(), g.col->out()},
-                                   used.count(), cols_)),
+                                   used.count(), cols_, Operands::per_word)),
         panels_((g.k + cols_ - 1) / cols_),
         panel_floats_(used.count() * g.c * cols_),
         group_panels_((panels_ + plan_.groups - 1) / plan_.groups),
         x_stride_(pixel_stride(g.c)),
         gy_stride_(pixel_stride(group_panels_ * cols_)),
-        x_floats_(plan_.images * g.h * g.w * x_stride_),
-        float_bytes_(round_up(
-            (x_floats_ + plan_.images * pixels_ * gy_stride_) * static_cast<Index>(sizeof(float)),
-            64)),
+        x_floats_(words(Operands{}, plan_.images) * g.h * g.w * x_stride_),
+        block_floats_(x_floats_ + words(Operands{}, plan_.images) * pixels_ * gy_stride_),
+        float_bytes_(
+            round_up((block_floats_ +
+                      load_images_floats(
+                          Operands{}, std::max(g.c * g.h * g.w, group_panels_ * cols_ * pixels_))) *
+                         static_cast<Index>(sizeof(float)),
+                     64)),
         worker_bytes_(float_bytes_ + round_up(RunList::bytes(g, plan_), 64)),
         sums_memory_(static_cast<std::size_t>(plan_.slots * panels_ * panel_floats_) *
                      sizeof(float)),
@@ -212,14 +227,18 @@ class WeightGradWork {
   /// `images` images channel-last: x into xs, the group's part of gy into gs.
   void load_block(const Group& group, const float* x, const float* gy, Index first, Index images,
                   float* xs, float* gs) const {
-    for (Index i = 0; i < images; ++i) {
-      tiles_.transpose(g_.c, g_.h * g_.w, x + (first + i) * g_.c * g_.h * g_.w, g_.h * g_.w,
-                       xs + i * x_stride_, images * x_stride_);
-      tiles_.transpose(group.channels, pixels_, gy + ((first + i) * g_.k + group.first_k) * pixels_,
-                       pixels_, gs + i * gy_stride_, images * gy_stride_);
+    const Index lines = words(Operands{}, images);
+    float* memory = xs + block_floats_;
+    for (Index i = 0; i < lines; ++i) {
+      const Index image = i * Operands::per_word, left = images - image;
+      load_images(Operands{}, g_.c, g_.h * g_.w, left, x + (first + image) * g_.c * g_.h * g_.w,
+                  g_.c * g_.h * g_.w, xs + i * x_stride_, lines * x_stride_, memory);
+      load_images(Operands{}, group.channels, pixels_, left,
+                  gy + ((first + image) * g_.k + group.first_k) * pixels_, g_.k * pixels_,
+                  gs + i * gy_stride_, lines * gy_stride_, memory);
     }
     // Columns beyond the last output channel are computed too: they must at least be numbers.
-    for (Index p = 0; group.channels % cols_ != 0 && p < images * pixels_; ++p)
+    for (Index p = 0; group.channels % cols_ != 0 && p < lines * pixels_; ++p)
       for (Index o = group.channels; o < round_up(group.channels, cols_); ++o)
         gs[p * gy_stride_ + o] = 0.0F;
   }
@@ -227,9 +246,10 @@ class WeightGradWork {
   /// Adds the products of a loaded block to the sums of its slot, band by band.
   void add_block(const Group& group, Index images, const float* xs, const float* gs, RunList& runs,
                  float* slot_sums) const {
-    const Index out_h = g_.row->out(), x_step = RunList::x_step(g_, images, x_stride_);
+    const Index lines = words(Operands{}, images);
+    const Index out_h = g_.row->out(), x_step = RunList::x_step(g_, lines, x_stride_);
     for (Index begin = 0; begin < out_h; begin += plan_.band) {
-      runs.build(images, begin, std::min(out_h, begin + plan_.band), x_stride_, gy_stride_);
+      runs.build(lines, begin, std::min(out_h, begin + plan_.band), x_stride_, gy_stride_);
       for (Index panel = group.first; panel < group.last; ++panel)
         for (Index t = 0; t < used_.count(); ++t) {
           const Index tap = used_.tap(t);
@@ -250,14 +270,15 @@ class WeightGradWork {
   WeightGradPlan plan_;
   Index panels_, panel_floats_, group_panels_;
   Index x_stride_, gy_stride_;  // floats between pixels of a block
-  Index x_floats_, float_bytes_, worker_bytes_;
+  Index x_floats_, block_floats_, float_bytes_, worker_bytes_;
   Scratch sums_memory_;  // [slot][panel][used tap][c][cols]
   Scratch scratch_;      // of each worker: x, gy, runs
 };
 
 }  // namespace detail
 
-inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, float* gw) {
+template <class Operands>
+void weight_grad(Operands, const WeightGrad& g, const float* x, const float* gy, float* gw) {
   const Index taps = g.row->taps() * g.col->taps(), pixels = g.row->out() * g.col->out();
   if (g.k * g.c * taps == 0) return;
   const UsedTaps used(*g.row, *g.col);
@@ -266,7 +287,7 @@ inline void weight_grad(const WeightGrad& g, const float* x, const float* gy, fl
     std::memset(gw, 0, static_cast<std::size_t>(g.k * g.c * taps) * sizeof(float));
     return;
   }
-  const detail::WeightGradWork work(g, used);
+  const detail::WeightGradWork<Operands> work(g, used);
   run_tasks(products * g.k * g.c, work.tasks(), [&](Index task) { work.sum(task, x, gy); });
   run_tasks(work.sum_floats() * 8, work.panels(), [&](Index panel) { work.merge(panel, gw); });
 }

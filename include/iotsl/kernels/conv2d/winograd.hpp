@@ -47,30 +47,52 @@ struct WinogradPlan {
 struct WinogradMemory {
   Index in, out;  ///< channel-last pixels of a block, and of one panel of its outputs
   Index v, m;     ///< transformed tiles, and their products for one panel
-  WinogradMemory(const WinogradGrid& g, const WinogradPlan& plan, Index stride, Index cols) {
+  /// `pixel` and `row`: floats from pixel to pixel, and from one transformed tile to the next.
+  WinogradMemory(const WinogradGrid& g, const WinogradPlan& plan, Index pixel, Index row,
+                 Index cols) {
     const Index band_rows = plan.band * winograd_edge;
-    in = (1 + plan.images * std::min(g.in_h, band_rows + 2) * g.in_w) * stride;
+    in = (1 + plan.images * std::min(g.in_h, band_rows + 2) * g.in_w) * pixel;
     out = (plan.images * band_rows * g.out_w + 1) * cols;
-    v = winograd_frequencies * plan.tiles(g) * stride;
+    v = winograd_frequencies * plan.tiles(g) * row;
     m = winograd_frequencies * plan.tiles(g) * cols;
   }
   Index total() const { return round_up(in + out + v + m, 16); }
 };
 
-/// u[panel][frequency][in channel][tile_cols] from the weights.
-inline void winograd_weights(const Correlation& c, bool flipped, const float* w, float* u) {
+/// The transformed weights of some channels of a panel from the packed ones; see
+/// winograd_weights().
+inline void transform_weights(FloatOperands, Index channels, const float* packed, bool flipped,
+                              float* u, Index frequency_stride, float* /*memory*/) {
+  winograd_table().weights(channels, packed, flipped, u, frequency_stride);
+}
+/// Floats of memory that it needs for `channels`.
+inline Index transform_weights_floats(FloatOperands, Index /*channels*/) { return 0; }
+
+/// Transforms tiles of inputs to rows of words.
+inline void transform_tiles(FloatOperands, Index tiles, const WinogradTile* tile,
+                            const float* block, Index channels, const WinogradRows& v,
+                            float* /*memory*/) {
+  winograd_table().input(tiles, tile, block, channels, v);
+}
+/// Floats of memory that it needs.
+inline Index transform_tiles_floats(FloatOperands, Index /*channels*/) { return 0; }
+
+/// u[panel][frequency][words of in channels][tile_cols] from the weights.
+template <class Operands>
+void winograd_weights(Operands operands, const Correlation& c, bool flipped, const float* w,
+                      float* u) {
   const auto transpose = tile_table().transpose;
-  const WinogradTable& kernels = winograd_table();
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index chunk = std::min<Index>(c.in_c, 32), chunks = (c.in_c + chunk - 1) / chunk;
-  const Index packed_floats = chunk * 9 * cols;
-  const Scratch memory(static_cast<std::size_t>(threads() * packed_floats) * sizeof(float));
+  const Index packed_floats = chunk * 9 * cols, depth = words(operands, c.in_c);
+  const Index worker_floats = packed_floats + transform_weights_floats(operands, chunk);
+  const Scratch memory(static_cast<std::size_t>(threads() * worker_floats) * sizeof(float));
   run_tasks(panels * c.in_c * cols * winograd_frequencies * 8, panels * chunks, [&](Index task) {
     const Index panel = task / chunks, first = task % chunks * chunk;
     const Index channels = std::min(chunk, c.in_c - first);
     const Index valid = std::min(cols, c.out_c - panel * cols);
     const float* src = w + panel * cols * c.weight_out_stride + first * c.weight_in_stride;
-    float* packed = memory.as<float>() + worker_index() * packed_floats;
+    float* packed = memory.as<float>() + worker_index() * worker_floats;
     if (valid < cols)
       std::memset(packed, 0, static_cast<std::size_t>(packed_floats) * sizeof(float));
     if (c.weight_in_stride == 9)
@@ -79,8 +101,9 @@ inline void winograd_weights(const Correlation& c, bool flipped, const float* w,
       for (Index i = 0; i < channels; ++i)
         transpose(valid, 9, src + i * c.weight_in_stride, c.weight_out_stride,
                   packed + i * 9 * cols, cols);
-    kernels.weights(channels, packed, flipped,
-                    u + (panel * winograd_frequencies * c.in_c + first) * cols, c.in_c * cols);
+    transform_weights(operands, channels, packed, flipped,
+                      u + (panel * winograd_frequencies * depth + words(operands, first)) * cols,
+                      depth * cols, packed + packed_floats);
   });
 }
 
@@ -102,28 +125,34 @@ inline void list_bands(const Correlation& c, const WinogradGrid& g, const Winogr
 
 /// Runs the correlation, whose kernel is 3x3 at stride 1, with `pad_h` and `pad_w` zeros before the
 /// input; `flipped` where the taps are in reverse order. `bias` may be null.
-inline void winograd_correlate(const Correlation& c, Index pad_h, Index pad_w, bool flipped,
-                               const float* in, const float* w, const float* bias, float* out) {
+template <class Operands>
+void winograd_correlate(Operands operands, const Correlation& c, Index pad_h, Index pad_w,
+                        bool flipped, const float* in, const float* w, const float* bias,
+                        float* out) {
   const detail::WinogradGrid g{c.in_h, c.in_w, c.row->out(), c.col->out(), pad_h, pad_w};
   const auto transpose = tile_table().transpose;
   const WinogradTable& kernels = winograd_table();
-  const auto multiply = gemm_table().panel;
+  const auto multiply = gemm_kernels(operands).panel;
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
-  const auto plan = detail::WinogradPlan::make(c, g, cols);
+  const Index depth = words(operands, c.in_c);
+  Correlation transformed = c;
+  transformed.in_c = depth;
+  const auto plan = detail::WinogradPlan::make(transformed, g, cols);
 
-  const Index panel_floats = winograd_frequencies * c.in_c * cols;
+  const Index panel_floats = winograd_frequencies * depth * cols;
   const Scratch weights(static_cast<std::size_t>(panels * (panel_floats + cols)) * sizeof(float));
-  detail::winograd_weights(c, flipped, w, weights.as<float>());
+  detail::winograd_weights(operands, c, flipped, w, weights.as<float>());
   float* shift = weights.as<float>() + panels * panel_floats;
   for (Index o = 0; o < panels * cols; ++o)
     shift[o] = bias != nullptr && o < c.out_c ? bias[o] : 0.0F;
 
-  const Index tiles = plan.tiles(g), stride = detail::pixel_stride(c.in_c);
+  const Index tiles = plan.tiles(g), stride = detail::pixel_stride(depth);
   const Scratch lists(static_cast<std::size_t>(plan.bands(g) * tiles) * sizeof(WinogradTile));
   detail::list_bands(c, g, plan, cols, lists.as<WinogradTile>());
 
-  const detail::WinogradMemory size(g, plan, stride, cols);
-  const Scratch scratch(static_cast<std::size_t>(threads() * size.total()) * sizeof(float));
+  const detail::WinogradMemory size(g, plan, detail::pixel_stride(c.in_c), stride, cols);
+  const Index worker_floats = size.total() + round_up(transform_tiles_floats(operands, c.in_c), 16);
+  const Scratch scratch(static_cast<std::size_t>(threads() * worker_floats) * sizeof(float));
 
   const Index out_pixels = g.out_h * g.out_w;
   const Index tasks = plan.blocks(c) * plan.bands(g) * plan.panel_groups;
@@ -135,18 +164,19 @@ inline void winograd_correlate(const Correlation& c, Index pad_h, Index pad_w, b
     const Index first = begin * winograd_edge, last = std::min(g.out_h, end * winograd_edge);
     const Index count = images * (end - begin) * g.cols(), pixels = (last - first) * g.out_w;
 
-    float* block = scratch.as<float>() + worker_index() * size.total();
+    float* block = scratch.as<float>() + worker_index() * worker_floats;
     float* buffer = block + size.in;
     const WinogradRows v{buffer + size.out, stride, count * stride};
     const WinogradRows m{v.data + size.v, cols, count * cols};
     const WinogradTile* tile = lists.as<WinogradTile>() + band * tiles;
-    detail::load_block(c, in, image, images, g.first_in(first), g.last_in(last), block);
-    kernels.input(count, tile, block, c.in_c, v);
+    load_block(detail::FloatOperands{}, c, in, image, images, g.first_in(first), g.last_in(last),
+               block, nullptr);
+    transform_tiles(operands, count, tile, block, c.in_c, v, block + size.total());
     for (Index panel = panels * group / plan.panel_groups;
          panel < panels * (group + 1) / plan.panel_groups; ++panel) {
       const float* u = weights.as<float>() + panel * panel_floats;
       for (Index f = 0; f < winograd_frequencies; ++f)
-        multiply({v.data + f * v.frequency_stride, stride, u + f * c.in_c * cols, c.in_c, count,
+        multiply({v.data + f * v.frequency_stride, stride, u + f * depth * cols, depth, count,
                   m.data + f * m.frequency_stride, cols, false});
       kernels.output(count, tile, m, shift + panel * cols, buffer);
       const Index valid = std::min(cols, c.out_c - panel * cols);

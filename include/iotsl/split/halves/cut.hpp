@@ -127,22 +127,23 @@ inline BackOutcome train_back(Sequential<float>& back, Tensor<float> smashed,
 /// The server's half: forward, loss, backward, update: steps 2 and 3.
 class BackHalf {
  public:
-  /// `wants_gradient`: of the smashed batch; a frozen front needs none.
+  /// `wants_gradient`: of the smashed batch; a frozen front needs none. `precision`: of training.
   BackHalf(Sequential<float> back, const OptimizerOptions& options, std::uint64_t seed,
-           bool wants_gradient = true)
+           bool wants_gradient = true, ProductPrecision precision = {})
       : back_(std::move(back)),
         optimizer_(back_.parameters(), options),
         parameters_(train::tensors_of(optimizer_.parameters())),
         seed_(seed),
-        wants_gradient_(wants_gradient) {}
+        wants_gradient_(wants_gradient),
+        precision_(precision) {}
 
   /// `smashed` [N,...] and N labels. `replayed`: samples of earlier turns to train on as well.
   Result<BackOutcome> train(Tensor<float> smashed, std::span<const std::int32_t> labels,
                             std::uint64_t step, const ReplayMemory::Samples& replayed = {}) {
     std::vector<Tensor<float>> gradients;
     BackOutcome out = detail::train_back(back_, std::move(smashed), labels, replayed,
-                                         train::training_mode(seed_, step), parameters_, gradients,
-                                         wants_gradient_);
+                                         train::training_mode(seed_, step, precision_), parameters_,
+                                         gradients, wants_gradient_);
     const Result<void> finite = train::check_gradients(gradients, optimizer_.parameters());
     if (!finite)
       return failure(finite.failure().code, "step ", step, ": ", finite.failure().message);
@@ -163,6 +164,7 @@ class BackHalf {
   std::vector<Tensor<float>> parameters_;
   std::uint64_t seed_;
   bool wants_gradient_;
+  ProductPrecision precision_;
 };
 
 }  // namespace split

@@ -1,6 +1,6 @@
 #pragma once
-// A step of the joined net that has to be cut all the same, since what is replayed begins there, or
-// since what crosses the cut does not arrive as it was.
+// A step of the joined net that has to be cut all the same: what is replayed begins there, what
+// crosses the cut does not arrive as it was, or the back multiplies in another precision.
 
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/train/trainer.hpp"
@@ -8,10 +8,13 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// What lies between the halves.
-struct CutWire {
+/// In what a step across the cut differs from one of the joined net.
+struct CutStep {
+  /// How what crosses the cut is coded, and the random numbers of its rounding.
   net::WireFormat format;
   net::StepChance chance;
+  /// Of the back's products.
+  ProductPrecision precision;
 };
 
 /// One step of `joined` on both sides of the cut; `front` and `back` share their parameters with
@@ -20,17 +23,19 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
                                                    Sequential<float>& back,
                                                    const ReplayMemory::Samples& replayed,
                                                    const data::Batch& batch, std::uint64_t step,
-                                                   const CutWire& wire, Tensor<float>& smashed) {
-  const ForwardMode mode = joined.mode(step);
+                                                   const CutStep& cut_step,
+                                                   Tensor<float>& smashed) {
+  ForwardMode mode = joined.mode(step);
   const Tensor<float> sent = front.forward(batch.x, mode);
-  smashed = wire.format.arrived_smashed(sent.detach(), wire.chance);
+  smashed = cut_step.format.arrived_smashed(sent.detach(), cut_step.chance);
   const auto first = joined.parameters().begin(), end = joined.parameters().end();
   const auto cut = first + static_cast<std::ptrdiff_t>(front.parameters().size());
   std::vector<Tensor<float>> of_back;
+  mode.precision = cut_step.precision;
   const BackOutcome out =
       detail::train_back(back, smashed, batch.labels, replayed, mode, {cut, end}, of_back);
-  std::vector<Tensor<float>> gradients =
-      grad<float>({sent}, {first, cut}, {wire.format.arrived_gradient(out.gradient, wire.chance)});
+  std::vector<Tensor<float>> gradients = grad<float>(
+      {sent}, {first, cut}, {cut_step.format.arrived_gradient(out.gradient, cut_step.chance)});
   gradients.insert(gradients.end(), of_back.begin(), of_back.end());
   return joined.update(out.seen, gradients, step);
 }
@@ -39,11 +44,14 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
 inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back, Sequential<float>& front,
                                                    const ReplayMemory::Samples& replayed,
                                                    const data::Batch& batch, std::uint64_t step,
-                                                   const CutWire& wire, Tensor<float>& smashed) {
-  smashed = wire.format.arrived_smashed(frozen_forward(front, batch.x), wire.chance);
+                                                   const CutStep& cut_step,
+                                                   Tensor<float>& smashed) {
+  smashed = cut_step.format.arrived_smashed(frozen_forward(front, batch.x), cut_step.chance);
+  ForwardMode mode = back.mode(step);
+  mode.precision = cut_step.precision;
   std::vector<Tensor<float>> gradients;
-  const BackOutcome out = detail::train_back(back.net(), smashed, batch.labels, replayed,
-                                             back.mode(step), back.parameters(), gradients, false);
+  const BackOutcome out = detail::train_back(back.net(), smashed, batch.labels, replayed, mode,
+                                             back.parameters(), gradients, false);
   return back.update(out.seen, gradients, step);
 }
 

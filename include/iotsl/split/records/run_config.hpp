@@ -10,7 +10,9 @@
 #include "iotsl/models/model.hpp"
 #include "iotsl/nn/layer_list.hpp"
 #include "iotsl/options/method.hpp"
+#include "iotsl/options/server_precision.hpp"
 #include "iotsl/options/training.hpp"
+#include "iotsl/simd/target.hpp"
 #include "iotsl/split/records/preparation_options.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
@@ -50,6 +52,7 @@ struct RunConfig {
   std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
   Index devices = 5;
   TrainingOptions training;  ///< its epochs are all, with the added ones
+  ServerPrecision server_precision = ServerPrecision::float32;
   std::vector<AddedEpochs> added;
   PreparationOptions preparation;  ///< of a method with generators
   std::uint64_t seed = 1;
@@ -139,6 +142,18 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
   return {};
 }
 
+inline Result<void> check_server_precision(const RunConfig& c) {
+  if (c.server_precision == ServerPrecision::float32) return {};
+  if (!splits(c.method))
+    return failure(ErrorCode::usage, "--server-precision ", c.server_precision,
+                   ": for split learning only, not for --method ", c.method);
+  if (!simd::multiplies_bfloat16())
+    return failure(ErrorCode::usage, "--server-precision ", c.server_precision,
+                   ": needs a CPU with AVX-512 BF16, this one runs the target ",
+                   simd::name(simd::active_target()), " without it; expected float");
+  return {};
+}
+
 inline Result<void> check_added(const RunConfig& c) {
   const Index unit = c.training.local_epochs * static_cast<Index>(c.sharing_a_rate());
   for (const AddedEpochs& part : c.added) {
@@ -169,6 +184,7 @@ inline Result<void> check_config(const RunConfig& c) {
   if (good) good = detail::check_added(c);
   if (good) good = detail::check_barriers(c.barriers);
   if (good) good = detail::check_method(c.method, c.devices, scheduled);
+  if (good) good = detail::check_server_precision(c);
   if (good && c.make_net == nullptr) good = check_model(c.model);
   if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
   return good;

@@ -4,6 +4,7 @@
 #include "iotsl/core/json.hpp"
 #include "iotsl/net/link_options.hpp"
 #include "iotsl/nn/foreign_state.hpp"
+#include "iotsl/ops/bfloat16.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -49,6 +50,11 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
   out.front = out.joined.slice(0, *cut);
   out.back = out.joined.slice(*cut, out.joined.size());
   return out;
+}
+
+/// How the server half multiplies; an Error where check_config() refuses it.
+inline ProductPrecision products_of(ServerPrecision precision) {
+  return precision == ServerPrecision::bf16 ? ProductPrecision::bfloat16() : ProductPrecision();
 }
 
 /// The memory of --replay, as large as the run's front makes it.

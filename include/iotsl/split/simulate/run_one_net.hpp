@@ -140,17 +140,18 @@ class OneNetRun {
                                    std::uint64_t step) {
     const bool frozen = config_.training.frozen_front;
     const net::WireFormat& format = sizes_.format;
-    if (!replay_.keeps_samples() && !frozen && format.is_exact())
+    const ProductPrecision precision = products_of(config_.server_precision);
+    if (!replay_.keeps_samples() && !frozen && format.is_exact() && precision.bf16() == nullptr)
       return trainer_.train(batch, step);
     const auto n = static_cast<Index>(batch.labels.size());
     const ReplayMemory::Samples replayed =
         replay_.keeps_samples() ? replay_.draw(turn.device, n, step) : ReplayMemory::Samples{};
-    const CutWire wire{format, {config_.seed, step}};
+    const CutStep cut_step{format, {config_.seed, step}, precision};
     Tensor<float> smashed;
     Result<train::StepOutcome> out =
-        frozen ? train_behind_cut(trainer_, model_.front, replayed, batch, step, wire, smashed)
-               : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step, wire,
-                                  smashed);
+        frozen ? train_behind_cut(trainer_, model_.front, replayed, batch, step, cut_step, smashed)
+               : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step,
+                                  cut_step, smashed);
     if (!replay_.keeps_samples()) return out;
     if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
     return out;
