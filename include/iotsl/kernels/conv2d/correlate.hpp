@@ -49,12 +49,28 @@ inline void pack_panel(const Correlation& c, const UsedTaps& used, Index number,
   const auto transpose = tile_table().transpose;
   const float* src = w + number * cols * c.weight_out_stride;
   const Index valid = std::min(cols, c.out_c - number * cols);
-  if (used.all() == 1 && c.weight_in_stride == 1)
-    transpose(valid, c.in_c, src, c.weight_out_stride, panel, cols);
-  else
+  const Index taps = used.all();
+  if (taps == 1 && c.weight_in_stride == 1)
+    return transpose(valid, c.in_c, src, c.weight_out_stride, panel, cols);
+  if (c.weight_in_stride == taps) {
+    // Several channels are turned at once, since few taps alone leave vectors half empty.
+    constexpr Index chunk = 16;
+    const Scratch turned(static_cast<std::size_t>(chunk * taps * cols) * sizeof(float));
+    for (Index first = 0; first < c.in_c; first += chunk) {
+      const Index channels = std::min(chunk, c.in_c - first);
+      const float* row = turned.as<float>();
+      transpose(valid, channels * taps, src + first * taps, c.weight_out_stride, turned.as<float>(),
+                cols);
+      for (Index i = first; i < first + channels; ++i)
+        for (Index t = 0; t < taps; ++t, row += cols)
+          std::memcpy(panel + (t * c.in_c + i) * cols, row,
+                      static_cast<std::size_t>(valid) * sizeof(float));
+    }
+  } else {
     for (Index i = 0; i < c.in_c; ++i)
-      transpose(valid, used.all(), src + i * c.weight_in_stride, c.weight_out_stride,
-                panel + i * cols, c.in_c * cols);
+      transpose(valid, taps, src + i * c.weight_in_stride, c.weight_out_stride, panel + i * cols,
+                c.in_c * cols);
+  }
 }
 
 /// Weights as panels: packed[panel][used tap][in channel][tile_cols], zero beyond the last output.
