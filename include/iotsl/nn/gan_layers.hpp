@@ -182,7 +182,7 @@ struct SpectralNorm {
   }
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
     if (mode.training) follow_spectrum();
-    return normalized().forward(std::move(x));
+    return normalized().forward(std::move(x), mode);
   }
   Result<Shape> output_shape(const Shape& x) const { return layer.output_shape(x); }
   LayerCost cost(const Shape& x) const { return layer.cost(x); }

@@ -70,7 +70,7 @@ struct Conv2d {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     kaiming_normal_fan_out(weight, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode = {}) const {
     Conv2dOptions run = options;
     run.precision = mode.precision;
     return conv2d(x, weight, bias, run);
@@ -211,7 +211,7 @@ struct Linear {
   void initialize(std::uint64_t seed, std::uint32_t number) {
     fill_normal(weight, 0.01, seed, number);
   }
-  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode = {}) const {
     return linear(x, weight, bias, mode.precision);
   }
   Result<Shape> output_shape(const Shape& x) const { return linear_shape(x, weight_shape()); }
