@@ -175,7 +175,7 @@ TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   REQUIRE(run_program("simulate " + run_options + "--transport none --out " + run).exit_code == 0);
   const auto other = run_program("simulate --lr 0.5 --resume " + run);
   CHECK(other.exit_code == 2);
-  CHECK(other.err.find("--lr: cannot be changed") != std::string::npos);
+  CHECK(other.err.find("--lr 0.5: cannot be changed in the run of --resume ") != std::string::npos);
   // Not complete, as far as one can see.
   REQUIRE(std::remove((run + "/summary.json").c_str()) == 0);
   // Damaged barriers: each is refused, and the weights of the first run stay.

@@ -233,15 +233,19 @@ void predict(const CLI::App& command, PredictOptions options) {
   for (const char* option :
        {"--data", "--limit-test", "--test-fraction", "--per-class", "--split-seed"})
     if (options.data.dataset.empty() && command.count(option) > 0)
-      fail_command(ErrorCode::usage, option, ": only for --dataset, not for an image");
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for --dataset, not for an image");
   if (options.out.empty() && options.overwrite)
     fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
   if (folder_exists(options.model) && options.data.classes != 0 && options.data.dataset != "idx")
-    fail_command(ErrorCode::usage, "--classes: only for a weights file and for --dataset idx; ",
-                 options.model, " is a run folder, which describes its network");
+    fail_command(ErrorCode::usage, as_given(command, "--classes"),
+                 ": only for a weights file and for --dataset idx; ", options.model,
+                 " is a run folder, which describes its network");
   for (const char* option : {"--image-size", "--channels"})
     if (folder_exists(options.model) && options.data.dataset.empty() && command.count(option) > 0)
-      fail_command(ErrorCode::usage, option, ": only for a weights file and for --dataset");
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for a weights file and for --dataset; ", options.model,
+                   " is a run folder, which describes its network");
   // For a weights file these describe the network; for a run folder, the files of --dataset.
   if (!folder_exists(options.model)) {
     options.choice.input.channels = options.data.channels;
@@ -255,7 +259,9 @@ void predict(const CLI::App& command, PredictOptions options) {
   }
   const bool folder = folder_exists(options.image);
   if (!folder && !options.out.empty())
-    fail_command(ErrorCode::usage, "--out: only for a folder of images");
+    fail_command(ErrorCode::usage, as_given(command, "--out"),
+                 ": only for a folder of images, not for ",
+                 options.image.empty() ? "--dataset" : "an image");
   if (!folder && !options.image.empty() && options.data.skip_bad)
     fail_command(ErrorCode::usage, "--skip-bad: only for a folder of images and for --dataset");
   if (folder && options.json)
