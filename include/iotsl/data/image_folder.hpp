@@ -109,8 +109,17 @@ inline bool has_image_name(std::string_view name) {
 inline constexpr const char* image_names = ".png, .jpg, .jpeg, .jfif, .bmp, .pgm or .ppm";
 inline constexpr const char* image_formats = "PNG, JPEG, BMP, PGM or PPM";
 
-/// Why a file without the name of an image is none, by what is in it.
+/// Whether something is there that is neither file nor folder: who reads a pipe may wait for ever.
+inline bool is_special_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+/// Why a file is no image, where its name or its kind tells; else empty. Of one that has no image's
+/// name, what is in it.
 inline std::string why_no_image(const std::string& path) {
+  if (is_special_file(path)) return "is a pipe, a socket or a device; expected a file";
+  if (has_image_name(path)) return {};
   const std::string begin = read_beginning(path);
   const std::string_view kind = foreign_kind(bytes_of(std::string_view(begin)));
   if (kind.empty()) return concat("not an image by its name; expected ", image_names);
@@ -196,10 +205,10 @@ inline Result<ClassTree> list_classes(const std::string& path, NameForm form) {
                      ": is a folder; expected only images in a class folder");
     std::vector<std::string> files;
     for (const std::string& file : inside->files)
-      if (has_image_name(file))
+      if (std::string why = why_no_image(join_path(folder, file)); why.empty())
         files.push_back(join_path(folder, file));
       else
-        out.bad.push_back({join_path(folder, file), why_no_image(join_path(folder, file))});
+        out.bad.push_back({join_path(folder, file), std::move(why)});
     if (inside->files.empty())
       return failure(ErrorCode::data, folder, ": no images; expected ", image_names,
                      " files in every class folder");
