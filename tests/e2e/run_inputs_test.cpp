@@ -286,6 +286,13 @@ TEST_CASE("what a run has left is compared with itself when it is read") {
   const std::string predict = "predict " + run + " --dataset glyphs ";
   succeed(predict);
   refuse(predict + "--overwrite", 2, "--overwrite");
+  // A network of a later version.
+  const std::string card = run + "/model.json", described = *read_text_file(card);
+  std::string text = described;
+  text.replace(text.find("vgg16bn-compact"), 15, "vgg99");
+  REQUIRE(write_file_atomic(card, std::string_view(text)).ok());
+  refuse(predict, 4, card + ": unknown model 'vgg99'; expected one of vgg16bn-compact");
+  REQUIRE(write_file_atomic(card, std::string_view(described)).ok());
   refuse("predict " + run + " a.png --limit-test 3", 2, "--limit-test 3: only for --dataset");
   for (const char* name : {"summary.json", "config.json"}) {
     const std::string path = join_path(run, name);
