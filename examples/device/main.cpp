@@ -2,7 +2,6 @@
 
 #include <sys/prctl.h>
 
-#include <csignal>
 #include <cstdio>
 
 #include "iotsl/data/manifest.hpp"
@@ -12,6 +11,7 @@
 #include "options.hpp"
 #include "support/exit_code.hpp"
 #include "support/standard_output.hpp"
+#include "support/stop_signals.hpp"
 #include "support/wait_policy.hpp"
 
 namespace iotsl::device {
@@ -19,19 +19,12 @@ namespace {
 
 std::atomic<bool> pause_requested{false};
 
-void handle_signal(int) { pause_requested.store(true); }
-
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = handle_signal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  // A closed terminal, unless nohup has said that it is to be ignored.
-  struct sigaction before {};
-  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-    ::sigaction(SIGHUP, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code of write, not the end of the program
+/// While the data is read nothing has to be finished.
+void stop_while_loading(int) {
+  stop_at_once("iotsl-device: stopped before it has joined; started again, it does\n");
 }
+
+void stop_after_step(int) { pause_requested.store(true); }
 
 /// This device's samples, and their numbers in the whole set.
 struct LocalData {
@@ -92,8 +85,10 @@ IOTSL_SMALL Result<split::DeviceSummary> run(const Options& options) {
   const auto server = net::parse_address(options.server);
   if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
   if (options.threads > 0) set_threads(options.threads);
+  on_stop_signals(stop_while_loading);
   auto local = load_data(options);
   if (!local) return local.failure();
+  on_stop_signals(stop_after_step);
   const std::vector<Index> samples = data::count_up(local->set.size());
   const std::vector<std::uint64_t> label_counts = data::count_labels(local->set, samples);
   const Result<void> usable = check_files(options, *local, label_counts);
@@ -155,7 +150,7 @@ IOTSL_SMALL int run_program(int argc, char** argv) {
     std::puts("iotsl-device " IOTSL_VERSION_STRING);
     return 0;
   }
-  catch_signals();
+  ::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code of write, not the end of the program
   if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto done = run(*options);
   if (!done) return report(done.failure());

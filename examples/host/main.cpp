@@ -8,6 +8,7 @@
 #include "iotsl/config.hpp"
 #include "iotsl/core/text.hpp"
 #include "support/standard_output.hpp"
+#include "support/stop_signals.hpp"
 #include "support/wait_policy.hpp"
 
 namespace {
@@ -81,5 +82,9 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   iotsl::restart_with_passive_wait(argv);
+  // Until a command has something to finish and catches them itself.
+  iotsl::on_stop_signals([](int) {
+    iotsl::stop_at_once("iotsl: stopped before anything was begun; the same command begins it\n");
+  });
   return iotsl::finish_output("iotsl", run_command(argc, argv));
 }

@@ -130,6 +130,78 @@ TEST_CASE("image folder: what is no image is listed apart, files of desktops are
   CHECK(list->bad[1].path == folder / "b/film.mp4");
 }
 
+TEST_CASE("image folder: files of other formats are known by what is in them") {
+  using namespace std::string_view_literals;
+  const TemporaryFolder folder;
+  fill(folder / "a", 3);
+  const auto write = [&](const std::string& name, std::string_view content) {
+    touch(folder / name);
+    REQUIRE(iotsl::write_file_atomic(folder / name, content).ok());
+  };
+  REQUIRE(::mkfifo((folder / "a/pipe.png").c_str(), 0600) == 0);  // who opens it waits for ever
+  // A class of bad files alone: they are listed with the others.
+  write("b/1.webp", "RIFF\x24\0\0\0WEBPVP8 "sv);
+  write("b/2.dat", "GIF89a");
+  write("b/3",
+        "\0\0\0\x20"
+        "ftypavif"sv);
+  write("b/4.heic",
+        "\0\0\0\x20"
+        "ftypmif1"sv);
+  write("b/5.mov",
+        "\0\0\0\x14"
+        "ftypqt  "sv);
+  write("b/6.tif", "MM\0*\0\0"sv);
+  write("b/7.wav", "RIFF\x24\0\0\0WAVEfmt "sv);
+  write("b/8.webp", "\xFF\xD8\xFF\xE0");  // a JPEG under another name
+  const auto list = list_image_folder(folder.path);
+  REQUIRE(list.ok());
+  CHECK(list->class_names == std::vector<std::string>{"a", "b"});
+  CHECK(list->train.size() + list->test.size() == 3);
+  const char* expected[] = {
+      "a WebP image", "a GIF image",  "an AVIF image",           "a HEIC image",
+      "a film",       "a TIFF image", "a sound or a film (RIFF)"};
+  REQUIRE(list->bad.size() == 9);
+  CHECK(list->bad[0].path == folder / "a/pipe.png");
+  CHECK(list->bad[0].why == "is a pipe, a socket or a device; expected a file");
+  for (std::size_t i = 0; i < 7; ++i)
+    CHECK(list->bad[i + 1].why ==
+          iotsl::concat("is ", expected[i], "; expected PNG, JPEG, BMP, PGM or PPM"));
+  CHECK(list->bad[8].why.find("is a JPEG image, not by its name; expected .png") == 0);
+}
+
+/// The accents of this test: e and a mark become one character.
+std::string composed(const std::string& name) {
+  const std::size_t at = name.find("e\xcc\x81");
+  return at == std::string::npos ? name : std::string(name).replace(at, 3, "\xc3\xa9");
+}
+
+TEST_CASE("image folder: a name in two forms of Unicode is one class") {
+  const TemporaryFolder folder;
+  const std::string one = "caf\xc3\xa9", two = "cafe\xcc\x81";
+  fill(folder / ("set/train/" + one), 2);
+  fill(folder / ("set/test/" + two), 1);
+  for (const char* part : {"set/train/cafz", "set/test/cafz"}) fill(folder / part, 2);
+  const auto list = list_image_folder(folder / "set", {}, composed);
+  REQUIRE(list.ok());
+  CHECK(list->class_names == std::vector<std::string>{"cafz", one});
+  CHECK(of_class(list->test, 1) == 1);
+  CHECK(list->test.back().path == folder / ("set/test/" + two) + "/1000.png");
+  // Without the tables they are two.
+  CHECK(error(folder / "set").find("is in train/ but not in test/") != std::string::npos);
+
+  fill(folder / ("set/test/" + one), 1);
+  const auto both = list_image_folder(folder / "set", {}, composed);
+  REQUIRE_FALSE(both.ok());
+  CHECK(both.failure().message ==
+        (folder / "set/test") +
+            ": class folders 'cafe\\xcc\\x81' and 'caf\\xc3\\xa9' have the same "
+            "name '" +
+            one +
+            "', written in two forms of Unicode; expected one "
+            "folder for each class: move the images of one into the other");
+}
+
 TEST_CASE("image folder: names that are not UTF-8, or steer a terminal, are refused") {
   for (const char* name : {"caf\xe9", "caf\xc3", "\xff", "a\xc2\x9b", "a\xe2\x80\xae"}) {
     const TemporaryFolder folder;

@@ -309,6 +309,8 @@ TEST_CASE("partition: a table from a spreadsheet; an empty cell is no count") {
   REQUIRE(table.ok());
   CHECK(*table == iotsl::data::CountTable{{1, 2, 3}, {4, 5, 6}});
   const auto error = [](const char* text) { return parse_count_table(text).failure().message; };
+  CHECK(error("\xff\xfe"
+              "2") == "is UTF-16; expected UTF-8, as a spreadsheet writes by 'CSV UTF-8'");
   CHECK(error("1,2\n3,,4\n") == "line 2: cell 2 is empty, expected a count");
   CHECK(error(",1\n") == "line 1: cell 1 is empty, expected a count");
   CHECK(error("1,2,\n") == "line 1: cell 3 is empty, expected a count");

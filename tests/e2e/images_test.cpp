@@ -141,6 +141,23 @@ TEST_CASE("images: scaled to one size, with and without a centre crop, in grey")
   }
 }
 
+#if IOTSL_WITH_UTF8PROC
+TEST_CASE("images: class folders of one name, as Linux and macOS write it") {
+  const TemporaryFolder folder;
+  const std::string set = folder / "set", images = "images --data " + set;
+  // Composed and not: e with acute, a Korean syllable.
+  for (const auto& [one, two] : {std::pair{"caf\xc3\xa9", "cafe\xcc\x81"},
+                                 std::pair{"\xea\xb0\x80", "\xe1\x84\x80\xe1\x85\xa1"}}) {
+    draw_folder(set, 2, 2, 8, 8);
+    std::filesystem::rename(set + "/kind-0", set + "/" + one);
+    std::filesystem::rename(set + "/kind-1", set + "/" + two);
+    CHECK(pack_error(images, 4, folder).find("have the same name '" + std::string(one)) !=
+          std::string::npos);
+    std::filesystem::remove_all(set);
+  }
+}
+#endif
+
 TEST_CASE("images: errors name the file or option and what was expected") {
   const TemporaryFolder folder;
   const std::string set = folder / "set", images = "images --data " + set;
@@ -158,9 +175,10 @@ TEST_CASE("images: errors name the file or option and what was expected") {
         std::string::npos);
   CHECK(pack_error(images + " --image-size 8y8", 2, folder).find("8y8") != std::string::npos);
   CHECK(pack_error(images + " --channels 2", 2, folder).find("--channels") != std::string::npos);
-  CHECK(pack_error(images + " --per-class 5", 2, folder).find("only for --dataset celeba") !=
-        std::string::npos);
-  CHECK(pack_error("glyphs --image-size 8", 2, folder).find("--image-size: only for") !=
+  CHECK(pack_error(images + " --per-class 5", 2, folder)
+            .find("--per-class 5: only for --dataset celeba") != std::string::npos);
+  CHECK(pack_error("glyphs --image-size 8", 2, folder)
+            .find("--image-size 8: only for --dataset images and celeba, not for glyphs") !=
         std::string::npos);
   std::filesystem::remove(set + "/kind-1/0.png");
   std::filesystem::create_symlink("nowhere.png", set + "/kind-1/0.png");

@@ -188,7 +188,7 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
   // Changing the generators of a run is refused; so are those of other images.
   const auto other = run_program("simulate --generators " + first + " --resume " + again);
   CHECK(other.exit_code == 2);
-  CHECK(other.err.find("--generators: cannot be changed") != std::string::npos);
+  CHECK(other.err.find("--generators " + first + ": cannot be changed") != std::string::npos);
   const auto missing = run_program("simulate " + run_options + "--generators " +
                                    (folder / "nothing") + " --out " + (folder / "none"));
   CHECK(missing.exit_code == 2);
@@ -198,7 +198,7 @@ TEST_CASE("iotsl: generators are used again, brought along, and refused where th
   const auto for_others =
       run_program("simulate --dataset glyphs --pretrain off --out " + (folder / "sl"));
   CHECK(for_others.exit_code == 2);
-  CHECK(for_others.err.find("--pretrain: only for --method iotsl") != std::string::npos);
+  CHECK(for_others.err.find("--pretrain off: only for --method iotsl") != std::string::npos);
   CHECK_FALSE(folder_exists(folder / "sl"));
   // Both off is what sl is for.
   const auto nothing = run_program(

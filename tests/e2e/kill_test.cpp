@@ -175,7 +175,7 @@ TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   REQUIRE(run_program("simulate " + run_options + "--transport none --out " + run).exit_code == 0);
   const auto other = run_program("simulate --lr 0.5 --resume " + run);
   CHECK(other.exit_code == 2);
-  CHECK(other.err.find("--lr: cannot be changed") != std::string::npos);
+  CHECK(other.err.find("--lr 0.5: cannot be changed in the run of --resume ") != std::string::npos);
   // Not complete, as far as one can see.
   REQUIRE(std::remove((run + "/summary.json").c_str()) == 0);
   // Damaged barriers: each is refused, and the weights of the first run stay.
@@ -196,6 +196,39 @@ TEST_CASE("what cannot be resumed is said, and nothing is touched") {
   CHECK(no_session.exit_code == 4);
   CHECK_MESSAGE(no_session.err.find("session.json") != std::string::npos, no_session.err);
   CHECK(list_folder(run + "/checkpoints").size() == barriers);
+}
+
+TEST_CASE("a signal while a program only reads ends it at once and leaves nothing") {
+  const TemporaryFolder folder;
+  // What is read is a pipe that nobody writes to.
+  const std::string pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const std::string programs = IOTSL_PROGRAMS_DIR;
+  const std::vector<std::string> commands[] = {
+      words(programs + "/iotsl simulate --dataset glyphs --partition table:" + pipe + " --out " +
+            (folder / "run")),
+      words(programs +
+            "/iotsl-device run --server 127.0.0.1:9 --name a --dataset glyphs --index 0 " +
+            "--manifest " + pipe + " --state " + (folder / "run"))};
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+    for (const std::vector<std::string>& command : commands) {
+      INFO(command[0] << " " << signal);
+      Child child(command, folder / "log");
+      // A writer can open a pipe when there is a reader.
+      int writer = -1;
+      while (child.state() == Child::State::running && writer < 0) {
+        writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK);
+        if (writer < 0) ::usleep(1000);
+      }
+      REQUIRE(writer >= 0);
+      child.kill(signal);
+      while (child.state() == Child::State::running) ::usleep(1000);
+      ::close(writer);
+      CHECK(child.exit_code() == 5);
+      CHECK(read_text_file(folder / "log")->find(": stopped before ") != std::string::npos);
+      CHECK_FALSE(folder_exists(folder / "run"));
+      std::filesystem::remove(folder / "log");
+    }
 }
 
 }  // namespace kill_test

@@ -1,6 +1,6 @@
 // Single picture files through iotsl data pack: what is in them, and what is wrong with them.
 
-#include "e2e/program.hpp"
+#include "e2e/background.hpp"
 #include "support/picture_bytes.hpp"
 
 #include <doctest/doctest.h>
@@ -265,6 +265,39 @@ TEST_CASE("predict: a folder gives a table") {
   CHECK(*read_text_file(folder / "t.csv") == table.out);
   CHECK(run_program(predict + out + " --overwrite --skip-bad").exit_code == 0);
   CHECK(*read_text_file(folder / "t.csv") == table.out);
+  // A link back to the folder is not followed again and again; another format is named.
+  std::filesystem::remove(folder / "in/bad.png");
+  std::filesystem::create_directory_symlink("..", folder / "in/deep/up");
+  write(folder / "in/photo.webp", text("RIFF....WEBPVP8 "));
+  const auto same = run_program(predict);
+  CHECK(same.out == table.out);
+  CHECK(same.err.find("note: other files are passed over: 1\n  photo.webp: is a WebP image") !=
+        std::string::npos);
+}
+
+TEST_CASE("pictures: packing that is stopped leaves nothing") {
+  const TemporaryFolder folder;
+  // Many files of one picture: seconds of decoding.
+  write(
+      folder / "set/a/0.png",
+      png_file({.width = 4000, .height = 120, .depth = 1, .colour = 0, .rows = Bytes(120 * 501)}));
+  std::filesystem::create_directory(folder / "set/b");
+  for (int i = 1; i < 2000; ++i)
+    std::filesystem::create_hard_link(
+        folder / "set/a/0.png", folder / concat("set/", i % 2 == 0 ? "a" : "b", "/", i, ".png"));
+  test::Child pack({concat(IOTSL_PROGRAMS_DIR, "/iotsl"), "data", "pack", "--dataset", "images",
+                    "--data", folder / "set", "--image-size", "8", "--out", folder / "packed"},
+                   folder / "log");
+  while (pack.state() == test::Child::State::running &&
+         !folder_exists(folder / "packed.unfinished"))
+    ::usleep(1000);
+  pack.kill(SIGTERM);
+  while (pack.state() == test::Child::State::running) ::usleep(1000);
+  CHECK(pack.exit_code() == 5);
+  CHECK(*read_text_file(folder / "log") ==
+        "iotsl: stopped; nothing was written, the same command begins again\n");
+  CHECK_FALSE(folder_exists(folder / "packed"));
+  CHECK_FALSE(folder_exists(folder / "packed.unfinished"));
 }
 
 }  // namespace pictures_test

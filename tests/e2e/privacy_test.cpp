@@ -135,7 +135,7 @@ TEST_CASE("privacy audit: passes with figures that a seed repeats, and refuses w
 TEST_CASE("privacy: options that do not go together are refused") {
   const TemporaryFolder folder;
   const std::string out = "--out " + (folder / "x");
-  fails(run_options + "--privacy off --epsilon 3 " + out, 2, "--epsilon: needs --privacy");
+  fails(run_options + "--privacy off --epsilon 3 " + out, 2, "--epsilon 3: needs --privacy");
   fails(run_options + "--privacy moments " + out, 2, "either --epsilon or --noise-multiplier");
   fails(run_options + "--privacy moments --generator net --epsilon 1 " + out, 2,
         "that mode is one of --generator moments");
@@ -144,12 +144,12 @@ TEST_CASE("privacy: options that do not go together are refused") {
     fails(run_options + "--epsilon 3 " + of_net + " " + out, 2,
           "only for --generator net, not for moments");
   fails("gan train --dataset glyphs --epsilon 3 --latent 8 " + out, 2,
-        "--latent: only for --generator net");
+        "--latent 8: only for --generator net");
   fails("simulate --dataset glyphs --devices 2 --method iotsl --generator-only on --pretrain off " +
             out,
         2, "the server would have nothing to train on");
   fails("simulate --dataset glyphs --method sl --epsilon 3 " + out, 2,
-        "--epsilon: only for --method iotsl");
+        "--epsilon 3: only for --method iotsl");
   CHECK_FALSE(folder_exists(folder / "x"));
   const auto device = [](const std::string& arguments) {
     return run_program("run --server 127.0.0.1:9 --name a --dataset glyphs --wait 1 " + arguments,

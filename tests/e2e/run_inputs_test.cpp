@@ -171,7 +171,7 @@ TEST_CASE("rounds are added to a complete run, at a rate of their own") {
     const std::string over = concat(options, "--overwrite --transport ", transport, " ");
     succeed("simulate --rounds 2 --out " + run + " " + over);
     refuse("simulate --rounds 4 --resume " + run, 2, "--lr");
-    refuse("simulate --lr 0.1 --resume " + run, 2, "cannot be changed");
+    refuse("simulate --lr 0.1 --resume " + run, 2, "--lr 0.1: cannot be changed");
     refuse("simulate --rounds 2 --lr 0.1 --resume " + run, 2, "the run has 2 already");
     const ProgramResult more =
         succeed("simulate --rounds 4 --lr 0.0001 --quiet --json --resume " + run);
@@ -286,7 +286,14 @@ TEST_CASE("what a run has left is compared with itself when it is read") {
   const std::string predict = "predict " + run + " --dataset glyphs ";
   succeed(predict);
   refuse(predict + "--overwrite", 2, "--overwrite");
-  refuse("predict " + run + " a.png --limit-test 3", 2, "--limit-test: only for --dataset");
+  // A network of a later version.
+  const std::string card = run + "/model.json", described = *read_text_file(card);
+  std::string text = described;
+  text.replace(text.find("vgg16bn-compact"), 15, "vgg99");
+  REQUIRE(write_file_atomic(card, std::string_view(text)).ok());
+  refuse(predict, 4, card + ": unknown model 'vgg99'; expected one of vgg16bn-compact");
+  REQUIRE(write_file_atomic(card, std::string_view(described)).ok());
+  refuse("predict " + run + " a.png --limit-test 3", 2, "--limit-test 3: only for --dataset");
   for (const char* name : {"summary.json", "config.json"}) {
     const std::string path = join_path(run, name);
     REQUIRE(write_file_atomic(path, std::string_view("{")).ok());

@@ -134,7 +134,7 @@ TEST_CASE("federated averaging reports what split learning reports, and is repea
   const TemporaryFolder folder;
   const auto cut = run_program(small + "--method fedavg --cut pool2");
   CHECK(cut.exit_code == 2);
-  CHECK(cut.err.find("--cut: --method fedavg cuts no net") != std::string::npos);
+  CHECK(cut.err.find("--cut pool2: --method fedavg cuts no net") != std::string::npos);
   const Json fedavg = run_small("--method fedavg --rounds 2 --out " + (folder / "fedavg"));
   const Json split = run_small("--rounds 2 --transport none --out " + (folder / "split"));
   const auto keys = [](const Json& summary) {

@@ -10,6 +10,7 @@
 #include "host/options/output_file.hpp"
 #include "host/report/generator_report.hpp"
 #include "host/report/run_report.hpp"
+#include "host/run/stop_request.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/generators/training.hpp"
@@ -141,11 +142,6 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
                                                              const std::string& state) {
   const generators::GeneratorSettings settings =
       generator_settings(o.generator, gan_settings(o.gan));
-  const bool for_a_ledger =
-      !o.ledger.empty() || o.new_data || o.max_epsilon != GanCommandOptions{}.max_epsilon;
-  if (for_a_ledger && !settings.privacy.is_private())
-    fail_command(ErrorCode::usage,
-                 "--ledger, --max-epsilon and --new-data: need --privacy, which is off");
   expect(generators::check_settings(settings, gan::image_spec(set)));
   if (settings.privacy.is_private())
     expect(generators::planned_release(settings, static_cast<std::uint64_t>(set.size())));
@@ -196,6 +192,7 @@ void train(const GanCommandOptions& o) {
   const data::Dataset set = load_samples(o);
   if (set.size() == 0) fail_command(ErrorCode::data, "gan train: no samples to train on");
   const auto training = make_training(o, set, state);
+  catch_stop_signals();
   make_output_folder(o.out);
   TrainingReport report(*training, o.quiet);
   report.note(concat(set.name, ": ", set.size(), " samples; ",
@@ -206,7 +203,6 @@ void train(const GanCommandOptions& o) {
     report.note(
         concat("the quality cannot be checked without held-out samples of two classes: all ",
                training->iterations(), " iterations are trained"));
-  catch_stop_signals();
   const Clock::time_point begin = Clock::now();
   enter_ledger(o, state, *training, report);
   run_training(*training, state, begin, report);
@@ -340,6 +336,11 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   command->add_flag("--quiet", o->quiet, "No progress");
   command->callback([command, o] {
     check_net_options(*command, o->generator);
+    if (chosen_mode(o->generator) == privacy::PrivacyMode::off)
+      for (const char* of_releases : {"--ledger", "--max-epsilon", "--new-data"})
+        if (command->count(of_releases) > 0)
+          fail_command(ErrorCode::usage, as_given(*command, of_releases),
+                       ": needs --privacy, which is off");
     train(*o);
   });
 }

@@ -108,17 +108,45 @@ void predict_image(const PredictOptions& options, TrainedModel& trained) {
                 100 * found.probabilities[static_cast<std::size_t>(c)]);
 }
 
-/// Image files below a folder, sorted, with their paths in it.
-std::vector<std::string> list_images(const std::string& folder, const std::string& inside = {}) {
-  const data::detail::FolderEntries entries =
-      expect(data::detail::list_folder(join_path(folder, inside)));
-  std::vector<std::string> out;
-  for (const std::string& file : entries.files)
-    if (data::detail::has_image_name(file)) out.push_back(join_path(inside, file));
-  for (const std::string& name : entries.folders)
-    for (std::string& path : list_images(folder, join_path(inside, name)))
-      out.push_back(std::move(path));
-  return out;
+/// What is below a folder, sorted, with the paths in it.
+class FolderImages {
+ public:
+  explicit FolderImages(const std::string& folder) : folder_(folder) { add({}); }
+  std::vector<std::string> images;
+  std::vector<data::BadFile> others;
+
+ private:
+  void add(const std::string& inside) {
+    const std::string path = join_path(folder_, inside);
+    struct stat here {};
+    if (::stat(path.c_str(), &here) != 0) return;
+    // A link to a folder above would lead back here for ever.
+    for (const struct stat& above : above_)
+      if (above.st_ino == here.st_ino && above.st_dev == here.st_dev) return;
+    above_.push_back(here);
+    const data::detail::FolderEntries entries = expect(data::detail::list_folder(path));
+    for (const std::string& file : entries.files)
+      if (std::string why = data::detail::why_no_image(join_path(path, file)); why.empty())
+        images.push_back(join_path(inside, file));
+      else
+        others.push_back({join_path(inside, file), std::move(why)});
+    for (const std::string& name : entries.folders) add(join_path(inside, name));
+    above_.pop_back();
+  }
+
+  const std::string& folder_;
+  std::vector<struct stat> above_;
+};
+
+/// Files are passed over that nobody may have meant, but perhaps somebody has.
+void note_others(const std::vector<data::BadFile>& others) {
+  constexpr std::size_t most = 20;
+  if (others.empty()) return;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(most, others.size()); ++i)
+    list += concat("\n  ", escaped(others[i].path), ": ", others[i].why);
+  std::fprintf(stderr, "note: other files are passed over: %zu%s%s\n", others.size(), list.c_str(),
+               others.size() > most ? "\n  ..." : "");
 }
 
 /// A cell of a table with commas (RFC 4180).
@@ -134,7 +162,9 @@ std::string csv_cell(const std::string& text) {
 /// image cannot be read, unless bad ones are to be left out.
 void predict_folder(const PredictOptions& options, TrainedModel& trained) {
   if (!options.out.empty()) check_output(options.out, options.overwrite);
-  const std::vector<std::string> files = list_images(options.image);
+  const FolderImages found(options.image);
+  const std::vector<std::string>& files = found.images;
+  note_others(found.others);
   if (files.empty())
     fail_command(ErrorCode::data, options.image, ": no images; expected ",
                  data::detail::image_names, " files");
@@ -149,12 +179,12 @@ void predict_folder(const PredictOptions& options, TrainedModel& trained) {
       continue;
     }
     light += looks_inverted(trained.card, *pixels, options.invert) ? 1 : 0;
-    const Prediction found = predict_pixels(options, trained, *pixels);
+    const Prediction said = predict_pixels(options, trained, *pixels);
     char probability[32];
     std::snprintf(probability, sizeof probability, "%.6f",
-                  found.probabilities[static_cast<std::size_t>(found.best)]);
+                  said.probabilities[static_cast<std::size_t>(said.best)]);
     table +=
-        concat(csv_cell(file), ",", found.best, ",", csv_cell(class_name(trained.card, found.best)),
+        concat(csv_cell(file), ",", said.best, ",", csv_cell(class_name(trained.card, said.best)),
                ",", std::string(probability), "\n");
   }
   if (failed > 0 && (!options.data.skip_bad || failed == files.size()))
@@ -233,15 +263,19 @@ void predict(const CLI::App& command, PredictOptions options) {
   for (const char* option :
        {"--data", "--limit-test", "--test-fraction", "--per-class", "--split-seed"})
     if (options.data.dataset.empty() && command.count(option) > 0)
-      fail_command(ErrorCode::usage, option, ": only for --dataset, not for an image");
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for --dataset, not for an image");
   if (options.out.empty() && options.overwrite)
     fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
   if (folder_exists(options.model) && options.data.classes != 0 && options.data.dataset != "idx")
-    fail_command(ErrorCode::usage, "--classes: only for a weights file and for --dataset idx; ",
-                 options.model, " is a run folder, which describes its network");
+    fail_command(ErrorCode::usage, as_given(command, "--classes"),
+                 ": only for a weights file and for --dataset idx; ", options.model,
+                 " is a run folder, which describes its network");
   for (const char* option : {"--image-size", "--channels"})
     if (folder_exists(options.model) && options.data.dataset.empty() && command.count(option) > 0)
-      fail_command(ErrorCode::usage, option, ": only for a weights file and for --dataset");
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for a weights file and for --dataset; ", options.model,
+                   " is a run folder, which describes its network");
   // For a weights file these describe the network; for a run folder, the files of --dataset.
   if (!folder_exists(options.model)) {
     options.choice.input.channels = options.data.channels;
@@ -255,7 +289,9 @@ void predict(const CLI::App& command, PredictOptions options) {
   }
   const bool folder = folder_exists(options.image);
   if (!folder && !options.out.empty())
-    fail_command(ErrorCode::usage, "--out: only for a folder of images");
+    fail_command(ErrorCode::usage, as_given(command, "--out"),
+                 ": only for a folder of images, not for ",
+                 options.image.empty() ? "--dataset" : "an image");
   if (!folder && !options.image.empty() && options.data.skip_bad)
     fail_command(ErrorCode::usage, "--skip-bad: only for a folder of images and for --dataset");
   if (folder && options.json)

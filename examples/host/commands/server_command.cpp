@@ -7,6 +7,7 @@
 #include "host/report/device_command.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
+#include "host/run/stop_request.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 

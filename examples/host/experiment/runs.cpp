@@ -5,6 +5,7 @@
 #include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
+#include "host/run/stop_request.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 

@@ -5,6 +5,8 @@
 #include <functional>
 
 #include "host/files/staged_folder.hpp"
+#include "host/images/name_form.hpp"
+#include "host/run/stop_request.hpp"
 #include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/core/text.hpp"
@@ -15,18 +17,21 @@ namespace {
 
 /// Image options mean nothing to the other sets: to take them silently would mislead.
 Result<void> check_image_options(const DataOptions& o) {
-  const auto only = [&](const char* option, const char* sets) {
-    return failure(ErrorCode::usage, option, ": only for --dataset ", sets, ", given ", o.dataset);
+  const auto only = [&](const char* option, const auto& value, const char* sets) {
+    return failure(ErrorCode::usage, option, value, ": only for --dataset ", sets, ", not for ",
+                   o.dataset);
   };
-  if (o.dataset != "celeba" && o.per_class != 0) return only("--per-class", "celeba");
-  if (o.dataset != "images" && o.test_fraction != 0) return only("--test-fraction", "images");
-  if (o.dataset != "idx" && o.classes != 0) return only("--classes", "idx");
+  if (o.dataset != "celeba" && o.per_class != 0) return only("--per-class ", o.per_class, "celeba");
+  if (o.dataset != "images" && o.test_fraction != 0)
+    return only("--test-fraction ", o.test_fraction, "images");
+  if (o.dataset != "idx" && o.classes != 0) return only("--classes ", o.classes, "idx");
   if (is_image_set(o)) return {};
-  if (o.skip_bad) return only("--skip-bad", "images and celeba");
-  if (!o.image_size.empty()) return only("--image-size", "images and celeba");
-  if (o.channels != 0) return only("--channels", "images and celeba");
-  if (o.center_crop) return only("--center-crop", "images and celeba");
-  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed", "images and celeba");
+  constexpr const char* both = "images and celeba";
+  if (o.skip_bad) return only("--skip-bad", "", both);
+  if (!o.image_size.empty()) return only("--image-size ", o.image_size, both);
+  if (o.channels != 0) return only("--channels ", o.channels, both);
+  if (o.center_crop) return only("--center-crop", "", both);
+  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed ", o.split_seed, both);
   return {};
 }
 
@@ -38,7 +43,7 @@ Result<data::ImageList> list_files(const DataOptions& o) {
                      "and DIR/test/<class>/, or DIR/<class>/");
     data::HeldOut held_out{.seed = o.split_seed};
     if (o.test_fraction != 0) held_out.test_fraction = o.test_fraction;
-    return data::list_image_folder(o.folder, held_out);
+    return data::list_image_folder(o.folder, held_out, name_form);
   }
   std::string tried;
   for (const std::string& folder : data::detail::dataset_folders("celeba", o.folder)) {
@@ -122,6 +127,9 @@ Result<void> decode_files(const std::vector<data::ImageFile>& files, const Image
                           const std::function<Result<void>(ByteSpan)>& take) {
   constexpr std::size_t at_once = 64;
   for (std::size_t begin = 0; begin < files.size(); begin += at_once) {
+    if (stop_requested())
+      return failure(ErrorCode::stopped,
+                     "stopped; nothing was written, the same command begins again");
     const std::size_t count = std::min(at_once, files.size() - begin);
     std::vector<Decoded> decoded(count);
     parallel_for(static_cast<Index>(count), [&](Index i) {
@@ -316,26 +324,26 @@ Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bo
 
 namespace {
 
-Result<data::PackCard> write_pack(const DataOptions& options, const std::string& folder) {
-  if (is_image_set(options)) {
-    const auto source = open_source(options);
-    if (!source) return source.failure();
-    return pack_images(*source, folder);
-  }
-  auto train = load_set(options, data::Split::train);
-  if (!train) return train.failure();
-  auto test = load_set(options, data::Split::test);
-  if (!test) return test.failure();
-  if (const auto done = data::save_packed(folder, *train, *test); !done) return done.failure();
-  return data::load_pack_card(folder);
-}
-
 bool is_pack_entry(const std::string&, const std::string& name) {
   if (name == data::pack_card_name) return true;
   for (const data::Split split : {data::Split::train, data::Split::test})
     for (const char* what : {"images", "labels"})
       if (name == data::detail::pack_path("", split, what)) return true;
   return false;
+}
+
+/// What `write` puts into a folder beside, as `folder`.
+Result<data::PackCard> publish_pack(
+    const std::string& folder,
+    const std::function<Result<data::PackCard>(const std::string&)>& write) {
+  catch_stop_signals();
+  auto staged = StagedFolder::begin(folder, is_pack_entry);
+  if (!staged) return staged.failure();
+  auto card = write(staged->path());
+  if (!card) return card;
+  if (const Result<void> done = staged->publish(); !done) return done.failure();
+  ::unlink(join_path(folder, lock_name).c_str());  // only runs are taken up again
+  return card;
 }
 
 }  // namespace
@@ -350,13 +358,20 @@ Result<data::PackCard> pack_set(const DataOptions& options, const std::string& f
     if (is_pack_entry(folder, name) && !overwrite)
       return failure(ErrorCode::usage, "--out ", folder, ": holds ", name,
                      " already; choose another folder or give --overwrite");
-  auto staged = StagedFolder::begin(folder, is_pack_entry);
-  if (!staged) return staged.failure();
-  auto card = write_pack(options, staged->path());
-  if (!card) return card;
-  if (const Result<void> done = staged->publish(); !done) return done.failure();
-  ::unlink(join_path(folder, lock_name).c_str());  // only runs are taken up again
-  return card;
+  if (is_image_set(options))
+    return publish_pack(folder, [&](const std::string& place) -> Result<data::PackCard> {
+      const auto source = open_source(options);
+      if (!source) return source.failure();
+      return pack_images(*source, place);
+    });
+  const auto train = load_set(options, data::Split::train);
+  if (!train) return train.failure();
+  const auto test = load_set(options, data::Split::test);
+  if (!test) return test.failure();
+  return publish_pack(folder, [&](const std::string& place) -> Result<data::PackCard> {
+    if (const auto done = data::save_packed(place, *train, *test); !done) return done.failure();
+    return data::load_pack_card(place);
+  });
 }
 
 }  // namespace iotsl::tool

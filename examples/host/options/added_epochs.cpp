@@ -55,7 +55,8 @@ bool has_all_epochs(const RunOptions& o) {
 std::optional<MoreEpochs> take_more_epochs(CLI::App& command, RunOptions& o) {
   if (command.count("--rounds") + command.count("--epochs") == 0) return std::nullopt;
   if (command.count("--lr") == 0)
-    fail_command(ErrorCode::usage, command.count("--rounds") > 0 ? "--rounds" : "--epochs",
+    fail_command(ErrorCode::usage,
+                 as_given(command, command.count("--rounds") > 0 ? "--rounds" : "--epochs"),
                  " with --resume: needs --lr, the constant rate of the added rounds; the schedule "
                  "of the run has come to its end");
   const MoreEpochs out{o.rounds, o.training.epochs, o.training.optimizer.lr};

@@ -67,7 +67,8 @@ inline void check_net_options(const CLI::App& command, const GeneratorOptions& o
                         name == "noise" || name == "critic-steps" || name == "clip" ||
                         name == "critics";
     if (of_net && option->count() > 0)
-      fail_command(ErrorCode::usage, "--", name, ": only for --generator net, not for moments");
+      fail_command(ErrorCode::usage, as_given(command, "--" + name),
+                   ": only for --generator net, not for moments");
   }
 }
 
@@ -80,11 +81,11 @@ inline generators::GeneratorSettings generator_settings(const GeneratorOptions& 
   privacy::PrivacySettings& chosen = out.privacy;
   chosen.mode = chosen_mode(o);
   if (!chosen.is_private())
-    for (const auto& [name, given] : {std::pair{"--epsilon", o.epsilon > 0},
-                                      {"--noise-multiplier", o.noise_multiplier > 0},
-                                      {"--clip", o.clip > 0},
-                                      {"--critics", o.critics > 0}})
-      if (given) fail_command(ErrorCode::usage, name, ": needs --privacy, which is off");
+    for (const auto& [name, given] : {std::pair{"--epsilon ", o.epsilon},
+                                      {"--noise-multiplier ", o.noise_multiplier},
+                                      {"--clip ", o.clip},
+                                      {"--critics ", static_cast<double>(o.critics)}})
+      if (given > 0) fail_command(ErrorCode::usage, name, given, ": needs --privacy, which is off");
   out.kind = chosen_kind(o);
   chosen.epsilon = o.epsilon;
   chosen.delta = o.delta;

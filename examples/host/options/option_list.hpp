@@ -19,6 +19,15 @@ const char* option_text(E value) {
 template <class V>
 concept ValueWithText = std::is_same_v<V, bool> || NamedEnum<V>;
 
+/// An option as it was given, for the begin of a refusal: "--wire int4", a flag without a value.
+inline std::string as_given(const CLI::App& command, const std::string& name) {
+  const CLI::Option* option = command.get_option(name);
+  std::string out = name;
+  if (option->get_expected_max() > 0)
+    for (const std::string& value : option->results()) out += " " + value;
+  return out;
+}
+
 /// Adds the options of a list to a command. The values must outlive it.
 class CommandLine {
  public:

@@ -176,14 +176,15 @@ namespace {
 void check_method(const CLI::App& command, const RunOptions& o) {
   if (!o.config.empty()) return;
   if (!has_fronts(o.method) && command.count("--cut") > 0)
-    fail_command(ErrorCode::usage, "--cut: --method ", o.method, " cuts no net");
+    fail_command(ErrorCode::usage, as_given(command, "--cut"), ": --method ", o.method,
+                 " cuts no net; expected sl, iotsl or local");
   if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
-  for (const char* option : list.names)
-    if (command.count(concat("--", option)) > 0)
-      fail_command(ErrorCode::usage, "--", option, ": only for --method iotsl, not for --method ",
-                   o.method);
+  for (const char* name : list.names)
+    if (const std::string option = concat("--", name); command.count(option) > 0)
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for --method iotsl, not for --method ", o.method);
 }
 
 /// What is given for a part of method iotsl that is switched off.
@@ -192,7 +193,7 @@ void check_switched_off(const CLI::App& command, const RunOptions& o) {
   const auto refuse = [&](bool off, const char* by, std::initializer_list<const char*> options) {
     for (const char* option : options)
       if (off && command.count(option) > 0)
-        fail_command(ErrorCode::usage, option, ": does nothing with ", by);
+        fail_command(ErrorCode::usage, as_given(command, option), ": does nothing with ", by);
   };
   refuse(!o.preparation.pretrain, "--pretrain off",
          {"--pretrain-iterations", "--pretrain-batch", "--pretrain-shift"});
@@ -219,9 +220,14 @@ bool is_of_another_command(const std::string& key) {
 
 void check_unchanged(const CLI::App& command, const std::string& run) {
   for (const CLI::Option* option : command.get_options())
-    if (option->count() > 0 && !may_change_on_resume(option->get_single_name()))
-      fail_command(ErrorCode::usage, "--", option->get_single_name(),
-                   ": cannot be changed in the run of --resume ", run);
+    if (const std::string key = option->get_single_name();
+        option->count() > 0 && !may_change_on_resume(key)) {
+      const Json config = read_json_object(run + "/config.json");
+      const Json* was = config.find(key);
+      fail_command(ErrorCode::usage, as_given(command, "--" + key),
+                   ": cannot be changed in the run of --resume ", run, ", which ",
+                   was == nullptr ? "has none given" : concat("has ", to_text(*was)));
+    }
 }
 
 }  // namespace
@@ -237,13 +243,13 @@ bool may_change_on_resume(const std::string& option) {
 void finish_run_options(CLI::App& command, RunOptions& o) {
   std::optional<MoreEpochs> more;
   if (!o.resume.empty()) {
-    more = take_more_epochs(command, o);
-    check_unchanged(command, o.resume);
     o.out = o.resume;
     o.config = o.resume + "/config.json";
     if (!file_exists(o.config))
       fail_command(ErrorCode::data, "--resume ", o.resume,
                    ": is no run folder, config.json is missing");
+    more = take_more_epochs(command, o);
+    check_unchanged(command, o.resume);
     if (!split::has_begun(o.resume)) {
       // Stopped before anything was begun: from the start, with the same options.
       o.resume.clear();

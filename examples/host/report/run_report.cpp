@@ -4,16 +4,15 @@
 #include "host/options/added_epochs.hpp"
 #include "host/report/privacy_report.hpp"
 
+#include "host/run/stop_request.hpp"
+
 #include <algorithm>
-#include <csignal>
 
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/local_time.hpp"
 
 namespace iotsl::tool {
 namespace {
-
-volatile std::sig_atomic_t stop_flag = 0;
 
 std::string percent(double fraction) {
   char text[16];
@@ -81,19 +80,6 @@ void print_accuracy(const split::RunSummary& s) {
 }
 
 }  // namespace
-
-void catch_stop_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop_flag = 1; };
-  action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends the program at once
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  struct sigaction before {};
-  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-    sigaction(SIGHUP, &action, nullptr);
-}
-
-bool stop_requested() { return stop_flag != 0; }
 
 RunReport::RunReport(Index sample_bytes, bool quiet, LineTimes times)
     : progress_(quiet, times), sample_bytes_(sample_bytes) {}

@@ -11,11 +11,6 @@
 
 namespace iotsl::tool {
 
-/// Makes Ctrl-C, SIGTERM and a closed terminal (unless nohup has it ignored) ask the run to stop
-/// after its step.
-void catch_stop_signals();
-bool stop_requested();
-
 /// Shows a run's progress on standard error.
 class RunReport {
  public:

@@ -1,6 +1,7 @@
 #include "host/run/model_card.hpp"
 
 #include "iotsl/data/packed.hpp"
+#include "iotsl/models/model.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -60,6 +61,9 @@ Result<ModelCard> parse_model_card(const std::string& text) {
   if (!names) return names.failure();
   out.class_names = std::move(*names);
   out.spec.images.classes = static_cast<Index>(out.class_names.size());
+  // The reader adds the name of the file.
+  if (const Result<void> known = check_model(out.spec); !known)
+    return failure(ErrorCode::data, known.failure().message);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/device_processes.hpp"
 #include "host/run/process_run.hpp"
+#include "host/run/stop_request.hpp"
 #include "host/run/trained_model.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"

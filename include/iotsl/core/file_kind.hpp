@@ -32,8 +32,12 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
       {"GIF8", "a GIF image"},
       {std::string_view("II*\0", 4), "a TIFF image"},
       {std::string_view("MM\0*", 4), "a TIFF image"},
-      {"RIFF", "a WebP image or another RIFF file"},
       {"BM", "a BMP image"},
+      {"8BPS", "a Photoshop file"},
+      {"<svg", "an SVG drawing"},
+      {"\xFF\x0A", "a JPEG XL image"},
+      {std::string_view("\0\0\0\x0CJXL ", 8), "a JPEG XL image"},
+      {std::string_view("\0\0\0\x0CjP  ", 8), "a JPEG 2000 image"},
       {"%PDF", "a PDF file"},
       {"\x80\2", pickle},
       {"\x80\3", pickle},
@@ -43,10 +47,14 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
   const std::string_view text = text_of(bytes);
   for (const Kind& kind : kinds)
     if (text.starts_with(kind.begins)) return kind.is;
-  // ISO base media: the size of the first box, then its name.
-  if (text.size() >= 12 && text.substr(4, 4) == "ftyp")
-    return text.substr(8, 4) == "avif" ? "an AVIF image" : "a HEIC image or a film";
-  return {};
+  const auto at = [text](std::size_t i) { return text.size() < i + 4 ? "" : text.substr(i, 4); };
+  if (at(0) == "RIFF") return at(8) == "WEBP" ? "a WebP image" : "a sound or a film (RIFF)";
+  // ISO base media: the size of the first box, then its name, then the brand.
+  if (at(4) != "ftyp") return {};
+  if (at(8).starts_with("avi")) return "an AVIF image";
+  for (const std::string_view heif : {"heic", "heix", "heim", "heis", "hevc", "mif1", "msf1"})
+    if (at(8) == heif) return "a HEIC image";
+  return "a film";
 }
 
 /// The first bytes of a file, as many as foreign_kind() needs; none where it cannot be read.

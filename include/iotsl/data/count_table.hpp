@@ -40,6 +40,9 @@ inline std::vector<Index> classes_of_nobody(const CountTable& counts) {
 /// line.
 inline Result<CountTable> parse_count_table(std::string_view text) {
   constexpr std::string_view blanks = " \t\r", separators = " \t,;\r";
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    return failure(ErrorCode::data,
+                   "is UTF-16; expected UTF-8, as a spreadsheet writes by 'CSV UTF-8'");
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   CountTable out;
   for (Index line = 1; !text.empty(); ++line) {

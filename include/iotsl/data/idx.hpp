@@ -100,6 +100,13 @@ class IdxStream {
   const std::string& path() const { return path_; }
 
  private:
+#if IOTSL_READS_GZIP
+  /// zlib's messages begin with the name of the file.
+  std::string_view without_path(std::string_view text) const {
+    if (text.starts_with(path_ + ": ")) text.remove_prefix(path_.size() + 2);
+    return text;
+  }
+#endif
   Result<std::size_t> read_some(std::uint8_t* out, std::size_t bytes) {
     bytes = std::min(bytes, std::size_t{1} << 20);
 #if IOTSL_READS_GZIP
@@ -108,8 +115,9 @@ class IdxStream {
     const char* text = gzerror(file_, &status);
     // A packed stream that ends in the middle gives its last bytes together with this status.
     if (got <= 0 && status != Z_OK && status != Z_STREAM_END)
-      return failure(ErrorCode::data, path_, ": offset ", offset_, " (unpacked): ",
-                     status == Z_BUF_ERROR ? "truncated: the packed stream ends early" : text);
+      return failure(
+          ErrorCode::data, path_, ": offset ", offset_, " (unpacked): ",
+          status == Z_BUF_ERROR ? "truncated: the packed stream ends early" : without_path(text));
     return static_cast<std::size_t>(got);
 #else
     ssize_t got;

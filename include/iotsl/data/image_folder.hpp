@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/file_kind.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/data/dataset.hpp"
 
@@ -49,6 +50,11 @@ struct HeldOut {
   double test_fraction = 0.2;  ///< of each class, rounded down, at least one image
   std::uint64_t seed = 1;
 };
+
+/// Writes a text in the one form of all that look the same: an accented letter is one character or
+/// a letter and a mark, and file systems keep either. The tables for it (Unicode's form NFC) are in
+/// libraries that only the host tool has.
+using NameForm = std::string (*)(const std::string& name);
 
 namespace detail {
 
@@ -101,6 +107,26 @@ inline bool has_image_name(std::string_view name) {
   return false;
 }
 inline constexpr const char* image_names = ".png, .jpg, .jpeg, .jfif, .bmp, .pgm or .ppm";
+inline constexpr const char* image_formats = "PNG, JPEG, BMP, PGM or PPM";
+
+/// Whether something is there that is neither file nor folder: who reads a pipe may wait for ever.
+inline bool is_special_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+/// Why a file is no image, where its name or its kind tells; else empty. Of one that has no image's
+/// name, what is in it.
+inline std::string why_no_image(const std::string& path) {
+  if (is_special_file(path)) return "is a pipe, a socket or a device; expected a file";
+  if (has_image_name(path)) return {};
+  const std::string begin = read_beginning(path);
+  const std::string_view kind = foreign_kind(bytes_of(std::string_view(begin)));
+  if (kind.empty()) return concat("not an image by its name; expected ", image_names);
+  for (const std::string_view read_here : {"a PNG image", "a JPEG image", "a BMP image"})
+    if (kind == read_here) return concat("is ", kind, ", not by its name; expected ", image_names);
+  return concat("is ", kind, "; expected ", image_formats);
+}
 
 /// A class name goes into files, which are UTF-8, and onto terminals.
 inline Result<void> check_class_name(const std::string& parent, const std::string& name) {
@@ -113,14 +139,49 @@ inline Result<void> check_class_name(const std::string& parent, const std::strin
   return {};
 }
 
+/// `text` with `\xNN` for every byte that is not ASCII: what a shell takes in $'...'.
+inline std::string in_ascii(std::string_view text) {
+  std::string out;
+  for (const char& byte : text)
+    if (static_cast<unsigned char>(byte) < 0x80)
+      out.push_back(byte);
+    else
+      out += escaped(std::string_view(&byte, 1));
+  return out;
+}
+
+struct ClassFolder {
+  std::string name, folder;  ///< the class, and how its folder is called
+};
+
+/// Class folders in the order of the classes' names.
+inline Result<std::vector<ClassFolder>> name_classes(const std::string& path,
+                                                     const std::vector<std::string>& folders,
+                                                     NameForm form) {
+  std::vector<ClassFolder> out;
+  for (const std::string& folder : folders) {
+    if (const auto good = check_class_name(path, folder); !good) return good.failure();
+    out.push_back({form == nullptr ? folder : form(folder), folder});
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const ClassFolder& a, const ClassFolder& b) { return a.name < b.name; });
+  for (std::size_t i = 1; i < out.size(); ++i)
+    if (out[i - 1].name == out[i].name)
+      return failure(ErrorCode::data, path, ": class folders '", in_ascii(out[i - 1].folder),
+                     "' and '", in_ascii(out[i].folder), "' have the same name '", out[i].name,
+                     "', written in two forms of Unicode; expected one folder for each class: "
+                     "move the images of one into the other");
+  return out;
+}
+
 /// Images of every class of one tree, in the order of their names.
 struct ClassTree {
   std::vector<std::string> names;
-  std::vector<std::vector<std::string>> files;  ///< per class
+  std::vector<std::vector<std::string>> files;  ///< per class; none where all of them are bad
   std::vector<BadFile> bad;
 };
 
-inline Result<ClassTree> list_classes(const std::string& path) {
+inline Result<ClassTree> list_classes(const std::string& path, NameForm form) {
   auto top = list_folder(path);
   if (!top) return top.failure();
   if (top->folders.empty()) {
@@ -133,9 +194,10 @@ inline Result<ClassTree> list_classes(const std::string& path) {
     return failure(ErrorCode::data, path, ": ", top->folders.size(), " class folders, limit is ",
                    max_classes);
   ClassTree out;
-  for (const std::string& name : top->folders) {
-    if (const auto good = check_class_name(path, name); !good) return good.failure();
-    const std::string folder = join_path(path, name);
+  auto classes = name_classes(path, top->folders, form);
+  if (!classes) return classes.failure();
+  for (ClassFolder& each : *classes) {
+    const std::string folder = join_path(path, each.folder);
     const auto inside = list_folder(folder);
     if (!inside) return inside.failure();
     if (!inside->folders.empty())
@@ -143,17 +205,16 @@ inline Result<ClassTree> list_classes(const std::string& path) {
                      ": is a folder; expected only images in a class folder");
     std::vector<std::string> files;
     for (const std::string& file : inside->files)
-      if (has_image_name(file))
+      if (std::string why = why_no_image(join_path(folder, file)); why.empty())
         files.push_back(join_path(folder, file));
       else
-        out.bad.push_back(
-            {join_path(folder, file), concat("not an image by its name; expected ", image_names)});
-    if (files.empty())
+        out.bad.push_back({join_path(folder, file), std::move(why)});
+    if (inside->files.empty())
       return failure(ErrorCode::data, folder, ": no images; expected ", image_names,
                      " files in every class folder");
     out.files.push_back(std::move(files));
+    out.names.push_back(std::move(each.name));
   }
-  out.names = std::move(top->folders);
   return out;
 }
 
@@ -223,7 +284,8 @@ inline void append_class(std::vector<ImageFile>& out, std::span<const std::strin
 }
 
 /// Both parts as they are.
-inline Result<ImageList> list_parts(const std::string& path, const PartFolders& parts) {
+inline Result<ImageList> list_parts(const std::string& path, const PartFolders& parts,
+                                    NameForm form) {
   ImageList out;
   out.name = "images";
   std::string test = parts.test.empty() ? parts.validation : parts.test;
@@ -234,7 +296,7 @@ inline Result<ImageList> list_parts(const std::string& path, const PartFolders& 
                    "/; expected both, or class folders alone, of which a part is held out");
   const auto train_folder = skip_wrappers(parts.train, true);
   if (!train_folder) return train_folder.failure();
-  auto first = list_classes(*train_folder);
+  auto first = list_classes(*train_folder, form);
   if (!first) return first.failure();
   auto test_folder = skip_wrappers(test, true);
   if (!test_folder) return test_folder.failure();
@@ -249,7 +311,7 @@ inline Result<ImageList> list_parts(const std::string& path, const PartFolders& 
     if (!labelled) test_folder = skip_wrappers(test = parts.validation, true);
     if (!test_folder) return test_folder.failure();
   }
-  auto second = list_classes(*test_folder);
+  auto second = list_classes(*test_folder, form);
   if (!second) return second.failure();
   for (const bool forward : {true, false}) {
     const std::vector<std::string>& names = forward ? first->names : second->names;
@@ -277,31 +339,33 @@ inline Result<ImageList> list_parts(const std::string& path, const PartFolders& 
 /// Lists an image folder. Class numbers follow the sorted names. Without train/ and test/ (or
 /// validation/) a part of each class is held out: the files, sorted, are put in an order that the
 /// seed draws, and the first ones are for testing. Who wants no file left out refuses a list with
-/// `bad` ones.
-inline Result<ImageList> list_image_folder(const std::string& folder,
-                                           const HeldOut& held_out = {}) {
+/// `bad` ones; who leaves them out looks whether every class keeps images of both parts. Classes
+/// are named as their folders, in the form that `form` gives; two folders of one name are refused.
+inline Result<ImageList> list_image_folder(const std::string& folder, const HeldOut& held_out = {},
+                                           NameForm form = nullptr) {
   const auto inside = detail::skip_wrappers(folder, false);
   if (!inside) return inside.failure();
   const std::string& path = *inside;
   const auto parts = detail::find_parts(path);
   if (!parts) return parts.failure();
-  if (!parts->train.empty() || !parts->test.empty()) return detail::list_parts(path, *parts);
+  if (!parts->train.empty() || !parts->test.empty()) return detail::list_parts(path, *parts, form);
   ImageList out;
   out.name = "images";
   if (!(held_out.test_fraction > 0 && held_out.test_fraction < 1))
     return failure(ErrorCode::usage, "--test-fraction ", held_out.test_fraction,
                    ": expected more than 0 and less than 1");
-  auto tree = detail::list_classes(path);
+  auto tree = detail::list_classes(path, form);
   if (!tree) return tree.failure();
   for (std::size_t c = 0; c < tree->files.size(); ++c) {
     std::vector<std::string>& files = tree->files[c];
     const std::size_t count = files.size();
-    if (count < 2)
+    if (count < 2 && tree->bad.empty())
       return failure(ErrorCode::data, join_path(path, tree->names[c]),
                      ": 1 image; expected at least 2, one to train and one to test");
     const auto wanted =
         static_cast<std::size_t>(std::floor(held_out.test_fraction * static_cast<double>(count)));
-    const std::size_t tested = std::clamp<std::size_t>(wanted, 1, count - 1);
+    // With bad files a class may have fewer: they are all to be named at once.
+    const std::size_t tested = count < 2 ? 0 : std::clamp<std::size_t>(wanted, 1, count - 1);
     shuffle_values(std::span(files), Random(held_out.seed, Stream::shuffle,
                                             detail::held_out_step + static_cast<std::uint32_t>(c)));
     const auto border = files.begin() + static_cast<std::ptrdiff_t>(tested);

@@ -83,7 +83,8 @@ TEST_CASE("wire coding: what it cannot be given with") {
   RunConfig config = coded(WireCoding::int8);
   CHECK(check_config(config).ok());
   config.method = Method::random_gradient;
-  CHECK(check_config(config).failure().message == "--wire: method local sends no smashed batches");
+  CHECK(check_config(config).failure().message ==
+        "--wire int8: for split learning only, --method local sends no smashed batches");
   config = coded(WireCoding::int8, WireCoding::int4);
   config.training.frozen_front = true;
   CHECK(check_config(config).failure().message ==

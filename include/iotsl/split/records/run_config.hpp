@@ -132,7 +132,9 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
   if (t.frozen_front && !splits(method))
     return wrong("--frozen-front on: for split learning only, not for --method ", method);
   if ((t.wire != WireCoding::fp32 || t.wire_gradients) && !splits(method))
-    return wrong("--wire: method ", method, " sends no smashed batches");
+    return wrong(t.wire_gradients ? "--wire-gradients " : "--wire ",
+                 t.wire_gradients.value_or(t.wire), ": for split learning only, --method ", method,
+                 " sends no smashed batches");
   if (t.wire_gradients && t.frozen_front)
     return wrong("--wire-gradients ", *t.wire_gradients, ": with --frozen-front on none are sent");
   if (t.replay > 0 && !splits(method))

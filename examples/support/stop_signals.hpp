@@ -1,0 +1,34 @@
+#pragma once
+// Ctrl-C, SIGTERM and a closed terminal, the same for both programs.
+
+#include <unistd.h>
+
+#include <csignal>
+#include <string_view>
+
+#include "support/exit_code.hpp"
+
+namespace iotsl {
+
+/// Lets these signals call `handler`. A closed terminal is none where nohup has it ignored.
+inline void on_stop_signals(void (*handler)(int), int flags = 0) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  struct sigaction before {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    ::sigaction(SIGHUP, &action, nullptr);
+}
+
+/// Ends the program at once: for the time when it only reads, and leaves nothing behind. To be
+/// called in a handler. `message`: a whole line.
+[[noreturn]] inline void stop_at_once(std::string_view message) {
+  if (::write(STDERR_FILENO, message.data(), message.size()) < 0) {
+    // Nobody reads it; the exit code says the same.
+  }
+  ::_exit(exit_code(ErrorCode::stopped));
+}
+
+}  // namespace iotsl
