@@ -30,11 +30,14 @@ void list_net_options(Options& o, List& list) {
 template <class Options, class List>
 void list_training_options(Options& o, List& list) {
   auto& t = o.training;
-  list.option("method", o.method,
-              "sl: split learning; iotsl: the same after pre-training on what the devices' "
-              "generators make, which fill missing classes too; fedavg: federated averaging, the "
-              "whole net on each device; central: one net, all data in one place; local: devices "
-              "alone with random gradients, to compare energy");
+  list.option(
+      "method", o.method,
+      "sl: split learning; iotsl: the same after pre-training on what the devices' "
+      "generators make, which fill missing classes too; cache: the same with a front that "
+      "is frozen then, so that each sample is smashed and sent once and the server trains on "
+      "alone; fedavg: federated averaging, the "
+      "whole net on each device; central: one net, all data in one place; local: devices "
+      "alone with random gradients, to compare energy");
   list.given("rounds", o.rounds, "Rounds: every device in turn once each", above_zero());
   list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", above_zero());
   list.option("local-epochs", t.local_epochs, "Epochs of a device per turn",
@@ -273,6 +276,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     }
   }
   if (more) add_epochs(o, *more);
+  if (caches(o.method) && command.count("--frozen-front") == 0) o.training.frozen_front = true;
   if (folder_exists(o.init)) o.init = join_path(o.init, split::model_name);
   check_method(command, o);
   check_switched_off(command, o);

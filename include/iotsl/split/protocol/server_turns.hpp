@@ -6,7 +6,11 @@
 //
 // A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
 // where it has lost it, or missed the server's restart, the run goes back to the last barrier.
+//
+// With method cache a device is needed for one turn only; of its later ones the server does the
+// whole: training ... -> storing -> next turn.
 
+#include "iotsl/data/loader.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -33,6 +37,7 @@ class ServerTurns {
         devices_(devices),
         added_(std::move(added)),
         outbox_(outbox),
+        cached_(plan.cached),
         committed_(plan.start),
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         step_(plan.start.step),
@@ -50,7 +55,7 @@ class ServerTurns {
   const BarrierRecord& committed() const { return committed_; }
   /// The turn in hand, with what is known of it so far.
   const TurnReport& report() const { return report_; }
-  bool holder_is_away() const { return holder() == 0; }
+  bool holder_is_away() const { return !is_cached() && holder() == 0; }
 
   // Devices.
 
@@ -162,6 +167,8 @@ class ServerTurns {
   /// Closes the books of a turn whose last barrier is committed, or that is skipped, and grants the
   /// next one.
   std::optional<RunEnd> complete_turn() {
+    if (!cached_.empty() && !report_.skipped)
+      cached_[report_.device] = CachedDevice{report_.device_name, report_.samples};
     outbox_.push(server_action::Report{report_});
     if (++turn_ == plan_.turns) return RunComplete{};
     report_ = fresh_report();
@@ -185,6 +192,10 @@ class ServerTurns {
     EpochTally& epoch = report_.epochs[epoch_of(step_ - report_.first_step)];
     epoch.add(trained->loss, pending_.samples, trained->correct, trained->server_us);
     ++step_;
+    if (is_cached()) {
+      go_on_cached();
+      return std::nullopt;
+    }
     net::Grad grad;
     grad.key = key_;
     grad.step = step_;
@@ -208,6 +219,12 @@ class ServerTurns {
     if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
     committed_ = barrier_record();
     barrier_due_ = leaving_ = false;
+    if (is_cached()) {
+      if (pausing_) return RunPaused{};
+      if (committed_.turn_complete()) return complete_turn();
+      go_on_cached();
+      return std::nullopt;
+    }
     outbox_.send(holder(), net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
     state_ = committed_.turn_complete() ? State::waiting_done : State::stepping;
     if (!pausing_) return std::nullopt;
@@ -257,9 +274,11 @@ class ServerTurns {
     net::Message message;
   };
 
+  /// The turn needs nothing of its device.
+  bool is_cached() const { return !cached_.empty() && cached_[report_.device].has_value(); }
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const ServerPeer& peer) const {
-    return peer.state == PeerState::ready && peer.index == report_.device;
+    return !is_cached() && peer.state == PeerState::ready && peer.index == report_.device;
   }
   /// A step or a barrier of the turn is on its way.
   bool is_stepping() const {
@@ -299,6 +318,7 @@ class ServerTurns {
     last_grad_.reset();
     barrier_due_ = leaving_ = false;
     state_ = State::waiting_holder;
+    if (is_cached()) return begin_cached();
     if (holder_is_away()) return;
     key_ = {plan_.offer.run, report_.turn, ++fence_};
     report_.device_name = devices_[report_.device].name;
@@ -313,6 +333,33 @@ class ServerTurns {
     grant.learning_rate = plan_.rates.of(turn_);
     state_ = State::waiting_accept;
     outbox_.push(server_action::Grant{holder(), report_.device, incarnation_, std::move(grant)});
+  }
+
+  /// The same where the server has all that it takes.
+  void begin_cached() {
+    const CachedDevice& device = *cached_[report_.device];
+    report_.device_name = device.name;
+    report_.samples = device.samples;
+    if (step_ == report_.first_step) report_.cached = true;
+    cached_batches_ = data::batch_ranges(static_cast<Index>(device.samples),
+                                         plan_.offer.description.training.batch);
+    report_.steps = cached_batches_.size() * report_.epochs.size();
+    outbox_.push(server_action::BeginCached{report_.device, report_.turn,
+                                            step_ - report_.first_step, plan_.rates.of(turn_)});
+    go_on_cached();
+  }
+  /// The next step of such a turn, or its barrier.
+  void go_on_cached() {
+    const std::uint64_t batch = step_ - report_.first_step;
+    if (step_ != committed_.step && (batch == report_.steps || wants_barrier())) {
+      barrier_ = {key_, ++barriers_, step_};
+      state_ = State::storing;
+      outbox_.push(server_action::Store{std::nullopt, barrier_record(), {}});
+      return;
+    }
+    state_ = State::training;
+    pending_ = {0, static_cast<std::uint64_t>(cached_batches_[batch].size())};
+    outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
   }
 
   std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
@@ -356,6 +403,8 @@ class ServerTurns {
   const std::vector<DeviceRecord>& devices_;
   std::vector<std::uint64_t> added_;
   ServerOutbox& outbox_;
+  std::vector<std::optional<CachedDevice>> cached_;  // of method cache, else empty
+  std::vector<data::BatchRange> cached_batches_;     // of the turn, where it is cached
 
   State state_ = State::waiting_holder;
   bool pausing_ = false;     ///< the next barrier is the run's last for now

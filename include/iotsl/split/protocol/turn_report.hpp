@@ -37,6 +37,7 @@ struct TurnReport {
   std::uint64_t first_step = 0;
   std::uint64_t steps = 0;  ///< of the turn; 0: the device has not accepted it yet
   bool skipped = false;     ///< ended early, because the device stayed away
+  bool cached = false;      ///< nothing was asked of the device
   std::vector<EpochTally> epochs;
   std::vector<net::EpochCost> costs;  ///< the device's
 
@@ -51,6 +52,7 @@ struct TurnReport {
     f("steps", self.steps);
     f("epochs", self.epochs);
     f("costs", self.costs);
+    f.later("cached", self.cached);
   }
 };
 

@@ -135,6 +135,14 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
     return wrong("--wire: method ", method, " sends no smashed batches");
   if (t.wire_gradients && t.frozen_front)
     return wrong("--wire-gradients ", *t.wire_gradients, ": with --frozen-front on none are sent");
+  if (caches(method)) {
+    if (!t.frozen_front)
+      return wrong("--method cache: the front is frozen; --frozen-front off is not for it");
+    if (t.local_epochs != 1)
+      return wrong("--local-epochs ", t.local_epochs, ": --method cache has turns of one epoch");
+    if (t.replay > 0)
+      return wrong("--replay ", t.replay, ": --method cache keeps every sample already");
+  }
   if (t.replay > 0 && !splits(method))
     return wrong("--replay ", t.replay, ": for split learning only, not for --method ", method);
   if (t.replay > 0 && devices < 2)

@@ -32,11 +32,12 @@ inline WireForecast forecast_wire(const RunConfig& config, const WireSizes& size
       net::transfer_bytes(MessageType::barrier_ack, sizes.state_bytes() + fields + 16 * epochs, 0);
   for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
     const std::uint64_t n = samples[turn % samples.size()];
-    out.bytes_down += grant;
-    out.bytes_up += ack * (1 + barriers_inside);
     out.barriers += 1 + barriers_inside;
     const auto batches = data::batch_ranges(static_cast<Index>(n), config.training.batch);
     out.steps += batches.size() * epochs;
+    if (caches(config.method) && turn >= samples.size()) continue;
+    out.bytes_down += grant;
+    out.bytes_up += ack * (1 + barriers_inside);
     if (!splits(config.method)) continue;
     out.values_formula += epochs * n * (2 * sizes.smashed_values + 1) + sizes.front_values;
     for (const data::BatchRange& batch : batches) {

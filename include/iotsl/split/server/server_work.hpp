@@ -9,6 +9,7 @@
 
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/server_transport.hpp"
@@ -46,6 +47,14 @@ class ServerRun {
 
   const WireSizes& sizes() const { return sizes_; }
   bool done() const { return done_; }
+  /// There is a step to take that waits for no event: work() takes it.
+  bool has_work() const { return !done_ && own_step_.has_value(); }
+  void work() {
+    const server_action::TrainCached step = *own_step_;
+    own_step_.reset();
+    train_cached(step);
+    carry_out_all();
+  }
 
   void on_open(ConnectionId connection) { machine_->on_open(connection); }
   void on_message(ConnectionId connection, net::Message message) {
@@ -124,11 +133,21 @@ class ServerRun {
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
+    if (caches(config_.method)) {
+      caches_ = SmashedCaches(config_.out, config_.devices, config_.seed, config_.training.batch,
+                              sizes_, smashed_shape());
+      const Result<void> kept = config_.resume ? caches_.take_up() : Result<void>{};
+      if (!kept) return kept.failure();
+    }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
     ServerPlan plan = make_plan(std::move(start).value(), std::move(expected));
     plan.front_init = std::move(front_init).value();
+    if (caches_.keeps_samples())
+      for (std::size_t d = 0; d < static_cast<std::size_t>(config_.devices); ++d)
+        plan.cached.push_back(caches_.known(d));
     machine_.emplace(std::move(plan), std::move(generators));
+    machine_->start();
     carry_out_all();
     return {};
   }
@@ -255,6 +274,8 @@ class ServerRun {
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
     if (!out) return machine_->on_trained(out.failure());
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
+    const Result<void> kept = keep(turn, step);
+    if (!kept) return machine_->abort(kept.failure());  // the disk, not the device
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
     const net::EncodedBatch gradient =
         sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
@@ -266,8 +287,44 @@ class ServerRun {
                     .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
   }
 
+  void carry_out(server_action::BeginCached& action) {
+    back_.optimizer().set_learning_rate(action.learning_rate);
+    if (action.done_steps == 0) back_.optimizer().consolidate();
+    turns_.begin_turn(action.turn);
+  }
+  /// Left for work(), so that events are looked at in between.
+  void carry_out(server_action::TrainCached& action) { own_step_ = action; }
+  void train_cached(const server_action::TrainCached& action) {
+    const net::Microseconds start = net::steady_now();
+    const SmashedCaches::Batch batch =
+        caches_.take(action.device, Index{action.round}, static_cast<Index>(action.batch));
+    const Result<BackOutcome> out = back_.train(batch.smashed, batch.labels, action.step);
+    if (!out) return machine_->on_trained(out.failure());
+    recorder_.on_step(machine_->turns()->report(), action.batch, batch.labels.size(),
+                      out->seen.loss);
+    machine_->on_trained(
+        TrainedStep{.loss = out->seen.loss,
+                    .correct = static_cast<std::uint32_t>(out->seen.correct),
+                    .gradient = {},
+                    .form = {},
+                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
+  }
+  /// Keeps the batch of a step.
+  Result<void> keep(const TurnReport& turn, const net::Step& step) {
+    if (!caches_.keeps_samples()) return {};
+    const Result<void> opened = caches_.open(turn.device, turn.samples, turn.device_name);
+    if (opened)
+      caches_.keep(turn.device, Index{turn.round},
+                   static_cast<Index>(step.step - turn.first_step - 1), step.smashed, step.labels);
+    return opened;
+  }
+
   void carry_out(server_action::Store& action) {
-    Result<void> done = front_.load(action.ack.front, action.barrier.step);
+    Result<void> done =
+        action.ack ? front_.load(action.ack->front, action.barrier.step) : Result<void>{};
+    // What a barrier's steps have kept lies on the disk before it.
+    if (done && action.ack && caches_.keeps_samples())
+      done = caches_.commit(action.barrier.report.device, action.barrier.turn_complete());
     if (done)
       done = turns_.write_barrier(state(), action.barrier, traffic_of(action.barrier.report.device),
                                   transport_.total());
@@ -309,6 +366,8 @@ class ServerRun {
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
   ReplayMemory replay_;
+  SmashedCaches caches_;  // of method cache
+  std::optional<server_action::TrainCached> own_step_;
   WireSizes sizes_;
   RunRecorder recorder_;
   EvaluationSets sets_;
