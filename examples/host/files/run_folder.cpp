@@ -6,6 +6,7 @@
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/data/packed.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -95,6 +95,12 @@ void list_offline_option(Options& o, List& list) {
               zero_or_more());
 }
 
+template <class Options, class List>
+void list_cache_option(Options& o, List& list) {
+  list.option("cache-limit", o.cache_limit_gib,
+              "cache: GiB that the smashed samples of all devices may take", above_zero());
+}
+
 /// The options of method iotsl.
 template <class Options, class List>
 void list_preparation_options(Options& o, List& list) {
@@ -153,6 +159,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.end_group();
   list.begin_group("Run");
   list_barrier_options(o, list);
+  list_cache_option(o, list);
   if (use == RunUse::train) {
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -180,6 +187,9 @@ void check_method(const CLI::App& command, const RunOptions& o) {
   if (!o.config.empty()) return;
   if (!has_fronts(o.method) && command.count("--cut") > 0)
     fail_command(ErrorCode::usage, "--cut: --method ", o.method, " cuts no net");
+  if (!caches(o.method) && command.count("--cache-limit") > 0)
+    fail_command(ErrorCode::usage, "--cache-limit: only for --method cache, not for --method ",
+                 o.method);
   if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
@@ -232,12 +242,13 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 bool may_change_on_resume(const std::string& option) {
   for (const char* free :
        {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "json", "quiet", "listen", "insecure", "wait"})
+        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "wait"})
     if (option == free) return true;
   return false;
 }
 
 void finish_run_options(CLI::App& command, RunOptions& o) {
+  const bool says_front = command.count("--frozen-front") > 0;
   std::optional<MoreEpochs> more;
   if (!o.resume.empty()) {
     more = take_more_epochs(command, o);
@@ -276,7 +287,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     }
   }
   if (more) add_epochs(o, *more);
-  if (caches(o.method) && command.count("--frozen-front") == 0) o.training.frozen_front = true;
+  if (caches(o.method) && !says_front) o.training.frozen_front = true;
   if (folder_exists(o.init)) o.init = join_path(o.init, split::model_name);
   check_method(command, o);
   check_switched_off(command, o);
@@ -335,6 +346,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .resume = !o.resume.empty(),
                           .barriers = o.barriers,
                           .offline_seconds = o.offline_seconds,
+                          .cache_limit_gib = o.cache_limit_gib,
                           .resume_command = {}};
   TrainingOptions& training = config.training;
   training.epochs = all_epochs(o);
@@ -364,6 +376,7 @@ Json to_json(const RunOptions& options) {
   list.option("transport", o.transport);
   list_barrier_options(o, list);
   list_offline_option(o, list);
+  if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();
 }

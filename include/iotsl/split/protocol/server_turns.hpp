@@ -125,7 +125,8 @@ class ServerTurns {
     if (step.step <= step_) return answer(net::WireError::stale, "old");
     if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return not_allowed(peer, message.type);
-    const Result<void> good = check_step(plan_, step, message.form);
+    Result<void> good = check_step(plan_, step, message.form);
+    if (good && !cached_.empty()) good = check_cached_step(step);
     if (!good) return protocol_fault(good.failure());
     pending_ = {message.hash, step.labels.size()};
     state_ = State::training;
@@ -341,12 +342,24 @@ class ServerTurns {
     report_.device_name = device.name;
     report_.samples = device.samples;
     if (step_ == report_.first_step) report_.cached = true;
-    cached_batches_ = data::batch_ranges(static_cast<Index>(device.samples),
-                                         plan_.offer.description.training.batch);
-    report_.steps = cached_batches_.size() * report_.epochs.size();
+    draw_batches();
+    report_.steps = batches_.size();
     outbox_.push(server_action::BeginCached{report_.device, report_.turn,
                                             step_ - report_.first_step, plan_.rates.of(turn_)});
     go_on_cached();
+  }
+  /// With method cache the server knows how a device's samples are cut into batches: a turn is one
+  /// epoch.
+  void draw_batches() {
+    batches_ = data::batch_ranges(static_cast<Index>(report_.samples),
+                                  plan_.offer.description.training.batch);
+  }
+  Result<void> check_cached_step(const net::Step& step) const {
+    const auto expected =
+        static_cast<std::size_t>(batches_[step.step - report_.first_step - 1].size());
+    if (step.labels.size() == expected) return {};
+    return failure(ErrorCode::network, "STEP ", step.step, " with ", step.labels.size(),
+                   " samples, expected ", expected);
   }
   /// The next step of such a turn, or its barrier.
   void go_on_cached() {
@@ -358,13 +371,20 @@ class ServerTurns {
       return;
     }
     state_ = State::training;
-    pending_ = {0, static_cast<std::uint64_t>(cached_batches_[batch].size())};
+    pending_ = {0, static_cast<std::uint64_t>(batches_[batch].size())};
     outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
   }
 
   std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
     const Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
     if (!good) return protocol_fault(good.failure());
+    if (!cached_.empty()) {
+      draw_batches();
+      if (steps != batches_.size())
+        return PeerFault{net::WireError::protocol,
+                         concat("TURN_ACCEPT of turn ", report_.turn, " with ", steps,
+                                " steps, expected ", batches_.size())};
+    }
     report_.steps = steps;
     state_ = State::stepping;
     if (trains_alone()) ask_barrier(report_.first_step + steps);
@@ -404,7 +424,7 @@ class ServerTurns {
   std::vector<std::uint64_t> added_;
   ServerOutbox& outbox_;
   std::vector<std::optional<CachedDevice>> cached_;  // of method cache, else empty
-  std::vector<data::BatchRange> cached_batches_;     // of the turn, where it is cached
+  std::vector<data::BatchRange> batches_;            // of the turn, with method cache
 
   State state_ = State::waiting_holder;
   bool pausing_ = false;     ///< the next barrier is the run's last for now

@@ -62,6 +62,7 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
+  double cache_limit_gib = 16;      ///< of method cache: most that the smashed samples may take
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
   /// None where nothing but generators is asked of the devices.
@@ -187,6 +188,8 @@ inline Result<void> check_config(const RunConfig& c) {
   if (!(c.offline_seconds >= 0))
     return failure(ErrorCode::usage, "--offline-limit ", c.offline_seconds,
                    ": expected at least 0");
+  if (!(c.cache_limit_gib > 0))
+    return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
   const TrainingOptions scheduled = c.scheduled();
   Result<void> good = check_training(scheduled);
   if (good) good = detail::check_added(c);

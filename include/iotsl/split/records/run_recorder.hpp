@@ -70,7 +70,7 @@ class RunRecorder {
                              const net::Traffic& up, const net::Traffic& down,
                              const WireSizes& sizes, const TurnCosts& turn = {}) {
     newest_barrier_ = barrier.id;
-    if (barrier.turn_complete()) ++hand_overs_;
+    if (barrier.turn_complete() && !barrier.report.cached) ++hand_overs_;
     if (!keeps_barriers()) return {};
     CheckpointRecord record;
     record.barrier = barrier;

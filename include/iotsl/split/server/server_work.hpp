@@ -134,9 +134,8 @@ class ServerRun {
       generators = std::move(opened).value();
     }
     if (caches(config_.method)) {
-      caches_ = SmashedCaches(config_.out, config_.devices, config_.seed, config_.training.batch,
-                              sizes_, smashed_shape());
-      const Result<void> kept = config_.resume ? caches_.take_up() : Result<void>{};
+      caches_ = SmashedCaches(config_, sizes_, smashed_shape());
+      const Result<void> kept = config_.resume ? caches_.take_up(*start) : Result<void>{};
       if (!kept) return kept.failure();
     }
     Result<net::Message> front_init = describe_front(model_.front);
@@ -222,8 +221,17 @@ class ServerRun {
 
   void carry_out(server_action::Prepare&) {
     std::vector<std::vector<std::uint64_t>> histograms;
-    for (const DeviceRecord& device : machine_->devices())
+    std::vector<std::uint64_t> samples;
+    std::vector<std::string> names;
+    for (const DeviceRecord& device : machine_->devices()) {
       histograms.push_back(device.label_counts);
+      samples.push_back(device.samples);
+      names.push_back(device.name);
+    }
+    // Told before the long work; what imputation adds is known behind it.
+    if (caches_.keeps_samples())
+      if (const Result<void> room = caches_.check_room(samples); !room)
+        return machine_->abort(room.failure());
     const Result<bool> done = preparation_->prepare(model_.joined, sets_, histograms);
     if (done && !*done) return machine_->request_pause();
     Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
@@ -233,7 +241,10 @@ class ServerRun {
       const LinkTraffic all = transport_.total();
       if (ready) ready = recorder_.write_barrier(state(), {}, all.up, all.down, sizes_);
     }
-    machine_->on_prepared(ready, preparation_->orders());
+    std::vector<ImputationOrder> orders = preparation_->orders();
+    for (std::size_t d = 0; d < orders.size(); ++d) samples[d] += orders[d].added;
+    if (ready && caches_.keeps_samples()) ready = caches_.reserve(samples, names);
+    machine_->on_prepared(ready, std::move(orders));
   }
 
   void carry_out(server_action::Impute& action) {
@@ -274,8 +285,9 @@ class ServerRun {
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
     if (!out) return machine_->on_trained(out.failure());
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
-    const Result<void> kept = keep(turn, step);
-    if (!kept) return machine_->abort(kept.failure());  // the disk, not the device
+    if (caches_.keeps_samples())
+      caches_.keep(turn.device, Index{turn.round},
+                   static_cast<Index>(step.step - turn.first_step - 1), step.smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
     const net::EncodedBatch gradient =
         sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
@@ -309,25 +321,22 @@ class ServerRun {
                     .form = {},
                     .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
   }
-  /// Keeps the batch of a step.
-  Result<void> keep(const TurnReport& turn, const net::Step& step) {
-    if (!caches_.keeps_samples()) return {};
-    const Result<void> opened = caches_.open(turn.device, turn.samples, turn.device_name);
-    if (opened)
-      caches_.keep(turn.device, Index{turn.round},
-                   static_cast<Index>(step.step - turn.first_step - 1), step.smashed, step.labels);
-    return opened;
-  }
 
   void carry_out(server_action::Store& action) {
+    const TurnReport& turn = action.barrier.report;
+    const bool keeps = action.ack && caches_.keeps_samples();
     Result<void> done =
         action.ack ? front_.load(action.ack->front, action.barrier.step) : Result<void>{};
-    // What a barrier's steps have kept lies on the disk before it.
-    if (done && action.ack && caches_.keeps_samples())
-      done = caches_.commit(action.barrier.report.device, action.barrier.turn_complete());
+    if (done && keeps) done = caches_.sync(turn.device);
     if (done)
-      done = turns_.write_barrier(state(), action.barrier, traffic_of(action.barrier.report.device),
+      done = turns_.write_barrier(state(), action.barrier, traffic_of(turn.device),
                                   transport_.total());
+    if (done && keeps && action.barrier.turn_complete()) {
+      done = caches_.close(turn.device);
+      if (done)
+        recorder_.hooks().note(concat("all ", turn.samples, " samples of ", turn.device_name,
+                                      " are here: it may be switched off"));
+    }
     machine_->on_stored(done);
   }
 

@@ -43,14 +43,14 @@ class OneNetRun {
     if (!opened) return opened.failure();
     at_ = std::move(opened).value();
     if (caches(config_.method)) {
-      caches_ =
-          SmashedCaches(config_.out, config_.devices, config_.seed, config_.training.batch, sizes_,
-                        model_.front.output_shape(sample_shape(config_.model)).value());
-      const Result<void> kept = config_.resume ? caches_.take_up() : Result<void>{};
+      caches_ = SmashedCaches(config_, sizes_,
+                              model_.front.output_shape(sample_shape(config_.model)).value());
+      const Result<void> kept = config_.resume ? caches_.take_up(at_) : Result<void>{};
       if (!kept) return kept.failure();
     }
     Result<void> done = has_generators(config_.method) ? prepare() : Result<void>{};
     if (done) done = complete_devices();
+    if (done && caches_.keeps_samples()) done = reserve_caches();
     turns_.take_up(at_);
     for (std::uint64_t turn = at_.report.turn; done && turn < config_.turns(); ++turn)
       done = run_turn(turn);
@@ -92,7 +92,7 @@ class OneNetRun {
     data::Loader loader(*own.set, own.samples, config_.training.batch);
     const bool taken_up = at_.id != 0 && turn == at_.report.turn;
     TurnReport report = taken_up ? at_.report : fresh_report(turn, loader);
-    if (!taken_up) report.cached = is_cached(report);
+    if (!taken_up) report.cached = caches_.keeps_samples() && caches_.known(report.device);
     data::BatchSequence batches(loader, config_.seed, Index{report.device},
                                 Index{report.round} * config_.training.local_epochs);
     trainer_.optimizer().set_learning_rate(config_.turn_rate(turn));
@@ -108,15 +108,30 @@ class OneNetRun {
       const bool stop = hooks_.stop_requested();
       if (done == report.steps || stop || barrier_is_due(step)) {
         at_ = {at_.id + 1, step, report};
-        Result<void> written;
-        if (caches_.keeps_samples() && !is_cached(report))
-          written = caches_.commit(report.device, at_.turn_complete());
-        if (written) written = turns_.write_barrier(state(), at_, {}, {});
+        const Result<void> written = write_barrier();
         if (!written) return written;
       }
       if (stop) return recorder_.stopped(step);
     }
     return turns_.end_turn(report, {}, model_.joined);
+  }
+
+  Result<void> reserve_caches() {
+    std::vector<std::uint64_t> samples;
+    std::vector<std::string> names;
+    for (std::size_t d = 0; d < devices_.size(); ++d) {
+      samples.push_back(devices_[d].samples.size());
+      names.push_back(concat("device-", d));
+    }
+    return caches_.reserve(samples, names);
+  }
+  /// Commits at_.
+  Result<void> write_barrier() {
+    const TurnReport& turn = at_.report;
+    const bool keeps = caches_.keeps_samples() && !turn.cached;
+    Result<void> done = keeps ? caches_.sync(turn.device) : Result<void>{};
+    if (done) done = turns_.write_barrier(state(), at_, {}, {});
+    return done && keeps && at_.turn_complete() ? caches_.close(turn.device) : done;
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
@@ -139,7 +154,7 @@ class OneNetRun {
     const std::uint64_t step = report.first_step + done + 1;
     std::uint64_t samples = 0;
     Result<train::StepOutcome> out = train::StepOutcome{};
-    if (is_cached(report)) {
+    if (report.cached) {
       const SmashedCaches::Batch kept =
           caches_.take(report.device, Index{report.round}, static_cast<Index>(done));
       samples = kept.labels.size();
@@ -178,12 +193,9 @@ class OneNetRun {
     const Tensor<float> made = frozen_forward(model_.front, batch.x);
     const net::EncodedBatch sent = sizes_.format.encode_smashed(made, {config_.seed, step});
     const Tensor<float> smashed = sizes_.format.decode_smashed(sent.bytes(), made.shape());
-    if (caches_.keeps_samples()) {
-      const Result<void> opened = caches_.open(turn.device, turn.samples, turn.device_name);
-      if (!opened) return opened.failure();
+    if (caches_.keeps_samples())
       caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(step - turn.first_step - 1),
                    sent.bytes(), batch.labels);
-    }
     Result<train::StepOutcome> out =
         train_behind_cut(trainer_, smashed, batch.labels, replayed(batch, turn, step), step,
                          products_of(config_.server_precision));
@@ -195,10 +207,6 @@ class OneNetRun {
     return replay_.keeps_samples()
                ? replay_.draw(turn.device, static_cast<Index>(batch.labels.size()), step)
                : ReplayMemory::Samples{};
-  }
-  /// Whether the turn goes on without its device.
-  bool is_cached(const TurnReport& turn) const {
-    return caches_.keeps_samples() && caches_.known(turn.device).has_value();
   }
 
   TrainingState state() { return {model_.joined, {&trainer_.optimizer()}, replay_.parts()}; }
