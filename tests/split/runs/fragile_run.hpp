@@ -205,9 +205,9 @@ class FragileRun {
 inline std::string history(const RunSummary& summary) {
   std::string out = summary.weights_sha256;
   for (const measure::EpochRecord& r : summary.epochs)
-    out +=
-        concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", to_text(Json(r.loss)),
-               " ", to_text(Json(r.train_accuracy)), " ", to_text(Json(r.test_accuracy)));
+    out += concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", r.values_formula,
+                  " ", to_text(Json(r.loss)), " ", to_text(Json(r.train_accuracy)), " ",
+                  to_text(Json(r.test_accuracy)));
   return out;
 }
 

@@ -10,7 +10,7 @@
 // With method cache a device is needed for one turn only; of its later ones the server does the
 // whole: training ... -> storing -> next turn.
 
-#include "iotsl/data/loader.hpp"
+#include "iotsl/split/protocol/cached_turns.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -37,7 +37,7 @@ class ServerTurns {
         devices_(devices),
         added_(std::move(added)),
         outbox_(outbox),
-        cached_(plan.cached),
+        cached_(plan.cached, plan.offer.description.training.batch),
         committed_(plan.start),
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         step_(plan.start.step),
@@ -96,10 +96,8 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_accept) return not_allowed(peer, message.type);
     const Result<net::TurnAccept> accepted = net::decode<net::TurnAccept>(message.payload);
     if (!accepted) return protocol_fault(accepted.failure());
-    if (accepted->key != key_)
-      return PeerFault{net::WireError::protocol, concat("TURN_ACCEPT of turn ", accepted->key.turn,
-                                                        ", expected turn ", key_.turn)};
-    return accept(peer, accepted->steps);
+    const Result<void> good = check_turn_accept(*accepted, key_);
+    return good ? accept(peer, accepted->steps) : protocol_fault(good.failure());
   }
 
   /// `step` looks into `message`.
@@ -126,7 +124,7 @@ class ServerTurns {
     if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return not_allowed(peer, message.type);
     Result<void> good = check_step(plan_, step, message.form);
-    if (good && !cached_.empty()) good = check_cached_step(step);
+    if (good) good = cached_.check_step(report_, step);
     if (!good) return protocol_fault(good.failure());
     pending_ = {message.hash, step.labels.size()};
     state_ = State::training;
@@ -138,11 +136,8 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_ack) return not_allowed(peer, message.type);
     Result<net::BarrierAck> ack = net::decode<net::BarrierAck>(message.payload);
     if (!ack) return protocol_fault(ack.failure());
-    if (ack->key != key_ || ack->id != barrier_.id || ack->step != barrier_.step ||
-        ack->costs.size() != report_.epochs.size())
-      return PeerFault{net::WireError::protocol,
-                       concat("BARRIER_ACK of barrier ", ack->id, " at step ", ack->step,
-                              ", expected ", barrier_.id, " at ", barrier_.step)};
+    const Result<void> good = check_barrier_ack(*ack, barrier_, report_.epochs.size());
+    if (!good) return protocol_fault(good.failure());
     barrier_hash_ = message.digest;
     step_ = barrier_.step;
     for (std::size_t i = 0; i < report_.costs.size(); ++i)
@@ -158,18 +153,15 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_done) return not_allowed(peer, message.type);
     const Result<net::TurnDone> done = net::decode<net::TurnDone>(message.payload);
     if (!done) return protocol_fault(done.failure());
-    if (done->key != key_ || done->last_step != step_ || done->hash != barrier_hash_)
-      return PeerFault{net::WireError::protocol,
-                       concat("TURN_DONE at step ", done->last_step,
-                              " does not match the barrier at step ", step_)};
+    const Result<void> good = check_turn_done(*done, {key_, step_, barrier_hash_});
+    if (!good) return protocol_fault(good.failure());
     outbox_.send(holder(), net::TurnCommitted{key_, step_});
     return std::nullopt;
   }
   /// Closes the books of a turn whose last barrier is committed, or that is skipped, and grants the
   /// next one.
   std::optional<RunEnd> complete_turn() {
-    if (!cached_.empty() && !report_.skipped)
-      cached_[report_.device] = CachedDevice{report_.device_name, report_.samples};
+    if (!report_.skipped) cached_.enter(report_);
     outbox_.push(server_action::Report{report_});
     if (++turn_ == plan_.turns) return RunComplete{};
     report_ = fresh_report();
@@ -190,7 +182,7 @@ class ServerTurns {
   std::optional<RunEnd> on_trained(Result<TrainedStep> trained) {
     if (state_ != State::training) return std::nullopt;
     if (!trained) return RunFailed{net::WireError::not_finite, trained.failure()};
-    EpochTally& epoch = report_.epochs[epoch_of(step_ - report_.first_step)];
+    EpochTally& epoch = report_.epochs[report_.epoch_of(step_ - report_.first_step)];
     epoch.add(trained->loss, pending_.samples, trained->correct, trained->server_us);
     ++step_;
     if (is_cached()) {
@@ -276,7 +268,7 @@ class ServerTurns {
   };
 
   /// The turn needs nothing of its device.
-  bool is_cached() const { return !cached_.empty() && cached_[report_.device].has_value(); }
+  bool is_cached() const { return cached_.has(report_.device); }
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const ServerPeer& peer) const {
     return !is_cached() && peer.state == PeerState::ready && peer.index == report_.device;
@@ -296,10 +288,6 @@ class ServerTurns {
   bool trains_alone() const { return !splits(plan_.offer.description.method); }
   std::uint64_t samples_of(std::uint32_t device) const {
     return devices_[device].samples + (added_.empty() ? 0 : added_[device]);
-  }
-  std::size_t epoch_of(std::uint64_t turn_step) const {
-    const std::uint64_t per_epoch = report_.steps / report_.epochs.size();
-    return static_cast<std::size_t>(turn_step / per_epoch);
   }
 
   TurnReport fresh_report() const {
@@ -338,28 +326,11 @@ class ServerTurns {
 
   /// The same where the server has all that it takes.
   void begin_cached() {
-    const CachedDevice& device = *cached_[report_.device];
-    report_.device_name = device.name;
-    report_.samples = device.samples;
+    cached_.describe(report_);
     if (step_ == report_.first_step) report_.cached = true;
-    draw_batches();
-    report_.steps = batches_.size();
     outbox_.push(server_action::BeginCached{report_.device, report_.turn,
                                             step_ - report_.first_step, plan_.rates.of(turn_)});
     go_on_cached();
-  }
-  /// With method cache the server knows how a device's samples are cut into batches: a turn is one
-  /// epoch.
-  void draw_batches() {
-    batches_ = data::batch_ranges(static_cast<Index>(report_.samples),
-                                  plan_.offer.description.training.batch);
-  }
-  Result<void> check_cached_step(const net::Step& step) const {
-    const auto expected =
-        static_cast<std::size_t>(batches_[step.step - report_.first_step - 1].size());
-    if (step.labels.size() == expected) return {};
-    return failure(ErrorCode::network, "STEP ", step.step, " with ", step.labels.size(),
-                   " samples, expected ", expected);
   }
   /// The next step of such a turn, or its barrier.
   void go_on_cached() {
@@ -371,20 +342,14 @@ class ServerTurns {
       return;
     }
     state_ = State::training;
-    pending_ = {0, static_cast<std::uint64_t>(batches_[batch].size())};
+    pending_ = {0, cached_.batch_size(batch)};
     outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
   }
 
   std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
-    const Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
+    Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
+    if (good) good = cached_.check_steps(report_, steps);
     if (!good) return protocol_fault(good.failure());
-    if (!cached_.empty()) {
-      draw_batches();
-      if (steps != batches_.size())
-        return PeerFault{net::WireError::protocol,
-                         concat("TURN_ACCEPT of turn ", report_.turn, " with ", steps,
-                                " steps, expected ", batches_.size())};
-    }
     report_.steps = steps;
     state_ = State::stepping;
     if (trains_alone()) ask_barrier(report_.first_step + steps);
@@ -423,8 +388,7 @@ class ServerTurns {
   const std::vector<DeviceRecord>& devices_;
   std::vector<std::uint64_t> added_;
   ServerOutbox& outbox_;
-  std::vector<std::optional<CachedDevice>> cached_;  // of method cache, else empty
-  std::vector<data::BatchRange> batches_;            // of the turn, with method cache
+  CachedTurns cached_;
 
   State state_ = State::waiting_holder;
   bool pausing_ = false;     ///< the next barrier is the run's last for now

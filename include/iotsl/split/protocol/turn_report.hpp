@@ -41,6 +41,11 @@ struct TurnReport {
   std::vector<EpochTally> epochs;
   std::vector<net::EpochCost> costs;  ///< the device's
 
+  /// Of a step of the turn, from 0, once it is known how many it has.
+  std::size_t epoch_of(std::uint64_t turn_step) const {
+    return static_cast<std::size_t>(turn_step / (steps / epochs.size()));
+  }
+
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
     f("turn", self.turn);

@@ -197,6 +197,9 @@ inline Result<void> check_config(const RunConfig& c) {
   if (good) good = detail::check_method(c.method, c.devices, scheduled);
   if (good) good = detail::check_server_precision(c);
   if (good && c.make_net == nullptr) good = check_model(c.model);
+  if (caches(c.method) && c.preparation.generator_only)
+    return failure(ErrorCode::usage,
+                   "--generator-only on: --method cache trains on the devices' smashed samples");
   if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
   return good;
 }

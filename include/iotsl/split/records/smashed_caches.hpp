@@ -15,6 +15,21 @@ namespace split {
 
 inline constexpr const char* cache_folder = "cache";
 
+/// Bytes that the smashed samples of devices with so many each take.
+inline std::uint64_t cache_bytes(const WireSizes& sizes,
+                                 const std::vector<std::uint64_t>& samples) {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t n : samples)
+    sum += SmashedCache::file_bytes(n, sizes.format.smashed_bytes(1, sizes.smashed_values));
+  return sum;
+}
+/// Whether that is within --cache-limit.
+inline Result<void> check_cache_limit(double limit_gib, std::uint64_t bytes) {
+  if (static_cast<double>(bytes) <= limit_gib * 0x1p30) return {};
+  return failure(ErrorCode::usage, "--cache-limit ", limit_gib,
+                 " GiB: the smashed samples of all devices take ", (bytes >> 20) + 1, " MiB");
+}
+
 /// The caches of a run's devices, and which samples a batch of theirs has: a device goes over its
 /// samples in an order that the server knows as well (data::epoch_order), an epoch a round.
 ///
@@ -30,8 +45,7 @@ class SmashedCaches {
         seed_(config.seed),
         batch_(config.training.batch),
         limit_gib_(config.cache_limit_gib),
-        sample_bytes_(sizes.format.smashed_bytes(1, sizes.smashed_values)),
-        format_(sizes.format),
+        sizes_(sizes),
         shape_(std::move(shape)),
         caches_(static_cast<std::size_t>(config.devices)) {}
 
@@ -41,7 +55,7 @@ class SmashedCaches {
   Result<void> take_up(const BarrierRecord& start) {
     for (std::size_t device = 0; device < caches_.size() && !run_.empty(); ++device) {
       if (!file_exists(path_of(device))) continue;
-      Result<SmashedCache> cache = SmashedCache::load(path_of(device), sample_bytes_);
+      Result<SmashedCache> cache = SmashedCache::load(path_of(device), sample_bytes());
       if (!cache) return cache.failure();
       caches_[device] = std::move(cache).value();
     }
@@ -53,17 +67,13 @@ class SmashedCaches {
   /// Whether caches of devices with at least so many samples are within the limit and have room on
   /// the disk.
   Result<void> check_room(const std::vector<std::uint64_t>& samples) const {
-    std::uint64_t wanted = 0, missing = 0;
-    for (std::size_t device = 0; device < samples.size(); ++device) {
-      const std::uint64_t bytes = SmashedCache::file_bytes(samples[device], sample_bytes_);
-      wanted += bytes;
-      if (caches_[device].samples() == 0) missing += bytes;
-    }
-    if (static_cast<double>(wanted) > limit_gib_ * gib)
-      return failure(ErrorCode::usage, "--cache-limit ", limit_gib_,
-                     " GiB: the smashed samples of all devices take ", (wanted >> 20) + 1, " MiB");
-    if (run_.empty()) return {};
-    return iotsl::detail::check_free_space(run_, join_path(run_, cache_folder), missing);
+    std::vector<std::uint64_t> missing;
+    for (std::size_t device = 0; device < samples.size(); ++device)
+      if (caches_[device].samples() == 0) missing.push_back(samples[device]);
+    const Result<void> good = check_cache_limit(limit_gib_, cache_bytes(sizes_, samples));
+    if (!good || run_.empty()) return good;
+    return iotsl::detail::check_free_space(run_, join_path(run_, cache_folder),
+                                           cache_bytes(sizes_, missing));
   }
   /// Makes the caches that are not there yet, of devices with so many samples and these names: all
   /// of them or none.
@@ -103,7 +113,7 @@ class SmashedCaches {
     SmashedCache::Batch rows = caches_[device].take(places(device, round, batch));
     Shape shape{static_cast<Index>(rows.labels.size())};
     for (int d = 1; d < shape_.rank(); ++d) shape.push_back(shape_[d]);
-    return {format_.decode_smashed(rows.content, shape), std::move(rows.labels)};
+    return {sizes_.format.decode_smashed(rows.content, shape), std::move(rows.labels)};
   }
 
   /// What was kept of the device lies on the disk.
@@ -114,8 +124,9 @@ class SmashedCaches {
   }
 
  private:
-  static constexpr double gib = 1073741824.0;
-
+  std::uint64_t sample_bytes() const {
+    return sizes_.format.smashed_bytes(1, sizes_.smashed_values);
+  }
   std::string path_of(std::size_t device) const {
     return join_path(join_path(run_, cache_folder), device_file_name(device, ".cache"));
   }
@@ -126,7 +137,7 @@ class SmashedCaches {
     if (caches_[device].samples() != 0)
       return failure(ErrorCode::data, path, ": is of ", caches_[device].samples(),
                      " samples, the device has ", samples);
-    Result<SmashedCache> cache = SmashedCache::create(path, samples, sample_bytes_, name);
+    Result<SmashedCache> cache = SmashedCache::create(path, samples, sample_bytes(), name);
     if (!cache) return cache.failure();
     caches_[device] = std::move(cache).value();
     made.push_back(device);
@@ -155,8 +166,7 @@ class SmashedCaches {
   std::uint64_t seed_ = 0;
   Index batch_ = 0;
   double limit_gib_ = 0;
-  std::uint64_t sample_bytes_ = 0;
-  net::WireFormat format_;
+  WireSizes sizes_;
   Shape shape_;
   std::vector<SmashedCache> caches_;  // of each device; of none of its samples until reserve()
   std::optional<Order> drawn_;        // of the last batch
