@@ -112,6 +112,26 @@ TEST_CASE("server, method cache: it starts alone where every sample is there") {
   CHECK(is<Finish>(actions.back()));
 }
 
+TEST_CASE("server, method cache: a device that was skipped is asked again in the next round") {
+  ServerPlan goes_back = cache_plan();
+  goes_back.keeps_barriers = true;
+  ServerMachine m(goes_back);
+  reach(m, State::waiting_accept);
+  m.on_lost(1);
+  m.skip_turn();
+  auto actions = drain(m);
+  REQUIRE(actions.size() == 2);
+  CHECK(as<Report>(actions[0]).report.skipped);
+  CHECK(as<Grant>(actions[1]).connection == 2);
+  actions = whole_turn(m, 2, as<Grant>(actions[1]).grant.key, 0);
+  CHECK(actions.size() == 2);  // TURN_COMMITTED and the books: the first device is away
+  CHECK(m.missing_holder() == std::optional<std::uint32_t>{0});
+  join(m, 3, 0);
+  actions = drain(m);
+  REQUIRE(is<Grant>(actions.back()));
+  CHECK(as<Grant>(actions.back()).grant.round == 1);
+}
+
 TEST_CASE("server, method cache: a pause lies behind the step in hand") {
   ServerPlan all = cache_plan();
   all.cached = {CachedDevice{"pi", 4}, CachedDevice{"pi", 4}};
