@@ -195,8 +195,8 @@ void check_method(const CLI::App& command, const RunOptions& o) {
   list_preparation_options(o, list);
   for (const char* option : list.names)
     if (command.count(concat("--", option)) > 0)
-      fail_command(ErrorCode::usage, "--", option, ": only for --method iotsl, not for --method ",
-                   o.method);
+      fail_command(ErrorCode::usage, "--", option,
+                   ": only for --method iotsl and cache, not for --method ", o.method);
 }
 
 /// What is given for a part of method iotsl that is switched off.
