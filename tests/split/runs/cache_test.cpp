@@ -113,7 +113,7 @@ TEST_CASE("cache: a cut or a death at any message changes nothing") {
   constexpr std::size_t first = 16;
   for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
     fragile::check_faults(config, files, train, test, samples(), fault, first,
-                          fault == Fault::cut ? 3 : 1);
+                          fault == Fault::cut ? 2 : 1);
 }
 
 TEST_CASE("cache: after the first round the server needs no device, not even to start again") {
