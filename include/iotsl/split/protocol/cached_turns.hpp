@@ -32,7 +32,7 @@ class CachedTurns {
     turn.steps = batches_.size();
   }
   std::uint64_t batch_size(std::uint64_t batch) const {
-    return static_cast<std::uint64_t>(batches_[batch].size());
+    return static_cast<std::uint64_t>(batches_[static_cast<std::size_t>(batch)].size());
   }
 
   /// Of a device that is to send its samples: whether a turn of so many steps is an epoch of them.
