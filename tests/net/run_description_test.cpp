@@ -100,7 +100,7 @@ TEST_CASE("messages: what no device can take part in is refused, with what was e
   for (const char* method : {"fedavg", "central", "split_learning", "SL", ""}) {
     INFO(method);
     CHECK(refusal(description_bytes(method, "adam"))
-              .ends_with(": method is neither sl, iotsl nor local"));
+              .ends_with(": method is neither sl, iotsl, cache nor local"));
   }
   CHECK(refusal(description_bytes("sl", "lion")).ends_with(": optimizer is neither adam nor sgd"));
   CHECK(refusal(description_bytes("sl", "adam", 0)).ends_with(": epochs are not in 1..1024"));

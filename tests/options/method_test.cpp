@@ -18,6 +18,7 @@ TEST_CASE("method: names and properties, one row for each") {
                       {Method::iotsl, "iotsl", true, true, true, false, false},
                       {Method::federated_averaging, "fedavg", false, false, false, true, false},
                       {Method::central, "central", false, false, false, false, true},
+                      {Method::cached, "cache", true, true, true, false, false},
                       {Method::random_gradient, "local", true, false, false, false, false}};
   CHECK(names_of(Method{}).size() == std::size(rows));
   for (const Row& row : rows) {
@@ -28,6 +29,7 @@ TEST_CASE("method: names and properties, one row for each") {
     CHECK(has_fronts(row.method) == row.fronts);
     CHECK(splits(row.method) == row.splits);
     CHECK(has_generators(row.method) == row.generators);
+    CHECK(caches(row.method) == (row.method == Method::cached));
     CHECK(averages(row.method) == row.averages);
     CHECK(pools_data(row.method) == row.pools);
   }
@@ -37,7 +39,7 @@ TEST_CASE("method: another name is refused") {
   for (const char* name : {"", "SL", "split_learning", "sl "}) {
     CHECK_FALSE(find_named<Method>(name));
     CHECK(parse_method(name).failure().message ==
-          concat("--method ", name, ": expected sl, iotsl, fedavg, central or local"));
+          concat("--method ", name, ": expected sl, iotsl, cache, fedavg, central or local"));
   }
 }
 

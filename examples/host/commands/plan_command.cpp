@@ -10,6 +10,7 @@
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/split/halves/cut.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/wire_forecast.hpp"
 
 namespace iotsl::tool {
@@ -20,6 +21,7 @@ struct Plan {
   split::WireForecast wire;
   std::optional<PreparationCost> preparation;  // of method iotsl
   std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
+  std::uint64_t cache_bytes = 0;  // of method cache
   double seconds = 0, device_step_seconds = 0, step_seconds = 0;
 };
 
@@ -44,6 +46,7 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["device_peak_memory_bytes"] = p.device_bytes;
     out["server_peak_memory_bytes"] = p.server_bytes;
     out["checkpoint_bytes"] = p.checkpoint_bytes;
+    if (p.cache_bytes > 0) out["cache_bytes"] = p.cache_bytes;
     if (p.preparation) {
       out["generator_values"] = p.preparation->generator_values;
       out["generator_iteration_seconds"] = p.preparation->iteration_seconds;
@@ -87,7 +90,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
         format_seconds(p.preparation->pretrain_seconds).c_str());
   std::printf("memory     a device %s, the server %s\n", bytes(p.device_bytes).c_str(),
               bytes(p.server_bytes).c_str());
-  std::printf("disk       %s a barrier, three are kept\n", bytes(p.checkpoint_bytes).c_str());
+  std::printf(
+      "disk       %s a barrier, three are kept%s\n", bytes(p.checkpoint_bytes).c_str(),
+      p.cache_bytes > 0 ? concat("; ", bytes(p.cache_bytes), " of smashed samples").c_str() : "");
   std::printf("time       %s%s on this machine: %.0f ms a step, %.0f of them on the device\n",
               p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
               1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
@@ -97,7 +102,7 @@ void plan(CLI::App& command, RunOptions& options) {
   finish_run_options(command, options);
   if (!has_fronts(options.method))
     fail_command(ErrorCode::usage, "--method ", options.method,
-                 ": a plan is for runs with a split: sl, iotsl and local");
+                 ": a plan is for runs with a split: sl, iotsl, cache and local");
   if (options.threads > 0) set_threads(options.threads);
   const auto [train, test] = load_run_data(options);
   const data::Manifest manifest = draw_manifest(options.data, train);
@@ -138,6 +143,7 @@ void plan(CLI::App& command, RunOptions& options) {
       4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;
   p.checkpoint_bytes += replay_bytes;
+  if (caches(config.method)) p.cache_bytes = split::cache_bytes(sizes, samples);
   p.step_seconds = sampled.step_seconds;
   p.device_step_seconds = sampled.device_seconds;
   p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers,

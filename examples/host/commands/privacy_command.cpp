@@ -187,13 +187,15 @@ void plan(const PrivacyCommandOptions& o) {
 void show_run(const std::string& folder, bool json) {
   if (!file_exists(join_path(folder, split::preparation_name)))
     fail_command(ErrorCode::data, folder, ": has no ", split::preparation_name,
-                 "; expected the folder of a run of --method iotsl");
+                 "; expected the folder of a run of --method iotsl or cache");
   const split::PreparationRecord record = expect(split::read_preparation(folder));
   const std::string path = join_path(folder, "config.json");
   const Json config = read_json_object(path);
-  const Json* only = config.find("generator-only");
-  const RunPromise promise{&record,
-                           only != nullptr && only->is_string() && only->as_string() == "on"};
+  const auto says = [&](const char* option, std::string_view value) {
+    const Json* const given = config.find(option);
+    return given != nullptr && given->is_string() && given->as_string() == value;
+  };
+  const RunPromise promise{&record, says("generator-only", "on"), says("method", "cache")};
   if (json)
     std::printf("%s\n", to_text(privacy_json(promise), 2).c_str());
   else

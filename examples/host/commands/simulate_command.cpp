@@ -42,7 +42,7 @@ void add_simulate_command(CLI::App& app) {
         (options->transport != "tcp" || pools_data(options->method) || averages(options->method)))
       fail_command(ErrorCode::usage, as_given(*command, "--offline-limit"),
                    ": only where devices are processes of their own, with --transport tcp and "
-                   "--method sl, iotsl or local, not with --transport ",
+                   "--method sl, iotsl, cache or local, not with --transport ",
                    options->transport, " and --method ", options->method);
     if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
   });

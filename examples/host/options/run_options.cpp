@@ -30,11 +30,14 @@ void list_net_options(Options& o, List& list) {
 template <class Options, class List>
 void list_training_options(Options& o, List& list) {
   auto& t = o.training;
-  list.option("method", o.method,
-              "sl: split learning; iotsl: the same after pre-training on what the devices' "
-              "generators make, which fill missing classes too; fedavg: federated averaging, the "
-              "whole net on each device; central: one net, all data in one place; local: devices "
-              "alone with random gradients, to compare energy");
+  list.option(
+      "method", o.method,
+      "sl: split learning; iotsl: the same after pre-training on what the devices' "
+      "generators make, which fill missing classes too; cache: the same with a front that "
+      "is frozen then, so that each sample is smashed and sent once and the server trains on "
+      "alone; fedavg: federated averaging, the "
+      "whole net on each device; central: one net, all data in one place; local: devices "
+      "alone with random gradients, to compare energy");
   list.given("rounds", o.rounds, "Rounds: every device in turn once each", above_zero());
   list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", above_zero());
   list.option("local-epochs", t.local_epochs, "Epochs of a device per turn",
@@ -90,6 +93,12 @@ void list_offline_option(Options& o, List& list) {
   list.option("offline-limit", o.offline_seconds,
               "Seconds a device may stay away before its turn is skipped; 0: no limit",
               zero_or_more());
+}
+
+template <class Options, class List>
+void list_cache_option(Options& o, List& list) {
+  list.option("cache-limit", o.cache_limit_gib,
+              "cache: GiB that the smashed samples of all devices may take", above_zero());
 }
 
 /// The options of method iotsl.
@@ -150,6 +159,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.end_group();
   list.begin_group("Run");
   list_barrier_options(o, list);
+  list_cache_option(o, list);
   if (use == RunUse::train) {
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -177,14 +187,17 @@ void check_method(const CLI::App& command, const RunOptions& o) {
   if (!o.config.empty()) return;
   if (!has_fronts(o.method) && command.count("--cut") > 0)
     fail_command(ErrorCode::usage, as_given(command, "--cut"), ": --method ", o.method,
-                 " cuts no net; expected sl, iotsl or local");
+                 " cuts no net; expected sl, iotsl, cache or local");
+  if (!caches(o.method) && command.count("--cache-limit") > 0)
+    fail_command(ErrorCode::usage, as_given(command, "--cache-limit"),
+                 ": only for --method cache, not for --method ", o.method);
   if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
   for (const char* name : list.names)
     if (const std::string option = concat("--", name); command.count(option) > 0)
       fail_command(ErrorCode::usage, as_given(command, option),
-                   ": only for --method iotsl, not for --method ", o.method);
+                   ": only for --method iotsl and cache, not for --method ", o.method);
 }
 
 /// What is given for a part of method iotsl that is switched off.
@@ -235,12 +248,13 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 bool may_change_on_resume(const std::string& option) {
   for (const char* free :
        {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "json", "quiet", "listen", "insecure", "wait"})
+        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "wait"})
     if (option == free) return true;
   return false;
 }
 
 void finish_run_options(CLI::App& command, RunOptions& o) {
+  const bool says_front = command.count("--frozen-front") > 0;
   std::optional<MoreEpochs> more;
   if (!o.resume.empty()) {
     o.out = o.resume;
@@ -279,6 +293,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
     }
   }
   if (more) add_epochs(o, *more);
+  if (caches(o.method) && !says_front) o.training.frozen_front = true;
   if (folder_exists(o.init)) o.init = join_path(o.init, split::model_name);
   check_method(command, o);
   check_switched_off(command, o);
@@ -337,6 +352,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .resume = !o.resume.empty(),
                           .barriers = o.barriers,
                           .offline_seconds = o.offline_seconds,
+                          .cache_limit_gib = o.cache_limit_gib,
                           .resume_command = {}};
   TrainingOptions& training = config.training;
   training.epochs = all_epochs(o);
@@ -366,6 +382,7 @@ Json to_json(const RunOptions& options) {
   list.option("transport", o.transport);
   list_barrier_options(o, list);
   list_offline_option(o, list);
+  if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();
 }

@@ -27,6 +27,7 @@ struct RunOptions {
   ServerPrecision server_precision = ServerPrecision::float32;
   split::BarrierOptions barriers;
   double offline_seconds = 300;
+  double cache_limit_gib = 16;            // of method cache
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;
   std::string gan_preset = "fast";

@@ -15,6 +15,11 @@ double largest_delta(const split::PreparationRecord& p) {
   return out;
 }
 
+/// A run may have a front that nobody can steer, and still give its samples away.
+constexpr const char* kept_line =
+    "every smashed sample was sent once and is kept, with its label, in the run folder (cache/); "
+    "the front never changed, but what was sent is not private: images can be reconstructed";
+
 }  // namespace
 
 bool RunPromise::is_private() const {
@@ -30,6 +35,7 @@ std::string privacy_line(const RunPromise& run) {
 
 std::string format_privacy(const RunPromise& run) {
   std::string out = privacy_line(run) + "\n";
+  if (run.keeps_smashed) out += concat("  ", kept_line, "\n");
   if (!run.is_private()) return out;
   for (std::size_t d = 0; d < run.preparation->generators.size(); ++d) {
     const privacy::PrivacyCard& card = run.preparation->generators[d].privacy;
@@ -51,6 +57,7 @@ std::string format_privacy(const RunPromise& run) {
 Json privacy_json(const RunPromise& run) {
   Json out = Json::object();
   out["statement"] = privacy_line(run);
+  if (run.keeps_smashed) out["kept_smashed_samples"] = kept_line;
   out["private_generators"] = run.is_private();
   out["whole_run"] = run.is_private() && run.generator_only;
   if (!run.is_private()) return out;

@@ -10,6 +10,7 @@ namespace iotsl::tool {
 struct RunPromise {
   const split::PreparationRecord* preparation = nullptr;
   bool generator_only = false;
+  bool keeps_smashed = false;  ///< method cache: the server holds every smashed sample
 
   /// Whether every generator promises something.
   bool is_private() const;
@@ -18,7 +19,8 @@ struct RunPromise {
 /// One line: the run's own claim.
 std::string privacy_line(const RunPromise& run);
 
-/// The line and, for private generators, a table of the devices.
+/// The line, what a cache of smashed samples means, and for private generators a table of the
+/// devices.
 std::string format_privacy(const RunPromise& run);
 
 /// Claim, epsilon and delta (the weakest promise) and every device's card.

@@ -158,7 +158,8 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
 }
 
 RunPromise promise_of(const RunOptions& options, const split::RunSummary& s) {
-  return {s.preparation ? &*s.preparation : nullptr, options.preparation.generator_only};
+  return {s.preparation ? &*s.preparation : nullptr, options.preparation.generator_only,
+          caches(options.method)};
 }
 
 Json to_json(const RunOptions& options, const split::RunSummary& s) {

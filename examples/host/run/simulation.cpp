@@ -11,6 +11,7 @@
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/net/handle_limit.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "iotsl/split/simulate/run_one_net.hpp"
 
@@ -27,6 +28,17 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
   return data::limit_per_class(test, most, data::test_part_seed);
 }
 
+/// Method cache: that the samples of all devices will be within its limit.
+void check_cache(const split::RunConfig& config, const data::Manifest& manifest,
+                 const Sequential<float>& front) {
+  const Shape smashed = front.output_shape(sample_shape(config.model)).value();
+  split::WireSizes sizes;
+  sizes.format = net::WireFormat::of(config.training);
+  sizes.smashed_values = static_cast<std::uint64_t>(smashed.elements());
+  expect(split::check_cache_limit(config.cache_limit_gib,
+                                  split::cache_bytes(sizes, turn_samples(config, manifest))));
+}
+
 }  // namespace
 
 void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
@@ -38,6 +50,8 @@ void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
   if (!config.resume && end != std::string::npos &&
       config.init.substr(end + 1) == split::model_name)
     check_weights_of_run(config.init.substr(0, end), model.joined);
+  if (caches(config.method) && !manifest.devices.empty())
+    check_cache(config, manifest, model.front);
   if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
     return;
   for (const std::size_t d : expect(split::find_generators(

@@ -120,6 +120,20 @@ inline Result<void> sync_folder(const std::string& folder) {
   return {};
 }
 
+/// Whether the disk of `folder` has `size` bytes for what `path` names.
+inline Result<void> check_free_space(const std::string& folder, const std::string& path,
+                                     std::uint64_t size) {
+  struct statvfs space {};
+  if (::statvfs(folder.c_str(), &space) != 0)
+    return file_failure(ErrorCode::other, folder, "cannot stat folder", errno);
+  const std::uint64_t free_bytes =
+      static_cast<std::uint64_t>(space.f_bavail) * static_cast<std::uint64_t>(space.f_frsize);
+  if (space.f_blocks != 0 && free_bytes < size)
+    return failure(ErrorCode::other, path, ": needs ", size, " bytes, the disk has ", free_bytes,
+                   " free");
+  return {};
+}
+
 /// Writes and syncs a new file. The caller removes it after a failure.
 inline Result<void> write_new_file(int fd, const std::string& path,
                                    std::span<const ByteSpan> parts) {
@@ -203,14 +217,7 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
   const std::string folder = detail::parent_folder(path);
   std::uint64_t size = 0;
   for (const ByteSpan& part : parts) size += part.size();
-  struct statvfs space {};
-  if (::statvfs(folder.c_str(), &space) != 0)
-    return detail::file_failure(ErrorCode::other, folder, "cannot stat folder", errno);
-  const std::uint64_t free_bytes =
-      static_cast<std::uint64_t>(space.f_bavail) * static_cast<std::uint64_t>(space.f_frsize);
-  if (space.f_blocks != 0 && free_bytes < size)
-    return failure(ErrorCode::other, path, ": needs ", size, " bytes, the disk has ", free_bytes,
-                   " free");
+  if (const Result<void> fits = detail::check_free_space(folder, path, size); !fits) return fits;
 
   // A temporary file of a process that died may be in the way under the same number.
   std::string temporary;

@@ -52,11 +52,12 @@ struct RunDescription {
     c.number(self.seed);
     c.string(self.generator, max_settings_bytes);
     c.boolean(self.generator_only);
-    c.require(known_method && has_fronts(self.method), "method is neither sl, iotsl nor local");
+    c.require(known_method && has_fronts(self.method),
+              "method is neither sl, iotsl, cache nor local");
     c.require(has_generators(self.method) != self.generator.empty(),
-              "generator settings belong to method iotsl and to no other");
+              "generator settings belong to methods iotsl and cache");
     c.require(!self.generator_only || has_generators(self.method),
-              "generator-only belongs to method iotsl and to no other");
+              "generator-only belongs to methods iotsl and cache");
     c.require(known_optimizer, "optimizer is neither adam nor sgd");
     c.require(self.channels > 0 && self.channels <= 16 && self.height > 0 && self.height <= 1024 &&
                   self.width > 0 && self.width <= 1024,

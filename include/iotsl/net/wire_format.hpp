@@ -91,8 +91,9 @@ inline EncodedBatch::EncodedBatch(const Tensor<float>& batch, WireCoding coding,
     return;
   }
   const Index samples = batch.shape()[0], values = batch.size() / samples;
-  coded_.resize(static_cast<std::size_t>(samples) *
-                detail::sample_bytes(coding, static_cast<std::uint64_t>(values)));
+  coded_.resize(
+      static_cast<std::size_t>(static_cast<std::uint64_t>(samples) *
+                               detail::sample_bytes(coding, static_cast<std::uint64_t>(values))));
   const kernels::RoundingStream rounding{.key = {static_cast<std::uint32_t>(chance.seed),
                                                  static_cast<std::uint32_t>(chance.seed >> 32)},
                                          .step = static_cast<std::uint32_t>(chance.step),

@@ -34,13 +34,20 @@ class FragileRun {
     std::size_t idle = 0;
     while (!server_->done()) {
       REQUIRE_MESSAGE(++idle < 4, "neither side has anything to do, fault at " << at);
-      for (std::size_t i = 0; i < devices_.size() && !server_->done(); ++i)
+      for (std::size_t i = 0; i < devices_.size() && !server_->done() && !alone_; ++i)
         if (serve(i)) idle = 0;
       server_->on_time(net::steady_now());
+      if (!server_->has_work()) continue;
+      if (alone_after_caching_) leave_server_alone();
+      if (server_->has_work()) server_->work();
+      idle = 0;
     }
     LinkTraffic all = wire_.total();
     return server_->finish(all);
   }
+  /// With method cache: once nothing is asked of them any more all devices are switched off, and
+  /// the server is restarted.
+  void leave_server_alone_after_caching() { alone_after_caching_ = true; }
   std::size_t messages() const { return count_; }
   bool fault_happened() const { return count_ > fault_at_; }
   /// What the server has said to its user.
@@ -112,6 +119,14 @@ class FragileRun {
     device.machine->on_lost();
   }
 
+  void leave_server_alone() {
+    alone_after_caching_ = false;
+    alone_ = true;
+    for (Device& each : devices_) disconnect(each, true);
+    server_.reset();
+    start_server(true);
+  }
+
   /// True where the fault came in place of this message.
   bool fails_now(std::size_t i) {
     if (count_++ != fault_at_) return false;
@@ -180,6 +195,7 @@ class FragileRun {
   std::unique_ptr<ServerRun> server_;
   Fault fault_ = Fault::none;
   std::size_t fault_at_ = 0, count_ = 0;
+  bool alone_after_caching_ = false, alone_ = false;
   std::uint64_t boots_ = 0;
   ConnectionId connections_ = 0;
   std::vector<std::string> notes_;
@@ -189,9 +205,9 @@ class FragileRun {
 inline std::string history(const RunSummary& summary) {
   std::string out = summary.weights_sha256;
   for (const measure::EpochRecord& r : summary.epochs)
-    out +=
-        concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", to_text(Json(r.loss)),
-               " ", to_text(Json(r.train_accuracy)), " ", to_text(Json(r.test_accuracy)));
+    out += concat("\n", r.epoch, " ", r.round, " ", r.device, " ", r.steps, " ", r.values_formula,
+                  " ", to_text(Json(r.loss)), " ", to_text(Json(r.train_accuracy)), " ",
+                  to_text(Json(r.test_accuracy)));
   return out;
 }
 

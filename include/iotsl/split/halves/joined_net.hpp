@@ -40,17 +40,16 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
   return joined.update(out.seen, gradients, step);
 }
 
-/// The same behind a front that is frozen: `back` alone is trained.
-inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back, Sequential<float>& front,
+/// The same behind a front that is frozen: `back` alone is trained, on a batch that has arrived.
+inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back,
+                                                   const Tensor<float>& smashed,
+                                                   std::span<const std::int32_t> labels,
                                                    const ReplayMemory::Samples& replayed,
-                                                   const data::Batch& batch, std::uint64_t step,
-                                                   const CutStep& cut_step,
-                                                   Tensor<float>& smashed) {
-  smashed = cut_step.format.arrived_smashed(frozen_forward(front, batch.x), cut_step.chance);
+                                                   std::uint64_t step, ProductPrecision precision) {
   ForwardMode mode = back.mode(step);
-  mode.precision = cut_step.precision;
+  mode.precision = precision;
   std::vector<Tensor<float>> gradients;
-  const BackOutcome out = detail::train_back(back.net(), smashed, batch.labels, replayed, mode,
+  const BackOutcome out = detail::train_back(back.net(), smashed, labels, replayed, mode,
                                              back.parameters(), gradients, false);
   return back.update(out.seen, gradients, step);
 }

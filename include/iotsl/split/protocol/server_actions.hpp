@@ -20,6 +20,12 @@ struct ExpectedData {
   std::vector<std::vector<std::uint64_t>> label_counts;  ///< empty: any
 };
 
+/// A device of whose samples the server has every one, smashed.
+struct CachedDevice {
+  std::string name;
+  std::uint64_t samples = 0;
+};
+
 /// What the machine must know about a run.
 struct ServerPlan {
   net::HelloOk offer;       ///< run, heartbeat, description and model hash; index is filled in
@@ -35,6 +41,8 @@ struct ServerPlan {
   bool keeps_barriers = false;       ///< RollBack can be carried out
   std::uint32_t last_fence = 0;      ///< of an earlier incarnation
   BarrierRecord start;               ///< where to begin; by default at the beginning
+  /// Of method cache: for each device what is known of it from before, or nothing.
+  std::vector<std::optional<CachedDevice>> cached;
 };
 
 /// A device's generator that the server has when it begins.
@@ -106,9 +114,24 @@ struct Train {
   net::Step step;
   net::Message message;  ///< what `step` looks into
 };
-/// Take over the front of `ack` and write it with `barrier`; answer on_stored.
+/// Begin a turn, or the rest of one, that needs nothing of its device.
+struct BeginCached {
+  std::uint32_t device = 0;
+  std::uint32_t turn = 0;
+  std::uint64_t done_steps = 0;
+  double learning_rate = 0;
+};
+/// Train on a batch of what is kept of the device; answer on_trained. It is the machine's only way
+/// to go on without a message, so that the driver can look for events between two of them.
+struct TrainCached {
+  std::uint32_t device = 0;
+  std::uint32_t round = 0;
+  std::uint64_t batch = 0;  ///< of the turn, from 0
+  std::uint64_t step = 0;   ///< of the run, from 1
+};
+/// Take over the front of `ack`, if there is one, and write it with `barrier`; answer on_stored.
 struct Store {
-  net::BarrierAck ack;
+  std::optional<net::BarrierAck> ack;
   BarrierRecord barrier;
   net::Message message;  ///< what `ack` looks into
 };
@@ -138,9 +161,9 @@ struct Fail {
 using ServerAction =
     std::variant<server_action::Send, server_action::Close, server_action::StoreGenerator,
                  server_action::Prepare, server_action::Impute, server_action::Grant,
-                 server_action::Train, server_action::Store, server_action::RollBack,
-                 server_action::Report, server_action::Finish, server_action::Pause,
-                 server_action::Fail>;
+                 server_action::Train, server_action::BeginCached, server_action::TrainCached,
+                 server_action::Store, server_action::RollBack, server_action::Report,
+                 server_action::Finish, server_action::Pause, server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.
 class ServerOutbox {

@@ -93,6 +93,32 @@ inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHis
   return {};
 }
 
+/// TURN_ACCEPT of the turn that was granted.
+inline Result<void> check_turn_accept(const net::TurnAccept& accepted, const net::TurnKey& key) {
+  if (accepted.key == key) return {};
+  return failure(ErrorCode::network, "TURN_ACCEPT of turn ", accepted.key.turn, ", expected turn ",
+                 key.turn);
+}
+
+/// BARRIER_ACK of the barrier that was asked for, in a turn of so many epochs.
+inline Result<void> check_barrier_ack(const net::BarrierAck& ack, const net::Barrier& barrier,
+                                      std::size_t epochs) {
+  if (ack.key == barrier.key && ack.id == barrier.id && ack.step == barrier.step &&
+      ack.costs.size() == epochs)
+    return {};
+  return failure(ErrorCode::network, "BARRIER_ACK of barrier ", ack.id, " at step ", ack.step,
+                 ", expected ", barrier.id, " at ", barrier.step);
+}
+
+/// TURN_DONE behind the turn's last barrier.
+inline Result<void> check_turn_done(const net::TurnDone& done, const net::TurnDone& expected) {
+  if (done.key == expected.key && done.last_step == expected.last_step &&
+      done.hash == expected.hash)
+    return {};
+  return failure(ErrorCode::network, "TURN_DONE at step ", done.last_step,
+                 " does not match the barrier at step ", expected.last_step);
+}
+
 /// The batches of a turn, as its device counts them; `samples` that it goes over in one epoch.
 inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps,
                                      std::uint64_t samples) {

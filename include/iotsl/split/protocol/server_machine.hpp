@@ -36,6 +36,14 @@ class ServerMachine {
     outbox_.push(server_action::Report{plan_.start.report});
     if (plan_.start.report.turn + std::uint64_t{1} == plan_.turns) end(RunComplete{});
   }
+  /// To be called once the driver is ready: a run that needs no device any more goes on at once.
+  void start() {
+    const auto& cached = plan_.cached;
+    const bool all_here =
+        !cached.empty() && std::all_of(cached.begin(), cached.end(),
+                                       [](const auto& each) { return each.has_value(); });
+    if (all_here && !ended_) begin_turns();
+  }
   // Its parts hold on to each other.
   ServerMachine(const ServerMachine&) = delete;
   ServerMachine& operator=(const ServerMachine&) = delete;

@@ -6,7 +6,11 @@
 //
 // A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
 // where it has lost it, or missed the server's restart, the run goes back to the last barrier.
+//
+// With method cache a device is needed for one turn only; of its later ones the server does the
+// whole: training ... -> storing -> next turn.
 
+#include "iotsl/split/protocol/cached_turns.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -33,6 +37,7 @@ class ServerTurns {
         devices_(devices),
         added_(std::move(added)),
         outbox_(outbox),
+        cached_(plan.cached, plan.offer.description.training.batch),
         committed_(plan.start),
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         step_(plan.start.step),
@@ -50,7 +55,7 @@ class ServerTurns {
   const BarrierRecord& committed() const { return committed_; }
   /// The turn in hand, with what is known of it so far.
   const TurnReport& report() const { return report_; }
-  bool holder_is_away() const { return holder() == 0; }
+  bool holder_is_away() const { return !is_cached() && holder() == 0; }
 
   // Devices.
 
@@ -91,10 +96,8 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_accept) return not_allowed(peer, message.type);
     const Result<net::TurnAccept> accepted = net::decode<net::TurnAccept>(message.payload);
     if (!accepted) return protocol_fault(accepted.failure());
-    if (accepted->key != key_)
-      return PeerFault{net::WireError::protocol, concat("TURN_ACCEPT of turn ", accepted->key.turn,
-                                                        ", expected turn ", key_.turn)};
-    return accept(peer, accepted->steps);
+    const Result<void> good = check_turn_accept(*accepted, key_);
+    return good ? accept(peer, accepted->steps) : protocol_fault(good.failure());
   }
 
   /// `step` looks into `message`.
@@ -120,7 +123,8 @@ class ServerTurns {
     if (step.step <= step_) return answer(net::WireError::stale, "old");
     if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return not_allowed(peer, message.type);
-    const Result<void> good = check_step(plan_, step, message.form);
+    Result<void> good = check_step(plan_, step, message.form);
+    if (good) good = cached_.check_step(report_, step);
     if (!good) return protocol_fault(good.failure());
     pending_ = {message.hash, step.labels.size()};
     state_ = State::training;
@@ -132,11 +136,8 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_ack) return not_allowed(peer, message.type);
     Result<net::BarrierAck> ack = net::decode<net::BarrierAck>(message.payload);
     if (!ack) return protocol_fault(ack.failure());
-    if (ack->key != key_ || ack->id != barrier_.id || ack->step != barrier_.step ||
-        ack->costs.size() != report_.epochs.size())
-      return PeerFault{net::WireError::protocol,
-                       concat("BARRIER_ACK of barrier ", ack->id, " at step ", ack->step,
-                              ", expected ", barrier_.id, " at ", barrier_.step)};
+    const Result<void> good = check_barrier_ack(*ack, barrier_, report_.epochs.size());
+    if (!good) return protocol_fault(good.failure());
     barrier_hash_ = message.digest;
     step_ = barrier_.step;
     for (std::size_t i = 0; i < report_.costs.size(); ++i)
@@ -152,16 +153,15 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_done) return not_allowed(peer, message.type);
     const Result<net::TurnDone> done = net::decode<net::TurnDone>(message.payload);
     if (!done) return protocol_fault(done.failure());
-    if (done->key != key_ || done->last_step != step_ || done->hash != barrier_hash_)
-      return PeerFault{net::WireError::protocol,
-                       concat("TURN_DONE at step ", done->last_step,
-                              " does not match the barrier at step ", step_)};
+    const Result<void> good = check_turn_done(*done, {key_, step_, barrier_hash_});
+    if (!good) return protocol_fault(good.failure());
     outbox_.send(holder(), net::TurnCommitted{key_, step_});
     return std::nullopt;
   }
   /// Closes the books of a turn whose last barrier is committed, or that is skipped, and grants the
   /// next one.
   std::optional<RunEnd> complete_turn() {
+    if (!report_.skipped) cached_.enter(report_);
     outbox_.push(server_action::Report{report_});
     if (++turn_ == plan_.turns) return RunComplete{};
     report_ = fresh_report();
@@ -182,9 +182,13 @@ class ServerTurns {
   std::optional<RunEnd> on_trained(Result<TrainedStep> trained) {
     if (state_ != State::training) return std::nullopt;
     if (!trained) return RunFailed{net::WireError::not_finite, trained.failure()};
-    EpochTally& epoch = report_.epochs[epoch_of(step_ - report_.first_step)];
+    EpochTally& epoch = report_.epochs[report_.epoch_of(step_ - report_.first_step)];
     epoch.add(trained->loss, pending_.samples, trained->correct, trained->server_us);
     ++step_;
+    if (is_cached()) {
+      go_on_cached();
+      return std::nullopt;
+    }
     net::Grad grad;
     grad.key = key_;
     grad.step = step_;
@@ -208,6 +212,12 @@ class ServerTurns {
     if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
     committed_ = barrier_record();
     barrier_due_ = leaving_ = false;
+    if (is_cached()) {
+      if (pausing_) return RunPaused{};
+      if (committed_.turn_complete()) return complete_turn();
+      go_on_cached();
+      return std::nullopt;
+    }
     outbox_.send(holder(), net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
     state_ = committed_.turn_complete() ? State::waiting_done : State::stepping;
     if (!pausing_) return std::nullopt;
@@ -257,9 +267,11 @@ class ServerTurns {
     net::Message message;
   };
 
+  /// The turn needs nothing of its device.
+  bool is_cached() const { return cached_.has(report_.device); }
   ConnectionId holder() const { return devices_[report_.device].connection; }
   bool is_holder(const ServerPeer& peer) const {
-    return peer.state == PeerState::ready && peer.index == report_.device;
+    return !is_cached() && peer.state == PeerState::ready && peer.index == report_.device;
   }
   /// A step or a barrier of the turn is on its way.
   bool is_stepping() const {
@@ -276,10 +288,6 @@ class ServerTurns {
   bool trains_alone() const { return !splits(plan_.offer.description.method); }
   std::uint64_t samples_of(std::uint32_t device) const {
     return devices_[device].samples + (added_.empty() ? 0 : added_[device]);
-  }
-  std::size_t epoch_of(std::uint64_t turn_step) const {
-    const std::uint64_t per_epoch = report_.steps / report_.epochs.size();
-    return static_cast<std::size_t>(turn_step / per_epoch);
   }
 
   TurnReport fresh_report() const {
@@ -299,6 +307,7 @@ class ServerTurns {
     last_grad_.reset();
     barrier_due_ = leaving_ = false;
     state_ = State::waiting_holder;
+    if (is_cached()) return begin_cached();
     if (holder_is_away()) return;
     key_ = {plan_.offer.run, report_.turn, ++fence_};
     report_.device_name = devices_[report_.device].name;
@@ -315,8 +324,31 @@ class ServerTurns {
     outbox_.push(server_action::Grant{holder(), report_.device, incarnation_, std::move(grant)});
   }
 
+  /// The same where the server has all that it takes.
+  void begin_cached() {
+    cached_.describe(report_);
+    if (step_ == report_.first_step) report_.cached = true;
+    outbox_.push(server_action::BeginCached{report_.device, report_.turn,
+                                            step_ - report_.first_step, plan_.rates.of(turn_)});
+    go_on_cached();
+  }
+  /// The next step of such a turn, or its barrier.
+  void go_on_cached() {
+    const std::uint64_t batch = step_ - report_.first_step;
+    if (step_ != committed_.step && (batch == report_.steps || wants_barrier())) {
+      barrier_ = {key_, ++barriers_, step_};
+      state_ = State::storing;
+      outbox_.push(server_action::Store{std::nullopt, barrier_record(), {}});
+      return;
+    }
+    state_ = State::training;
+    pending_ = {0, cached_.batch_size(batch)};
+    outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
+  }
+
   std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
-    const Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
+    Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
+    if (good) good = cached_.check_steps(report_, steps);
     if (!good) return protocol_fault(good.failure());
     report_.steps = steps;
     state_ = State::stepping;
@@ -356,6 +388,7 @@ class ServerTurns {
   const std::vector<DeviceRecord>& devices_;
   std::vector<std::uint64_t> added_;
   ServerOutbox& outbox_;
+  CachedTurns cached_;
 
   State state_ = State::waiting_holder;
   bool pausing_ = false;     ///< the next barrier is the run's last for now

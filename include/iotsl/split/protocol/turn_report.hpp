@@ -37,8 +37,14 @@ struct TurnReport {
   std::uint64_t first_step = 0;
   std::uint64_t steps = 0;  ///< of the turn; 0: the device has not accepted it yet
   bool skipped = false;     ///< ended early, because the device stayed away
+  bool cached = false;      ///< nothing was asked of the device
   std::vector<EpochTally> epochs;
   std::vector<net::EpochCost> costs;  ///< the device's
+
+  /// Of a step of the turn, from 0, once it is known how many it has.
+  std::size_t epoch_of(std::uint64_t turn_step) const {
+    return static_cast<std::size_t>(turn_step / (steps / epochs.size()));
+  }
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -51,6 +57,7 @@ struct TurnReport {
     f("steps", self.steps);
     f("epochs", self.epochs);
     f("costs", self.costs);
+    f.later("cached", self.cached);
   }
 };
 

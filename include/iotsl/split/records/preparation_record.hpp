@@ -32,12 +32,14 @@ inline std::string training_folder(const std::string& out) {
   return join_path(join_path(out, generator_folder), "training");
 }
 
-/// `device-007.iotsl`.
-inline std::string generator_name(std::size_t device) {
+/// `device-007` and an ending.
+inline std::string device_file_name(std::size_t device, std::string_view ending) {
   const std::string number = std::to_string(device);
   return concat("device-", std::string(number.size() < 3 ? 3 - number.size() : 0, '0'), number,
-                ".iotsl");
+                ending);
 }
+/// `device-007.iotsl`.
+inline std::string generator_name(std::size_t device) { return device_file_name(device, ".iotsl"); }
 
 /// The devices, of `devices`, whose generators a folder (--generators) holds. Fails where it has
 /// none.

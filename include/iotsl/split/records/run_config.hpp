@@ -62,6 +62,7 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
+  double cache_limit_gib = 16;      ///< of method cache: most that the smashed samples may take
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
   /// None where nothing but generators is asked of the devices.
@@ -137,6 +138,14 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
                  " sends no smashed batches");
   if (t.wire_gradients && t.frozen_front)
     return wrong("--wire-gradients ", *t.wire_gradients, ": with --frozen-front on none are sent");
+  if (caches(method)) {
+    if (!t.frozen_front)
+      return wrong("--method cache: the front is frozen; --frozen-front off is not for it");
+    if (t.local_epochs != 1)
+      return wrong("--local-epochs ", t.local_epochs, ": --method cache has turns of one epoch");
+    if (t.replay > 0)
+      return wrong("--replay ", t.replay, ": --method cache keeps every sample already");
+  }
   if (t.replay > 0 && !splits(method))
     return wrong("--replay ", t.replay, ": for split learning only, not for --method ", method);
   if (t.replay > 0 && devices < 2)
@@ -181,6 +190,8 @@ inline Result<void> check_config(const RunConfig& c) {
   if (!(c.offline_seconds >= 0))
     return failure(ErrorCode::usage, "--offline-limit ", c.offline_seconds,
                    ": expected at least 0");
+  if (!(c.cache_limit_gib > 0))
+    return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
   const TrainingOptions scheduled = c.scheduled();
   Result<void> good = check_training(scheduled);
   if (good) good = detail::check_added(c);
@@ -188,6 +199,9 @@ inline Result<void> check_config(const RunConfig& c) {
   if (good) good = detail::check_method(c.method, c.devices, scheduled);
   if (good) good = detail::check_server_precision(c);
   if (good && c.make_net == nullptr) good = check_model(c.model);
+  if (caches(c.method) && c.preparation.generator_only)
+    return failure(ErrorCode::usage,
+                   "--generator-only on: --method cache trains on the devices' smashed samples");
   if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
   return good;
 }

@@ -70,7 +70,7 @@ class RunRecorder {
                              const net::Traffic& up, const net::Traffic& down,
                              const WireSizes& sizes, const TurnCosts& turn = {}) {
     newest_barrier_ = barrier.id;
-    if (barrier.turn_complete()) ++hand_overs_;
+    if (barrier.turn_complete() && !barrier.report.cached) ++hand_overs_;
     if (!keeps_barriers()) return {};
     CheckpointRecord record;
     record.barrier = barrier;
@@ -126,7 +126,7 @@ class RunRecorder {
       r.values_formula =
           measure::values_formula(r.samples, sizes.smashed_values, last ? sizes.front_values : 0,
                                   sizes.format.gradients.has_value());
-      if (!splits(config_.method) || turn.skipped) r.values_formula = 0;
+      if (!splits(config_.method) || turn.skipped || turn.cached) r.values_formula = 0;
       // FedAvg hands over nothing but the whole net.
       if (averages(config_.method) && last) r.values_formula = sizes.front_values;
       r.skipped = turn.skipped;

@@ -2,6 +2,7 @@
 // What a run will put on the wire, before it starts.
 
 #include "iotsl/data/loader.hpp"
+#include "iotsl/measure/bytes.hpp"
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer_size.hpp"
 #include "iotsl/split/halves/wire_sizes.hpp"
@@ -32,13 +33,17 @@ inline WireForecast forecast_wire(const RunConfig& config, const WireSizes& size
       net::transfer_bytes(MessageType::barrier_ack, sizes.state_bytes() + fields + 16 * epochs, 0);
   for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
     const std::uint64_t n = samples[turn % samples.size()];
-    out.bytes_down += grant;
-    out.bytes_up += ack * (1 + barriers_inside);
     out.barriers += 1 + barriers_inside;
     const auto batches = data::batch_ranges(static_cast<Index>(n), config.training.batch);
     out.steps += batches.size() * epochs;
+    const bool is_cached = caches(config.method) && turn >= samples.size();
+    if (is_cached) continue;  // the server alone
+    out.bytes_down += grant;
+    out.bytes_up += ack * (1 + barriers_inside);
     if (!splits(config.method)) continue;
-    out.values_formula += epochs * n * (2 * sizes.smashed_values + 1) + sizes.front_values;
+    out.values_formula += epochs * measure::values_formula(n, sizes.smashed_values, 0,
+                                                           sizes.format.gradients.has_value()) +
+                          sizes.front_values;
     for (const data::BatchRange& batch : batches) {
       const auto size = static_cast<std::uint64_t>(batch.size());
       const std::uint64_t up = net::Step::overhead_bytes + net::label_bytes(size) +

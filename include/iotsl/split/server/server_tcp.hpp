@@ -66,7 +66,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
 
   const net::Microseconds start = net::steady_now();
   while (!run.done()) {
-    net::HubEvent event = (*hub)->wait(net::tick_interval);
+    net::HubEvent event = (*hub)->wait(run.has_work() ? 0 : net::tick_interval);
     switch (event.kind) {
       case net::HubEvent::Kind::none:
         break;
@@ -89,6 +89,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
         transport.forget(event.connection);
         break;
     }
+    if (run.has_work()) run.work();
     run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
       run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,

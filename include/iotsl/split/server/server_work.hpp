@@ -9,6 +9,7 @@
 
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/server_transport.hpp"
@@ -46,6 +47,14 @@ class ServerRun {
 
   const WireSizes& sizes() const { return sizes_; }
   bool done() const { return done_; }
+  /// There is a step to take that waits for no event: work() takes it.
+  bool has_work() const { return !done_ && own_step_.has_value(); }
+  void work() {
+    const server_action::TrainCached step = *own_step_;
+    own_step_.reset();
+    train_cached(step);
+    carry_out_all();
+  }
 
   void on_open(ConnectionId connection) { machine_->on_open(connection); }
   void on_message(ConnectionId connection, net::Message message) {
@@ -124,11 +133,20 @@ class ServerRun {
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
+    if (caches(config_.method)) {
+      caches_ = SmashedCaches(config_, sizes_, smashed_shape());
+      const Result<void> kept = config_.resume ? caches_.take_up(*start) : Result<void>{};
+      if (!kept) return kept.failure();
+    }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
     ServerPlan plan = make_plan(std::move(start).value(), std::move(expected));
     plan.front_init = std::move(front_init).value();
+    if (caches_.keeps_samples())
+      for (std::size_t d = 0; d < static_cast<std::size_t>(config_.devices); ++d)
+        plan.cached.push_back(caches_.known(d));
     machine_.emplace(std::move(plan), std::move(generators));
+    machine_->start();
     carry_out_all();
     return {};
   }
@@ -203,8 +221,17 @@ class ServerRun {
 
   void carry_out(server_action::Prepare&) {
     std::vector<std::vector<std::uint64_t>> histograms;
-    for (const DeviceRecord& device : machine_->devices())
+    std::vector<std::uint64_t> samples;
+    std::vector<std::string> names;
+    for (const DeviceRecord& device : machine_->devices()) {
       histograms.push_back(device.label_counts);
+      samples.push_back(device.samples);
+      names.push_back(device.name);
+    }
+    // Told before the long work; what imputation adds is known behind it.
+    if (caches_.keeps_samples())
+      if (const Result<void> room = caches_.check_room(samples); !room)
+        return machine_->abort(room.failure());
     const Result<bool> done = preparation_->prepare(model_.joined, sets_, histograms);
     if (done && !*done) return machine_->request_pause();
     Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
@@ -214,7 +241,10 @@ class ServerRun {
       const LinkTraffic all = transport_.total();
       if (ready) ready = recorder_.write_barrier(state(), {}, all.up, all.down, sizes_);
     }
-    machine_->on_prepared(ready, preparation_->orders());
+    std::vector<ImputationOrder> orders = preparation_->orders();
+    for (std::size_t d = 0; d < orders.size(); ++d) samples[d] += orders[d].added;
+    if (ready && caches_.keeps_samples()) ready = caches_.reserve(samples, names);
+    machine_->on_prepared(ready, std::move(orders));
   }
 
   void carry_out(server_action::Impute& action) {
@@ -255,6 +285,9 @@ class ServerRun {
         back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
     if (!out) return machine_->on_trained(out.failure());
     replay_.keep(turn.device, turn.turn, smashed, step.labels);
+    if (caches_.keeps_samples())
+      caches_.keep(turn.device, Index{turn.round},
+                   static_cast<Index>(step.step - turn.first_step - 1), step.smashed, step.labels);
     recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
     const net::EncodedBatch gradient =
         sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
@@ -266,11 +299,44 @@ class ServerRun {
                     .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
   }
 
+  void carry_out(server_action::BeginCached& action) {
+    back_.optimizer().set_learning_rate(action.learning_rate);
+    if (action.done_steps == 0) back_.optimizer().consolidate();
+    turns_.begin_turn(action.turn);
+  }
+  /// Left for work(), so that events are looked at in between.
+  void carry_out(server_action::TrainCached& action) { own_step_ = action; }
+  void train_cached(const server_action::TrainCached& action) {
+    const net::Microseconds start = net::steady_now();
+    const SmashedCaches::Batch batch =
+        caches_.take(action.device, Index{action.round}, static_cast<Index>(action.batch));
+    const Result<BackOutcome> out = back_.train(batch.smashed, batch.labels, action.step);
+    if (!out) return machine_->on_trained(out.failure());
+    recorder_.on_step(machine_->turns()->report(), action.batch, batch.labels.size(),
+                      out->seen.loss);
+    machine_->on_trained(
+        TrainedStep{.loss = out->seen.loss,
+                    .correct = static_cast<std::uint32_t>(out->seen.correct),
+                    .gradient = {},
+                    .form = {},
+                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
+  }
+
   void carry_out(server_action::Store& action) {
-    Result<void> done = front_.load(action.ack.front, action.barrier.step);
+    const TurnReport& turn = action.barrier.report;
+    const bool keeps = action.ack && caches_.keeps_samples();
+    Result<void> done =
+        action.ack ? front_.load(action.ack->front, action.barrier.step) : Result<void>{};
+    if (done && keeps) done = caches_.sync(turn.device);
     if (done)
-      done = turns_.write_barrier(state(), action.barrier, traffic_of(action.barrier.report.device),
+      done = turns_.write_barrier(state(), action.barrier, traffic_of(turn.device),
                                   transport_.total());
+    if (done && keeps && action.barrier.turn_complete()) {
+      done = caches_.close(turn.device);
+      if (done)
+        recorder_.hooks().note(concat("all ", turn.samples, " samples of ", turn.device_name,
+                                      " are here: it may be switched off"));
+    }
     machine_->on_stored(done);
   }
 
@@ -309,6 +375,8 @@ class ServerRun {
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
   ReplayMemory replay_;
+  SmashedCaches caches_;  // of method cache
+  std::optional<server_action::TrainCached> own_step_;
   WireSizes sizes_;
   RunRecorder recorder_;
   EvaluationSets sets_;

@@ -145,6 +145,10 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
       if (!active) return active.failure();
       if (*active) idle = 0;
     }
+    if (run.has_work()) {
+      run.work();
+      idle = 0;
+    }
     run.on_time(net::steady_now());
     if (hooks.stop_requested()) run.request_pause();
   }

@@ -4,6 +4,7 @@
 // method `central` all samples together are one device's.
 
 #include "iotsl/split/halves/joined_net.hpp"
+#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/split_model.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
@@ -41,8 +42,15 @@ class OneNetRun {
     Result<BarrierRecord> opened = recorder_.open(state());
     if (!opened) return opened.failure();
     at_ = std::move(opened).value();
+    if (caches(config_.method)) {
+      caches_ = SmashedCaches(config_, sizes_,
+                              model_.front.output_shape(sample_shape(config_.model)).value());
+      const Result<void> kept = config_.resume ? caches_.take_up(at_) : Result<void>{};
+      if (!kept) return kept.failure();
+    }
     Result<void> done = has_generators(config_.method) ? prepare() : Result<void>{};
     if (done) done = complete_devices();
+    if (done && caches_.keeps_samples()) done = reserve_caches();
     turns_.take_up(at_);
     for (std::uint64_t turn = at_.report.turn; done && turn < config_.turns(); ++turn)
       done = run_turn(turn);
@@ -84,6 +92,7 @@ class OneNetRun {
     data::Loader loader(*own.set, own.samples, config_.training.batch);
     const bool taken_up = at_.id != 0 && turn == at_.report.turn;
     TurnReport report = taken_up ? at_.report : fresh_report(turn, loader);
+    if (!taken_up) report.cached = caches_.keeps_samples() && caches_.known(report.device);
     data::BatchSequence batches(loader, config_.seed, Index{report.device},
                                 Index{report.round} * config_.training.local_epochs);
     trainer_.optimizer().set_learning_rate(config_.turn_rate(turn));
@@ -99,12 +108,30 @@ class OneNetRun {
       const bool stop = hooks_.stop_requested();
       if (done == report.steps || stop || barrier_is_due(step)) {
         at_ = {at_.id + 1, step, report};
-        const Result<void> written = turns_.write_barrier(state(), at_, {}, {});
+        const Result<void> written = write_barrier();
         if (!written) return written;
       }
       if (stop) return recorder_.stopped(step);
     }
     return turns_.end_turn(report, {}, model_.joined);
+  }
+
+  Result<void> reserve_caches() {
+    std::vector<std::uint64_t> samples;
+    std::vector<std::string> names;
+    for (std::size_t d = 0; d < devices_.size(); ++d) {
+      samples.push_back(devices_[d].samples.size());
+      names.push_back(concat("device-", d));
+    }
+    return caches_.reserve(samples, names);
+  }
+  /// Commits at_.
+  Result<void> write_barrier() {
+    const TurnReport& turn = at_.report;
+    const bool keeps = caches_.keeps_samples() && !turn.cached;
+    Result<void> done = keeps ? caches_.sync(turn.device) : Result<void>{};
+    if (done) done = turns_.write_barrier(state(), at_, {}, {});
+    return done && keeps && at_.turn_complete() ? caches_.close(turn.device) : done;
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
@@ -124,37 +151,62 @@ class OneNetRun {
   /// The step after `done` ones of the turn, entered in its report.
   Result<void> run_step(data::BatchSequence& batches, TurnReport& report, std::uint64_t done) {
     const net::Microseconds start = net::steady_now();
-    const data::Batch batch = batches.fetch(done);
-    const Result<train::StepOutcome> out = train(batch, report, report.first_step + done + 1);
+    const std::uint64_t step = report.first_step + done + 1;
+    std::uint64_t samples = 0;
+    Result<train::StepOutcome> out = train::StepOutcome{};
+    if (report.cached) {
+      const SmashedCaches::Batch kept =
+          caches_.take(report.device, Index{report.round}, static_cast<Index>(done));
+      samples = kept.labels.size();
+      out = train_behind_cut(trainer_, kept.smashed, kept.labels, {}, step,
+                             products_of(config_.server_precision));
+    } else {
+      const data::Batch batch = batches.fetch(done);
+      samples = batch.labels.size();
+      out = train(batch, report, step);
+    }
     if (!out) return out.failure();
     const std::size_t epoch = batches.epoch(done);
-    report.epochs[epoch].add(out->loss, batch.labels.size(),
-                             static_cast<std::uint64_t>(out->correct),
+    report.epochs[epoch].add(out->loss, samples, static_cast<std::uint64_t>(out->correct),
                              static_cast<std::uint64_t>(net::steady_now() - start));
     report.costs[epoch].peak_memory_bytes = measure::peak_resident_bytes();
-    recorder_.on_step(report, done, batch.labels.size(), out->loss);
+    recorder_.on_step(report, done, samples, out->loss);
     return {};
   }
 
   Result<train::StepOutcome> train(const data::Batch& batch, const TurnReport& turn,
                                    std::uint64_t step) {
-    const bool frozen = config_.training.frozen_front;
-    const net::WireFormat& format = sizes_.format;
+    if (config_.training.frozen_front) return train_behind(batch, turn, step);
     const ProductPrecision precision = products_of(config_.server_precision);
-    if (!replay_.keeps_samples() && !frozen && format.is_exact() && precision.bf16() == nullptr)
+    if (!replay_.keeps_samples() && sizes_.format.is_exact() && precision.bf16() == nullptr)
       return trainer_.train(batch, step);
-    const auto n = static_cast<Index>(batch.labels.size());
-    const ReplayMemory::Samples replayed =
-        replay_.keeps_samples() ? replay_.draw(turn.device, n, step) : ReplayMemory::Samples{};
-    const CutStep cut_step{format, {config_.seed, step}, precision};
     Tensor<float> smashed;
     Result<train::StepOutcome> out =
-        frozen ? train_behind_cut(trainer_, model_.front, replayed, batch, step, cut_step, smashed)
-               : train_across_cut(trainer_, model_.front, model_.back, replayed, batch, step,
-                                  cut_step, smashed);
-    if (!replay_.keeps_samples()) return out;
+        train_across_cut(trainer_, model_.front, model_.back, replayed(batch, turn, step), batch,
+                         step, {sizes_.format, {config_.seed, step}, precision}, smashed);
     if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
     return out;
+  }
+  /// The same with a front that is frozen; what it gives is kept where a cache wants it.
+  Result<train::StepOutcome> train_behind(const data::Batch& batch, const TurnReport& turn,
+                                          std::uint64_t step) {
+    const Tensor<float> made = frozen_forward(model_.front, batch.x);
+    const net::EncodedBatch sent = sizes_.format.encode_smashed(made, {config_.seed, step});
+    const Tensor<float> smashed = sizes_.format.decode_smashed(sent.bytes(), made.shape());
+    if (caches_.keeps_samples())
+      caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(step - turn.first_step - 1),
+                   sent.bytes(), batch.labels);
+    Result<train::StepOutcome> out =
+        train_behind_cut(trainer_, smashed, batch.labels, replayed(batch, turn, step), step,
+                         products_of(config_.server_precision));
+    if (out) replay_.keep(turn.device, turn.turn, smashed, batch.labels);
+    return out;
+  }
+  ReplayMemory::Samples replayed(const data::Batch& batch, const TurnReport& turn,
+                                 std::uint64_t step) const {
+    return replay_.keeps_samples()
+               ? replay_.draw(turn.device, static_cast<Index>(batch.labels.size()), step)
+               : ReplayMemory::Samples{};
   }
 
   TrainingState state() { return {model_.joined, {&trainer_.optimizer()}, replay_.parts()}; }
@@ -167,6 +219,7 @@ class OneNetRun {
   SplitModel model_;
   train::Trainer trainer_;
   ReplayMemory replay_;
+  SmashedCaches caches_;  // of method cache
   WireSizes sizes_;
   RunRecorder recorder_;
   TurnRecorder turns_;
