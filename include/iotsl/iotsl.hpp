@@ -39,3 +39,7 @@
 #include "iotsl/options/schedule.hpp"
 #include "iotsl/train/evaluate.hpp"
 #include "iotsl/train/trainer.hpp"
+
+#if IOTSL_EMIT_ENGINE
+#include "iotsl/kernels/kernels.hpp"  // those that only the wire uses are in this unit as well
+#endif

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/random.hpp"
 

@@ -1,6 +1,8 @@
 // What a GAN needs beside the classifier's operations: cropped deconvolution, pixel norm, norms of
 // samples, embedding, spectral norm.
 
+#include <cmath>
+
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/embedding.hpp"
 #include "iotsl/ops/spectral.hpp"
