@@ -6,7 +6,7 @@
 #include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/json.hpp"
 #include "iotsl/nn/branch.hpp"
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
