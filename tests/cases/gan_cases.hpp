@@ -42,7 +42,7 @@ inline OpCases gan_rows() {
   struct {
     Shape x;
     Index bench_batch = 0;
-  } const images[] = {{{2, 5, 3, 2}},  {{1, 1, 1, 1}},       {{0, 4, 3, 3}},
+  } const images[] = {{{2, 5, 3, 2}},  {{1, 2, 1, 1}},       {{0, 4, 3, 3}},
                       {{3, 33, 7, 7}}, {{2, 256, 4, 4}, 32}, {{2, 64, 11, 11}, 32}};
   for (const auto& c : images) {
     const std::vector<Input> x{{"x", c.x, Values::normal, true}};
