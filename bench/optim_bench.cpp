@@ -1,8 +1,10 @@
 // Optimiser steps. Names: <optimiser>/<parameters>. Counters: bytes of weights, gradients and state
 // that must be read and written per second. Threads: OMP_NUM_THREADS. Target: IOTSL_TARGET.
 
+#include <utility>
 #include <vector>
 
+#include "cases/optim_sizes.hpp"
 #include "iotsl/kernels/optim.hpp"
 #include "run_benchmarks.hpp"
 
@@ -43,12 +45,13 @@ void adam(benchmark::State& state) {
   report(state, 7);
 }
 
-// The device's half and the whole of vgg16bn-compact.
-constexpr Index front = 37824, whole = 14727114;
-BENCHMARK(sgd)->Arg(front)->Arg(whole)->UseRealTime();
-BENCHMARK(sgd_momentum)->Arg(front)->Arg(whole)->UseRealTime();
-BENCHMARK(adam)->Arg(front)->Arg(whole)->UseRealTime();
-
 }  // namespace
 
-int main(int argc, char** argv) { return run_benchmarks(argc, argv); }
+int main(int argc, char** argv) {
+  const std::pair<const char*, void (*)(benchmark::State&)> optimisers[] = {
+      {"sgd", sgd}, {"sgd_momentum", sgd_momentum}, {"adam", adam}};
+  for (const auto& [name, step] : optimisers)
+    for (const cases::OptimSize& size : cases::optim_sizes)
+      if (size.timed) benchmark::RegisterBenchmark(name, step)->Arg(size.parameters)->UseRealTime();
+  return run_benchmarks(argc, argv);
+}

@@ -18,10 +18,10 @@
 #include "iotsl/models/model.hpp"
 #include "iotsl/models/net_file.hpp"
 #include "iotsl/models/summary.hpp"
-#include "iotsl/nn/activation_layers.hpp"
 #include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/activation.hpp"
+#include "iotsl/nn/layers/small_net.hpp"
 #include "iotsl/nn/sequential.hpp"
-#include "iotsl/nn/small_net_layers.hpp"
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/elementwise.hpp"
@@ -39,3 +39,7 @@
 #include "iotsl/options/schedule.hpp"
 #include "iotsl/train/evaluate.hpp"
 #include "iotsl/train/trainer.hpp"
+
+#if IOTSL_EMIT_ENGINE
+#include "iotsl/kernels/kernels.hpp"  // those that only the wire uses are in this unit as well
+#endif

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/random.hpp"
 
@@ -145,6 +147,38 @@ TEST_CASE("json: typed members name the key in their failures") {
   CHECK(iotsl::get_array(j, "o").failure().message == "key 'o' must be an array, found object");
   CHECK(iotsl::get_bool(Json(1), "b").failure().message ==
         "expected an object with key 'b', found integer");
+}
+
+TEST_CASE("json: a value is copied and moved whole, whatever its type and that of the other") {
+  const char* texts[] = {"null",
+                         "true",
+                         "7",
+                         "-0.5",
+                         R"("a text that no string holds inline")",
+                         R"([1,[2,"x"]])",
+                         R"({"a":{"b":[null]},"c":1})"};
+  for (const char* from : texts)
+    for (const char* to : texts) {
+      Json value = *parse_json(from), other = *parse_json(to);
+      CHECK((value == other) == (from == to));
+      other = value;
+      CHECK(to_text(other) == from);
+      CHECK(other == value);
+      other = *parse_json(to);
+      CHECK(to_text(value) == from);
+      other = std::move(value);
+      CHECK(to_text(other) == from);
+      value = *parse_json(to);
+      CHECK(to_text(value) == to);
+      const Json& same = value;
+      value = same;
+      CHECK(to_text(value) == to);
+    }
+  Json nested = *parse_json(R"({"a":{"b":[1,2]}})");
+  nested = *nested.find("a");
+  CHECK(to_text(nested) == R"({"b":[1,2]})");
+  nested["self"] = nested;
+  CHECK(to_text(nested) == R"({"b":[1,2],"self":{"b":[1,2]}})");
 }
 
 TEST_CASE("json: damaged text never crashes the reader") {

@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "iotsl/data/packed.hpp"
 
 namespace pictures_test {

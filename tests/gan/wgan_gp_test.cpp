@@ -1,6 +1,8 @@
 // The two losses against finite differences, parameter by parameter. PyTorch's values for the same
 // are in tests/golden/gan.
 
+#include <cmath>
+
 #include "iotsl/gan/wgan_gp.hpp"
 
 #include "support/adjoint_check.hpp"

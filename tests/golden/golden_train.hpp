@@ -4,7 +4,7 @@
 #include "golden/golden_case.hpp"
 #include "iotsl/autograd/grad.hpp"
 #include "iotsl/models/model.hpp"
-#include "iotsl/nn/all_layers.hpp"
+#include "iotsl/nn/layers/all.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/options/schedule.hpp"
 

@@ -1,5 +1,7 @@
 #include "iotsl/kernels/elementwise.hpp"
 
+#include <cmath>
+
 #include "iotsl/kernels/activation.hpp"
 #include "kernels/judge.hpp"
 

@@ -1,5 +1,7 @@
 // Batch normalisation where it is hard. Comparison and gradients: tests/cases/norm_cases.hpp.
 
+#include <cmath>
+
 #include "iotsl/kernels/norm.hpp"
 
 #include "kernels/judge.hpp"

@@ -1,5 +1,7 @@
 #include "iotsl/kernels/pool.hpp"
 
+#include <cmath>
+
 #include "cases/pool_cases.hpp"
 #include "kernels/judge.hpp"
 

@@ -1,5 +1,7 @@
 #include "iotsl/kernels/reduce.hpp"
 
+#include <cmath>
+
 #include "kernels/judge.hpp"
 
 using namespace iotsl;

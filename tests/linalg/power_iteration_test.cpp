@@ -1,5 +1,7 @@
 // The exact SVD judges the power iteration of spectral norm.
 
+#include <cmath>
+
 #include "iotsl/linalg/svd.hpp"
 #include "iotsl/models/critic.hpp"
 #include "support/adjoint_check.hpp"

@@ -1,5 +1,6 @@
 #include "iotsl/linalg/svd.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "support/adjoint_check.hpp"

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "iotsl/core/json.hpp"
-#include "iotsl/nn/all_layers.hpp"
+#include "iotsl/nn/layers/all.hpp"
 #include "iotsl/nn/state.hpp"
 #include "support/adjoint_check.hpp"
 

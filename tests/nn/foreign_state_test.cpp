@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "iotsl/nn/layers.hpp"
 
 namespace foreign_state_test {

@@ -1,5 +1,7 @@
 // Every row of tests/cases.
 
+#include <cmath>
+
 #include "cases/all_cases.hpp"
 #include "iotsl/simd/target.hpp"
 #include "support/gradient_check.hpp"

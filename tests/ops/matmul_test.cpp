@@ -1,3 +1,5 @@
+// Values and errors. Gradients: tests/cases.
+
 #include "iotsl/ops/matmul.hpp"
 
 #include "support/adjoint_check.hpp"
@@ -21,30 +23,6 @@ TEST_CASE("the three products agree with each other") {
         CHECK(tn.data()[i * n + j] == doctest::Approx(sum).epsilon(1e-13));
       }
   }
-}
-
-TEST_CASE("products: gradients of order one and two") {
-  gradient_check([](const Tensors& in) { return iotsl::matmul(in[0], in[1]); },
-                 {normal({3, 4}, 1), normal({4, 5}, 2)});
-  gradient_check([](const Tensors& in) { return iotsl::matmul_nt(in[0], in[1]); },
-                 {normal({3, 4}, 1), normal({5, 4}, 2)});
-  gradient_check([](const Tensors& in) { return iotsl::matmul_tn(in[0], in[1]); },
-                 {normal({4, 3}, 1), normal({4, 5}, 2)});
-  gradient_check([](const Tensors& in) { return iotsl::linear(in[0], in[1], in[2]); },
-                 {normal({3, 4}, 1), normal({5, 4}, 2), normal({5}, 3)});
-  gradient_check([](const Tensors& in) { return iotsl::linear(in[0], in[1]); },
-                 {normal({1, 4}, 1), normal({2, 4}, 2)});
-  gradient_check([](const Tensors& in) { return iotsl::matmul(in[0], in[0]); },
-                 {normal({4, 4}, 1)});
-}
-
-TEST_CASE("each product is the adjoint of another") {
-  const Tensor<double> b = normal({4, 5}, 3);
-  adjoint_check([&](const auto& a) { return iotsl::matmul(a, b); },
-                [&](const auto& y) { return iotsl::matmul_nt(y, b); }, {3, 4}, {3, 5});
-  const Tensor<double> a = normal({3, 4}, 4);
-  adjoint_check([&](const auto& x) { return iotsl::matmul(a, x); },
-                [&](const auto& y) { return iotsl::matmul_tn(a, y); }, {4, 5}, {3, 5});
 }
 
 TEST_CASE("products: errors") {

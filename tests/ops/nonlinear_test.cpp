@@ -1,5 +1,7 @@
 // ReLU, dropout, pooling, norms and losses: special values and errors. Gradients: tests/cases.
 
+#include <cmath>
+
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/group_norm.hpp"
 #include "iotsl/ops/loss.hpp"

@@ -1,3 +1,5 @@
+// Values and errors. Gradients: tests/cases.
+
 #include "iotsl/ops/reduce.hpp"
 
 #include "iotsl/ops/view.hpp"
@@ -17,33 +19,6 @@ TEST_CASE("sum and mean over dimensions") {
   CHECK(columns.shape() == Shape{1, 3});
   CHECK(columns.data()[2] == 4.5);
   CHECK(iotsl::sum(x, {}).shape() == x.shape());
-}
-
-TEST_CASE("sum and mean: gradients of order one and two") {
-  const Tensor<double> x = normal({2, 3, 2, 4}, 1);
-  gradient_check([](const Tensors& in) { return iotsl::sum(in[0]); }, {x});
-  gradient_check([](const Tensors& in) { return iotsl::mean(in[0]); }, {x});
-  gradient_check([](const Tensors& in) { return iotsl::sum(in[0], {0, 2, 3}, true); }, {x});
-  gradient_check([](const Tensors& in) { return iotsl::mean(in[0], {1, -1}); }, {x});
-  gradient_check([](const Tensors& in) { return iotsl::square(iotsl::mean(in[0], {2})); }, {x});
-}
-
-TEST_CASE("sum_to is the adjoint of broadcast_to") {
-  struct Shapes {
-    Shape small, large;
-  };
-  for (const Shapes& s :
-       {Shapes{{1, 3, 1, 1}, {2, 3, 4, 5}}, Shapes{{4}, {2, 3, 4}}, Shapes{{}, {3, 2}},
-        Shapes{{2, 1, 3, 1}, {2, 5, 3, 7}}, Shapes{{2, 3}, {2, 3}}}) {
-    CAPTURE(to_string(s.small));
-    CAPTURE(to_string(s.large));
-    adjoint_check([&](const auto& x) { return iotsl::broadcast_to(x, s.large); },
-                  [&](const auto& y) { return iotsl::sum_to(y, s.small); }, s.small, s.large);
-    gradient_check([&](const Tensors& in) { return iotsl::broadcast_to(in[0], s.large); },
-                   {normal(s.small, 1)});
-    gradient_check([&](const Tensors& in) { return iotsl::sum_to(in[0], s.small); },
-                   {normal(s.large, 2)});
-  }
 }
 
 TEST_CASE("the sum of many float values is accurate") {

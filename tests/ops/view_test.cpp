@@ -1,3 +1,5 @@
+// Values and errors. Gradients: tests/cases.
+
 #include "iotsl/ops/view.hpp"
 
 #include "support/adjoint_check.hpp"
@@ -30,35 +32,6 @@ TEST_CASE("slice, pad, concat and transpose: values") {
         {1, 2, 3, 1, 1, 2, 3, 4, 5, 6, 4, 4, 5, 6});
   equal(iotsl::concat<double>({x, x}, -2), {4, 3}, {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6});
   equal(iotsl::transpose(x), {3, 2}, {1, 4, 2, 5, 3, 6});
-}
-
-TEST_CASE("views: gradients of order one and two") {
-  const Tensor<double> x = normal({3, 2, 4, 2}, 1);
-  gradient_check([](const Tensors& in) { return iotsl::reshape(in[0], {6, 8}); }, {x});
-  gradient_check([](const Tensors& in) { return iotsl::flatten(in[0]); }, {x});
-  for (int dim = 0; dim < 4; ++dim) {
-    CAPTURE(dim);
-    const Index end = x.extent(dim);
-    gradient_check([&](const Tensors& in) { return iotsl::slice(in[0], dim, 1, end); }, {x});
-    gradient_check([&](const Tensors& in) { return iotsl::pad(in[0], dim, 2, 1); }, {x});
-    gradient_check(
-        [&](const Tensors& in) {
-          return iotsl::concat<double>({in[0], in[1], in[0]}, dim);
-        },
-        {x, normal(x.shape(), 2)});
-  }
-  gradient_check([](const Tensors& in) { return iotsl::transpose(in[0]); }, {normal({3, 5}, 3)});
-  // A nonlinear function of overlapping slices.
-  gradient_check(
-      [](const Tensors& in) { return iotsl::slice(in[0], 1, 0, 3) * iotsl::slice(in[0], 1, 1, 4); },
-      {normal({2, 4}, 4)});
-}
-
-TEST_CASE("slice and pad, and transpose with itself, are adjoint") {
-  adjoint_check([](const auto& x) { return iotsl::slice(x, 2, 1, 4); },
-                [](const auto& y) { return iotsl::pad(y, 2, 1, 2); }, {2, 3, 6, 2}, {2, 3, 3, 2});
-  adjoint_check([](const auto& x) { return iotsl::transpose(x); },
-                [](const auto& y) { return iotsl::transpose(y); }, {7, 5}, {5, 7});
 }
 
 TEST_CASE("views: errors") {

@@ -3,6 +3,7 @@
 #include "iotsl/optim/optimizer.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "iotsl/autograd/grad.hpp"
 #include "support/adjoint_check.hpp"

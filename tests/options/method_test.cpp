@@ -20,7 +20,7 @@ TEST_CASE("method: names and properties, one row for each") {
                       {Method::central, "central", false, false, false, false, true},
                       {Method::cached, "cache", true, true, true, false, false},
                       {Method::random_gradient, "local", true, false, false, false, false}};
-  CHECK(names_of(Method{}).size() == std::size(rows));
+  CHECK(std::size(names_of(Method{})) == std::size(rows));
   for (const Row& row : rows) {
     INFO(row.name);
     CHECK(traits_of(row.method).value == row.method);

@@ -44,7 +44,7 @@ inline Spread summarize(std::vector<double> samples) {
 enum class Verdict { same, faster, slower };
 inline constexpr NamedValue<Verdict> verdict_names[] = {
     {Verdict::same, "same"}, {Verdict::faster, "faster"}, {Verdict::slower, "slower"}};
-constexpr std::span<const NamedValue<Verdict>> names_of(Verdict) { return verdict_names; }
+constexpr const auto& names_of(Verdict) { return verdict_names; }
 
 /// Whether `now` is faster or slower than `before` beyond the spread of both: their middle halves
 /// do not touch.

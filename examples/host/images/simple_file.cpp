@@ -2,6 +2,7 @@
 // here.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 

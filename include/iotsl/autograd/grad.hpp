@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "iotsl/autograd/node.hpp"
+#include "iotsl/core/heap_sort.hpp"
 #include "iotsl/kernels/elementwise.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -115,7 +116,7 @@ class GradWalk {
     }
   }
   void sort() {
-    std::sort(steps_.begin(), steps_.end(),
+    heap_sort(steps_.data(), steps_.size(),
               [](const Step& a, const Step& b) { return a.node->sequence() < b.node->sequence(); });
     for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i].node->walk_index = i;
   }

@@ -60,14 +60,35 @@ requires requires(const V& v) {
   { to_string(v) } -> std::convertible_to<std::string>;
 }
 void append(std::string& out, const V& v) { out.append(to_string(v)); }
+
+template <class V>
+void append_value(std::string& out, const void* value) {
+  append(out, *static_cast<const V*>(value));
+}
+inline void append_text(std::string& out, const void* text) {
+  out.append(static_cast<const char*>(text));
+}
+/// One value of a text. How it is appended is compiled once for its type, not for every text.
+struct TextPart {
+  const void* value;
+  void (*append)(std::string& out, const void* value);
+
+  template <class V>
+  TextPart(const V& v) : value(&v), append(&append_value<V>) {}
+  TextPart(const char* text) : value(text), append(&append_text) {}
+};
+inline std::string join(const TextPart* parts, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) parts[i].append(out, parts[i].value);
+  return out;
+}
 }  // namespace detail
 
 /// Joins values into one text: `concat("x has ", 3, " rows")`.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
+  const detail::TextPart list[] = {parts...};
+  return detail::join(list, sizeof...(Parts));
 }
 
 /// Of a build without exceptions, for a program that wants to leave in its own way; null: none.

@@ -18,6 +18,7 @@
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/heap_sort.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -307,7 +308,7 @@ inline std::vector<std::string> list_folder(const std::string& folder) {
     if (name != "." && name != "..") out.emplace_back(name);
   }
   ::closedir(handle);
-  std::sort(out.begin(), out.end());
+  heap_sort(out);
   return out;
 }
 

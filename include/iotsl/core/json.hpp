@@ -5,6 +5,7 @@
 
 #include "iotsl/core/json_parse.hpp"
 #include "iotsl/core/json_value.hpp"
+#include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -38,7 +39,7 @@ inline void write_json_string(std::string& out, std::string_view text) {
 }
 
 inline void write_json_double(std::string& out, double v) {
-  if (!std::isfinite(v)) {
+  if (!scalar_math::isfinite(v)) {
     out.append("null");
     return;
   }

@@ -1,10 +1,10 @@
 #pragma once
 // Strict, bounded reader of JSON text (RFC 8259).
 
-#include <algorithm>
 #include <charconv>
 #include <system_error>
 
+#include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/json_value.hpp"
 #include "iotsl/core/text.hpp"
 
@@ -163,7 +163,7 @@ class JsonParser {
   bool keys_differ(const JsonObject& members, const std::vector<std::size_t>& offsets) {
     std::vector<std::size_t> order(members.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    heap_sort(order.data(), order.size(), [&](std::size_t a, std::size_t b) {
       const int sign = members[a].key.compare(members[b].key);
       return sign != 0 ? sign < 0 : a < b;
     });
@@ -224,10 +224,13 @@ class JsonParser {
   /// Four hexadecimal digits after the 'u' at the current place.
   bool parse_hex4(std::size_t start, unsigned& code) {
     const std::string_view digits = text_.substr(at_ + 1, 4);
-    const char* end = digits.data() + digits.size();
-    const auto [stop, status] = std::from_chars(digits.data(), end, code, 16);
-    if (digits.size() != 4 || status != std::errc() || stop != end)
-      return error(start, "\\u needs four hexadecimal digits");
+    bool valid = digits.size() == 4;
+    for (const char c : digits) {
+      const auto digit = std::string_view("0123456789abcdefABCDEF").find(c);
+      valid = valid && digit != std::string_view::npos;
+      code = code << 4 | static_cast<unsigned>(digit < 16 ? digit : digit - 6);
+    }
+    if (!valid) return error(start, "\\u needs four hexadecimal digits");
     at_ += 5;
     return true;
   }

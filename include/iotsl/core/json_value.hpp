@@ -1,27 +1,19 @@
 #pragma once
 // A JSON value and typed access to its members. Text in and out is core/json.hpp.
 
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/text.hpp"
-
-// Where g++ 12 inlines a variant's move it warns of alternatives that are not there as
-// uninitialised.
-#if defined(__GNUC__)
-#define IOTSL_JSON_NOINLINE __attribute__((noinline))
-#else
-#define IOTSL_JSON_NOINLINE
-#endif
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -43,32 +35,33 @@ using JsonArray = std::vector<Json>;
 using JsonObject = std::vector<JsonMember>;
 
 /// null, a boolean, a number, a string, an array or an object. A number that was written without
-/// fraction and exponent and fits is kept as an exact int64; every other number is a double.
+/// fraction and exponent and fits is kept as an exact int64; every other number is a double. Not a
+/// std::variant, which costs every translation unit a twentieth of the engine's compile time.
 class Json {
  public:
-  Json() = default;
-  Json(const Json&) = default;
-  Json& operator=(const Json&) = default;
-  IOTSL_JSON_NOINLINE Json(Json&& other) noexcept : value_(std::move(other.value_)) {}
-  IOTSL_JSON_NOINLINE Json& operator=(Json&& other) noexcept {
-    value_ = std::move(other.value_);
+  Json() {}
+  Json(const Json& other) { copy(other); }
+  Json(Json&& other) noexcept { take(other); }
+  Json& operator=(Json other) noexcept {
+    destroy();
+    take(other);
     return *this;
   }
-  ~Json() = default;
+  ~Json() { destroy(); }
   Json(std::nullptr_t) {}
-  Json(std::same_as<bool> auto v) : value_(std::in_place_type<bool>, v) {}
+  Json(std::same_as<bool> auto v) : type_(Type::boolean), bool_(v) {}
   /// Raises an Error where an unsigned value does not fit int64: a double would lose its last
   /// digits.
   template <std::integral V>
   requires(!std::same_as<V, bool>) Json(V v)
-      : value_(std::in_place_type<std::int64_t>, static_cast<std::int64_t>(v)) {
+      : type_(Type::integer), int_(static_cast<std::int64_t>(v)) {
     if (!std::in_range<std::int64_t>(v))
       fail("json: integer ", v, " does not fit 64 bits with sign");
   }
-  Json(std::floating_point auto v) : value_(std::in_place_type<double>, static_cast<double>(v)) {}
-  Json(const char* v) : value_(std::in_place_type<std::string>, v) {}
-  Json(std::string_view v) : value_(std::in_place_type<std::string>, v) {}
-  Json(std::string v) : value_(std::in_place_type<std::string>, std::move(v)) {}
+  Json(std::floating_point auto v) : type_(Type::number), double_(static_cast<double>(v)) {}
+  Json(const char* v) : Json(std::string(v)) {}
+  Json(std::string_view v) : Json(std::string(v)) {}
+  Json(std::string v);
   Json(JsonArray v);
   Json(JsonObject v);
 
@@ -82,33 +75,44 @@ class Json {
     return out;
   }
 
-  bool is_null() const { return value_.index() == 0; }
-  bool is_bool() const { return std::holds_alternative<bool>(value_); }
-  bool is_number() const { return is_stored_int() || std::holds_alternative<double>(value_); }
-  bool is_string() const { return std::holds_alternative<std::string>(value_); }
-  bool is_array() const { return std::holds_alternative<JsonArray>(value_); }
-  bool is_object() const { return std::holds_alternative<JsonObject>(value_); }
+  bool is_null() const { return type_ == Type::null; }
+  bool is_bool() const { return type_ == Type::boolean; }
+  bool is_number() const { return is_stored_int() || type_ == Type::number; }
+  bool is_string() const { return type_ == Type::string; }
+  bool is_array() const { return type_ == Type::array; }
+  bool is_object() const { return type_ == Type::object; }
   /// A number whose exact value is an int64. A double counts up to 2^53, where it is still exact.
   bool is_int() const {
     if (is_stored_int()) return true;
-    const double* d = std::get_if<double>(&value_);
-    return d != nullptr && std::abs(*d) <= 9007199254740992.0 && *d == std::trunc(*d);
+    return type_ == Type::number && scalar_math::abs(double_) <= 9007199254740992.0 &&
+           double_ == scalar_math::trunc(double_);
   }
 
   /// The value as this type; raises an Error where it has another one.
-  bool as_bool() const { return held<bool>("a boolean"); }
+  bool as_bool() const {
+    if (!is_bool()) wrong_type("a boolean");
+    return bool_;
+  }
   std::int64_t as_int() const {
     if (!is_int()) wrong_type("an integer");
-    if (const double* d = std::get_if<double>(&value_)) return static_cast<std::int64_t>(*d);
-    return *std::get_if<std::int64_t>(&value_);
+    return is_stored_int() ? int_ : static_cast<std::int64_t>(double_);
   }
   double as_double() const {
-    if (const auto* i = std::get_if<std::int64_t>(&value_)) return static_cast<double>(*i);
-    return held<double>("a number");
+    if (!is_number()) wrong_type("a number");
+    return is_stored_int() ? static_cast<double>(int_) : double_;
   }
-  const std::string& as_string() const { return held<std::string>("a string"); }
-  const JsonArray& as_array() const { return held<JsonArray>("an array"); }
-  const JsonObject& as_object() const { return held<JsonObject>("an object"); }
+  const std::string& as_string() const {
+    if (!is_string()) wrong_type("a string");
+    return string_;
+  }
+  const JsonArray& as_array() const {
+    if (!is_array()) wrong_type("an array");
+    return array_;
+  }
+  const JsonObject& as_object() const {
+    if (!is_object()) wrong_type("an object");
+    return object_;
+  }
 
   /// The member of that name, or null where there is none or this is no object.
   const Json* find(std::string_view key) const;
@@ -122,69 +126,129 @@ class Json {
   /// "null", "boolean", "integer", "number", "string", "array" or "object", for messages.
   const char* type_name() const;
   /// Whether text keeps this number without fraction ("3"), not as a double ("3.0").
-  bool is_stored_int() const { return std::holds_alternative<std::int64_t>(value_); }
+  bool is_stored_int() const { return type_ == Type::integer; }
 
   /// Same types and values; the order of members counts. Numbers compare by value.
   friend bool operator==(const Json& a, const Json& b);
 
  private:
-  template <class V>
-  const V& held(const char* wanted) const {
-    const V* v = std::get_if<V>(&value_);
-    if (v == nullptr) wrong_type(wanted);
-    return *v;
-  }
-  template <class V>
-  V& held_or_new(const char* wanted) {
-    if (is_null()) value_.emplace<V>();
-    V* v = std::get_if<V>(&value_);
-    if (v == nullptr) wrong_type(wanted);
-    return *v;
-  }
+  enum class Type { null, boolean, integer, number, string, array, object };
+
   [[noreturn]] IOTSL_COLD void wrong_type(const char* wanted) const {
     fail("json: expected ", wanted, ", found ", type_name());
   }
+  // The first two expect a null.
+  void copy(const Json& other);
+  void take(Json& other) noexcept;
+  void destroy() noexcept;
 
-  std::variant<std::monostate, bool, std::int64_t, double, std::string, JsonArray, JsonObject>
-      value_;
+  Type type_ = Type::null;
+  union {
+    bool bool_;
+    std::int64_t int_;
+    double double_;
+    std::string string_;
+    JsonArray array_;
+    JsonObject object_;
+  };
 };
 
-inline Json::Json(JsonArray v) : value_(std::in_place_type<JsonArray>, std::move(v)) {}
-inline Json::Json(JsonObject v) : value_(std::in_place_type<JsonObject>, std::move(v)) {}
+inline Json::Json(std::string v) : type_(Type::string), string_(std::move(v)) {}
+inline Json::Json(JsonArray v) : type_(Type::array), array_(std::move(v)) {}
+inline Json::Json(JsonObject v) : type_(Type::object), object_(std::move(v)) {}
 inline Json Json::array() { return Json(JsonArray{}); }
 inline Json Json::object() { return Json(JsonObject{}); }
 
+inline void Json::copy(const Json& other) {
+  switch (other.type_) {
+    case Type::null:
+      break;
+    case Type::boolean:
+      bool_ = other.bool_;
+      break;
+    case Type::integer:
+      int_ = other.int_;
+      break;
+    case Type::number:
+      double_ = other.double_;
+      break;
+    case Type::string:
+      new (&string_) std::string(other.string_);
+      break;
+    case Type::array:
+      new (&array_) JsonArray(other.array_);
+      break;
+    case Type::object:
+      new (&object_) JsonObject(other.object_);
+      break;
+  }
+  type_ = other.type_;
+}
+
+inline void Json::take(Json& other) noexcept {
+  type_ = other.type_;
+  switch (type_) {
+    case Type::null:
+      break;
+    case Type::boolean:
+      bool_ = other.bool_;
+      break;
+    case Type::integer:
+      int_ = other.int_;
+      break;
+    case Type::number:
+      double_ = other.double_;
+      break;
+    case Type::string:
+      new (&string_) std::string(std::move(other.string_));
+      break;
+    case Type::array:
+      new (&array_) JsonArray(std::move(other.array_));
+      break;
+    case Type::object:
+      new (&object_) JsonObject(std::move(other.object_));
+      break;
+  }
+}
+
+inline void Json::destroy() noexcept {
+  if (is_string()) string_.~basic_string();
+  if (is_array()) array_.~vector();
+  if (is_object()) object_.~vector();
+  type_ = Type::null;
+}
+
 inline const Json* Json::find(std::string_view key) const {
-  const JsonObject* object = std::get_if<JsonObject>(&value_);
-  if (object == nullptr) return nullptr;
-  for (const JsonMember& member : *object)
+  if (!is_object()) return nullptr;
+  for (const JsonMember& member : object_)
     if (member.key == key) return &member.value;
   return nullptr;
 }
 
 inline Json& Json::operator[](std::string_view key) {
-  JsonObject& object = held_or_new<JsonObject>("an object");
-  for (JsonMember& member : object)
+  if (is_null()) *this = object();
+  if (!is_object()) wrong_type("an object");
+  for (JsonMember& member : object_)
     if (member.key == key) return member.value;
-  object.push_back({std::string(key), Json()});
-  return object.back().value;
+  object_.push_back({std::string(key), Json()});
+  return object_.back().value;
 }
 
 inline void Json::push_back(Json element) {
-  held_or_new<JsonArray>("an array").push_back(std::move(element));
+  if (is_null()) *this = array();
+  if (!is_array()) wrong_type("an array");
+  array_.push_back(std::move(element));
 }
 
 inline std::size_t Json::size() const {
-  if (const auto* array = std::get_if<JsonArray>(&value_)) return array->size();
-  if (const auto* object = std::get_if<JsonObject>(&value_)) return object->size();
-  return 0;
+  return is_array() ? array_.size() : is_object() ? object_.size() : 0;
 }
 
 inline const char* Json::type_name() const {
   if (is_int()) return "integer";
   constexpr const char* names[] = {"null",   "boolean", "integer", "number",
                                    "string", "array",   "object"};
-  return names[value_.index()];
+  return names[static_cast<std::size_t>(type_)];
 }
 
 /// Deep comparison; members in the same order.
@@ -193,7 +257,11 @@ inline bool operator==(const Json& a, const Json& b) {
     if (a.is_int() && b.is_int()) return a.as_int() == b.as_int();
     return a.as_double() == b.as_double();
   }
-  return a.value_ == b.value_;
+  if (a.type_ != b.type_) return false;
+  if (a.is_bool()) return a.bool_ == b.bool_;
+  if (a.is_string()) return a.string_ == b.string_;
+  if (a.is_array()) return a.array_ == b.array_;
+  return a.is_null() || a.object_ == b.object_;
 }
 
 // Members of an object, checked. A failure names the key, what was expected and what was found;
@@ -264,5 +332,3 @@ inline Result<const Json*> get_object(const Json& object, std::string_view key) 
 }
 
 IOTSL_NAMESPACE_END
-
-#undef IOTSL_JSON_NOINLINE

@@ -1,9 +1,8 @@
 #pragma once
 // Enumerations whose values have names on the command line, in config.json and on the wire. Such an
-// enumeration has one table of rows with `value` and `name`, which `names_of(E)` gives.
+// enumeration has one table of rows with `value` and `name`; `names_of(E)` gives the array.
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>

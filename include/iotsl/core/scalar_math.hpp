@@ -35,6 +35,8 @@ inline double erfc(double x) { return __builtin_erfc(x); }
 inline long double erfc(long double x) { return __builtin_erfcl(x); }
 inline double floor(double x) { return __builtin_floor(x); }
 inline double ceil(double x) { return __builtin_ceil(x); }
+inline double trunc(double x) { return __builtin_trunc(x); }
+inline bool isfinite(double x) { return __builtin_isfinite(x) != 0; }
 inline double sin(double x) { return __builtin_sin(x); }
 inline double cos(double x) { return __builtin_cos(x); }
 inline double atan2(double y, double x) { return __builtin_atan2(y, x); }

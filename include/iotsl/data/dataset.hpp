@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "iotsl/core/hash.hpp"
+#include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/random.hpp"
 #include "iotsl/core/shape.hpp"
 
@@ -140,18 +141,18 @@ void shuffle_values(std::span<V> values, const Random& random, std::uint64_t fir
 
 /// A set like this one, still without samples. Its memory is not copied.
 inline Dataset empty_like(const Dataset& set) {
-  Dataset out;
-  out.name = set.name;
-  out.channels = set.channels;
-  out.height = set.height;
-  out.width = set.width;
-  out.classes = set.classes;
-  out.class_names = set.class_names;
-  out.full_size = set.full_size;
-  out.center_crop = set.center_crop;
-  out.sha256 = set.sha256;
-  out.path = set.path;
-  return out;
+  return {.name = set.name,
+          .channels = set.channels,
+          .height = set.height,
+          .width = set.width,
+          .classes = set.classes,
+          .class_names = set.class_names,
+          .pixels = {},
+          .labels = {},
+          .full_size = set.full_size,
+          .center_crop = set.center_crop,
+          .sha256 = set.sha256,
+          .path = set.path};
 }
 
 /// The samples with these numbers, in this order.
@@ -163,7 +164,7 @@ inline Dataset select_samples(const Dataset& set, std::span<const Index> samples
     if (i < 0 || i >= set.size())
       fail("select_samples: sample ", i, " of ", set.name, ", which has ", set.size());
     const auto pixels = set.sample(i);
-    out.pixels.insert(out.pixels.end(), pixels.begin(), pixels.end());
+    out.pixels.insert(out.pixels.end(), pixels.data(), pixels.data() + pixels.size());
     out.labels.push_back(set.labels[static_cast<std::size_t>(i)]);
   }
   return out;
@@ -189,7 +190,7 @@ inline Dataset limit_samples(const Dataset& set, Index count, std::uint64_t seed
   if (count >= set.size()) return set;
   std::vector<Index> chosen = detail::limit_order(set, seed);
   chosen.resize(static_cast<std::size_t>(std::max<Index>(0, count)));
-  std::sort(chosen.begin(), chosen.end());
+  heap_sort(chosen);
   return select_samples(set, chosen);
 }
 
@@ -200,7 +201,7 @@ inline Dataset limit_per_class(const Dataset& set, std::vector<Index> most, std:
   std::vector<Index> chosen;
   for (const Index i : detail::limit_order(set, seed))
     if (most[set.labels[static_cast<std::size_t>(i)]]-- > 0) chosen.push_back(i);
-  std::sort(chosen.begin(), chosen.end());
+  heap_sort(chosen);
   return select_samples(set, chosen);
 }
 

@@ -216,8 +216,9 @@ inline Result<void> read_idx_images(IdxStream& file, const IdxRead& read, Datase
   for (Index i = 0; i < count; ++i) {
     if (auto got = file.read(image.data(), image.size(), "the next image"); !got)
       return failure(got.failure().code, got.failure().message, " (image ", i, " of ", count, ")");
-    if (cursor.wants(i) && read.pixels)
-      out.pixels.insert(out.pixels.end(), image.begin(), image.end());
+    if (!cursor.wants(i) || !read.pixels) continue;
+    const std::uint8_t* values = image.data();
+    out.pixels.insert(out.pixels.end(), values, values + image.size());
   }
   return file.expect_end();
 }

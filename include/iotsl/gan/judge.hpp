@@ -6,7 +6,7 @@
 
 #include "iotsl/core/stop_check.hpp"
 #include "iotsl/data/batch.hpp"
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 #include "iotsl/nn/sequential.hpp"
 #include "iotsl/ops/loss.hpp"
 #include "iotsl/optim/optimizer.hpp"

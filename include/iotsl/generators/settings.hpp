@@ -22,9 +22,7 @@ inline constexpr NamedValue<GeneratorKind> generator_kinds[] = {
     {GeneratorKind::moments, "moments"},
 };
 }  // namespace detail
-constexpr std::span<const NamedValue<GeneratorKind>> names_of(GeneratorKind) {
-  return detail::generator_kinds;
-}
+constexpr const auto& names_of(GeneratorKind) { return detail::generator_kinds; }
 
 /// Only the chosen kind's own settings are written and read.
 struct GeneratorSettings {

@@ -3,6 +3,7 @@
 // from which seed. Pre-training makes its data set of it, and Algorithm 2 looks for partners in it.
 
 #include <algorithm>
+#include <cmath>
 
 #include "iotsl/core/json_fields.hpp"
 #include "iotsl/core/random.hpp"

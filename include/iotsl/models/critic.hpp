@@ -3,7 +3,7 @@
 // the label's embedding (Miyato, Koyama 2018), every weight under spectral norm. After GS-WGAN.
 
 #include "iotsl/models/image_spec.hpp"
-#include "iotsl/nn/gan_layers.hpp"
+#include "iotsl/nn/layers/gan.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -3,8 +3,8 @@
 // norm. After GS-WGAN, from which the paper's generator is taken (table I of its appendix).
 
 #include "iotsl/models/generator_spec.hpp"
-#include "iotsl/nn/activation_layers.hpp"
-#include "iotsl/nn/gan_layers.hpp"
+#include "iotsl/nn/layers/activation.hpp"
+#include "iotsl/nn/layers/gan.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN

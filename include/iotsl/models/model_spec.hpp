@@ -4,7 +4,7 @@
 #include <string>
 
 #include "iotsl/core/image_spec.hpp"
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 #include "iotsl/nn/sequential.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -2,7 +2,7 @@
 // A net as one file: safetensors with its state, and its layers as JSON in the metadata, so that a
 // program can load it that was not told what the net looks like.
 
-#include "iotsl/nn/all_layers.hpp"
+#include "iotsl/nn/layers/all.hpp"
 #include "iotsl/nn/state.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -43,7 +43,7 @@ struct Begin {
     const bool may_be_coded = self.kind == MessageType::step || self.kind == MessageType::grad;
     c.require(may_be_coded || self.form.dtype == type_number(WireCoding::fp32),
               "dtype is not 1 (float32)");
-    c.require(self.form.dtype >= 1 && self.form.dtype <= names_of(WireCoding{}).size(),
+    c.require(self.form.dtype >= 1 && self.form.dtype <= std::size(names_of(WireCoding{})),
               "dtype is not in 1 to 4 (float32, fp16, int8, int4)");
   }
 };

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 
+#include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/json.hpp"
 #include "iotsl/nn/branch.hpp"
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -116,7 +117,7 @@ template <class T>
 Result<void> check_state_names(const Sequential<T>& chain) {
   std::vector<std::string> names;
   for (StateEntry<T>& entry : state_entries<T>(chain)) names.push_back(std::move(entry.name));
-  std::sort(names.begin(), names.end());
+  heap_sort(names);
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice == names.end()) return {};
   return failure(ErrorCode::data, "two layers have a tensor '", *twice, "'");

@@ -3,13 +3,14 @@
 // dtype, shape, data_offsets), then the data without holes. Written files are accepted by the
 // format's own readers. Reading trusts nothing; the caller's limits bound it.
 
-#include <algorithm>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/file.hpp"
+#include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/json.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -198,9 +199,10 @@ inline Result<SafeTensor> parse_safe_tensor(const JsonMember& member, ByteSpan d
 inline Result<void> check_coverage(const std::vector<SafeTensor>& tensors, ByteSpan data) {
   std::vector<const SafeTensor*> order;
   for (const SafeTensor& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const SafeTensor* a, const SafeTensor* b) {
+  heap_sort(order.data(), order.size(), [](const SafeTensor* a, const SafeTensor* b) {
     if (a->bytes.data() != b->bytes.data()) return a->bytes.data() < b->bytes.data();
-    return a->bytes.size() < b->bytes.size();
+    if (a->bytes.size() != b->bytes.size()) return a->bytes.size() < b->bytes.size();
+    return a < b;
   });
   std::uint64_t covered = 0;
   for (const SafeTensor* tensor : order) {
@@ -223,10 +225,9 @@ inline std::vector<std::uint8_t> safetensors_header(const std::vector<SafeTensor
                                                     const SafeMetadata& metadata,
                                                     std::vector<ByteSpan>& data) {
   std::vector<const SafeTensor*> order;
-  for (const SafeTensor& tensor : tensors) order.push_back(&tensor);
-  std::stable_sort(order.begin(), order.end(), [](const SafeTensor* a, const SafeTensor* b) {
-    return dtype_bytes(a->dtype) > dtype_bytes(b->dtype);
-  });
+  for (const std::uint64_t value_bytes : {8u, 4u, 2u, 1u})
+    for (const SafeTensor& tensor : tensors)
+      if (dtype_bytes(tensor.dtype) == value_bytes) order.push_back(&tensor);
   JsonObject header;
   if (!metadata.empty()) {
     Json texts = Json::object();
@@ -252,14 +253,14 @@ inline std::vector<std::uint8_t> safetensors_header(const std::vector<SafeTensor
   text.resize((text.size() + 7) / 8 * 8, ' ');
   std::vector<std::uint8_t> out(sizeof(std::uint64_t) + text.size());
   store_le(out.data(), std::uint64_t{text.size()});
-  std::copy(text.begin(), text.end(), out.begin() + sizeof(std::uint64_t));
+  std::memcpy(out.data() + sizeof(std::uint64_t), text.data(), text.size());
   return out;
 }
 
 inline Result<void> check_names(const std::vector<SafeTensor>& tensors) {
   std::vector<std::string_view> names;
   for (const SafeTensor& tensor : tensors) names.push_back(tensor.name);
-  std::sort(names.begin(), names.end());
+  heap_sort(names);
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i] == safetensors_metadata_key || (i != 0 && names[i - 1] == names[i]))
       return failure(ErrorCode::other, "safetensors: tensor name '", names[i],
@@ -324,7 +325,8 @@ inline Result<std::vector<std::uint8_t>> serialize_safetensors(
   if (auto names = detail::check_names(tensors); !names) return names.failure();
   std::vector<ByteSpan> data;
   std::vector<std::uint8_t> out = detail::safetensors_header(tensors, metadata, data);
-  for (const ByteSpan& bytes : data) out.insert(out.end(), bytes.begin(), bytes.end());
+  for (const ByteSpan& bytes : data)
+    out.insert(out.end(), bytes.data(), bytes.data() + bytes.size());
   return out;
 }
 

@@ -2,7 +2,7 @@
 // Convolution: a triple closed under differentiation. Letters: N batch, C input channels, H W input
 // size, K output channels, R S kernel size, P Q output size, G groups of channels.
 
-#include "iotsl/kernels/kernels.hpp"
+#include "iotsl/kernels/conv2d/conv2d.hpp"
 #include "iotsl/ops/conv_groups.hpp"
 #include "iotsl/ops/conv_options.hpp"
 #include "iotsl/ops/reduce.hpp"

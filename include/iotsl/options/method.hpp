@@ -47,7 +47,7 @@ inline constexpr MethodTraits method_table[] = {
 };
 }  // namespace detail
 
-constexpr std::span<const MethodTraits> names_of(Method) { return detail::method_table; }
+constexpr const auto& names_of(Method) { return detail::method_table; }
 
 constexpr const MethodTraits& traits_of(Method method) {
   return detail::method_table[static_cast<std::size_t>(method)];

@@ -14,9 +14,7 @@ inline constexpr NamedValue<OptimizerKind> optimizer_table[] = {{OptimizerKind::
                                                                 {OptimizerKind::sgd, "sgd"}};
 }
 /// Their names, for the command line and files.
-constexpr std::span<const NamedValue<OptimizerKind>> names_of(OptimizerKind) {
-  return detail::optimizer_table;
-}
+constexpr const auto& names_of(OptimizerKind) { return detail::optimizer_table; }
 /// The kind of that name; a failure names what can be had.
 inline Result<OptimizerKind> parse_optimizer(std::string_view text) {
   if (const auto found = find_named<OptimizerKind>(text)) return *found;

@@ -18,9 +18,7 @@ inline constexpr NamedValue<Schedule> schedule_table[] = {
     {Schedule::constant, "constant"}, {Schedule::linear, "linear"}, {Schedule::cosine, "cosine"}};
 }
 /// Their names, for the command line and files.
-constexpr std::span<const NamedValue<Schedule>> names_of(Schedule) {
-  return detail::schedule_table;
-}
+constexpr const auto& names_of(Schedule) { return detail::schedule_table; }
 /// The schedule of that name; a failure names what can be had.
 inline Result<Schedule> parse_schedule(std::string_view text) {
   if (const auto found = find_named<Schedule>(text)) return *found;

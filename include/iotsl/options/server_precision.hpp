@@ -14,8 +14,6 @@ inline constexpr NamedValue<ServerPrecision> server_precision_table[] = {
     {ServerPrecision::float32, "float"}, {ServerPrecision::bf16, "bf16"}};
 }
 /// Their names, for the command line and files.
-constexpr std::span<const NamedValue<ServerPrecision>> names_of(ServerPrecision) {
-  return detail::server_precision_table;
-}
+constexpr const auto& names_of(ServerPrecision) { return detail::server_precision_table; }
 
 IOTSL_NAMESPACE_END

@@ -20,9 +20,7 @@ inline constexpr NamedValue<WireCoding> wire_codings[] = {{WireCoding::fp32, "fp
                                                           {WireCoding::int4, "int4"}};
 }  // namespace detail
 
-constexpr std::span<const NamedValue<WireCoding>> names_of(WireCoding) {
-  return detail::wire_codings;
-}
+constexpr const auto& names_of(WireCoding) { return detail::wire_codings; }
 
 /// For gradients, where a user has said nothing of them: as for smashed batches, but not below 8
 /// bits, since an error in a gradient moves the weights of the front.

@@ -26,9 +26,7 @@ inline constexpr NamedValue<PrivacyMode> privacy_modes[] = {
     {PrivacyMode::joint, "joint"}, {PrivacyMode::dp_sgd, "dp-sgd"},
 };
 }  // namespace detail
-constexpr std::span<const NamedValue<PrivacyMode>> names_of(PrivacyMode) {
-  return detail::privacy_modes;
-}
+constexpr const auto& names_of(PrivacyMode) { return detail::privacy_modes; }
 
 struct PrivacySettings {
   PrivacyMode mode = PrivacyMode::off;

@@ -64,9 +64,10 @@ Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batc
 }
 
 /// The same for a net, in evaluation mode.
-inline Evaluation evaluate(Sequential<float>& model, const data::Dataset& set, Index batch = 200) {
+template <class T>
+Evaluation evaluate(Sequential<T>& model, const data::Dataset& set, Index batch = 200) {
   return evaluate(
-      set, [&model](const Tensor<float>& x) { return model.forward(x, ForwardMode{}); }, batch);
+      set, [&model](const Tensor<T>& x) { return model.forward(x, ForwardMode{}); }, batch);
 }
 
 }  // namespace train

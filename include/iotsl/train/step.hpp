@@ -1,7 +1,6 @@
 #pragma once
 // What every training step does beside its gradients, with one net or with the halves of one.
 
-#include <cmath>
 #include <span>
 
 #include "iotsl/core/finite.hpp"
@@ -19,8 +18,9 @@ struct StepOutcome {
 };
 
 /// The tensors without their names.
-inline std::vector<Tensor<float>> tensors_of(const std::vector<NamedTensor<float>>& named) {
-  std::vector<Tensor<float>> out;
+template <class T>
+std::vector<Tensor<T>> tensors_of(const std::vector<NamedTensor<T>>& named) {
+  std::vector<Tensor<T>> out;
   for (const auto& t : named) out.push_back(t.tensor);
   return out;
 }
@@ -35,7 +35,8 @@ inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step,
 }
 
 /// How many of the first rows of `logits` [N,M], one for each label, are largest at their label.
-inline Index count_correct(const Tensor<float>& logits, std::span<const std::int32_t> labels) {
+template <class T>
+Index count_correct(const Tensor<T>& logits, std::span<const std::int32_t> labels) {
   const std::vector<Index> predicted = argmax(logits);
   Index correct = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) correct += predicted[i] == labels[i];

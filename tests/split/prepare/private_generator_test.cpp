@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <cmath>
+
 #include "iotsl/privacy/data_id.hpp"
 #include "split/prepare/preparation_fixture.hpp"
 #include "support/temporary_folder.hpp"

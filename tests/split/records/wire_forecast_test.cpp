@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "split/runs/tiny_run.hpp"
 

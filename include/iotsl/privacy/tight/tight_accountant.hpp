@@ -8,6 +8,7 @@
 //   - what may lie above the FFT's window (Chernoff) and what is rounded is bounded and added; what
 //     wraps around is never taken away.
 
+#include <cmath>
 #include <complex>
 #include <unsupported/Eigen/FFT>
 

@@ -3,6 +3,8 @@
 // the server averages the weights. The parallel federated learning of the paper's Fig. 1, as a
 // rival: what it takes to send a net instead of smashed data.
 
+#include <cmath>
+
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"

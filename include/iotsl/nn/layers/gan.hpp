@@ -5,7 +5,7 @@
 #include <array>
 #include <string_view>
 
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 #include "iotsl/ops/embedding.hpp"
 #include "iotsl/ops/spectral.hpp"
 #include "iotsl/ops/vector_norm.hpp"

@@ -1,5 +1,5 @@
 #pragma once
-// Activations as layers, beside Relu (layers.hpp). The defaults of a layer (layer.hpp) fit what is
+// Activations as layers, beside Relu (standard.hpp). The defaults of a layer (nn/layer.hpp) fit what is
 // computed element by element.
 
 #include "iotsl/nn/layer.hpp"

@@ -2,7 +2,7 @@
 // Layers for small nets and small batches: convolution in groups, average pooling, and the norms
 // that need no batch.
 
-#include "iotsl/nn/layers.hpp"
+#include "iotsl/nn/layers/standard.hpp"
 #include "iotsl/ops/group_norm.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -1,10 +1,10 @@
 #pragma once
 // Every layer of the library by name.
 
-#include "iotsl/nn/activation_layers.hpp"
-#include "iotsl/nn/gan_layers.hpp"
 #include "iotsl/nn/layer_list.hpp"
-#include "iotsl/nn/small_net_layers.hpp"
+#include "iotsl/nn/layers/activation.hpp"
+#include "iotsl/nn/layers/gan.hpp"
+#include "iotsl/nn/layers/small_net.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
