@@ -15,6 +15,7 @@ namespace {
 ServerPlan cache_plan() {
   ServerPlan out = plan();
   out.offer.description.method = Method::cached;
+  out.offer.description.generator = "{}";
   out.offer.description.training.batch = 2;
   out.offer.description.training.frozen_front = true;
   out.turns = 4;
@@ -30,7 +31,11 @@ std::vector<ServerAction> whole_turn(ServerMachine& m, ConnectionId from, const 
     m.on_message(from, step_message(key, step));
     m.on_trained(TrainedStep{});
   }
-  const net::Message ack = ack_message(key, key.turn + std::uint64_t{1}, steps_before + 2);
+  std::uint64_t barrier = 0;
+  for (const ServerAction& action : drain(m))
+    if (is<Send>(action) && as<Send>(action).message.type == net::Barrier::type)
+      barrier = sent<net::Barrier>(action).id;
+  const net::Message ack = ack_message(key, barrier, steps_before + 2);
   m.on_message(from, ack);
   drain(m);
   REQUIRE(is_in(m, State::storing));
