@@ -48,17 +48,6 @@ std::vector<double> rounded(const Range& x) {
   return out;
 }
 
-/// Largest difference in units of the largest magnitude.
-double error(const Range& got, const std::vector<double>& want) {
-  double largest = 1e-30, worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    largest = std::fmax(largest, std::fabs(want[i]));
-    const double d = std::fabs(static_cast<double>(got[static_cast<Index>(i)]) - want[i]);
-    if (!(d <= worst)) worst = std::isnan(d) ? double{judge::infinity} : d;
-  }
-  return worst / largest;
-}
-
 struct Problem {
   std::string name;
   ConvShape s;
@@ -148,7 +137,7 @@ TEST_CASE("bfloat16: convolution equals the reference on rounded operands") {
       const Arrays a(p.s);
       for (ConvOperation operation : operations) {
         INFO(p.name, ", operation ", static_cast<int>(operation));
-        CHECK(error(run(operation, p, a), exact(operation, p.s, a)) < p.bound());
+        CHECK(judge::error(run(operation, p, a), exact(operation, p.s, a)) < p.bound());
       }
     }
   });
@@ -168,7 +157,7 @@ TEST_CASE("bfloat16: the matrix product equals the reference on rounded operands
           kernels::bf16_products.gemm(trans_a, trans_b, s.m, s.n, s.k, a.data(), b.data(),
                                       c.data());
           INFO(s.m, "x", s.n, "x", s.k, " transposed ", trans_a, trans_b);
-          CHECK(error(c, want) < 1e-5);
+          CHECK(judge::error(c, want) < 1e-5);
         }
   });
 }

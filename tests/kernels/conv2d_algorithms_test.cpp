@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -108,17 +107,6 @@ std::vector<double> exact(ConvOperation operation, const Problem& p, const Array
   return out;
 }
 
-/// Largest difference in units of the largest magnitude.
-double error(const Range& got, const std::vector<double>& want) {
-  double largest = 1e-30, worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    largest = std::fmax(largest, std::fabs(want[i]));
-    const double d = std::fabs(static_cast<double>(got[static_cast<Index>(i)]) - want[i]);
-    if (!(d <= worst)) worst = std::isnan(d) ? double{judge::infinity} : d;
-  }
-  return worst / largest;
-}
-
 constexpr ConvOperation operations[] = {ConvOperation::forward, ConvOperation::input_grad,
                                         ConvOperation::weight_grad};
 
@@ -131,7 +119,7 @@ TEST_CASE("every algorithm equals the reference in double on every target") {
       const std::vector<double> want = exact(operation, p, a);
       judge::on_each_target([&] {
         INFO(p.name, ", operation ", static_cast<int>(operation));
-        CHECK(error(run(operation, p, a), want) < p.bound());
+        CHECK(judge::error(run(operation, p, a), want) < p.bound());
       });
     }
   }

@@ -86,6 +86,17 @@ inline double worst(const Range& got, const Range& want, double absolute, double
   return largest;
 }
 
+/// Largest difference in units of the largest magnitude.
+inline double error(const Range& got, const std::vector<double>& want) {
+  double largest = 1e-30, worst = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    largest = std::fmax(largest, std::fabs(want[i]));
+    const double d = std::fabs(static_cast<double>(got[static_cast<Index>(i)]) - want[i]);
+    if (!(d <= worst)) worst = std::isnan(d) ? double{infinity} : d;
+  }
+  return worst / largest;
+}
+
 /// Distance from the exact value in units of the float's last place.
 inline double ulps(float got, double exact) {
   const auto rounded = static_cast<float>(exact);

@@ -9,6 +9,7 @@
 #include "host/experiment/estimate.hpp"
 #include "host/experiment/report.hpp"
 #include "host/files/folder_lock.hpp"
+#include "host/options/model_options.hpp"
 #include "host/report/device_command.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/core/file.hpp"
@@ -189,9 +190,9 @@ void add_experiment_command(CLI::App& app) {
     return command->add_option(option, value, help)->group("Sizes, instead of those of the scale");
   };
   size("--model", o->model, "Network: vgg16bn-compact, vgg16bn-paper or vanilla5")
-      ->check(
-          CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names))));
-  size("--width", o->given.width, "Base width of the network")->check(between(1, 1024));
+      ->check(is_model_name());
+  size("--width", o->given.width, "Base width of the network")
+      ->check(between(min_model_width, max_model_width));
   size("--limit-train", o->given.limit_train, "Training images over all devices")
       ->check(above_zero());
   size("--limit-test", o->given.limit_test, "Test images")->check(above_zero());

@@ -17,13 +17,19 @@ struct ModelOptions {
   std::string cut;
 };
 
+/// That a text is the name of a network.
+inline CLI::Validator is_model_name() {
+  return CLI::IsMember(std::vector<std::string>(std::begin(model_names), std::end(model_names)));
+}
+
 /// --cut and --width.
 template <class Options, class List>
 void list_model_options(Options& o, List& list) {
   list.given("cut", o.cut,
              "Last layer on the device: a name (features.6) or an index from 0; default: after "
              "the first pool of a VGG net, the second of vanilla5");
-  list.option("width", o.spec.width, "Base width; 64 is the published size");
+  list.option("width", o.spec.width, "Base width; 64 is the published size",
+              between(min_model_width, max_model_width));
 }
 
 inline void add_model_options(CLI::App& app, ModelOptions& options) {

@@ -19,7 +19,7 @@ void list_net_options(Options& o, List& list) {
   list.option("limit-test", o.data.limit_test, "Test samples at most; 0: no limit", zero_or_more());
   list.end_group();
   list.begin_group("Model");
-  list.option("model", o.model.spec.name, "vgg16bn-compact, vgg16bn-paper or vanilla5");
+  list.option("model", o.model.spec.name, "Network", is_model_name());
   list_model_options(o.model, list);
   list.given("init", o.init,
              "Begin with the weights of this safetensors file or run folder; default: those of the "
@@ -70,10 +70,11 @@ void list_training_options(Options& o, List& list) {
               "values: fp16, int8, int4");
   list.given("wire-gradients", t.wire_gradients,
              "The same of their gradients; default: as --wire, but int8 for int4");
-  list.option("server-precision", o.server_precision,
-              "What the server half rounds the operands of its convolutions and linear layers to in "
-              "training: float, or bf16, faster on a CPU with AVX-512 BF16; weights and sums stay "
-              "float");
+  list.option(
+      "server-precision", o.server_precision,
+      "What the server half rounds the operands of its convolutions and linear layers to in "
+      "training: float, or bf16, faster on a CPU with AVX-512 BF16; weights and sums stay "
+      "float");
   list.option("threads", o.threads, "Threads of each process; 0: all cores", between(0, 256));
   list.option("eval-every", t.eval_every, "Test after every so many turns; 0: at the end",
               zero_or_more());

@@ -8,6 +8,8 @@ IOTSL_NAMESPACE_BEGIN
 
 /// The models that build_model() knows.
 inline constexpr const char* model_names[] = {"vgg16bn-compact", "vgg16bn-paper", "vanilla5"};
+/// Limits of ModelSpec::width.
+inline constexpr Index min_model_width = 2, max_model_width = 1024;
 
 /// Checks a description; the failure names what was given and what can be had.
 inline Result<void> check_model(const ModelSpec& spec) {
@@ -19,8 +21,9 @@ inline Result<void> check_model(const ModelSpec& spec) {
   }
   if (!known)
     return failure(ErrorCode::usage, "unknown model '", spec.name, "'; expected one of ", names);
-  if (spec.width < 2 || spec.width > 1024)
-    return failure(ErrorCode::usage, "width ", spec.width, "; expected 2 to 1024");
+  if (spec.width < min_model_width || spec.width > max_model_width)
+    return failure(ErrorCode::usage, "width ", spec.width, "; expected ", min_model_width, " to ",
+                   max_model_width);
   const ImageSpec& images = spec.images;
   if (images.channels < 1 || images.classes < 2)
     return failure(ErrorCode::usage, spec.name, ": ", images.channels, " input channels and ",

@@ -26,9 +26,9 @@ constexpr bool bf16_applies(const ConvShape& s) {
          meets(s.q, s.s, s.w, s.stride_w, s.pad_w, s.dilation_w);
 }
 
-/// Whether bfloat16 is faster than float: a function of the shape, read off what
-/// `bench/winograd_rule bf16` prints. Not with few channels, whose words would be half empty, and
-/// not on maps so small that taps never meet them: weights that are read once are the work there.
+/// Whether bfloat16 is taken, a function of the shape alone: not with few channels, whose words
+/// would be half empty, and not on maps so small that taps never meet them, where weights that are
+/// read once are the work. `bench/winograd_rule bf16` times both.
 constexpr bool bf16_pays(const ConvShape& s) { return s.c >= 16 && s.k >= 16 && bf16_applies(s); }
 
 #if !IOTSL_LINK_ENGINE
