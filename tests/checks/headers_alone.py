@@ -2,9 +2,8 @@
 
 usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--jobs N]
        headers_alone.py --self-test COMPILER
-The other compiler (clang++ beside g++) compiles them alone where there is one, since it is a fifth
-faster. Of all headers in one translation unit there is one for each compiler, with and without
-exceptions and RTTI: being complete does not depend on those.
+Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
+one translation unit: being complete does not depend on those, and alone costs half a minute each.
 A header whose #include is the first line of code of another header is compiled with nothing before
 it where that one is compiled alone, so it needs no unit of its own. A header that names instances for
 float (IOTSL_FLOAT) makes them alone as well: a template that calls what only a layer above declares,
@@ -78,14 +77,15 @@ def check(root, compiler, other, jobs, eigen=None):
                       if re.search(r"^IOTSL_FLOAT\(", text, re.MULTILINE)}
     # Twice: a header without #pragma once is caught as well, here and in the last units. Its instances
     # for float are made with exceptions: such a header needs no unit without them.
-    units = [(other or compiler,
+    units = [(compiler,
               "with its instances for float" if name in with_instances else "with exceptions",
               f'#include "{name}"\n', f'#include "{name}"\n' * 2)
              for name in texts if name in with_instances or name not in proven]
     together = "".join(lines) * 2
-    units += [(program, mode, "all headers", together)
-              for program in (compiler, other) if program
-              for mode in ("with exceptions", "without exceptions and RTTI")]
+    units.append((compiler, "without exceptions and RTTI", "all headers", together))
+    if other:
+        units += [(other, mode, "all headers", together)
+                  for mode in ("with exceptions", "without exceptions and RTTI")]
 
     def one(unit):
         program, mode, name, text = unit
