@@ -67,7 +67,8 @@ Range run(ConvOperation operation, const Problem& p, const Arrays& a) {
   if (operation == ConvOperation::forward) {
     Range y = empty(a.gy);
     if (p.algorithm)
-      kernels::detail::conv2d_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, x, w, a.b.data(), y.data());
+      kernels::detail::conv2d_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, x, w,
+                                 a.b.data(), y.data());
     else
       kernels::grouped_conv2d(p.s, p.groups, x, w, a.b.data(), y.data());
     return y;
@@ -75,14 +76,16 @@ Range run(ConvOperation operation, const Problem& p, const Arrays& a) {
   if (operation == ConvOperation::input_grad) {
     Range gx = empty(a.x);
     if (p.algorithm)
-      kernels::detail::conv2d_input_grad_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, gy, w, gx.data());
+      kernels::detail::conv2d_input_grad_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, gy,
+                                            w, gx.data());
     else
       kernels::grouped_conv2d_input_grad(p.s, p.groups, gy, w, gx.data());
     return gx;
   }
   Range gw = empty(a.w);
   if (p.algorithm)
-    kernels::detail::conv2d_weight_grad_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, x, gy, gw.data());
+    kernels::detail::conv2d_weight_grad_by(kernels::detail::FloatOperands{}, *p.algorithm, p.s, x,
+                                           gy, gw.data());
   else
     kernels::grouped_conv2d_weight_grad(p.s, p.groups, x, gy, gw.data());
   return gw;

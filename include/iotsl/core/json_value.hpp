@@ -36,15 +36,15 @@ using JsonObject = std::vector<JsonMember>;
 
 /// null, a boolean, a number, a string, an array or an object. A number that was written without
 /// fraction and exponent and fits is kept as an exact int64; every other number is a double. Not a
-/// std::variant, which costs every translation unit a twentieth of the engine's compile time.
+/// std::variant, whose templates every translation unit that includes the engine would compile.
 class Json {
  public:
   Json() {}
-  Json(const Json& other) { copy(other); }
-  Json(Json&& other) noexcept { take(other); }
+  Json(const Json& other) { construct(other); }
+  Json(Json&& other) noexcept { construct(std::move(other)); }
   Json& operator=(Json other) noexcept {
     destroy();
-    take(other);
+    construct(std::move(other));
     return *this;
   }
   ~Json() { destroy(); }
@@ -137,9 +137,9 @@ class Json {
   [[noreturn]] IOTSL_COLD void wrong_type(const char* wanted) const {
     fail("json: expected ", wanted, ", found ", type_name());
   }
-  // The first two expect a null.
-  void copy(const Json& other);
-  void take(Json& other) noexcept;
+  /// Makes a null a copy of `other`, or what can be moved from it.
+  template <class Source>
+  void construct(Source&& other);
   void destroy() noexcept;
 
   Type type_ = Type::null;
@@ -159,7 +159,8 @@ inline Json::Json(JsonObject v) : type_(Type::object), object_(std::move(v)) {}
 inline Json Json::array() { return Json(JsonArray{}); }
 inline Json Json::object() { return Json(JsonObject{}); }
 
-inline void Json::copy(const Json& other) {
+template <class Source>
+void Json::construct(Source&& other) {
   switch (other.type_) {
     case Type::null:
       break;
@@ -173,42 +174,16 @@ inline void Json::copy(const Json& other) {
       double_ = other.double_;
       break;
     case Type::string:
-      new (&string_) std::string(other.string_);
+      new (&string_) std::string(std::forward<Source>(other).string_);
       break;
     case Type::array:
-      new (&array_) JsonArray(other.array_);
+      new (&array_) JsonArray(std::forward<Source>(other).array_);
       break;
     case Type::object:
-      new (&object_) JsonObject(other.object_);
+      new (&object_) JsonObject(std::forward<Source>(other).object_);
       break;
   }
   type_ = other.type_;
-}
-
-inline void Json::take(Json& other) noexcept {
-  type_ = other.type_;
-  switch (type_) {
-    case Type::null:
-      break;
-    case Type::boolean:
-      bool_ = other.bool_;
-      break;
-    case Type::integer:
-      int_ = other.int_;
-      break;
-    case Type::number:
-      double_ = other.double_;
-      break;
-    case Type::string:
-      new (&string_) std::string(std::move(other.string_));
-      break;
-    case Type::array:
-      new (&array_) JsonArray(std::move(other.array_));
-      break;
-    case Type::object:
-      new (&object_) JsonObject(std::move(other.object_));
-      break;
-  }
 }
 
 inline void Json::destroy() noexcept {

@@ -22,7 +22,7 @@ struct RunDescription {
   /// with each TURN_GRANT. The rest is the server's affair and has its default here.
   TrainingOptions training;
   std::uint64_t seed = 0;
-  /// Method iotsl: how the devices train their generators, as the JSON of
+  /// Methods with generators: how the devices train them, as the JSON of
   /// generators::GeneratorSettings, which a generator file holds as well. Else empty.
   std::string generator;
   /// Nothing but its generator is asked of a device: there are no turns.

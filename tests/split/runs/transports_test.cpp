@@ -54,20 +54,14 @@ TEST_CASE("transports: elastic weight consolidation gives the same weights over 
   const auto plain = run_one_net(config, {}, train, test, samples);
   REQUIRE(plain.ok());
   config.training.optimizer.ewc = 0.5;
-  const auto none = run_one_net(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(none.ok(), none.failure().message);
+  const auto [none, inproc, tcp] = tiny::run_everywhere(config, train, test, samples);
   // Nothing pulls in the first turn, nor in the first of the second turn's two steps.
-  CHECK(none->epochs[1].loss == plain->epochs[1].loss);
-  CHECK(none->epochs[2].loss != plain->epochs[2].loss);
-  const auto inproc = run_inproc(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-  CHECK(inproc->weights_sha256 == none->weights_sha256);
-  tiny::TcpRun tcp{config, train, samples};
-  const auto sockets = tcp.run(test);
-  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
-  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  CHECK(none.epochs[1].loss == plain->epochs[1].loss);
+  CHECK(none.epochs[2].loss != plain->epochs[2].loss);
+  CHECK(inproc.weights_sha256 == none.weights_sha256);
+  CHECK(tcp.weights_sha256 == none.weights_sha256);
   // Adam's two slots and three more for each value of the front, both ways in four turns.
-  CHECK(sockets->bill.optimizer == 5 * (2 * sockets->bill.front));
+  CHECK(tcp.bill.optimizer == 5 * (2 * tcp.bill.front));
   config.training.optimizer.ewc = -1;
   CHECK(run_one_net(config, {}, train, test, samples).failure().message ==
         "--ewc -1: expected 0 to 1e12");
@@ -84,19 +78,13 @@ TEST_CASE("transports: replay gives the same weights over every transport, and a
   const auto plain = run_one_net(config, {}, train, test, samples);
   REQUIRE(plain.ok());
   config.training.replay = 10;
-  const auto none = run_one_net(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(none.ok(), none.failure().message);
-  CHECK(none->epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
-  CHECK(none->epochs[1].loss != plain->epochs[1].loss);
-  CHECK(none->values_formula == plain->values_formula);
-  const auto inproc = run_inproc(config, {}, train, test, samples);
-  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-  CHECK(inproc->weights_sha256 == none->weights_sha256);
-  for (std::size_t i = 0; i < 4; ++i) CHECK(inproc->epochs[i].loss == none->epochs[i].loss);
-  tiny::TcpRun tcp{config, train, samples};
-  const auto sockets = tcp.run(test);
-  REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
-  CHECK(sockets->weights_sha256 == none->weights_sha256);
+  const auto [none, inproc, tcp] = tiny::run_everywhere(config, train, test, samples);
+  CHECK(none.epochs[0].loss == plain->epochs[0].loss);  // there is nobody to replay yet
+  CHECK(none.epochs[1].loss != plain->epochs[1].loss);
+  CHECK(none.values_formula == plain->values_formula);
+  CHECK(inproc.weights_sha256 == none.weights_sha256);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(inproc.epochs[i].loss == none.epochs[i].loss);
+  CHECK(tcp.weights_sha256 == none.weights_sha256);
 
   // Stopped in the second turn, and taken up again: with both rivals at once.
   const TemporaryFolder folder;
@@ -130,17 +118,11 @@ TEST_CASE("transports: bfloat16 in the server half, over every transport and aft
   config.server_precision = ServerPrecision::bf16;
   for (const Index replay : {Index{0}, Index{10}}) {
     config.training.replay = replay;
-    const auto none = run_one_net(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(none.ok(), none.failure().message);
-    CHECK(none->weights_sha256 != plain->weights_sha256);
-    CHECK(none->epochs[0].loss == doctest::Approx(plain->epochs[0].loss).epsilon(0.02));
-    const auto inproc = run_inproc(config, {}, train, test, samples);
-    REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
-    CHECK(inproc->weights_sha256 == none->weights_sha256);
-    tiny::TcpRun tcp{config, train, samples};
-    const auto sockets = tcp.run(test);
-    REQUIRE_MESSAGE(sockets.ok(), sockets.failure().message);
-    CHECK(sockets->weights_sha256 == none->weights_sha256);
+    const auto [none, inproc, tcp] = tiny::run_everywhere(config, train, test, samples);
+    CHECK(none.weights_sha256 != plain->weights_sha256);
+    CHECK(none.epochs[0].loss == doctest::Approx(plain->epochs[0].loss).epsilon(0.02));
+    CHECK(inproc.weights_sha256 == none.weights_sha256);
+    CHECK(tcp.weights_sha256 == none.weights_sha256);
   }
 
   const TemporaryFolder folder;

@@ -1,6 +1,6 @@
 #pragma once
-// Activations as layers, beside Relu (standard.hpp). The defaults of a layer (nn/layer.hpp) fit what is
-// computed element by element.
+// Activations as layers, beside Relu (standard.hpp). The defaults of a layer (nn/layer.hpp) fit
+// what is computed element by element.
 
 #include "iotsl/nn/layer.hpp"
 #include "iotsl/ops/activation.hpp"
