@@ -4,11 +4,11 @@ usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--job
        headers_alone.py --self-test COMPILER
 Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
 one translation unit: being complete does not depend on those, and alone costs half a minute each.
-A header whose #include is the first line of code of another header is compiled with nothing before
-it where that one is compiled alone, so it needs no unit of its own. A header that names instances for
-float (IOTSL_FLOAT) makes them alone as well: a template that calls what only a layer above declares,
-found by its arguments' namespace, compiles until it is used. Without the folder of Eigen's headers those
-that need it are left out.
+A unit compiles a chain of headers, each of which includes the one before it, directly or not: nothing but what a
+header includes stands before it, so it is as good as alone, and half the units do (`chains`).
+A header that names instances for float (IOTSL_FLOAT) makes them at the end of a chain: a template that calls what
+only a layer above declares, found by its arguments' namespace, compiles until it is used. Without the folder of
+Eigen's headers those that need it are left out.
 """
 
 import argparse
@@ -39,28 +39,67 @@ def compile_text(compiler, include, flags, text):
     return "" if run.returncode == 0 else run.stderr or f"exit code {run.returncode}"
 
 
-# Comments and `#pragma once`, then the first line of code: an include of ours.
-FIRST = re.compile(r'(?:[ \t]*(?://[^\n]*|#pragma once)?\n)*#include "([^"]+)"')
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+DIRECTIVE = re.compile(r'\s*#\s*(include|if|endif|pragma once)\w*\s*(?:["<]([^">]+)[">])?')
+INSTANCES = re.compile(r"^IOTSL_FLOAT\(", re.MULTILINE)
 
 
-def proven_by_others(texts):
-    """The headers that some other header includes before anything else; `texts` by name. A ring of
-    headers that include each other first would prove nothing, so each chain must end in a header that
-    is compiled."""
-    first = {}
-    for name, text in texts.items():
-        match = FIRST.match(text)
-        if match and match[1] in texts and match[1] != name:
-            first.setdefault(match[1], name)
+def includes(text):
+    """What a header always includes, and whether all of it stands before any other code."""
+    names, depth, code, first = [], 0, False, True
+    for line in COMMENT.sub("", text).splitlines():
+        match = DIRECTIVE.match(line)
+        kind = match[1] if match else None
+        if kind == "include":
+            first = first and not code and depth == 0
+            if depth == 0:
+                names.append(match[2])
+        elif kind == "if":
+            depth += 1
+        elif kind == "endif":
+            depth -= 1
+        code = code or (kind is None and line.strip() != "")
+    return names, first
 
-    def ends(name):
-        seen = set()
-        while name in first and name not in seen:
-            seen.add(name)
-            name = first[name]
-        return name not in first
 
-    return {name for name in first if ends(name)}
+def chains(texts, ends):
+    """The headers in as few and small units as there are: lists in which each header includes the one before it,
+    directly or not. `texts` by name; those in `ends` stand at the end of their list. A header with code before
+    an include, or an include under a condition, begins its list: what stands before it could hide what it lacks."""
+    found = {name: includes(text) for name, text in texts.items()}
+    closure = {}
+    for name in texts:
+        seen, open_ = set(), [name]
+        while open_:
+            inner = [n for n in found[open_.pop()][0] if n in texts and n not in seen]
+            seen.update(inner)
+            open_ += inner
+        closure[name] = seen
+    size = {name: sum(len(texts[n]) for n in {name, *closure[name]}) for name in texts}
+    after = {name: [n for n in texts if name in closure[n] and n != name and name not in ends
+                    and n not in closure[name] and found[n][1]] for name in texts}
+
+    # Each header gets one that follows it if there is a matching; the largest first, so that the ends are small.
+    before = {}
+
+    def follow(name, tried):
+        for other in after[name]:
+            if other not in tried:
+                tried.add(other)
+                if other not in before or follow(before[other], tried):
+                    before[other] = name
+                    return True
+        return False
+
+    for name in sorted(texts, key=size.get, reverse=True):
+        follow(name, set())
+    units = []
+    followed = set(before.values())
+    for name in [n for n in texts if n not in followed]:
+        units.append([name])
+        while units[-1][0] in before:
+            units[-1].insert(0, before[units[-1][0]])
+    return sorted(units, key=lambda unit: -size[unit[-1]])
 
 
 def check(root, compiler, other, jobs, eigen=None):
@@ -71,16 +110,13 @@ def check(root, compiler, other, jobs, eigen=None):
         print("no Eigen: the headers that need it are left out")
         headers = [p for p in headers if not NEEDS_EIGEN.search(p.as_posix())]
     texts = {p.relative_to(include).as_posix(): p.read_text() for p in headers}
-    proven = proven_by_others(texts)
     lines = [f'#include "{name}"\n' for name in texts]
-    with_instances = {name for name, text in texts.items()
-                      if re.search(r"^IOTSL_FLOAT\(", text, re.MULTILINE)}
-    # Twice: a header without #pragma once is caught as well, here and in the last units. Its instances
-    # for float are made with exceptions: such a header needs no unit without them.
-    units = [(compiler,
-              "with its instances for float" if name in with_instances else "with exceptions",
-              f'#include "{name}"\n', f'#include "{name}"\n' * 2)
-             for name in texts if name in with_instances or name not in proven]
+    ends = {name for name, text in texts.items() if INSTANCES.search(text)}
+    # Twice: a header without #pragma once is caught as well, here and in the last units. Instances for float
+    # are made with exceptions: such a header needs no unit without them.
+    units = [(compiler, "with its instances for float" if chain[-1] in ends else "with exceptions",
+              " ".join(chain), "".join(f'#include "{name}"\n' for name in chain) * 2)
+             for chain in chains(texts, ends)]
     together = "".join(lines) * 2
     units.append((compiler, "without exceptions and RTTI", "all headers", together))
     if other:
@@ -94,13 +130,12 @@ def check(root, compiler, other, jobs, eigen=None):
         if eigen:
             flags = [*flags, f"-isystem{eigen}"]
         errors = compile_text(program, include, flags, text)
-        return f"{name.strip()} {mode}, {program}:\n{errors}" if errors else ""
+        return f"{name} {mode}, {program}:\n{errors}" if errors else ""
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         failures = [text for text in pool.map(one, units) if text]
     print(*failures, sep="\n")
-    print(f"{len(headers)} headers, {len(proven)} of them the first line of another, "
-          f"{len(units)} compilations, {len(failures)} failed")
+    print(f"{len(headers)} headers, {len(units)} compilations, {len(failures)} failed")
     return bool(headers) and not failures
 
 
@@ -117,10 +152,15 @@ def self_test(compiler):
                          "#else\n#define IOTSL_FLOAT(...)\n#endif\nstruct Value {};\n"
                          "template <class T>\nT twice(T x) {\n  return plus(x, x);\n}\n"
                          "IOTSL_FLOAT(Value twice(Value))\n",
+        # What the other header has would hide what these lack.
+        "include/i.hpp": '#pragma once\ninline std::string early();\n#include "outer.hpp"\n',
+        "include/j.hpp": '#pragma once\n#if 0\n#include "outer.hpp"\n#endif\ninline std::string never();\n',
+        "include/k.hpp": "#pragma once\ninline std::string stranger();\n",
     }
-    # Includes e and f first, so that they have no unit of their own.
+    # Includes e and f, which so have no unit of their own.
     outer = {"e": '#pragma once\n// Text.\n\n#include "e.hpp"\n#include <string>\n',
-             "f": '#pragma once\n#include "f.hpp"\n'}
+             "f": '#pragma once\n#include "f.hpp"\n',
+             **dict.fromkeys("ijk", "#pragma once\n#include <string>\n")}
     caught = []
     for name, text in bad.items():
         with tempfile.TemporaryDirectory() as root:
