@@ -167,8 +167,8 @@ class GradWalk {
   bool create_graph_;
   bool retain_;
   std::uint64_t id_;
-  std::vector<Step> steps_;
-  std::vector<Seed> seeds_;
+  std::vector<Step, PoolAllocator<Step>> steps_;
+  std::vector<Seed, PoolAllocator<Seed>> seeds_;
 };
 
 }  // namespace detail
@@ -192,6 +192,7 @@ std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
   }
   walk.run();
   std::vector<Tensor<T>> out;
+  out.reserve(inputs.size());
   for (const Tensor<T>& input : inputs) {
     Tensor<T> g;
     if (walk.reaches(input.node())) g = walk.gradient(input.node());

@@ -299,4 +299,23 @@ class Scratch {
   std::size_t bytes_;
 };
 
+namespace detail {
+/// Memory of the pool for a list that lives as long as one call, such as a walk through the graph:
+/// what comes again in every step of a training is not asked of the system again.
+template <class V>
+struct PoolAllocator {
+  using value_type = V;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) {}
+  V* allocate(std::size_t count) {
+    return static_cast<V*>(MemoryPool::instance().allocate(count * sizeof(V)));
+  }
+  void deallocate(V* block, std::size_t count) {
+    MemoryPool::instance().release(block, count * sizeof(V));
+  }
+  bool operator==(const PoolAllocator&) const { return true; }
+};
+}  // namespace detail
+
 IOTSL_NAMESPACE_END

@@ -143,6 +143,12 @@ Tensor<T> mean(const Tensor<T>& x) {
   return scale(sum(x), T(1) / static_cast<T>(x.size()));
 }
 
+/// Where the largest of `count` > 0 values stands, the first of equals.
+template <class T>
+Index argmax(const T* values, Index count) {
+  return std::max_element(values, values + count) - values;
+}
+
 /// Where the largest of each row of x [N,M] stands, the first of equals: N numbers below M. Of
 /// logits, the class that a net predicts.
 template <class T>
@@ -152,7 +158,7 @@ std::vector<Index> argmax(const Tensor<T>& x) {
   std::vector<Index> out(static_cast<std::size_t>(x.extent(0)));
   const T* row = x.data();
   for (Index& place : out) {
-    place = std::max_element(row, row + m) - row;
+    place = argmax(row, m);
     row += m;
   }
   return out;

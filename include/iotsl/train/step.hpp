@@ -37,9 +37,13 @@ inline ForwardMode training_mode(std::uint64_t seed, std::uint64_t step,
 /// How many of the first rows of `logits` [N,M], one for each label, are largest at their label.
 template <class T>
 Index count_correct(const Tensor<T>& logits, std::span<const std::int32_t> labels) {
-  const std::vector<Index> predicted = argmax(logits);
+  const Index classes = logits.extent(1);
+  const T* row = logits.data();
   Index correct = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) correct += predicted[i] == labels[i];
+  for (const std::int32_t label : labels) {
+    correct += argmax(row, classes) == label;
+    row += classes;
+  }
   return correct;
 }
 
