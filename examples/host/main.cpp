@@ -48,6 +48,7 @@ int run_command(int argc, char** argv) {
   iotsl::tool::add_model_command(app);
   iotsl::tool::add_data_command(app);
   iotsl::tool::add_privacy_command(app);
+  iotsl::tool::add_audit_command(app);
   iotsl::tool::add_bench_command(app);
   iotsl::tool::add_manual_command(app);
   iotsl::tool::use_help_format(app);

@@ -32,6 +32,7 @@ ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
 SPLIT_ROOMS = {
     "halves": set(),
     "protocol": set(),
+    "audit": set(),
     "records": {"halves", "protocol"},
     "prepare": {"halves", "protocol", "records"},
     "device": {"halves", "protocol", "records", "prepare", "sockets"},

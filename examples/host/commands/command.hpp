@@ -34,6 +34,7 @@ void add_predict_command(CLI::App& app);
 void add_experiment_command(CLI::App& app);
 void add_gan_command(CLI::App& app);
 void add_privacy_command(CLI::App& app);
+void add_audit_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_manual_command(CLI::App& app);
 void add_privacy_audit_command(CLI::App& privacy);

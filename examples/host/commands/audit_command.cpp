@@ -1,0 +1,311 @@
+// iotsl audit smashed: what the server can make of the data that devices send it.
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include "host/images/image_grid.hpp"
+#include "host/images/image_sets.hpp"
+#include "host/options/output_file.hpp"
+#include "host/report/run_report.hpp"
+#include "host/run/stop_request.hpp"
+#include "host/run/trained_model.hpp"
+#include "iotsl/core/parallel.hpp"
+#include "iotsl/split/audit/reconstruction.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+using split::ImageLikeness;
+using split::ReconstructionAttack;
+
+struct AuditOptions {
+  std::string model;  // empty: initial weights
+  ModelChoice choice;
+  DataOptions data;
+  std::vector<std::string> cuts, wires{"fp32"};
+  split::ReconstructionOptions attack;
+  Index known = 10000, targets = 1000, pictures = 10;
+  std::string out;
+  int threads = 0;
+  bool json = false, overwrite = false;
+};
+
+/// What one front gives away in one form of the wire.
+struct AuditRow {
+  std::string cut, layer;
+  WireCoding wire;
+  Index values = 0;
+  std::uint64_t bytes = 0;
+  ImageLikeness likeness;
+  double seconds = 0;
+  Tensor<float> pictures;
+};
+
+struct AuditReport {
+  ModelSpec spec;
+  std::string weights;  // "initial" or the path
+  Index known = 0, targets = 0;
+  ImageLikeness blind;  // of the mean image
+  std::vector<AuditRow> rows;
+};
+
+/// The net with the weights that the user means, for images of the set.
+Sequential<float> load_net(const AuditOptions& o, const data::Dataset& set, AuditReport& report) {
+  const ImageSpec images{set.channels, set.height, set.width, set.classes};
+  if (o.model.empty()) {
+    if (!o.choice.model.empty()) report.spec.name = o.choice.model;
+    if (o.choice.width != 0) report.spec.width = o.choice.width;
+    report.spec.images = images;
+    report.weights = "initial";
+    check_memory(report.spec, 1);
+    Sequential<float> net = build_model<float>(report.spec);
+    net.initialize(o.attack.seed);
+    return net;
+  }
+  TrainedModel trained = load_trained(o.model, o.choice);
+  report.spec = trained.card.spec;
+  report.weights = o.model;
+  const ImageSpec& known = report.spec.images;
+  if (known.channels != images.channels || known.height != images.height ||
+      known.width != images.width)
+    fail_command(ErrorCode::data, "--dataset ", o.data.dataset, ": images of ", images.channels,
+                 "x", images.height, "x", images.width, ", ", o.model, " takes ", known.channels,
+                 "x", known.height, "x", known.width);
+  return trained.model.layers;
+}
+
+/// The first --known images of the training set, drawn by the seed, and the first --targets of the
+/// test set.
+std::pair<data::Dataset, data::Dataset> load_images(const AuditOptions& o) {
+  data::Dataset known = expect(load_set(o.data, data::Split::train));
+  data::Dataset targets = expect(load_set(o.data, data::Split::test));
+  expect(data::check_same_shape(known, targets));
+  if (o.known < known.size()) known = data::limit_samples(known, o.known, o.attack.seed);
+  if (o.targets < targets.size())
+    targets = data::limit_samples(targets, o.targets, data::test_part_seed);
+  if (known.size() < 2 || targets.size() < 2)
+    fail_command(ErrorCode::data, "--dataset ", o.data.dataset, ": ", known.size(), " and ",
+                 targets.size(), " images; an audit needs two to train on and two to look at");
+  return {std::move(known), std::move(targets)};
+}
+
+/// As a device sends them: in one batch.
+Tensor<float> pictured(const data::Dataset& targets, Index count) {
+  return data::fetch_batch(targets, data::count_up(std::min(count, targets.size()))).x;
+}
+
+AuditRow run_attack(const AuditOptions& o, const Sequential<float>& net, const ModelSpec& spec,
+                    std::size_t layers, WireCoding wire, const data::Dataset& known,
+                    const data::Dataset& targets) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string cut = net[layers - 1].name;
+  const Sequential<float> front = net.slice(0, layers);
+  ReconstructionAttack attack =
+      expect(ReconstructionAttack::begin(front, spec.images, wire, o.attack));
+  const StopCheck asked{[](void*) { return stop_requested(); }};
+  const Result<bool> trained = attack.train(known, asked);
+  if (!trained)
+    fail_command(trained.failure().code, "cut ", cut, ", wire ", wire, ": ",
+                 trained.failure().message);
+  if (!*trained) fail_command(ErrorCode::stopped, "stopped; nothing was written");
+  AuditRow out{cut, net[layers - 1].type(), wire};
+  out.values = front.output_shape(sample_shape(spec))->elements();
+  out.bytes =
+      net::WireFormat{.smashed = wire}.smashed_bytes(1, static_cast<std::uint64_t>(out.values));
+  out.likeness = attack.likeness(targets);
+  // A batch of the usual size, so that its statistics are those of a batch.
+  out.pictures = attack.reconstruct(pictured(targets, o.attack.batch), 0);
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return out;
+}
+
+ImageLikeness blind_guess(const data::Dataset& known, const data::Dataset& targets) {
+  const Tensor<float> mean = split::mean_image(known), real = pictured(targets, targets.size());
+  Tensor<float> guess = Tensor<float>::uninitialized(real.shape());
+  for (Index n = 0; n < real.extent(0); ++n)
+    std::copy(mean.data(), mean.data() + mean.size(), guess.mutable_data() + n * mean.size());
+  return split::compare_images(guess, real);
+}
+
+/// Original images, then a row for each cut and form.
+Result<void> write_pictures(const AuditOptions& o, const AuditReport& report,
+                            const data::Dataset& targets) {
+  const Index columns = std::min(o.pictures, std::min(o.attack.batch, targets.size()));
+  ImageGrid grid(targets.channels, {targets.height, targets.width},
+                 1 + static_cast<Index>(report.rows.size()), columns, 2);
+  for (Index i = 0; i < columns; ++i) grid.put(0, i, targets.sample(i));
+  grid.begin_group(1);
+  const auto values = static_cast<std::size_t>(targets.sample_elems());
+  for (std::size_t row = 0; row < report.rows.size(); ++row)
+    for (Index i = 0; i < columns; ++i) {
+      const float* from = report.rows[row].pictures.data() + i * targets.sample_elems();
+      std::vector<std::uint8_t> bytes(values);
+      for (std::size_t k = 0; k < values; ++k)
+        bytes[k] = static_cast<std::uint8_t>(255.0F * from[k] + 0.5F);
+      grid.put(static_cast<Index>(row) + 1, i, bytes);
+    }
+  make_output_folder(o.out);
+  return grid.write(o.out);
+}
+
+Json likeness_json(const ImageLikeness& likeness) {
+  Json out = Json::object();
+  out["mse"] = likeness.mse;
+  out["ssim"] = likeness.ssim;
+  return out;
+}
+
+void print_json(const AuditOptions& o, const AuditReport& report) {
+  Json out = Json::object();
+  out["format"] = "iotsl-audit-smashed-1";
+  out["model"] = report.spec.name;
+  out["width"] = report.spec.width;
+  out["weights"] = report.weights;
+  out["dataset"] = o.data.dataset;
+  out["known"] = report.known;
+  out["targets"] = report.targets;
+  out["epochs"] = o.attack.epochs;
+  out["decoder_width"] = o.attack.width;
+  out["mean_image"] = likeness_json(report.blind);
+  Json rows = Json::array();
+  for (const AuditRow& row : report.rows) {
+    Json line = likeness_json(row.likeness);
+    line["cut"] = row.cut;
+    line["wire"] = to_string(row.wire);
+    line["values"] = row.values;
+    line["bytes"] = row.bytes;
+    line["seconds"] = row.seconds;
+    rows.push_back(line);
+  }
+  out["rows"] = rows;
+  std::printf("%s\n", to_text(out, 2).c_str());
+}
+
+void print_text(const AuditReport& report) {
+  std::printf(
+      "%s of width %ld, weights %s; a decoder trained on %ld images, judged on %ld others\n\n"
+      "%-14s %-12s %-5s %9s %9s %8s %8s\n",
+      report.spec.name.c_str(), static_cast<long>(report.spec.width),
+      escaped(report.weights).c_str(), static_cast<long>(report.known),
+      static_cast<long>(report.targets), "cut", "layer", "wire", "values", "bytes", "mse", "ssim");
+  for (const AuditRow& row : report.rows)
+    std::printf("%-14s %-12s %-5s %9ld %9llu %8.4f %8.3f\n", row.cut.c_str(), row.layer.c_str(),
+                to_string(row.wire), static_cast<long>(row.values),
+                static_cast<unsigned long long>(row.bytes), row.likeness.mse, row.likeness.ssim);
+  std::printf("%-14s %-12s %-5s %9s %9s %8.4f %8.3f\n", "the mean image", "", "", "", "",
+              report.blind.mse, report.blind.ssim);
+  std::printf(
+      "\nvalues, bytes: of a sample on the wire. ssim: structural similarity to the images that were sent; 1: the "
+      "same. What is\nno better than the mean image tells nothing of a single image to this decoder; a better one "
+      "may see more.\n");
+}
+
+/// Fronts by their number of layers, in the order of --cut.
+std::vector<std::size_t> chosen_cuts(const AuditOptions& o, const Sequential<float>& net,
+                                     const ModelSpec& spec) {
+  std::vector<std::size_t> out;
+  if (o.cuts.empty()) return {expect(find_cut(net, spec, ""))};
+  if (o.cuts.size() == 1 && o.cuts[0] == "all") {
+    for (std::size_t i = 1; i < net.size(); ++i) out.push_back(i);
+    return out;
+  }
+  for (const std::string& cut : o.cuts) out.push_back(expect(find_cut(net, spec, cut)));
+  return out;
+}
+
+void audit_smashed(AuditOptions o) {
+  if (o.threads > 0) set_threads(o.threads);
+  if (o.out.empty() && o.overwrite)
+    fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
+  if (!o.out.empty()) check_output(o.out, o.overwrite);
+  const auto [known, targets] = load_images(o);
+  if (!o.out.empty() && known.channels != 1 && known.channels != 3)
+    fail_command(ErrorCode::usage, "--out: images of ", known.channels,
+                 " channels cannot be shown, only 1 or 3");
+  AuditReport report;
+  const Sequential<float> net = load_net(o, known, report);
+  report.known = known.size();
+  report.targets = targets.size();
+  report.blind = blind_guess(known, targets);
+  const std::vector<std::size_t> cuts = chosen_cuts(o, net, report.spec);
+  // What cannot be decoded is refused before the first training.
+  for (const std::size_t layers : cuts)
+    expect(
+        split::build_decoder(expect(net.slice(0, layers).output_shape(sample_shape(report.spec))),
+                             report.spec.images, o.attack.width));
+  catch_stop_signals();
+  for (const std::size_t layers : cuts)
+    for (const std::string& wire : o.wires) {
+      report.rows.push_back(run_attack(o, net, report.spec, layers,
+                                       find_named<WireCoding>(wire).value(), known, targets));
+      if (!o.json)
+        std::fprintf(stderr, "%s %s: ssim %.3f, %s\n", report.rows.back().cut.c_str(), wire.c_str(),
+                     report.rows.back().likeness.ssim,
+                     format_seconds(report.rows.back().seconds).c_str());
+    }
+  if (!o.out.empty()) expect(write_pictures(o, report, targets));
+  if (o.json)
+    print_json(o, report);
+  else
+    print_text(report);
+}
+
+}  // namespace
+
+void add_audit_command(CLI::App& app) {
+  CLI::App* audit = app.add_subcommand("audit", "See what leaves the devices with other eyes");
+  audit->require_subcommand(1);
+  auto o = std::make_shared<AuditOptions>();
+  CLI::App* command = audit->add_subcommand(
+      "smashed",
+      "Train a decoder that turns smashed data back into images, per cut and wire format");
+  command->add_option("run", o->model,
+                      "Run folder, or a safetensors file, whose front the server knows; default: "
+                      "the initial weights of --seed");
+  add_dataset_options(*command, o->data);
+  command
+      ->add_option("--model", o->choice.model,
+                   "vgg16bn-compact (default), vgg16bn-paper or vanilla5")
+      ->check(is_model_name());
+  command->add_option("--width", o->choice.width, "Base width; default 64")
+      ->check(between(min_model_width, max_model_width));
+  command
+      ->add_option("--cut", o->cuts,
+                   "Cuts to compare, with commas between: names or indices of layers, or all; "
+                   "default: the one of a run")
+      ->delimiter(',');
+  std::vector<std::string> codings;
+  for (const auto& row : names_of(WireCoding{})) codings.emplace_back(row.name);
+  command->add_option("--wire", o->wires, "Forms to compare, with commas between")
+      ->delimiter(',')
+      ->check(CLI::IsMember(codings))
+      ->capture_default_str();
+  command->add_option("--known", o->known, "Training images that the server has")
+      ->check(between(2, 10000000))
+      ->capture_default_str();
+  command->add_option("--targets", o->targets, "Test images that devices send")
+      ->check(between(2, 10000000))
+      ->capture_default_str();
+  command->add_option("--epochs", o->attack.epochs, "Passes of the decoder over --known")
+      ->check(between(1, 10000))
+      ->capture_default_str();
+  command->add_option("--decoder-width", o->attack.width, "Channels of the decoder")
+      ->check(between(1, 1024))
+      ->capture_default_str();
+  command->add_option("--seed", o->attack.seed, "Seed of everything random")
+      ->check(between(std::uint64_t{0}, std::uint64_t{1} << 53))
+      ->capture_default_str();
+  command->add_option("--out", o->out,
+                      "PNG file: images that were sent, then a row of what the server sees of "
+                      "them for each cut and form");
+  command->add_option("--pictures", o->pictures, "Images in a row of --out")
+      ->check(between(1, 100))
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(between(0, 256));
+  add_overwrite_option(*command, o->overwrite);
+  command->add_flag("--json", o->json, "Print one JSON object");
+  command->callback([o] { audit_smashed(*o); });
+}
+
+}  // namespace iotsl::tool
