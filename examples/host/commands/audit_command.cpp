@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "host/images/image_grid.hpp"
 #include "host/images/image_sets.hpp"
@@ -34,7 +35,7 @@ struct AuditOptions {
 /// What one front gives away in one form of the wire.
 struct AuditRow {
   std::string cut, layer;
-  WireCoding wire;
+  WireCoding wire = WireCoding::fp32;
   Index values = 0;
   std::uint64_t bytes = 0;
   ImageLikeness likeness;
@@ -45,27 +46,30 @@ struct AuditRow {
 struct AuditReport {
   ModelSpec spec;
   std::string weights;  // "initial" or the path
+  std::string cut;      // of a run; empty: the default one
   Index known = 0, targets = 0;
   ImageLikeness blind;  // of the mean image
   std::vector<AuditRow> rows;
 };
 
-/// The net with the weights that the user means, for images of the set.
-Sequential<float> load_net(const AuditOptions& o, const data::Dataset& set, AuditReport& report) {
-  const ImageSpec images{set.channels, set.height, set.width, set.classes};
-  if (o.model.empty()) {
-    if (!o.choice.model.empty()) report.spec.name = o.choice.model;
-    if (o.choice.width != 0) report.spec.width = o.choice.width;
-    report.spec.images = images;
-    report.weights = "initial";
-    check_memory(report.spec, 1);
-    Sequential<float> net = build_model<float>(report.spec);
-    net.initialize(o.attack.seed);
-    return net;
-  }
-  TrainedModel trained = load_trained(o.model, o.choice);
+/// A net with initial weights, for images like these.
+Sequential<float> new_net(const AuditOptions& o, const ImageSpec& images, AuditReport& report) {
+  if (!o.choice.model.empty()) report.spec.name = o.choice.model;
+  if (o.choice.width != 0) report.spec.width = o.choice.width;
+  report.spec.images = images;
+  report.weights = "initial";
+  check_memory(report.spec, 1);
+  Sequential<float> net = build_model<float>(report.spec);
+  net.initialize(o.attack.seed);
+  return net;
+}
+
+/// The net of a run or of a file, which takes images like these.
+Sequential<float> known_net(const AuditOptions& o, const TrainedModel& trained,
+                            const ImageSpec& images, AuditReport& report) {
   report.spec = trained.card.spec;
   report.weights = o.model;
+  report.cut = trained.card.cut;
   const ImageSpec& known = report.spec.images;
   if (known.channels != images.channels || known.height != images.height ||
       known.width != images.width)
@@ -109,7 +113,10 @@ AuditRow run_attack(const AuditOptions& o, const Sequential<float>& net, const M
     fail_command(trained.failure().code, "cut ", cut, ", wire ", wire, ": ",
                  trained.failure().message);
   if (!*trained) fail_command(ErrorCode::stopped, "stopped; nothing was written");
-  AuditRow out{cut, net[layers - 1].type(), wire};
+  AuditRow out;
+  out.cut = cut;
+  out.layer = net[layers - 1].type();
+  out.wire = wire;
   out.values = front.output_shape(sample_shape(spec))->elements();
   out.bytes =
       net::WireFormat{.smashed = wire}.smashed_bytes(1, static_cast<std::uint64_t>(out.values));
@@ -203,14 +210,14 @@ void print_text(const AuditReport& report) {
 
 /// Fronts by their number of layers, in the order of --cut.
 std::vector<std::size_t> chosen_cuts(const AuditOptions& o, const Sequential<float>& net,
-                                     const ModelSpec& spec) {
+                                     const AuditReport& report) {
   std::vector<std::size_t> out;
-  if (o.cuts.empty()) return {expect(find_cut(net, spec, ""))};
+  if (o.cuts.empty()) return {expect(find_cut(net, report.spec, report.cut))};
   if (o.cuts.size() == 1 && o.cuts[0] == "all") {
     for (std::size_t i = 1; i < net.size(); ++i) out.push_back(i);
     return out;
   }
-  for (const std::string& cut : o.cuts) out.push_back(expect(find_cut(net, spec, cut)));
+  for (const std::string& cut : o.cuts) out.push_back(expect(find_cut(net, report.spec, cut)));
   return out;
 }
 
@@ -219,16 +226,24 @@ void audit_smashed(AuditOptions o) {
   if (o.out.empty() && o.overwrite)
     fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
   if (!o.out.empty()) check_output(o.out, o.overwrite);
+  std::optional<TrainedModel> trained;
+  if (!o.model.empty()) trained = load_trained(o.model, o.choice);
+  if (o.data.dataset.empty()) o.data.dataset = trained ? trained->card.dataset : "mnist";
+  if (o.data.dataset.empty())
+    fail_command(ErrorCode::usage, o.model,
+                 ": does not say which images it is for; give --dataset");
   const auto [known, targets] = load_images(o);
   if (!o.out.empty() && known.channels != 1 && known.channels != 3)
     fail_command(ErrorCode::usage, "--out: images of ", known.channels,
                  " channels cannot be shown, only 1 or 3");
   AuditReport report;
-  const Sequential<float> net = load_net(o, known, report);
+  const ImageSpec images{known.channels, known.height, known.width, known.classes};
+  const Sequential<float> net =
+      trained ? known_net(o, *trained, images, report) : new_net(o, images, report);
   report.known = known.size();
   report.targets = targets.size();
   report.blind = blind_guess(known, targets);
-  const std::vector<std::size_t> cuts = chosen_cuts(o, net, report.spec);
+  const std::vector<std::size_t> cuts = chosen_cuts(o, net, report);
   // What cannot be decoded is refused before the first training.
   for (const std::size_t layers : cuts)
     expect(
@@ -257,6 +272,7 @@ void add_audit_command(CLI::App& app) {
   CLI::App* audit = app.add_subcommand("audit", "See what leaves the devices with other eyes");
   audit->require_subcommand(1);
   auto o = std::make_shared<AuditOptions>();
+  o->data.dataset.clear();  // that of the run, else mnist
   CLI::App* command = audit->add_subcommand(
       "smashed",
       "Train a decoder that turns smashed data back into images, per cut and wire format");
