@@ -272,3 +272,36 @@ TEST_CASE("a web page or a pointer in place of a file of a set or of weights is 
   const auto near = run_program("data show --dataset mnist --data " + (folder / "other"));
   CHECK(near.err.find("there is: " + (folder / "other/mnist_train.csv")) != std::string::npos);
 }
+
+TEST_CASE("audit smashed compares cuts and forms of the wire, and draws what it sees") {
+  const TemporaryFolder folder;
+  const std::string small =
+      "audit smashed --dataset glyphs --known 128 --targets 40 --width 4 --decoder-width 4 "
+      "--epochs 1 --threads 1 ";
+  const std::string picture = folder / "seen/picture.png";
+  const auto audited =
+      run_program(small + "--cut 2,features.6 --wire fp32,int4 --json --pictures 3 --out " + picture);
+  REQUIRE_MESSAGE(audited.exit_code == 0, audited.err);
+  const auto json = parse_json(audited.out);
+  REQUIRE(json.ok());
+  const auto& rows = json->find("rows")->as_array();
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0].find("cut")->as_string() == "features.2");
+  CHECK(rows[0].find("bytes")->as_int() == 4 * rows[0].find("values")->as_int());
+  CHECK(rows[3].find("cut")->as_string() == "features.6");
+  CHECK(rows[3].find("wire")->as_string() == "int4");
+  CHECK(rows[3].find("bytes")->as_int() < rows[2].find("bytes")->as_int() / 7);
+  CHECK(json->find("known")->as_int() == 128);
+  CHECK(json->find("targets")->as_int() == 40);
+  CHECK(read_text_file(picture)->starts_with("\x89PNG"));
+  const auto again = run_program(small + "--out " + picture);
+  CHECK(again.exit_code == 2);
+  CHECK(again.err.find("exists already") != std::string::npos);
+  const auto no_layer = run_program(small + "--cut features.99");
+  CHECK(no_layer.exit_code == 2);
+  CHECK_MESSAGE(no_layer.err.find("cut 'features.99'") != std::string::npos, no_layer.err);
+  const auto no_form = run_program(small + "--wire int5");
+  CHECK(no_form.exit_code == 2);
+  CHECK_MESSAGE(no_form.err.find("int5") != std::string::npos, no_form.err);
+  CHECK(run_program("audit smashed " + (folder / "nothing")).exit_code == 4);
+}
