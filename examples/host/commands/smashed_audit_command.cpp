@@ -20,7 +20,7 @@ namespace {
 using split::ImageLikeness;
 using split::ReconstructionAttack;
 
-struct AuditOptions {
+struct SmashedAuditOptions {
   std::string model;  // empty: initial weights
   ModelChoice choice;
   DataOptions data;
@@ -33,7 +33,7 @@ struct AuditOptions {
 };
 
 /// What one front gives away in one form of the wire.
-struct AuditRow {
+struct SmashedAuditRow {
   std::string cut, layer;
   WireCoding wire = WireCoding::fp32;
   Index values = 0;
@@ -43,17 +43,18 @@ struct AuditRow {
   Tensor<float> pictures;
 };
 
-struct AuditReport {
+struct SmashedAudit {
   ModelSpec spec;
   std::string weights;  // "initial" or the path
   std::string cut;      // of a run; empty: the default one
   Index known = 0, targets = 0;
   ImageLikeness blind;  // of the mean image
-  std::vector<AuditRow> rows;
+  std::vector<SmashedAuditRow> rows;
 };
 
 /// A net with initial weights, for images like these.
-Sequential<float> new_net(const AuditOptions& o, const ImageSpec& images, AuditReport& report) {
+Sequential<float> new_net(const SmashedAuditOptions& o, const ImageSpec& images,
+                          SmashedAudit& report) {
   if (!o.choice.model.empty()) report.spec.name = o.choice.model;
   if (o.choice.width != 0) report.spec.width = o.choice.width;
   report.spec.images = images;
@@ -65,8 +66,8 @@ Sequential<float> new_net(const AuditOptions& o, const ImageSpec& images, AuditR
 }
 
 /// The net of a run or of a file, which takes images like these.
-Sequential<float> known_net(const AuditOptions& o, const TrainedModel& trained,
-                            const ImageSpec& images, AuditReport& report) {
+Sequential<float> known_net(const SmashedAuditOptions& o, const TrainedModel& trained,
+                            const ImageSpec& images, SmashedAudit& report) {
   report.spec = trained.card.spec;
   report.weights = o.model;
   report.cut = trained.card.cut;
@@ -81,7 +82,7 @@ Sequential<float> known_net(const AuditOptions& o, const TrainedModel& trained,
 
 /// The first --known images of the training set, drawn by the seed, and the first --targets of the
 /// test set.
-std::pair<data::Dataset, data::Dataset> load_images(const AuditOptions& o) {
+std::pair<data::Dataset, data::Dataset> load_images(const SmashedAuditOptions& o) {
   data::Dataset known = expect(load_set(o.data, data::Split::train));
   data::Dataset targets = expect(load_set(o.data, data::Split::test));
   expect(data::check_same_shape(known, targets));
@@ -99,9 +100,9 @@ Tensor<float> pictured(const data::Dataset& targets, Index count) {
   return data::fetch_batch(targets, data::count_up(std::min(count, targets.size()))).x;
 }
 
-AuditRow run_attack(const AuditOptions& o, const Sequential<float>& net, const ModelSpec& spec,
-                    std::size_t layers, WireCoding wire, const data::Dataset& known,
-                    const data::Dataset& targets) {
+SmashedAuditRow run_attack(const SmashedAuditOptions& o, const Sequential<float>& net,
+                           const ModelSpec& spec, std::size_t layers, WireCoding wire,
+                           const data::Dataset& known, const data::Dataset& targets) {
   const auto begin = std::chrono::steady_clock::now();
   const std::string cut = net[layers - 1].name;
   const Sequential<float> front = net.slice(0, layers);
@@ -113,7 +114,7 @@ AuditRow run_attack(const AuditOptions& o, const Sequential<float>& net, const M
     fail_command(trained.failure().code, "cut ", cut, ", wire ", wire, ": ",
                  trained.failure().message);
   if (!*trained) fail_command(ErrorCode::stopped, "stopped; nothing was written");
-  AuditRow out;
+  SmashedAuditRow out;
   out.cut = cut;
   out.layer = net[layers - 1].type();
   out.wire = wire;
@@ -136,7 +137,7 @@ ImageLikeness blind_guess(const data::Dataset& known, const data::Dataset& targe
 }
 
 /// Original images, then a row for each cut and form.
-Result<void> write_pictures(const AuditOptions& o, const AuditReport& report,
+Result<void> write_pictures(const SmashedAuditOptions& o, const SmashedAudit& report,
                             const data::Dataset& targets) {
   const Index columns = std::min(o.pictures, std::min(o.attack.batch, targets.size()));
   ImageGrid grid(targets.channels, {targets.height, targets.width},
@@ -163,7 +164,7 @@ Json likeness_json(const ImageLikeness& likeness) {
   return out;
 }
 
-void print_json(const AuditOptions& o, const AuditReport& report) {
+void print_json(const SmashedAuditOptions& o, const SmashedAudit& report) {
   Json out = Json::object();
   out["format"] = "iotsl-audit-smashed-1";
   out["model"] = report.spec.name;
@@ -176,7 +177,7 @@ void print_json(const AuditOptions& o, const AuditReport& report) {
   out["decoder_width"] = o.attack.width;
   out["mean_image"] = likeness_json(report.blind);
   Json rows = Json::array();
-  for (const AuditRow& row : report.rows) {
+  for (const SmashedAuditRow& row : report.rows) {
     Json line = likeness_json(row.likeness);
     line["cut"] = row.cut;
     line["wire"] = to_string(row.wire);
@@ -189,14 +190,14 @@ void print_json(const AuditOptions& o, const AuditReport& report) {
   std::printf("%s\n", to_text(out, 2).c_str());
 }
 
-void print_text(const AuditReport& report) {
+void print_text(const SmashedAudit& report) {
   std::printf(
       "%s of width %ld, weights %s; a decoder trained on %ld images, judged on %ld others\n\n"
       "%-14s %-12s %-5s %9s %9s %8s %8s\n",
       report.spec.name.c_str(), static_cast<long>(report.spec.width),
       escaped(report.weights).c_str(), static_cast<long>(report.known),
       static_cast<long>(report.targets), "cut", "layer", "wire", "values", "bytes", "mse", "ssim");
-  for (const AuditRow& row : report.rows)
+  for (const SmashedAuditRow& row : report.rows)
     std::printf("%-14s %-12s %-5s %9ld %9llu %8.4f %8.3f\n", row.cut.c_str(), row.layer.c_str(),
                 to_string(row.wire), static_cast<long>(row.values),
                 static_cast<unsigned long long>(row.bytes), row.likeness.mse, row.likeness.ssim);
@@ -209,8 +210,8 @@ void print_text(const AuditReport& report) {
 }
 
 /// Fronts by their number of layers, in the order of --cut.
-std::vector<std::size_t> chosen_cuts(const AuditOptions& o, const Sequential<float>& net,
-                                     const AuditReport& report) {
+std::vector<std::size_t> chosen_cuts(const SmashedAuditOptions& o, const Sequential<float>& net,
+                                     const SmashedAudit& report) {
   std::vector<std::size_t> out;
   if (o.cuts.empty()) return {expect(find_cut(net, report.spec, report.cut))};
   if (o.cuts.size() == 1 && o.cuts[0] == "all") {
@@ -221,7 +222,7 @@ std::vector<std::size_t> chosen_cuts(const AuditOptions& o, const Sequential<flo
   return out;
 }
 
-void audit_smashed(AuditOptions o) {
+void audit_smashed(SmashedAuditOptions o) {
   if (o.threads > 0) set_threads(o.threads);
   if (o.out.empty() && o.overwrite)
     fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
@@ -236,7 +237,7 @@ void audit_smashed(AuditOptions o) {
   if (!o.out.empty() && known.channels != 1 && known.channels != 3)
     fail_command(ErrorCode::usage, "--out: images of ", known.channels,
                  " channels cannot be shown, only 1 or 3");
-  AuditReport report;
+  SmashedAudit report;
   const ImageSpec images{known.channels, known.height, known.width, known.classes};
   const Sequential<float> net =
       trained ? known_net(o, *trained, images, report) : new_net(o, images, report);
@@ -271,7 +272,7 @@ void audit_smashed(AuditOptions o) {
 void add_audit_command(CLI::App& app) {
   CLI::App* audit = app.add_subcommand("audit", "See what leaves the devices with other eyes");
   audit->require_subcommand(1);
-  auto o = std::make_shared<AuditOptions>();
+  auto o = std::make_shared<SmashedAuditOptions>();
   o->data.dataset.clear();  // that of the run, else mnist
   CLI::App* command = audit->add_subcommand(
       "smashed",
