@@ -12,6 +12,7 @@
 #include "host/run/stop_request.hpp"
 #include "host/run/trained_model.hpp"
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/split/audit/audit_report.hpp"
 #include "iotsl/split/audit/reconstruction.hpp"
 
 namespace iotsl::tool {
@@ -32,33 +33,20 @@ struct SmashedAuditOptions {
   bool json = false, overwrite = false;
 };
 
-/// What one front gives away in one form of the wire.
-struct SmashedAuditRow {
-  std::string cut, layer;
-  WireCoding wire = WireCoding::fp32;
-  Index values = 0;
-  std::uint64_t bytes = 0;
-  ImageLikeness likeness;
-  double seconds = 0;
-  Tensor<float> pictures;
-};
-
-struct SmashedAudit {
+/// What has been found, and what it was found with.
+struct Audited {
   ModelSpec spec;
-  std::string weights;  // "initial" or the path
-  std::string cut;      // of a run; empty: the default one
-  Index known = 0, targets = 0;
-  ImageLikeness blind;  // of the mean image
-  std::vector<SmashedAuditRow> rows;
+  std::string cut;  // of a run; empty: the default one
+  split::SmashedAudit found;
+  std::vector<Tensor<float>> pictures;  // for each row
 };
 
 /// A net with initial weights, for images like these.
-Sequential<float> new_net(const SmashedAuditOptions& o, const ImageSpec& images,
-                          SmashedAudit& report) {
+Sequential<float> new_net(const SmashedAuditOptions& o, const ImageSpec& images, Audited& report) {
   if (!o.choice.model.empty()) report.spec.name = o.choice.model;
   if (o.choice.width != 0) report.spec.width = o.choice.width;
   report.spec.images = images;
-  report.weights = "initial";
+  report.found.weights = "initial";
   check_memory(report.spec, 1);
   Sequential<float> net = build_model<float>(report.spec);
   net.initialize(o.attack.seed);
@@ -67,9 +55,9 @@ Sequential<float> new_net(const SmashedAuditOptions& o, const ImageSpec& images,
 
 /// The net of a run or of a file, which takes images like these.
 Sequential<float> known_net(const SmashedAuditOptions& o, const TrainedModel& trained,
-                            const ImageSpec& images, SmashedAudit& report) {
+                            const ImageSpec& images, Audited& report) {
   report.spec = trained.card.spec;
-  report.weights = o.model;
+  report.found.weights = o.model;
   report.cut = trained.card.cut;
   const ImageSpec& known = report.spec.images;
   if (known.channels != images.channels || known.height != images.height ||
@@ -100,32 +88,35 @@ Tensor<float> pictured(const data::Dataset& targets, Index count) {
   return data::fetch_batch(targets, data::count_up(std::min(count, targets.size()))).x;
 }
 
-SmashedAuditRow run_attack(const SmashedAuditOptions& o, const Sequential<float>& net,
-                           const ModelSpec& spec, std::size_t layers, WireCoding wire,
-                           const data::Dataset& known, const data::Dataset& targets) {
+void run_attack(const SmashedAuditOptions& o, const Sequential<float>& net, std::size_t layers,
+                WireCoding wire, const data::Dataset& known, const data::Dataset& targets,
+                Audited& report) {
   const auto begin = std::chrono::steady_clock::now();
-  const std::string cut = net[layers - 1].name;
+  split::AuditedForm row;
+  row.cut = net[layers - 1].name;
+  row.wire = wire;
   const Sequential<float> front = net.slice(0, layers);
   ReconstructionAttack attack =
-      expect(ReconstructionAttack::begin(front, spec.images, wire, o.attack));
+      expect(ReconstructionAttack::begin(front, report.spec.images, wire, o.attack));
   const StopCheck asked{[](void*) { return stop_requested(); }};
   const Result<bool> trained = attack.train(known, asked);
   if (!trained)
-    fail_command(trained.failure().code, "cut ", cut, ", wire ", wire, ": ",
+    fail_command(trained.failure().code, "cut ", row.cut, ", wire ", wire, ": ",
                  trained.failure().message);
   if (!*trained) fail_command(ErrorCode::stopped, "stopped; nothing was written");
-  SmashedAuditRow out;
-  out.cut = cut;
-  out.layer = net[layers - 1].type();
-  out.wire = wire;
-  out.values = front.output_shape(sample_shape(spec))->elements();
-  out.bytes =
-      net::WireFormat{.smashed = wire}.smashed_bytes(1, static_cast<std::uint64_t>(out.values));
-  out.likeness = attack.likeness(targets);
+  row.values = front.output_shape(sample_shape(report.spec))->elements();
+  row.bytes =
+      net::WireFormat{.smashed = wire}.smashed_bytes(1, static_cast<std::uint64_t>(row.values));
+  const ImageLikeness likeness = attack.likeness(targets);
+  row.mse = likeness.mse;
+  row.ssim = likeness.ssim;
   // A batch of the usual size, so that its statistics are those of a batch.
-  out.pictures = attack.reconstruct(pictured(targets, o.attack.batch), 0);
-  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return out;
+  report.pictures.push_back(attack.reconstruct(pictured(targets, o.attack.batch), 0));
+  row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (!o.json)
+    std::fprintf(stderr, "%s %s: ssim %.3f, %s\n", row.cut.c_str(), to_string(wire), row.ssim,
+                 format_seconds(row.seconds).c_str());
+  report.found.rows.push_back(std::move(row));
 }
 
 ImageLikeness blind_guess(const data::Dataset& known, const data::Dataset& targets) {
@@ -137,17 +128,17 @@ ImageLikeness blind_guess(const data::Dataset& known, const data::Dataset& targe
 }
 
 /// Original images, then a row for each cut and form.
-Result<void> write_pictures(const SmashedAuditOptions& o, const SmashedAudit& report,
+Result<void> write_pictures(const SmashedAuditOptions& o, const Audited& report,
                             const data::Dataset& targets) {
   const Index columns = std::min(o.pictures, std::min(o.attack.batch, targets.size()));
   ImageGrid grid(targets.channels, {targets.height, targets.width},
-                 1 + static_cast<Index>(report.rows.size()), columns, 2);
+                 1 + static_cast<Index>(report.pictures.size()), columns, 2);
   for (Index i = 0; i < columns; ++i) grid.put(0, i, targets.sample(i));
   grid.begin_group(1);
   const auto values = static_cast<std::size_t>(targets.sample_elems());
-  for (std::size_t row = 0; row < report.rows.size(); ++row)
+  for (std::size_t row = 0; row < report.pictures.size(); ++row)
     for (Index i = 0; i < columns; ++i) {
-      const float* from = report.rows[row].pictures.data() + i * targets.sample_elems();
+      const float* from = report.pictures[row].data() + i * targets.sample_elems();
       std::vector<std::uint8_t> bytes(values);
       for (std::size_t k = 0; k < values; ++k)
         bytes[k] = static_cast<std::uint8_t>(255.0F * from[k] + 0.5F);
@@ -157,61 +148,27 @@ Result<void> write_pictures(const SmashedAuditOptions& o, const SmashedAudit& re
   return grid.write(o.out);
 }
 
-Json likeness_json(const ImageLikeness& likeness) {
-  Json out = Json::object();
-  out["mse"] = likeness.mse;
-  out["ssim"] = likeness.ssim;
-  return out;
-}
-
-void print_json(const SmashedAuditOptions& o, const SmashedAudit& report) {
-  Json out = Json::object();
-  out["format"] = "iotsl-audit-smashed-1";
-  out["model"] = report.spec.name;
-  out["width"] = report.spec.width;
-  out["weights"] = report.weights;
-  out["dataset"] = o.data.dataset;
-  out["known"] = report.known;
-  out["targets"] = report.targets;
-  out["epochs"] = o.attack.epochs;
-  out["decoder_width"] = o.attack.width;
-  out["mean_image"] = likeness_json(report.blind);
-  Json rows = Json::array();
-  for (const SmashedAuditRow& row : report.rows) {
-    Json line = likeness_json(row.likeness);
-    line["cut"] = row.cut;
-    line["wire"] = to_string(row.wire);
-    line["values"] = row.values;
-    line["bytes"] = row.bytes;
-    line["seconds"] = row.seconds;
-    rows.push_back(line);
-  }
-  out["rows"] = rows;
-  std::printf("%s\n", to_text(out, 2).c_str());
-}
-
-void print_text(const SmashedAudit& report) {
+void print_text(const split::SmashedAudit& found) {
   std::printf(
-      "%s of width %ld, weights %s; a decoder trained on %ld images, judged on %ld others\n\n"
-      "%-14s %-12s %-5s %9s %9s %8s %8s\n",
-      report.spec.name.c_str(), static_cast<long>(report.spec.width),
-      escaped(report.weights).c_str(), static_cast<long>(report.known),
-      static_cast<long>(report.targets), "cut", "layer", "wire", "values", "bytes", "mse", "ssim");
-  for (const SmashedAuditRow& row : report.rows)
-    std::printf("%-14s %-12s %-5s %9ld %9llu %8.4f %8.3f\n", row.cut.c_str(), row.layer.c_str(),
-                to_string(row.wire), static_cast<long>(row.values),
-                static_cast<unsigned long long>(row.bytes), row.likeness.mse, row.likeness.ssim);
-  std::printf("%-14s %-12s %-5s %9s %9s %8.4f %8.3f\n", "the mean image", "", "", "", "",
-              report.blind.mse, report.blind.ssim);
+      "%s of width %ld, weights %s; a decoder trained on %ld images of %s, judged on %ld others\n\n"
+      "%-14s %-5s %9s %9s %8s %8s\n",
+      found.model.c_str(), static_cast<long>(found.width), escaped(found.weights).c_str(),
+      static_cast<long>(found.known), found.dataset.c_str(), static_cast<long>(found.targets),
+      "cut", "wire", "values", "bytes", "mse", "ssim");
+  for (const split::AuditedForm& row : found.rows)
+    std::printf("%-14s %-5s %9ld %9llu %8.4f %8.3f\n", row.cut.c_str(), to_string(row.wire),
+                static_cast<long>(row.values), static_cast<unsigned long long>(row.bytes), row.mse,
+                row.ssim);
+  std::printf("%-40s %8.4f %8.3f\n", "the mean image", found.mean_image_mse, found.mean_image_ssim);
   std::printf(
-      "\nvalues, bytes: of a sample on the wire. ssim: structural similarity to the images that were sent; 1: the "
-      "same. What is\nno better than the mean image tells nothing of a single image to this decoder; a better one "
-      "may see more.\n");
+      "\nvalues, bytes: of a sample on the wire. ssim: structural similarity to the images that were "
+      "sent; 1: the same. What is\nno better than the mean image tells this decoder nothing of a "
+      "single image; a better one may see more.\n");
 }
 
 /// Fronts by their number of layers, in the order of --cut.
 std::vector<std::size_t> chosen_cuts(const SmashedAuditOptions& o, const Sequential<float>& net,
-                                     const SmashedAudit& report) {
+                                     const Audited& report) {
   std::vector<std::size_t> out;
   if (o.cuts.empty()) return {expect(find_cut(net, report.spec, report.cut))};
   if (o.cuts.size() == 1 && o.cuts[0] == "all") {
@@ -237,13 +194,21 @@ void audit_smashed(SmashedAuditOptions o) {
   if (!o.out.empty() && known.channels != 1 && known.channels != 3)
     fail_command(ErrorCode::usage, "--out: images of ", known.channels,
                  " channels cannot be shown, only 1 or 3");
-  SmashedAudit report;
+  Audited report;
   const ImageSpec images{known.channels, known.height, known.width, known.classes};
   const Sequential<float> net =
       trained ? known_net(o, *trained, images, report) : new_net(o, images, report);
-  report.known = known.size();
-  report.targets = targets.size();
-  report.blind = blind_guess(known, targets);
+  split::SmashedAudit& found = report.found;
+  found.model = report.spec.name;
+  found.width = report.spec.width;
+  found.dataset = known.name;
+  found.known = known.size();
+  found.targets = targets.size();
+  found.epochs = o.attack.epochs;
+  found.decoder_width = o.attack.width;
+  const ImageLikeness blind = blind_guess(known, targets);
+  found.mean_image_mse = blind.mse;
+  found.mean_image_ssim = blind.ssim;
   const std::vector<std::size_t> cuts = chosen_cuts(o, net, report);
   // What cannot be decoded is refused before the first training.
   for (const std::size_t layers : cuts)
@@ -252,19 +217,13 @@ void audit_smashed(SmashedAuditOptions o) {
                              report.spec.images, o.attack.width));
   catch_stop_signals();
   for (const std::size_t layers : cuts)
-    for (const std::string& wire : o.wires) {
-      report.rows.push_back(run_attack(o, net, report.spec, layers,
-                                       find_named<WireCoding>(wire).value(), known, targets));
-      if (!o.json)
-        std::fprintf(stderr, "%s %s: ssim %.3f, %s\n", report.rows.back().cut.c_str(), wire.c_str(),
-                     report.rows.back().likeness.ssim,
-                     format_seconds(report.rows.back().seconds).c_str());
-    }
+    for (const std::string& wire : o.wires)
+      run_attack(o, net, layers, find_named<WireCoding>(wire).value(), known, targets, report);
   if (!o.out.empty()) expect(write_pictures(o, report, targets));
   if (o.json)
-    print_json(o, report);
+    std::printf("%s\n", to_text(to_json_fields(found), 2).c_str());
   else
-    print_text(report);
+    print_text(found);
 }
 
 }  // namespace
