@@ -67,6 +67,8 @@ class ServerMachine {
   }
   /// The turns from the first one on; null before, and with method fedavg.
   const ServerTurns* turns() const { return turns_ ? &*turns_ : nullptr; }
+  /// The same of method fedavg.
+  const ServerRounds* rounds() const { return rounds_ ? &*rounds_ : nullptr; }
   /// The device whose turn it is, if it is away.
   std::optional<std::uint32_t> missing_holder() const {
     if (ended_) return std::nullopt;

@@ -36,7 +36,9 @@ class ServerRounds {
 
   /// What a server that starts again would go back to.
   const BarrierRecord& committed() const { return committed_; }
-  /// Whose turn is in hand.
+  /// The turn in hand.
+  std::uint64_t turn() const { return turn_; }
+  /// Whose it is.
   std::uint32_t holder() const { return static_cast<std::uint32_t>(turn_ % plan_.devices); }
   bool holder_is_away() const { return !storing_ && devices_[holder()].connection == 0; }
 
