@@ -1,6 +1,6 @@
 #pragma once
-// The whole net of federated averaging (McMahan et al. 2017) as it travels, and the mean of the nets
-// that devices have trained.
+// The whole net of federated averaging (McMahan et al. 2017) as it travels, and the mean of the
+// nets that devices have trained.
 
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/state_part.hpp"

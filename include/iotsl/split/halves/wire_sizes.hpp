@@ -18,7 +18,8 @@ struct WireSizes {
   std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
   std::uint64_t generator_bytes = 0;   ///< most of a generator file; 0: there are none
   net::WireFormat format;              ///< of smashed batches and their gradients
-  bool whole_net = false;  ///< of federated averaging: the front is the whole net, and travels alone
+  bool whole_net =
+      false;  ///< of federated averaging: the front is the whole net, and travels alone
 
   std::uint64_t state_bytes() const {
     return net::state_bytes(front_values + buffer_values + optimizer_values) + state_overhead;

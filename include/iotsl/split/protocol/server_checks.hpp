@@ -149,8 +149,8 @@ inline Result<void> check_local_model(const net::LocalModel& model, const net::T
                    " steps, ", epochs, " epochs");
   for (const net::EpochResult& seen : model.results)
     if (seen.samples != samples || seen.correct > samples)
-      return failure(ErrorCode::network, "LOCAL_MODEL of turn ", model.key.turn, ": ",
-                     seen.correct, " of ", seen.samples, " samples correct; expected of ", samples);
+      return failure(ErrorCode::network, "LOCAL_MODEL of turn ", model.key.turn, ": ", seen.correct,
+                     " of ", seen.samples, " samples correct; expected of ", samples);
   return {};
 }
 

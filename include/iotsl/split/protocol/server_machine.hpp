@@ -157,7 +157,8 @@ class ServerMachine {
     if (turns_ && !ended_) settle(turns_->on_trained(std::move(trained)));
   }
   void on_stored(const Result<void>& done) {
-    if (phase() == Phase::turns) settle(turns_ ? turns_->on_stored(done) : rounds_->on_stored(done));
+    if (phase() == Phase::turns)
+      settle(turns_ ? turns_->on_stored(done) : rounds_->on_stored(done));
   }
   void on_rolled_back(const Result<void>& done) {
     if (turns_ && !ended_) settle(turns_->on_rolled_back(done));

@@ -68,12 +68,11 @@ class ServerRounds {
     if (before.key == answer->key) return repeat(peer, before, message);
     const net::TurnKey key = key_of(peer.index);
     if (answer->key.run == key.run && answer->key.fence < fence_) {
-      outbox_.send(
-          peer.connection,
-          error_message(net::WireError::stale, false,
-                        concat("LOCAL_MODEL of turn ", answer->key.turn, ", fence ",
-                               answer->key.fence, " is old: the device's turn is ", key.turn,
-                               ", fence ", fence_)));
+      outbox_.send(peer.connection,
+                   error_message(net::WireError::stale, false,
+                                 concat("LOCAL_MODEL of turn ", answer->key.turn, ", fence ",
+                                        answer->key.fence, " is old: the device's turn is ",
+                                        key.turn, ", fence ", fence_)));
       return std::nullopt;
     }
     Part& part = parts_[peer.index];
@@ -97,9 +96,9 @@ class ServerRounds {
     if (part.state != Part::State::training) return std::nullopt;
     if (!kept) {
       part.state = Part::State::waiting;
-      return PeerFault{net::WireError::model_mismatch,
-                       concat("LOCAL_MODEL of device '", peer.record.name,
-                              "': ", kept.failure().message)};
+      return PeerFault{
+          net::WireError::model_mismatch,
+          concat("LOCAL_MODEL of device '", peer.record.name, "': ", kept.failure().message)};
     }
     part.state = Part::State::kept;
     answered_[peer.index] = {key_of(peer.index), part.digest, part.first_step + part.steps};

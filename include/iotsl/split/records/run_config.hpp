@@ -103,8 +103,8 @@ struct RunConfig {
     }
     return epoch == static_cast<std::uint64_t>(end);
   }
-  /// Device epochs from one evaluation to the next: of method fedavg whole rounds, since between two
-  /// means there is nothing to test.
+  /// Device epochs from one evaluation to the next: of method fedavg whole rounds, since between
+  /// two means there is nothing to test.
   std::uint64_t eval_interval() const {
     const std::uint64_t unit =
         sharing_a_rate() * static_cast<std::uint64_t>(averages(method) ? training.local_epochs : 1);

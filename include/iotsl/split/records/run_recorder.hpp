@@ -128,8 +128,10 @@ class RunRecorder {
           measure::values_formula(r.samples, sizes.smashed_values, last ? sizes.front_values : 0,
                                   sizes.format.gradients.has_value());
       // FedAvg hands over nothing but the whole net.
-      if (averages(config_.method) && last) r.values_formula = sizes.front_values;
-      else if (!splits(config_.method) || turn.cached) r.values_formula = 0;
+      if (averages(config_.method) && last)
+        r.values_formula = sizes.front_values;
+      else if (!splits(config_.method) || turn.cached)
+        r.values_formula = 0;
       if (turn.skipped) r.values_formula = 0;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
@@ -220,8 +222,7 @@ class RunRecorder {
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
-    if (r.epoch % config_.eval_interval() != 0 && !config_.is_an_end(r.epoch))
-      return {};
+    if (r.epoch % config_.eval_interval() != 0 && !config_.is_an_end(r.epoch)) return {};
     const net::Microseconds start = net::steady_now();
     const train::Evaluation result = train::evaluate(joined, sets_.test());
     r.evaluated = true;

@@ -356,9 +356,8 @@ class ServerRun {
   }
   void carry_out(server_action::AverageModel& action) {
     rounds_->average(action);
-    machine_->on_stored(turns_.write_barrier(state(), action.barrier,
-                                             traffic_of(action.barrier.report.device),
-                                             transport_.total()));
+    machine_->on_stored(turns_.write_barrier(
+        state(), action.barrier, traffic_of(action.barrier.report.device), transport_.total()));
   }
 
   void carry_out(server_action::RollBack& action) {

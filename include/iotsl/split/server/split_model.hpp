@@ -66,11 +66,10 @@ inline OptimizerOptions handed_over_optimizer(const RunConfig& config) {
 inline WireSizes wire_sizes_of(const RunConfig& config, const Sequential<float>& front,
                                const Optimizer<float>& optimizer) {
   const Shape sample = sample_shape(config.model);
-  return averages(config.method)
-             ? whole_net_sizes(front, sample)
-             : wire_sizes(front, optimizer, sample,
-                          static_cast<std::uint64_t>(config.training.batch),
-                          net::WireFormat::of(config.training));
+  return averages(config.method) ? whole_net_sizes(front, sample)
+                                 : wire_sizes(front, optimizer, sample,
+                                              static_cast<std::uint64_t>(config.training.batch),
+                                              net::WireFormat::of(config.training));
 }
 
 /// How the server half multiplies; an Error where check_config() refuses it.
