@@ -28,7 +28,7 @@ struct Expected {
   std::string options, manifest;
   Outcome none, quiet;
   std::size_t quiet_frames = 0;
-  explicit Expected(const std::string& run_options) : options(run_options) {
+  explicit Expected(std::string of_run) : options(std::move(of_run)) {
     const std::string run = folder / "none";
     const auto result = run_program("simulate " + options + "--transport none --out " + run);
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
