@@ -93,6 +93,11 @@ TEST_CASE("device, method fedavg: a turn from GLOBAL_MODEL to TURN_COMMITTED") {
   CHECK(give(m, net::TurnCommitted{key, 12}).empty());
   CHECK_FALSE(m.has_turn());
   CHECK(is<LoadModel>(give(m, global(2, 2))[0]));
+
+  // A server that has lost a barrier has the turn in hand again.
+  DeviceMachine again = reach_round(Round::waiting_committed);
+  give(again, net::TurnCommitted{key, 12});
+  CHECK(is<LoadModel>(give(again, global())[0]));
 }
 
 TEST_CASE("device, method fedavg: it trains on without a connection, and sends its net later") {
@@ -160,7 +165,7 @@ TEST_CASE("device, method fedavg: it leaves behind the batch in hand") {
 TEST_CASE("device, method fedavg: what does not belong there ends the run") {
   DeviceMachine old = reach_round(Round::waiting_committed);
   CHECK(give(old, net::TurnCommitted{key, 12}).empty());
-  check_refused(give(old, global(2, 1)), net::WireError::stale);  // its fence is not higher
+  check_refused(give(old, global(2, 0)), net::WireError::stale);
   DeviceMachine twice = reach_round(Round::training);
   check_refused(give(twice, global(2, 2)), net::WireError::not_allowed);
   DeviceMachine of_split = reach_round(Round::idle);

@@ -207,20 +207,29 @@ TEST_CASE("server, method fedavg: a device that comes back goes on, or begins it
   actions = drain(m);
   REQUIRE(actions.size() == 4);
   CHECK(as<SendModel>(actions[3]).global.key == key_of(0));
-  // What it sent before it was lost is kept, whatever it has in hand.
+  // What it sent before it was lost is kept: nothing is left to do.
   hand_in(m, 2, key_of(1));
   m.on_lost(2);
-  CHECK(sent<net::ResumeOk>(come_back(m, 5, 1, key_of(1)).at(0)).proceed);
-  CHECK(give(m, 5, message_of(answer(key_of(1)))).empty());
+  actions = come_back(m, 5, 1, key_of(1));
+  REQUIRE(actions.size() == 1);
+  CHECK_FALSE(sent<net::ResumeOk>(actions[0]).proceed);
   m.on_lost(5);
   join(m, 6, 1);
   CHECK(drain(m).size() == 3);
-  store(m, hand_in(m, 4, key_of(0)), 0);
-  // Committed in the meantime: nothing is left to do.
+  actions = store(m, hand_in(m, 4, key_of(0)), 0);
+  REQUIRE(actions.size() == 3);
+  CHECK(as<Send>(actions[0]).connection == 4);
+  // Committed in the meantime: the same.
   m.on_lost(4);
-  actions = come_back(m, 7, 0, key_of(0));
-  REQUIRE(actions.size() == 1);
-  CHECK_FALSE(sent<net::ResumeOk>(actions[0]).proceed);
+  const auto back = come_back(m, 7, 0, key_of(0));
+  REQUIRE(back.size() == 1);
+  CHECK_FALSE(sent<net::ResumeOk>(back[0]).proceed);
+  // The second has no turn in hand that could be committed; it gets the next round's.
+  actions = store(m, {actions[2]}, 1);
+  REQUIRE(actions.size() == 3);
+  CHECK(as<SendModel>(actions[0]).connection == 7);
+  CHECK(as<SendModel>(actions[1]).connection == 6);
+  CHECK(is<Report>(actions[2]));
 }
 
 TEST_CASE("server, method fedavg: it takes nets that were trained for the one before it") {

@@ -57,7 +57,7 @@ class LocalTraining {
   /// Samples of the last batch.
   std::uint64_t last_batch() const { return last_batch_; }
 
-  /// The next batch.
+  /// The next batch; not after the last one.
   Result<train::StepOutcome> step() {
     const net::Microseconds start = net::steady_now();
     const std::size_t epoch = batches_->epoch(out_.steps);
@@ -72,6 +72,7 @@ class LocalTraining {
     net::EpochCost& cost = out_.costs[epoch];
     cost.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
     cost.peak_memory_bytes = measure::peak_resident_bytes();
+    if (done()) trainer_.reset();  // its optimiser takes more memory than the net
     return out;
   }
 

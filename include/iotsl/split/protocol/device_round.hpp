@@ -68,7 +68,8 @@ class DeviceRound {
     if (state_ != State::idle) return DeviceRefusal::not_allowed(message.type);
     Result<net::GlobalModel> global = net::decode<net::GlobalModel>(message.payload);
     if (!global) return DeviceRefusal::damaged(global.failure());
-    if (global->key.run != setup.run || global->key.fence <= key_.fence)
+    // Of the same round once more: its barrier was lost, and the turn is in hand again.
+    if (global->key.run != setup.run || global->key.fence < key_.fence)
       return DeviceRefusal::because(net::WireError::stale, "GLOBAL_MODEL of turn ",
                                     global->key.turn, ", fence ", global->key.fence, " after turn ",
                                     key_.turn, ", fence ", key_.fence);

@@ -9,7 +9,8 @@
 // The turn in hand is the first that is not committed. A device that is lost goes on training, and
 // where it comes back with its turn its net is taken, even by a server that was started again: the
 // fence is that of the round, and a round's net never changes. Where it has lost its turn, it is
-// sent the round's net once more.
+// sent the round's net once more. A device whose net is kept has nothing left to do: where it comes
+// back, it drops its turn.
 
 #include "iotsl/data/loader.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
@@ -47,13 +48,12 @@ class ServerRounds {
   /// A device is here, with what it has in hand.
   void on_arrived(const ServerPeer& peer, const std::optional<net::Resume>& resume) {
     Part& part = parts_[peer.index];
-    const bool proceeds =
-        resume && resume->position.key == key_of(peer.index) && part.state != Part::State::done;
+    const bool is_open = part.state == Part::State::waiting || part.state == Part::State::training;
+    const bool proceeds = is_open && resume && resume->position.key == key_of(peer.index);
     if (resume) outbox_.send(peer.connection, net::ResumeOk{proceeds});
-    const bool waits = part.state == Part::State::waiting || part.state == Part::State::training;
-    if (proceeds && waits)
+    if (proceeds)
       part.state = Part::State::training;
-    else if (waits)
+    else if (is_open)
       send_model(peer.index);
   }
 
@@ -101,6 +101,7 @@ class ServerRounds {
           concat("LOCAL_MODEL of device '", peer.record.name, "': ", kept.failure().message)};
     }
     part.state = Part::State::kept;
+    part.connection = peer.connection;
     answered_[peer.index] = {key_of(peer.index), part.digest, part.first_step + part.steps};
     average_next();
     return std::nullopt;
@@ -112,10 +113,11 @@ class ServerRounds {
     if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
     storing_ = false;
     committed_ = next_barrier();
-    parts_[holder()].state = Part::State::done;
-    if (!report_.skipped)
-      outbox_.send(devices_[holder()].connection,
-                   net::TurnCommitted{key_of(holder()), committed_.step});
+    Part& part = parts_[holder()];
+    part.state = Part::State::done;
+    // Over another connection it does not wait for it any more.
+    if (part.connection == devices_[holder()].connection)
+      outbox_.send(part.connection, net::TurnCommitted{key_of(holder()), committed_.step});
     const bool last = ++turn_ == plan_.turns;
     if (!last && holder() == 0) {
       ++fence_;
@@ -145,6 +147,7 @@ class ServerRounds {
     enum class State { waiting, training, kept, done };
     State state = State::waiting;
     std::uint64_t first_step = 0, steps = 0;
+    ConnectionId connection = 0;  ///< over which its net has come
     // Of its LOCAL_MODEL.
     std::vector<net::EpochResult> results;
     std::vector<net::EpochCost> costs;
