@@ -11,52 +11,55 @@ namespace kill_test {
 
 namespace {
 
-const std::string run_options =
-    "--dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test 40 --batch 8 --epochs 3 "
+const std::string common_options =
+    "--dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test 40 --batch 8 "
     "--threads 1 --quiet --json ";
+const std::string run_options = common_options + "--epochs 3 ";
+const std::string fedavg_options = common_options + "--method fedavg --epochs 4 ";
 const std::string barrier_options = "--barrier-steps 2 --barrier-seconds 0 ";
 
-Processes processes(const std::string& manifest) {
-  return {manifest, run_options + barrier_options, "--threads 1 --quiet --json", ""};
+Processes processes(const std::string& manifest, const std::string& options) {
+  return {manifest, options + barrier_options, "--threads 1 --quiet --json", ""};
 }
 
-/// The undisturbed runs, made once for all cases.
+/// The undisturbed runs of some options.
 struct Expected {
   TemporaryFolder folder;
-  std::string manifest;
+  std::string options, manifest;
   Outcome none, quiet;
   std::size_t quiet_frames = 0;
-  Expected() {
+  explicit Expected(std::string of_run) : options(std::move(of_run)) {
     const std::string run = folder / "none";
-    const auto result = run_program("simulate " + run_options + "--transport none --out " + run);
+    const auto result = run_program("simulate " + options + "--transport none --out " + run);
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
     manifest = run + "/manifest.json";
     none.weights = sha256_in(result.out);
     none.history = history_of(run);
     std::atomic<std::size_t> count{0};
-    quiet = run_processes(processes(manifest), {Victim::none, [&](std::size_t, std::uint8_t) {
-                                                  ++count;
-                                                  return false;
-                                                }});
+    quiet =
+        run_processes(processes(manifest, options), {Victim::none, [&](std::size_t, std::uint8_t) {
+                                                       ++count;
+                                                       return false;
+                                                     }});
     quiet_frames = count;
   }
 };
+/// Those of split learning, made once for all cases.
 const Expected& expected() {
-  static const Expected once;
+  static const Expected once(run_options);
   return once;
 }
 
-void check_kills(Victim victim) {
-  const Expected& whole = expected();
+void check_kills(const Expected& whole, Victim victim, std::size_t points) {
   CHECK(whole.quiet.weights == whole.none.weights);
   CHECK(whole.quiet.history == whole.none.history);
-  constexpr std::size_t points = 12;
   for (std::size_t i = 0; i < points; ++i) {
     // From the first HELLO to the last barrier.
     const std::size_t at = (whole.quiet_frames - 6) * i / (points - 1);
     std::atomic<std::size_t> count{0};
     const auto at_frame = [&](std::size_t, std::uint8_t) { return count++ == at; };
-    const Outcome outcome = run_processes(processes(whole.manifest), {victim, at_frame});
+    const Outcome outcome =
+        run_processes(processes(whole.manifest, whole.options), {victim, at_frame});
     INFO("killed at frame " << at << " of " << whole.quiet_frames);
     CHECK(outcome.kills == 1);
     CHECK(outcome.weights == whole.none.weights);
@@ -79,9 +82,18 @@ Child::State wait_for_end(Child& program) {
 
 }  // namespace
 
-TEST_CASE("kill -9 of the server at twelve frames changes nothing") { check_kills(Victim::server); }
+TEST_CASE("kill -9 of the server at twelve frames changes nothing") {
+  check_kills(expected(), Victim::server, 12);
+}
 
-TEST_CASE("kill -9 of a device at twelve frames changes nothing") { check_kills(Victim::device); }
+TEST_CASE("kill -9 of a device at twelve frames changes nothing") {
+  check_kills(expected(), Victim::device, 12);
+}
+
+TEST_CASE("kill -9 of either at four frames changes nothing in rounds of whole nets") {
+  const Expected whole(fedavg_options);
+  for (const Victim victim : {Victim::server, Victim::device}) check_kills(whole, victim, 4);
+}
 
 TEST_CASE("Ctrl-C stops simulate at a step, and --resume ends where the whole run would") {
   const TemporaryFolder folder;

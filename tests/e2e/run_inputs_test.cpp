@@ -317,8 +317,7 @@ TEST_CASE("what cannot be recorded, or does nothing, is refused") {
   const std::string out = "simulate --out " + (folder / "run ") + small;
   REQUIRE(create_folders(folder / "caf\xE9").ok());
   refuse(out + "--dataset images --data " + (folder / "caf\xE9"), 2, "caf\\xe9: is not UTF-8");
-  for (const char* alone :
-       {"--transport none", "--transport inproc", "--method central", "--method fedavg"})
+  for (const char* alone : {"--transport none", "--transport inproc", "--method central"})
     refuse(concat(out, "--dataset glyphs --offline-limit 9 ", alone), 2, "--offline-limit");
   CHECK_FALSE(folder_exists(folder / "run"));
 }

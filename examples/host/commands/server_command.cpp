@@ -53,8 +53,6 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   if (is_complete(run)) return;
   if (pools_data(run.method))
     fail_command(ErrorCode::usage, "--method central: has no devices; use iotsl simulate");
-  if (averages(run.method))
-    fail_command(ErrorCode::usage, "--method fedavg: runs in one process only; use iotsl simulate");
   if (run.threads > 0) set_threads(run.threads);
   split::ServerOptions server;
   server.address = expect(net::parse_address(options.listen));

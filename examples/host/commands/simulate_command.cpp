@@ -34,15 +34,10 @@ void add_simulate_command(CLI::App& app) {
       fail_command(
           ErrorCode::usage,
           "--method central --transport tcp: nothing is sent; it runs with --transport none");
-    if (averages(options->method) && over_sockets)
-      fail_command(ErrorCode::usage,
-                   "--method fedavg --transport tcp: it runs in one process only, with --transport "
-                   "inproc or none");
-    if (limits_absence &&
-        (options->transport != "tcp" || pools_data(options->method) || averages(options->method)))
+    if (limits_absence && (options->transport != "tcp" || pools_data(options->method)))
       fail_command(ErrorCode::usage, as_given(*command, "--offline-limit"),
                    ": only where devices are processes of their own, with --transport tcp and "
-                   "--method sl, iotsl, cache or local, not with --transport ",
+                   "a method other than central, not with --transport ",
                    options->transport, " and --method ", options->method);
     if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));
   });

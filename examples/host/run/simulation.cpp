@@ -106,7 +106,6 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
 
 Result<split::RunSummary> simulate(RunOptions& options) {
   if (pools_data(options.method)) options.transport = "none";
-  if (averages(options.method) && options.transport == "tcp") options.transport = "inproc";
   if (options.threads > 0) set_threads(options.threads);
   RunData sets = load_run_data(options);
   data::Dataset &train = sets.train, &test = sets.test;

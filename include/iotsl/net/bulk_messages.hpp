@@ -89,7 +89,8 @@ inline EpochCost add_costs(const EpochCost& a, const EpochCost& b) {
           std::max(a.peak_memory_bytes, b.peak_memory_bytes)};
 }
 
-/// The front that the devices train: its layers, without weights.
+/// The front that the devices train, or with method fedavg the whole net: its layers, without
+/// weights.
 struct FrontInit {
   static constexpr MessageType type = MessageType::front_init;
   static constexpr const char* name = "FRONT_INIT";

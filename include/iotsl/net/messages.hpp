@@ -11,7 +11,8 @@ inline constexpr std::size_t max_text_bytes = 256;
 inline constexpr std::uint32_t any_index = 0xFFFFFFFF;
 
 /// Whom a message of a turn belongs to. The fence rises whenever a turn is granted, so that late
-/// messages of an earlier holder are told apart.
+/// messages of an earlier holder are told apart; with method fedavg it is that of the round, whose
+/// devices all begin with the same net.
 struct TurnKey {
   std::uint64_t run = 0;
   std::uint32_t turn = 0;  ///< counts the turns of the run from 0
@@ -40,15 +41,20 @@ struct Position {
   }
 };
 
-/// Bit of Hello::capabilities: batches may travel in every WireCoding.
+// Bits of Hello::capabilities.
+
+/// Batches may travel in every WireCoding.
 inline constexpr std::uint32_t wire_codings_capability = 1;
+/// The device can train a whole net: GLOBAL_MODEL and LOCAL_MODEL.
+inline constexpr std::uint32_t whole_net_capability = 2;
 
 struct Hello {
   static constexpr MessageType type = MessageType::hello;
   static constexpr const char* name = "HELLO";
   std::uint8_t version_min = protocol_major;
   std::uint8_t version_max = protocol_major;
-  std::uint32_t capabilities = wire_codings_capability;  ///< of the device's program
+  /// Of the device's program.
+  std::uint32_t capabilities = wire_codings_capability | whole_net_capability;
   std::string device;
   std::uint32_t index = any_index;  ///< place in the order of turns; any_index: the server's choice
   std::uint64_t boot_nonce = 0;     ///< another number after each start of the program
@@ -82,7 +88,7 @@ struct HelloOk {
   std::uint32_t devices = 0;  ///< of the run
   std::uint32_t heartbeat_ms = 0, dead_ms = 0, busy_cap_ms = 0;
   RunDescription description;
-  Sha256Digest model_hash{};  ///< of the front's tensor names and shapes
+  Sha256Digest model_hash{};  ///< of the tensor names and shapes of what FRONT_INIT describes
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.number(self.version);

@@ -11,9 +11,10 @@ namespace net {
 inline constexpr std::size_t max_name_bytes = 64;
 inline constexpr std::size_t max_settings_bytes = 1024;
 
-/// What a device must know to take its part in a run, but for its front: FRONT_INIT has its layers.
+/// What a device must know to take its part in a run, but for the layers that it trains: those are
+/// in FRONT_INIT.
 struct RunDescription {
-  Method method = Method::split_learning;  ///< one with fronts on the devices
+  Method method = Method::split_learning;  ///< one with devices
   std::string dataset;
   std::string model;                                    ///< for display
   std::uint16_t channels = 1, height = 28, width = 28;  ///< of one sample
@@ -52,8 +53,8 @@ struct RunDescription {
     c.number(self.seed);
     c.string(self.generator, max_settings_bytes);
     c.boolean(self.generator_only);
-    c.require(known_method && has_fronts(self.method),
-              "method is neither sl, iotsl, cache nor local");
+    c.require(known_method && !pools_data(self.method),
+              "method is neither sl, iotsl, cache, fedavg nor local");
     c.require(has_generators(self.method) != self.generator.empty(),
               "generator settings belong to methods iotsl and cache");
     c.require(!self.generator_only || has_generators(self.method),

@@ -35,7 +35,7 @@ class FragileRun {
     while (!server_->done()) {
       REQUIRE_MESSAGE(++idle < 4, "neither side has anything to do, fault at " << at);
       for (std::size_t i = 0; i < devices_.size() && !server_->done() && !alone_; ++i)
-        if (serve(i)) idle = 0;
+        if (serve(in_order(i))) idle = 0;
       server_->on_time(net::steady_now());
       if (!server_->has_work()) continue;
       if (alone_after_caching_) leave_server_alone();
@@ -119,6 +119,10 @@ class FragileRun {
     device.machine->on_lost();
   }
 
+  /// With method fedavg the last device is served first, so that nets come ahead of their turns.
+  std::size_t in_order(std::size_t i) const {
+    return averages(config_.method) ? devices_.size() - 1 - i : i;
+  }
   void leave_server_alone() {
     alone_after_caching_ = false;
     alone_ = true;

@@ -75,6 +75,11 @@ class DeviceDriver {
     machine_.on_updated(done, work_.cost());
   }
   void carry_out(device_action::ExportFront&) { machine_.on_exported(work_.state()); }
+  void carry_out(device_action::LoadModel& action) {
+    machine_.on_model_loaded(work_.load_model(action.global));
+  }
+  void carry_out(device_action::TrainBatch&) { machine_.on_batch_trained(work_.train_batch()); }
+  void carry_out(device_action::ExportModel&) { machine_.on_model_exported(work_.trained_model()); }
 
   void hand_over(DeviceWork::Smashed smashed) {
     const net::WireFormat& format = work_.sizes().format;

@@ -44,7 +44,7 @@ class DeviceConnection {
         pause_requested_(options.pause_requested),
         on_note_(options.on_note),
         is_back_(machine.has_joined()),
-        told_turn_(has_turn()) {}
+        told_turn_(machine.has_turn()) {}
 
   /// Until the run is over for this device, or the connection is lost.
   DeviceStatus run() {
@@ -89,7 +89,8 @@ class DeviceConnection {
   DeviceStatus perform(DeviceAction& action) {
     using namespace device_action;
     const bool trains = is_any_of<TrainGenerator>(action);
-    const bool computes = trains || is_any_of<Forward, Backward, BackwardRandom>(action);
+    const bool computes =
+        trains || is_any_of<Forward, Backward, BackwardRandom, TrainBatch>(action);
     const bool unknown_time =
         is_any_of<FinishGenerator, Impute>(action) || (trains && takes_longer());
     if (const Reconnect* later = std::get_if<Reconnect>(&action)) {
@@ -106,7 +107,6 @@ class DeviceConnection {
     return status;
   }
 
-  bool has_turn() const { return machine_.turn_state() != DeviceTurn::State::idle; }
   /// Where the device stands, once for each change.
   void tell_state() {
     if (on_note_ == nullptr) return;
@@ -115,7 +115,7 @@ class DeviceConnection {
       on_note_(concat(is_back_ ? "back" : "joined", " as device ", machine_.setup().index, " of ",
                       machine_.setup().devices));
     }
-    if (has_turn() == told_turn_) return;
+    if (machine_.has_turn() == told_turn_) return;
     told_turn_ = !told_turn_;
     on_note_(told_turn_ ? "my turn" : concat("waiting, after step ", machine_.last_step()));
   }

@@ -1,5 +1,6 @@
 #pragma once
-// What a device computes: the front on its own samples, its generator, what completes its data.
+// What a device computes: the front on its own samples, or the whole net, its generator, what
+// completes its data.
 
 #include <cmath>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
+#include "iotsl/split/device/local_training.hpp"
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
@@ -32,7 +34,7 @@ inline Tensor<float> random_gradient(const Shape& shape, std::uint64_t seed, std
   return out;
 }
 
-/// A device's front, data and optimiser.
+/// A device's front or net, data and optimiser.
 class DeviceWork {
  public:
   /// `samples` are numbers in `set`, which must outlive this. `stop`: of GeneratorWork. `layers`:
@@ -45,7 +47,7 @@ class DeviceWork {
         stop_(stop),
         layers_(layers) {}
 
-  /// structure_sha256 of the front.
+  /// structure_sha256 of the front, or of the whole net.
   Result<Sha256Digest> build(const net::HelloOk& setup, const net::FrontInit& description) {
     const net::RunDescription& run = setup.description;
     if (run.channels != set_->channels || run.height != set_->height || run.width != set_->width)
@@ -56,8 +58,18 @@ class DeviceWork {
     if (!check_optimizer(training.optimizer))
       return failure(ErrorCode::network, "the server's optimizer options are out of range");
     const Shape sample{1, set_->channels, set_->height, set_->width};
-    Result<Sequential<float>> front = build_front(description, sample, layers_);
+    const bool whole_net = averages(run.method);
+    Result<Sequential<float>> front =
+        build_front(description, sample, layers_, whole_net ? whole_net_limits : front_limits);
     if (!front) return front.failure();
+    front_.reset();
+    local_.reset();
+    if (whole_net) {
+      sizes_ = whole_net_sizes(*front, sample);
+      local_ = std::make_unique<LocalTraining>(training, run.seed, *set_, samples_,
+                                               Index{setup.index}, std::move(front).value());
+      return structure_sha256(local_->net());
+    }
     front_ = std::make_unique<FrontHalf>(std::move(front).value(), training.optimizer, run.seed,
                                          training.frozen_front);
     sizes_ = wire_sizes(front_->layers(), front_->optimizer(), sample,
@@ -72,7 +84,7 @@ class DeviceWork {
     return structure_sha256(front_->layers());
   }
 
-  bool has_front() const { return front_ != nullptr; }
+  bool has_front() const { return front_ != nullptr || local_ != nullptr; }
 
   /// Begins or goes on with the training of this device's generator, in a run that wants one.
   GeneratorWork& take_generator() {
@@ -169,6 +181,21 @@ class DeviceWork {
   }
 
   net::FrontState state() const { return front_->state(); }
+
+  // The same with method fedavg.
+
+  /// The number of batches of the turn.
+  Result<std::uint64_t> load_model(const net::GlobalModel& global) {
+    const Result<void> begun = local_->begin(global);
+    if (!begun) return begun.failure();
+    return local_->steps();
+  }
+  Result<void> train_batch() {
+    const Result<train::StepOutcome> seen = local_->step();
+    return seen ? Result<void>{} : seen.failure();
+  }
+  net::LocalModel trained_model() const { return local_->finish(); }
+
   const WireSizes& sizes() const { return sizes_; }
   /// Of the last forward and backward.
   net::EpochCost cost() const {
@@ -220,6 +247,7 @@ class DeviceWork {
   std::unique_ptr<data::Dataset> completed_;  // own samples and generated ones; null: own only
   Index batch_ = 0;
   std::unique_ptr<FrontHalf> front_;
+  std::unique_ptr<LocalTraining> local_;  // of method fedavg, in place of front_
   std::unique_ptr<data::Loader> loader_;
   std::optional<data::BatchSequence> batches_;  // of the turn
   std::vector<std::int32_t> labels_;            // of the last batch, like chance_

@@ -1,7 +1,7 @@
 #pragma once
 // The front on the wire: its layers as JSON in FRONT_INIT. The device builds its half from them, so
 // it needs neither the back nor a table of models, and both sides know from it how large each
-// message may be.
+// message may be. With method fedavg the front is the whole net.
 
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/transfer.hpp"
@@ -18,6 +18,13 @@ inline constexpr LayerLimits front_limits{.state_values = Index{1} << 26,
                                           .depth = 8,
                                           .name_bytes = 112};  // with the state's names: below 160
 
+/// The same of a whole net: 1 GiB for its state, since the paper's takes half of that.
+inline constexpr LayerLimits whole_net_limits{.state_values = Index{1} << 28,
+                                              .values = front_limits.values,
+                                              .layers = front_limits.layers,
+                                              .depth = front_limits.depth,
+                                              .name_bytes = front_limits.name_bytes};
+
 /// FRONT_INIT of a front; a failure where it is larger than a device takes.
 inline Result<net::Message> describe_front(const Sequential<float>& front) {
   const std::string layers = to_text(describe_layers(front));
@@ -28,9 +35,11 @@ inline Result<net::Message> describe_front(const Sequential<float>& front) {
 }
 
 /// The front of a description for samples of the given shape [1,C,H,W], without weights. `known`:
-/// the layers that this program has. Everything is checked before memory is taken.
+/// the layers that this program has; `limits` that differ from front_limits in the sizes alone.
+/// Everything is checked before memory is taken.
 inline Result<Sequential<float>> build_front(const net::FrontInit& description, const Shape& sample,
-                                             LayerTypes<float> known) {
+                                             LayerTypes<float> known,
+                                             const LayerLimits& limits = front_limits) {
   const auto wrong = [](const Failure& why) {
     return failure(ErrorCode::network, "front: ", why.message);
   };
@@ -38,7 +47,7 @@ inline Result<Sequential<float>> build_front(const net::FrontInit& description, 
       parse_json(text_of(description.layers),
                  {.max_bytes = net::max_front_init_bytes, .max_depth = 2 * front_limits.depth + 4});
   if (!json) return wrong(json.failure());
-  Result<Sequential<float>> front = build_layers(*json, sample, known, front_limits);
+  Result<Sequential<float>> front = build_layers(*json, sample, known, limits);
   if (!front) return wrong(front.failure());
   return front;
 }

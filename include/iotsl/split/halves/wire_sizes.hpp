@@ -18,6 +18,8 @@ struct WireSizes {
   std::uint64_t largest_batch = 0;     ///< batch + 1: a last batch of one joins the one before
   std::uint64_t generator_bytes = 0;   ///< most of a generator file; 0: there are none
   net::WireFormat format;              ///< of smashed batches and their gradients
+  bool whole_net =
+      false;  ///< of federated averaging: the front is the whole net, and travels alone
 
   std::uint64_t state_bytes() const {
     return net::state_bytes(front_values + buffer_values + optimizer_values) + state_overhead;
@@ -34,6 +36,13 @@ struct WireSizes {
 template <class Link>
 void set_transfer_limits(Link& link, const WireSizes& sizes, bool of_device) {
   using net::MessageType;
+  if (sizes.whole_net) {
+    // What a message holds beside the net; an epoch's results and costs take 40 bytes.
+    constexpr std::uint64_t fields = 128 + 40 * 1024;
+    link.set_transfer_limit(of_device ? MessageType::local_model : MessageType::global_model,
+                            static_cast<std::size_t>(sizes.state_bytes() + fields));
+    return;
+  }
   // What a message holds beside the state or the batch; an epoch's costs take 16 bytes.
   constexpr std::uint64_t fields = 128 + 16 * 1024;
   const auto state = static_cast<std::size_t>(sizes.state_bytes() + fields);

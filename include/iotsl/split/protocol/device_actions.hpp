@@ -4,7 +4,7 @@
 
 #include <variant>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/model_messages.hpp"
 #include "iotsl/net/transfer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -96,6 +96,20 @@ struct BackwardRandom {
 /// Answer on_exported.
 struct ExportFront {};
 
+// Of federated averaging, in place of Load to ExportFront.
+
+/// Load the net of `global`, whose values lie in `message`; answer on_model_loaded.
+struct LoadModel {
+  net::Message message;
+  net::GlobalModel global;
+};
+
+/// Train the whole net on the next batch; answer on_batch_trained.
+struct TrainBatch {};
+
+/// Answer on_model_exported.
+struct ExportModel {};
+
 /// Close, wait, connect again.
 struct Reconnect {
   std::uint32_t retry_after_ms = 0;
@@ -116,7 +130,8 @@ using DeviceAction =
                  device_action::TrainGenerator, device_action::FinishGenerator,
                  device_action::Impute, device_action::Load, device_action::Forward,
                  device_action::Repeat, device_action::Backward, device_action::BackwardRandom,
-                 device_action::ExportFront, device_action::Reconnect, device_action::Finish,
+                 device_action::ExportFront, device_action::LoadModel, device_action::TrainBatch,
+                 device_action::ExportModel, device_action::Reconnect, device_action::Finish,
                  device_action::Fail>;
 
 namespace device_action {

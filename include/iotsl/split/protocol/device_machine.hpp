@@ -3,14 +3,16 @@
 // clock and no tensor; the driver carries out the actions in order and reports back.
 //
 // Its parts have states of their own: the handshake (device_handshake.hpp), what comes before the
-// turns of an IoTSL run (device_generator_exchange.hpp) and the turn (device_turn.hpp). Only where
-// the handshake is ready do the others hear of messages, and at most one of them is not idle.
+// turns of an IoTSL run (device_generator_exchange.hpp) and the turn (device_turn.hpp), or with
+// method fedavg the device's part in a round (device_round.hpp). Only where the handshake is ready
+// do the others hear of messages, and at most one of them is not idle.
 //
 // A lost connection leads back to connecting; the turn is kept, and after FRONT_INIT the server is
 // asked (RESUME) whether it may go on.
 
 #include "iotsl/split/protocol/device_generator_exchange.hpp"
 #include "iotsl/split/protocol/device_handshake.hpp"
+#include "iotsl/split/protocol/device_round.hpp"
 #include "iotsl/split/protocol/device_turn.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -23,6 +25,11 @@ class DeviceMachine {
   DeviceHandshake::State handshake_state() const { return handshake_.state(); }
   DeviceGeneratorExchange::State generator_state() const { return generators_.state(); }
   DeviceTurn::State turn_state() const { return turn_.state(); }
+  DeviceRound::State round_state() const { return round_.state(); }
+  /// Whether a turn is in hand, of whichever kind.
+  bool has_turn() const {
+    return turn_.state() != DeviceTurn::State::idle || round_.state() != DeviceRound::State::idle;
+  }
   /// True once a server has taken this device in.
   bool has_joined() const { return handshake_.has_joined(); }
   /// Whether the server has said that the run is complete.
@@ -30,7 +37,7 @@ class DeviceMachine {
   /// What the server has said of the run and this device's place in it.
   const net::HelloOk& setup() const { return handshake_.setup(); }
   /// The last step of the run that this device has applied.
-  std::uint64_t last_step() const { return turn_.step(); }
+  std::uint64_t last_step() const { return in_rounds() ? round_.step() : turn_.step(); }
 
   /// The next action to carry out, if there is one.
   std::optional<DeviceAction> pop() { return outbox_.pop(); }
@@ -69,7 +76,7 @@ class DeviceMachine {
     handshake_.on_lost();
     generators_.on_lost();
     outbox_.drop_connection();
-    if (turn_.pausing()) finish();
+    if (is_pausing()) finish();
   }
 
   /// SIGTERM: the step under way is finished and put into a barrier, then BYE, so that the device
@@ -77,7 +84,9 @@ class DeviceMachine {
   void request_pause() {
     if (is_closed()) return;
     if (!is_ready() || !has_turn()) return say_bye();
-    turn_.request_pause(outbox_);
+    if (!in_rounds()) return turn_.request_pause(outbox_);
+    round_.request_pause();
+    go_on({});
   }
 
   // What the driver has done.
@@ -121,19 +130,37 @@ class DeviceMachine {
     if (!is_closed()) turn_.on_exported(front, is_ready(), outbox_);
   }
 
+  // The same with method fedavg.
+
+  /// `steps`: batches of the turn, all local epochs together.
+  void on_model_loaded(const Result<std::uint64_t>& steps) {
+    if (!is_closed()) go_on(round_.on_loaded(steps, outbox_));
+  }
+  void on_batch_trained(const Result<void>& done) {
+    if (!is_closed()) go_on(round_.on_trained(done, outbox_));
+  }
+  void on_model_exported(const net::LocalModel& model) {
+    if (is_closed()) return;
+    round_.on_exported(model, is_ready(), outbox_);
+    go_on({});
+  }
+
  private:
   bool is_closed() const { return handshake_.state() == DeviceHandshake::State::closed; }
   bool is_ready() const { return handshake_.state() == DeviceHandshake::State::ready; }
-  bool has_turn() const { return turn_.state() != DeviceTurn::State::idle; }
+  /// The run has rounds of whole nets in place of turns of a front.
+  bool in_rounds() const { return averages(handshake_.setup().description.method); }
+  bool is_pausing() const { return turn_.pausing() || round_.pausing(); }
   net::Position position() const {
-    return has_turn() ? net::Position{turn_.key(), handshake_.setup().incarnation, turn_.step()}
-                      : net::Position{};
+    if (!has_turn()) return {};
+    return {in_rounds() ? round_.key() : turn_.key(), handshake_.setup().incarnation, last_step()};
   }
 
   void on_hello_ok(const net::Message& message) {
     if (!go_on(handshake_.on_hello_ok(message))) return;
     if (!handshake_.has_front()) {
       turn_.forget(outbox_);
+      round_.forget(outbox_);
       generators_.forget();
     }
     handshake_.join(generators_.imputed(), outbox_);
@@ -141,15 +168,20 @@ class DeviceMachine {
 
   void on_front_init(net::Message message) {
     std::optional<net::Resume> turn;
-    if (has_turn()) turn = {position(), turn_.turn_steps()};
+    if (has_turn()) turn = {position(), in_rounds() ? round_.turn_steps() : turn_.turn_steps()};
     if (go_on(handshake_.on_front_init(std::move(message), turn, outbox_)) && is_ready())
       begin_generator();
   }
 
   void on_resume_ok(const net::Message& message) {
     if (!go_on(handshake_.on_resume_ok(message))) return;
-    if (handshake_.turn_proceeds()) return turn_.resume(outbox_);
+    if (handshake_.turn_proceeds()) {
+      turn_.resume(outbox_);
+      round_.resume(outbox_);
+      return;
+    }
     turn_.drop(outbox_);
+    round_.drop(outbox_);
     begin_generator();
   }
 
@@ -168,7 +200,7 @@ class DeviceMachine {
       case MessageType::gen_download:
         return generators_.on_download(std::move(message), outbox_);
       case MessageType::turn_grant:
-        if (generators_.state() != DeviceGeneratorExchange::State::idle) break;
+        if (generators_.state() != DeviceGeneratorExchange::State::idle || in_rounds()) break;
         if (handshake_.identity().generator_only || handshake_.setup().description.generator_only)
           return DeviceRefusal::because(net::WireError::protocol,
                                         "TURN_GRANT in a run that is to ask for generators only");
@@ -180,7 +212,10 @@ class DeviceMachine {
       case MessageType::barrier_committed:
         return turn_.on_barrier_committed(message, outbox_);
       case MessageType::turn_committed:
-        return turn_.on_turn_committed(message);
+        return in_rounds() ? round_.on_turn_committed(message) : turn_.on_turn_committed(message);
+      case MessageType::global_model:
+        if (!in_rounds()) break;
+        return round_.on_global_model(std::move(message), handshake_.setup(), outbox_);
       default:
         break;
     }
@@ -201,8 +236,8 @@ class DeviceMachine {
   void on_bye(const net::Message& message) {
     const Result<net::Bye> bye = net::decode<net::Bye>(message.payload);
     if (!bye) return give_up(DeviceRefusal::damaged(bye.failure()));
-    if (bye->will_return && !turn_.pausing()) return reconnect(0);
-    if (has_turn() && !turn_.pausing())
+    if (bye->will_return && !is_pausing()) return reconnect(0);
+    if (has_turn() && !is_pausing())
       return close_with(failure(ErrorCode::network, "the server left: ", bye->reason));
     run_is_over_ = !bye->will_return;
     finish();
@@ -219,7 +254,8 @@ class DeviceMachine {
       give_up(std::move(*verdict));
       return false;
     }
-    if (turn_.state() == DeviceTurn::State::paused) say_bye();
+    if (turn_.state() == DeviceTurn::State::paused || round_.state() == DeviceRound::State::paused)
+      say_bye();
     return true;
   }
   /// Says why to the server, and ends.
@@ -249,6 +285,7 @@ class DeviceMachine {
   DeviceHandshake handshake_;
   DeviceGeneratorExchange generators_;
   DeviceTurn turn_;
+  DeviceRound round_;  // of method fedavg
   DeviceOutbox outbox_;
 };
 

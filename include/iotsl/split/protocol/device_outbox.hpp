@@ -40,7 +40,8 @@ class DeviceOutbox {
  private:
   static bool is_turn_work(const DeviceAction& action) {
     using namespace device_action;
-    return is_any_of<Load, Forward, Repeat, Backward, BackwardRandom, ExportFront>(action);
+    return is_any_of<Load, Forward, Repeat, Backward, BackwardRandom, ExportFront, LoadModel,
+                     TrainBatch, ExportModel>(action);
   }
 
   std::list<DeviceAction> waiting_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <variant>
 
+#include "iotsl/net/model_messages.hpp"
 #include "iotsl/net/transfer.hpp"
 #include "iotsl/options/schedule.hpp"
 #include "iotsl/split/protocol/turn_report.hpp"
@@ -40,6 +41,7 @@ struct ServerPlan {
   std::uint64_t barrier_steps = 50;  ///< least number of steps between barriers in a turn
   bool keeps_barriers = false;       ///< RollBack can be carried out
   std::uint32_t last_fence = 0;      ///< of an earlier incarnation
+  std::uint32_t last_round = 0;      ///< that it was of; method fedavg
   BarrierRecord start;               ///< where to begin; by default at the beginning
   /// Of method cache: for each device what is known of it from before, or nothing.
   std::vector<std::optional<CachedDevice>> cached;
@@ -135,6 +137,26 @@ struct Store {
   BarrierRecord barrier;
   net::Message message;  ///< what `ack` looks into
 };
+/// Of method fedavg: complete `global` with the averaged net and send it.
+struct SendModel {
+  ConnectionId connection = 0;
+  std::uint32_t incarnation = 0;
+  net::GlobalModel global;
+};
+/// Look at the net that a device has trained, and keep it; answer on_model_kept.
+struct KeepModel {
+  ConnectionId connection = 0;
+  std::uint32_t device = 0;
+  net::LocalModel model;
+  net::Message message;  ///< what `model` looks into
+};
+/// Add the net that is kept of the turn's device to the round's mean, unless the turn is skipped.
+/// The last one `ends_round`: the mean becomes the averaged net. Write both with `barrier`; answer
+/// on_stored.
+struct AverageModel {
+  BarrierRecord barrier;
+  bool ends_round = false;
+};
 /// Load the last barrier, because `device` has lost its state; answer on_rolled_back.
 struct RollBack {
   std::uint32_t device = 0;
@@ -162,7 +184,8 @@ using ServerAction =
     std::variant<server_action::Send, server_action::Close, server_action::StoreGenerator,
                  server_action::Prepare, server_action::Impute, server_action::Grant,
                  server_action::Train, server_action::BeginCached, server_action::TrainCached,
-                 server_action::Store, server_action::RollBack, server_action::Report,
+                 server_action::Store, server_action::SendModel, server_action::KeepModel,
+                 server_action::AverageModel, server_action::RollBack, server_action::Report,
                  server_action::Finish, server_action::Pause, server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.

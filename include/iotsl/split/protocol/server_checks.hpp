@@ -23,6 +23,12 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (!plan.format.is_exact() && (hello.capabilities & net::wire_codings_capability) == 0)
     return reject(net::WireError::version, "the run sends batches in ", plan.format.text(),
                   ", which the program of device '", hello.device, "' cannot");
+  if (averages(plan.offer.description.method) &&
+      (hello.capabilities & net::whole_net_capability) == 0)
+    return reject(net::WireError::version,
+                  "the run's devices train the whole net (--method fedavg), which the program of "
+                  "device '",
+                  hello.device, "' cannot");
   if (hello.dataset != wanted)
     return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
                   hello.device, "' has '", hello.dataset, "'");
@@ -129,6 +135,23 @@ inline Result<void> check_turn_steps(const TurnReport& turn, std::uint64_t steps
   return failure(ErrorCode::network, "TURN_ACCEPT of turn ", turn.turn, " with ", steps,
                  " steps, expected ", turn.steps == 0 ? "1" : std::to_string(turn.steps), " to ",
                  turn.steps == 0 ? most : turn.steps);
+}
+
+/// LOCAL_MODEL of a turn of so many samples and steps. The net in it is looked at where it is used.
+inline Result<void> check_local_model(const net::LocalModel& model, const net::TurnKey& key,
+                                      std::uint64_t samples, std::uint64_t steps,
+                                      std::size_t epochs) {
+  if (model.key != key || model.samples != samples || model.steps != steps ||
+      model.results.size() != epochs || model.costs.size() != epochs)
+    return failure(ErrorCode::network, "LOCAL_MODEL of turn ", model.key.turn, ": ", model.samples,
+                   " samples, ", model.steps, " steps, ", model.results.size(),
+                   " epochs; expected turn ", key.turn, ": ", samples, " samples, ", steps,
+                   " steps, ", epochs, " epochs");
+  for (const net::EpochResult& seen : model.results)
+    if (seen.samples != samples || seen.correct > samples)
+      return failure(ErrorCode::network, "LOCAL_MODEL of turn ", model.key.turn, ": ", seen.correct,
+                     " of ", seen.samples, " samples correct; expected of ", samples);
+  return {};
 }
 
 /// Form, sizes and labels of a batch; its values are looked at where they are used.

@@ -5,12 +5,13 @@
 //
 //   gathering (every device: HELLO, JOIN, LABEL_HIST; server_handshake.hpp)
 //   -> for method iotsl: collecting, preparing (server_generator_exchange.hpp)
-//   -> turns (server_turns.hpp) -> ended
+//   -> turns (server_turns.hpp), for method fedavg rounds (server_rounds.hpp) -> ended
 //
 // Each part keeps its own state and says what an event means for the peer or the run; the machine
 // passes the events on and draws the consequences.
 
 #include "iotsl/split/protocol/server_handshake.hpp"
+#include "iotsl/split/protocol/server_rounds.hpp"
 #include "iotsl/split/protocol/server_turns.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -50,7 +51,7 @@ class ServerMachine {
 
   Phase phase() const {
     if (ended_) return Phase::ended;
-    if (turns_) return Phase::turns;
+    if (turns_ || rounds_) return Phase::turns;
     if (!handshake_.complete()) return Phase::gathering;
     const bool collecting = exchange_->state() == ServerGeneratorExchange::State::collecting;
     return collecting ? Phase::collecting : Phase::preparing;
@@ -60,13 +61,20 @@ class ServerMachine {
   /// Of method iotsl: whether the server has the generator of `device`.
   bool has_generator(std::uint32_t device) const { return exchange_->has_generator(device); }
   /// What a server that starts again would go back to.
-  const BarrierRecord& committed() const { return turns_ ? turns_->committed() : plan_.start; }
-  /// The turns from the first one on; null before.
+  const BarrierRecord& committed() const {
+    if (rounds_) return rounds_->committed();
+    return turns_ ? turns_->committed() : plan_.start;
+  }
+  /// The turns from the first one on; null before, and with method fedavg.
   const ServerTurns* turns() const { return turns_ ? &*turns_ : nullptr; }
+  /// The same of method fedavg.
+  const ServerRounds* rounds() const { return rounds_ ? &*rounds_ : nullptr; }
   /// The device whose turn it is, if it is away.
   std::optional<std::uint32_t> missing_holder() const {
-    if (ended_ || !turns_ || !turns_->holder_is_away()) return std::nullopt;
-    return turns_->report().device;
+    if (ended_) return std::nullopt;
+    if (rounds_ && rounds_->holder_is_away()) return rounds_->holder();
+    if (turns_ && turns_->holder_is_away()) return turns_->report().device;
+    return std::nullopt;
   }
   /// The next action to carry out; false when there is none.
   bool pop(ServerAction& action) { return outbox_.pop(action); }
@@ -101,6 +109,9 @@ class ServerMachine {
                                     : not_allowed(*peer, message.type));
       case MessageType::turn_done:
         return on_turn_done(*peer, message);
+      case MessageType::local_model:
+        return settle(*peer, rounds_ ? rounds_->on_local_model(*peer, std::move(message))
+                                     : not_allowed(*peer, message.type));
       case MessageType::error:
         return on_error(*peer, message);
       case MessageType::leave:
@@ -143,21 +154,28 @@ class ServerMachine {
   }
 
   void on_trained(Result<TrainedStep> trained) {
-    if (phase() == Phase::turns) settle(turns_->on_trained(std::move(trained)));
+    if (turns_ && !ended_) settle(turns_->on_trained(std::move(trained)));
   }
   void on_stored(const Result<void>& done) {
-    if (phase() == Phase::turns) settle(turns_->on_stored(done));
+    if (phase() == Phase::turns)
+      settle(turns_ ? turns_->on_stored(done) : rounds_->on_stored(done));
   }
   void on_rolled_back(const Result<void>& done) {
-    if (phase() == Phase::turns) settle(turns_->on_rolled_back(done));
+    if (turns_ && !ended_) settle(turns_->on_rolled_back(done));
+  }
+  /// Of method fedavg: the net of the device at `connection` is kept, or refused.
+  void on_model_kept(ConnectionId connection, const Result<void>& kept) {
+    ServerPeer* const peer = handshake_.find(connection);
+    if (peer != nullptr && rounds_ && !ended_) settle(*peer, rounds_->on_model_kept(*peer, kept));
   }
   /// A regular barrier is due by the clock.
   void on_barrier_due() {
-    if (phase() == Phase::turns) turns_->on_barrier_due();
+    if (turns_ && !ended_) turns_->on_barrier_due();
   }
   /// The holder has been away for too long.
   void skip_turn() {
-    if (phase() == Phase::turns) settle(turns_->skip_turn());
+    if (turns_ && !ended_) settle(turns_->skip_turn());
+    if (rounds_ && !ended_) rounds_->skip_turn();
   }
 
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
@@ -199,6 +217,13 @@ class ServerMachine {
   }
   /// The device is ready. `resume`: what it has in hand.
   void take_in(ServerPeer& peer, const std::optional<net::Resume>& resume) {
+    if (averages(plan_.offer.description.method)) {
+      if (rounds_) return rounds_->on_arrived(peer, resume);
+      // Which steps are the device's is known once everybody is here.
+      peer.resume = resume;
+      if (handshake_.complete()) begin_turns();
+      return;
+    }
     const bool proceeds = turns_ && resume && turns_->can_proceed(peer, *resume);
     if (resume) outbox_.send(peer.connection, net::ResumeOk{proceeds});
     if (proceeds) return settle(peer, turns_->catch_up(peer, *resume));
@@ -212,6 +237,12 @@ class ServerMachine {
   }
   void begin_turns() {
     if (plan_.turns == 0) return end(RunComplete{});  // nothing but generators was asked for
+    if (averages(plan_.offer.description.method)) {
+      rounds_.emplace(plan_, handshake_.devices(), outbox_);
+      for (const ServerPeer& peer : handshake_.peers())
+        if (peer.state == PeerState::ready) rounds_->on_arrived(peer, peer.resume);
+      return;
+    }
     turns_.emplace(plan_, handshake_.devices(),
                    exchange_ ? exchange_->added_samples() : std::vector<std::uint64_t>(), outbox_);
   }
@@ -270,7 +301,7 @@ class ServerMachine {
     on_dropped();
   }
   void on_dropped() {
-    if (phase() == Phase::turns) settle(turns_->on_dropped());
+    if (turns_ && !ended_) settle(turns_->on_dropped());
   }
 
   void end(RunEnd how) {
@@ -292,7 +323,9 @@ class ServerMachine {
   ServerOutbox outbox_;
   std::optional<ServerGeneratorExchange> exchange_;  // of method iotsl
   ServerHandshake handshake_;
-  std::optional<ServerTurns> turns_;  // once every device was here and all is prepared
+  // Once every device was here and all is prepared.
+  std::optional<ServerTurns> turns_;
+  std::optional<ServerRounds> rounds_;  // of method fedavg, in its place
   bool ended_ = false;
 };
 

@@ -16,6 +16,7 @@ struct ServerPeer {
   std::uint32_t index = net::any_index;  ///< its place in the order of turns, after HELLO
   bool has_turn = false;                 ///< it said so in HELLO: RESUME follows
   Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
+  std::optional<net::Resume> resume = {};  ///< method fedavg: to be answered when all are here
   DeviceRecord record = {};
 };
 

@@ -58,6 +58,7 @@ struct TurnReport {
     f("epochs", self.epochs);
     f("costs", self.costs);
     f.later("cached", self.cached);
+    f.later("skipped", self.skipped);
   }
 };
 

@@ -26,12 +26,15 @@ struct RunNumbers {
   std::uint64_t run = 0;
   std::uint32_t incarnation = 0;
   std::uint32_t fence = 0;  ///< of the last grant
+  std::uint32_t round = 0;  ///< that it was for; method fedavg
 
+  friend bool operator==(const RunNumbers&, const RunNumbers&) = default;
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
     f("run", self.run);
     f("incarnation", self.incarnation);
     f("fence", self.fence);
+    f.later("round", self.round);
   }
 };
 

@@ -103,6 +103,13 @@ struct RunConfig {
     }
     return epoch == static_cast<std::uint64_t>(end);
   }
+  /// Device epochs from one evaluation to the next: of method fedavg whole rounds, since between
+  /// two means there is nothing to test.
+  std::uint64_t eval_interval() const {
+    const std::uint64_t unit =
+        sharing_a_rate() * static_cast<std::uint64_t>(averages(method) ? training.local_epochs : 1);
+    return (static_cast<std::uint64_t>(training.eval_every) + unit - 1) / unit * unit;
+  }
   /// Turns that have one rate.
   std::uint64_t sharing_a_rate() const {
     return averages(method) ? static_cast<std::uint64_t>(devices) : 1;

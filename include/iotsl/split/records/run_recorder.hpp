@@ -39,10 +39,11 @@ class RunRecorder {
   /// Costs that the turn in hand had where the run was taken up.
   const TurnCosts& resumed_turn() const { return resumed_.turn; }
   /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
-  /// twice.
-  Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence) {
-    numbers_.incarnation = incarnation;
-    numbers_.fence = fence;
+  /// twice. `round` of method fedavg, whose devices share a fence.
+  Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence, std::uint32_t round = 0) {
+    const RunNumbers granted{numbers_.run, incarnation, fence, round};
+    if (granted == numbers_) return {};
+    numbers_ = granted;
     return keeps_barriers() ? write_run_numbers(config_.out, numbers_) : Result<void>{};
   }
 
@@ -126,12 +127,16 @@ class RunRecorder {
       r.values_formula =
           measure::values_formula(r.samples, sizes.smashed_values, last ? sizes.front_values : 0,
                                   sizes.format.gradients.has_value());
-      if (!splits(config_.method) || turn.skipped || turn.cached) r.values_formula = 0;
       // FedAvg hands over nothing but the whole net.
-      if (averages(config_.method) && last) r.values_formula = sizes.front_values;
+      if (averages(config_.method) && last)
+        r.values_formula = sizes.front_values;
+      else if (!splits(config_.method) || turn.cached)
+        r.values_formula = 0;
+      if (turn.skipped) r.values_formula = 0;
       r.skipped = turn.skipped;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
-      if (last && !turn.skipped) {
+      // A round that ends with a turn that was skipped has its mean all the same.
+      if (last && (!turn.skipped || averages(config_.method))) {
         const Result<void> kept = evaluate_into(r, joined);
         if (!kept) return kept;
       }
@@ -217,9 +222,7 @@ class RunRecorder {
   std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
-    if (r.epoch % static_cast<std::uint64_t>(config_.training.eval_every) != 0 &&
-        !config_.is_an_end(r.epoch))
-      return {};
+    if (r.epoch % config_.eval_interval() != 0 && !config_.is_an_end(r.epoch)) return {};
     const net::Microseconds start = net::steady_now();
     const train::Evaluation result = train::evaluate(joined, sets_.test());
     r.evaluated = true;

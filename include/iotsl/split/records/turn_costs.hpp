@@ -36,6 +36,8 @@ class TurnBooks {
     owners_.erase(owner);
   }
 
+  /// Whether the clock of a turn runs.
+  bool in_turn() const { return started_ != 0; }
   /// A turn that is granted again goes on with what it has cost so far.
   void on_grant(std::uint64_t turn, net::Microseconds now) {
     if (turn + 1 != turn_) costs_ = {};

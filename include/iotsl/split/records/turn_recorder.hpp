@@ -18,6 +18,7 @@ class TurnRecorder {
     if (barrier.id != 0) books_.take_up(barrier.report.turn, recorder_.resumed_turn());
     barrier_at_ = net::steady_now();
   }
+  bool in_turn() const { return books_.in_turn(); }
   void begin_turn(std::uint64_t turn) { books_.on_grant(turn, net::steady_now()); }
   /// Whether the device whose turn it is is away.
   void set_waiting(bool waits, net::Microseconds now) { books_.set_waiting(waits, now); }

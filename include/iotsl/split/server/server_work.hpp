@@ -1,6 +1,6 @@
 #pragma once
-// A server's run: the back, the books, and the actions of ServerMachine. How bytes move is the
-// transport's affair.
+// A server's run: the back or the averaged net, the books, and the actions of ServerMachine. How
+// bytes move is the transport's affair.
 
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 #include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
+#include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
 
@@ -31,10 +32,6 @@ class ServerRun {
     if (pools_data(config.method))
       return failure(ErrorCode::usage,
                      "--method central has no devices and needs --transport none");
-    if (averages(config.method))
-      return failure(ErrorCode::usage,
-                     "--method fedavg runs in one process only: it needs "
-                     "--transport inproc or none");
     Result<ReplayMemory> replay = make_replay(config, model->front);
     if (!replay) return replay.failure();
     std::unique_ptr<ServerRun> run(
@@ -106,16 +103,17 @@ class ServerRun {
       : config_(config),
         transport_(transport),
         model_(std::move(model)),
-        front_(model_.front, config.training.optimizer, config.seed),
+        front_(model_.front, handed_over_optimizer(config), config.seed),
         back_(model_.back, config.training.optimizer, config.seed, !config.training.frozen_front,
               products_of(config.server_precision)),
-        sizes_(wire_sizes(model_.front, front_.optimizer(), sample_shape(config.model),
-                          static_cast<std::uint64_t>(config.training.batch),
-                          net::WireFormat::of(config.training))),
+        sizes_(wire_sizes_of(config, model_.front, front_.optimizer())),
         recorder_(config, hooks, sets),
         sets_(sets),
         attendance_(config, hooks),
-        turns_(recorder_, sizes_, config.devices) {}
+        turns_(recorder_, sizes_, config.devices) {
+    if (averages(config.method))
+      rounds_.emplace(model_.joined, static_cast<std::size_t>(config.devices));
+  }
 
   Result<void> open(ExpectedData expected) {
     // Another number for every run, so that a message of an older one is told apart.
@@ -166,6 +164,7 @@ class ServerRun {
     plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
     plan.keeps_barriers = recorder_.keeps_barriers();
     plan.last_fence = recorder_.numbers().fence;
+    plan.last_round = recorder_.numbers().round;
     plan.start = std::move(start);
     return plan;
   }
@@ -188,7 +187,9 @@ class ServerRun {
     return out;
   }
   TrainingState state() {
-    return {model_.joined, {&front_.optimizer(), &back_.optimizer()}, replay_.parts()};
+    return {model_.joined,
+            {&front_.optimizer(), &back_.optimizer()},
+            rounds_ ? rounds_->parts() : replay_.parts()};
   }
 
   void carry_out_all() {
@@ -340,6 +341,25 @@ class ServerRun {
     machine_->on_stored(done);
   }
 
+  void carry_out(server_action::SendModel& action) {
+    net::GlobalModel& global = action.global;
+    const Result<void> written =
+        recorder_.on_grant(action.incarnation, global.key.fence, global.round);
+    if (!written) return machine_->abort(written.failure());
+    if (!turns_.in_turn()) turns_.begin_turn(machine_->rounds()->turn());
+    global.model = front_.state();
+    transport_.send(action.connection, net::make_message(global));
+  }
+  void carry_out(server_action::KeepModel& action) {
+    const Result<void> kept = rounds_->keep(action);
+    machine_->on_model_kept(action.connection, kept);
+  }
+  void carry_out(server_action::AverageModel& action) {
+    rounds_->average(action);
+    machine_->on_stored(turns_.write_barrier(
+        state(), action.barrier, traffic_of(action.barrier.report.device), transport_.total()));
+  }
+
   void carry_out(server_action::RollBack& action) {
     recorder_.hooks().note(concat(machine_->devices()[action.device].name,
                                   " has lost its state; back to step ", action.step));
@@ -349,7 +369,9 @@ class ServerRun {
   void carry_out(server_action::Report& action) {
     const TurnReport& turn = action.report;
     const Result<void> written = turns_.end_turn(turn, traffic_of(turn.device), model_.joined);
-    if (!written) machine_->abort(written.failure());
+    if (!written) return machine_->abort(written.failure());
+    // The devices of a round work at the same time: a turn is what is left behind the one before.
+    if (rounds_ && !gathering()) turns_.begin_turn(turn.turn + std::uint64_t{1});
   }
 
   void carry_out(server_action::Finish&) { done_ = true; }
@@ -375,7 +397,8 @@ class ServerRun {
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
   ReplayMemory replay_;
-  SmashedCaches caches_;  // of method cache
+  SmashedCaches caches_;               // of method cache
+  std::optional<RoundModels> rounds_;  // of method fedavg
   std::optional<server_action::TrainCached> own_step_;
   WireSizes sizes_;
   RunRecorder recorder_;

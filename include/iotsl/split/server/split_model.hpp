@@ -7,13 +7,15 @@
 #include "iotsl/ops/bfloat16.hpp"
 #include "iotsl/split/halves/front_description.hpp"
 #include "iotsl/split/halves/front_state.hpp"
+#include "iotsl/split/halves/model_mean.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// Both halves of a new model, with the initial weights of the seed or of a file.
+/// Both halves of a new model, with the initial weights of the seed or of a file. With method
+/// fedavg the front is the whole net, and the back has no layer.
 struct SplitModel {
   Sequential<float> joined, front, back;
 };
@@ -32,8 +34,9 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
   SplitModel out;
   const bool own = config.make_net != nullptr;
   out.joined = own ? config.make_net(config.model.images) : build_model<float>(config.model);
-  const Result<std::size_t> cut = own ? find_cut(out.joined, config.cut, config.model.name)
-                                      : find_cut(out.joined, config.model, config.cut);
+  const Result<std::size_t> cut = averages(config.method) ? Result<std::size_t>(out.joined.size())
+                                  : own ? find_cut(out.joined, config.cut, config.model.name)
+                                        : find_cut(out.joined, config.model, config.cut);
   if (!cut) return cut.failure();
   const Shape sample = sample_shape(config.model), logits{1, config.model.images.classes};
   const Result<Shape> output = out.joined.output_shape(sample);
@@ -50,6 +53,23 @@ inline Result<SplitModel> build_split_model(const RunConfig& config) {
   out.front = out.joined.slice(0, *cut);
   out.back = out.joined.slice(*cut, out.joined.size());
   return out;
+}
+
+/// The optimiser of the front that is handed over. With method fedavg none is: every device begins
+/// its own anew.
+inline OptimizerOptions handed_over_optimizer(const RunConfig& config) {
+  return averages(config.method) ? OptimizerOptions{.kind = OptimizerKind::sgd}
+                                 : config.training.optimizer;
+}
+
+/// The sizes of what travels in a run with this front.
+inline WireSizes wire_sizes_of(const RunConfig& config, const Sequential<float>& front,
+                               const Optimizer<float>& optimizer) {
+  const Shape sample = sample_shape(config.model);
+  return averages(config.method) ? whole_net_sizes(front, sample)
+                                 : wire_sizes(front, optimizer, sample,
+                                              static_cast<std::uint64_t>(config.training.batch),
+                                              net::WireFormat::of(config.training));
 }
 
 /// How the server half multiplies; an Error where check_config() refuses it.

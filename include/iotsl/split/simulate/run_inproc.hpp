@@ -6,7 +6,6 @@
 #include "iotsl/split/server/server_work.hpp"
 #include "iotsl/split/simulate/memory_wire.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
-#include "iotsl/split/simulate/run_fedavg.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -92,11 +91,14 @@ inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerR
   Failure problem;
   while (std::optional<DeviceAction> action = device.machine.pop()) {
     active = true;
-    const bool trains = std::holds_alternative<device_action::TrainGenerator>(*action);
+    using namespace device_action;
+    const bool trains_generator = is_any_of<TrainGenerator>(*action);
+    const bool trains_net = is_any_of<TrainBatch>(*action);
     if (carry_out(*action, device.machine, device.work, device.link, problem) ==
         DeviceStatus::failed)
       run.abort(problem);
-    if (trains && !go_on_training(device, hooks)) break;
+    if (trains_generator && !go_on_training(device, hooks)) break;
+    if (trains_net && hooks.stop_requested()) break;
   }
   const Result<std::size_t> up = move_bytes(device.link, device.server_link);
   if (!up) return up.failure();
@@ -126,7 +128,6 @@ inline Result<void> deliver_rest(InprocDevice& device) {
 inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const EvaluationSets& sets,
                                      const std::vector<std::vector<Index>>& samples) {
-  if (averages(config.method)) return run_fedavg(config, hooks, train, sets, samples, true);
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());

@@ -235,7 +235,7 @@ inline Result<RunSummary> run_one_net(const RunConfig& config, const RunHooks& h
                                       const data::Dataset& train, const EvaluationSets& sets,
                                       std::vector<std::vector<Index>> samples) {
   RunConfig run = config;
-  if (averages(run.method)) return run_fedavg(config, hooks, train, sets, samples, false);
+  if (averages(run.method)) return run_fedavg(config, hooks, train, sets, samples);
   if (run.method == Method::random_gradient)
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
   if (pools_data(run.method)) {
