@@ -11,16 +11,19 @@
 #include <mutex>
 #include <thread>
 
-#include "iotsl/net/channel.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/channel_stream.hpp"
+#include "iotsl/net/identity/server_credentials.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
 
 struct HubOptions {
   Address address;
-  bool insecure = false;
-  std::size_t max_unjoined = 64;             ///< connections before authentication
+  bool insecure = false;  ///< plain text off loopback, too
+  /// With them every connection is TLS, and only keys on their list get in. Of the hub's thread
+  /// from its start to its end.
+  ServerCredentials* credentials = nullptr;
+  std::size_t max_unjoined = 64;             ///< connections that have not joined: handshakes, too
   std::size_t max_queued = 8 << 20;          ///< bytes that wait to be sent on one connection
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
@@ -28,10 +31,13 @@ struct HubOptions {
 };
 
 /// What happened on a connection. `refused`: one that waits cannot be accepted, it has no number.
+/// `note`: of the keys, for the user, in `why`. A connection that never showed a key of the list
+/// may be `lost` without having been `opened`.
 struct HubEvent {
-  enum class Kind { none, opened, message, lost, refused };
+  enum class Kind { none, opened, message, lost, refused, note };
   Kind kind = Kind::none;
   std::uint64_t connection = 0;
+  std::string device;  ///< of `opened`: whose key was shown; empty in plain text
   Message message;
   Failure why;
   Traffic in, out;  ///< counted up to this event
@@ -44,7 +50,8 @@ class Hub {
   template <class Prepare>
   static Result<std::unique_ptr<Hub>> start(const HubOptions& options, const Prepare& prepare) {
     auto context = std::make_unique<asio::io_context>();
-    Result<Listener> listener = Listener::open(*context, options.address, options.insecure);
+    Result<Listener> listener = Listener::open(*context, options.address,
+                                               options.insecure || options.credentials != nullptr);
     if (!listener) return listener.failure();
     int wake[2];
     if (::pipe(wake) != 0) return failure(ErrorCode::network, "cannot make a pipe: errno ", errno);
@@ -120,18 +127,23 @@ class Hub {
   }
   const Traffic& total_in() const { return total_in_; }
   const Traffic& total_out() const { return total_out_; }
+  /// In plain text the same as the traffic; with TLS the handshakes and 22 bytes for each record of
+  /// up to 16 KiB come to it.
   std::uint64_t socket_bytes_in() const { return socket_in_; }
   std::uint64_t socket_bytes_out() const { return socket_out_; }
 
  private:
   struct Connection {
-    Channel channel;
+    ChannelStream stream;
     Link link;
-    Bytes out = {};
-    std::size_t sent = 0;  ///< of `out`
+    Microseconds accepted;
+    bool opened = false;      ///< the compute thread knows of it
+    std::string device = {};  ///< whose key was shown
     bool closing = false;
+    bool cut = false;       ///< the link is not used any more
     bool finished = false;  ///< our side of the connection is shut
     Microseconds close_by = 0;
+    Failure why = {};  ///< it is closed
   };
   struct Command {
     std::uint64_t connection;
@@ -159,6 +171,7 @@ class Hub {
       const Microseconds now = steady_now();
       const bool stopping = take_commands(now);
       if (stopping && connections_.empty()) return;
+      if (options_.credentials != nullptr) look_at_list(now);
       poll_once(now, stopping);
     }
   }
@@ -202,9 +215,9 @@ class Hub {
       const std::lock_guard lock(mutex_);
       for (auto& [id, c] : connections_) {
         const bool room = pending_[id] < options_.max_pending_messages;
-        const bool to_write = c.sent < c.out.size() || c.link.wants_to_send();
+        const bool to_write = c.cut ? c.stream.has_output() : c.stream.wants_to_write(c.link);
         items.push_back(
-            {c.channel.handle(),
+            {c.stream.channel().handle(),
              static_cast<short>((room || c.closing ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0});
         ids.push_back(id);
       }
@@ -228,13 +241,27 @@ class Hub {
     const std::uint64_t id = ++last_id_;
     Link link = *prototype_;
     link.restart(now);
-    connections_.emplace(id, Connection{std::move(channel).value(), std::move(link)});
+    std::optional<TlsSession> tls;
+    if (options_.credentials != nullptr) tls = TlsSession::server(options_.credentials->context());
+    auto& c = connections_
+                  .emplace(id, Connection{ChannelStream(std::move(channel).value(), std::move(tls)),
+                                          std::move(link), now})
+                  .first->second;
+    {
+      const std::lock_guard lock(mutex_);
+      queued_[id] = 0;
+      pending_[id] = 0;
+    }
+    if (options_.credentials == nullptr) open(id, c);
+  }
+
+  void open(std::uint64_t id, Connection& c) {
+    c.opened = true;
     HubEvent event;
     event.kind = HubEvent::Kind::opened;
     event.connection = id;
+    event.device = c.device;
     const std::lock_guard lock(mutex_);
-    queued_[id] = 0;
-    pending_[id] = 0;
     post(std::move(event));
   }
 
@@ -256,59 +283,159 @@ class Hub {
     Connection& c = connections_.at(id);
     Result<void> state;
     if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
+    if (!state && !c.closing && c.stream.problem() != TlsProblem::none) {
+      refuse_unsealed(c, state.failure(), now);
+      state = {};
+    }
     if (state) state = write(id, c, now);
-    if (state && !c.closing) {
-      // What waits for the compute thread is not held against the peer.
-      const std::size_t waiting = pending_messages(id);
-      c.link.set_waiting(waiting > 0, now);
-      if (waiting >= options_.max_pending_messages) c.link.pause_reading(now);
-      state = c.link.tick(now);
-    }
+    if (state && !c.closing) state = tick(id, c, now);
     if (!state) return drop(id, c, state.failure());
+    const Channel& channel = c.stream.channel();
     if (c.closing) {
-      const bool flushed = c.sent == c.out.size() && !c.link.wants_to_send();
-      if (flushed && !c.finished) c.channel.finish_writing();
+      const bool flushed = c.cut ? !c.stream.has_output() : !c.stream.wants_to_write(c.link);
+      if (flushed && !c.finished) c.stream.finish_writing();
       c.finished = c.finished || flushed;
-      if (c.channel.closed() || now > c.close_by) drop(id, c, {});
-    } else if (c.channel.closed()) {
-      drop(id, c, failure(ErrorCode::network, "connection to ", c.channel.peer(), " closed"));
+      if (channel.closed() || now > c.close_by) drop(id, c, Failure(c.why));
+    } else if (channel.closed()) {
+      drop(id, c, failure(ErrorCode::network, "connection to ", channel.peer(), " closed"));
     }
+  }
+
+  Result<void> tick(std::uint64_t id, Connection& c, Microseconds now) {
+    const Microseconds limit = options_.link.handshake_limit;
+    if (!c.stream.ready() && now - c.accepted > limit)
+      return failure(ErrorCode::network, c.stream.channel().peer(), ": no TLS session within ",
+                     limit / second_us, " s");
+    if (!c.stream.ready()) return {};
+    // What waits for the compute thread is not held against the peer.
+    const std::size_t waiting = pending_messages(id);
+    c.link.set_waiting(waiting > 0, now);
+    if (waiting >= options_.max_pending_messages) c.link.pause_reading(now);
+    return c.link.tick(now);
+  }
+
+  // Keys.
+
+  /// A key was shown: its device is let in. Another peer may still have a token.
+  void look_at_key(std::uint64_t id, Connection& c, Microseconds now) {
+    KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
+    switch (verdict.kind) {
+      case KeyVerdict::Kind::known:
+        c.device = std::move(verdict.name);
+        return open(id, c);
+      case KeyVerdict::Kind::revoked:
+        return refuse(c, concat("the key of device '", verdict.name, "' was revoked"), now);
+      case KeyVerdict::Kind::unknown:
+        return;
+    }
+  }
+  /// Commands change the list while the hub runs.
+  void look_at_list(Microseconds now) {
+    if (now < look_again_) return;
+    look_again_ = now + second_us / 2;
+    const Result<bool> changed = options_.credentials->refresh();
+    if (!changed) return note(changed.failure());
+    if (*changed) close_revoked(now);
+  }
+  void close_revoked(Microseconds now) {
+    for (auto& [id, c] : connections_) {
+      if (c.device.empty() || c.closing) continue;
+      const KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
+      if (verdict != KeyVerdict{KeyVerdict::Kind::known, c.device})
+        refuse(c, concat("the key of device '", c.device, "' was revoked"), now);
+    }
+  }
+  void on_enroll(Connection& c, const Message& message, Microseconds now) {
+    const Result<Enroll> request = decode<Enroll>(message.payload);
+    if (!request) return refuse(c, request.failure().message, now);
+    if (c.stream.tls() == nullptr)
+      return refuse(c, "a device is enrolled over TLS only; start the server with --identity", now);
+    const Pin& pin = c.stream.tls()->peer_pin();
+    const Result<Sha256Digest> secret = c.stream.tls()->exporter(enroll_exporter_label);
+    if (!secret) return refuse(c, secret.failure().message, now);
+    const Result<std::string> name =
+        options_.credentials->enroll(request->token, request->proof, *secret, pin);
+    if (!name) return refuse(c, name.failure().message, now);
+    note(failure(ErrorCode::other, "device '", *name, "' has enrolled the key ", short_text(pin),
+                 "... from ", c.stream.channel().peer()));
+    c.link.send_last(make_message(EnrollOk{*name}));
+    begin_close(c, now);
+    close_revoked(now);
+  }
+  /// The device uses its key: an earlier one is not needed any more.
+  void on_hello(const Connection& c, Microseconds now) {
+    const Result<bool> changed = options_.credentials->settle(c.stream.tls()->peer_pin());
+    if (!changed) return note(changed.failure());
+    if (*changed) close_revoked(now);
+  }
+  /// Says why, then closes; nothing of the peer is looked at any more.
+  void refuse(Connection& c, const std::string& why, Microseconds now) {
+    c.why = failure(ErrorCode::network, c.stream.channel().peer(), ": ", why);
+    c.link.send_last(
+        make_message(ErrorMessage{WireError::identity, true, 0, why.substr(0, max_text_bytes)}));
+    begin_close(c, now);
+  }
+  /// The same to a peer that TLS has failed with.
+  void refuse_unsealed(Connection& c, const Failure& why, Microseconds now) {
+    c.why = failure(why.code, c.stream.channel().peer(), ": ", why.message);
+    if (c.stream.problem() == TlsProblem::isl_peer)
+      c.stream.refuse_in_plain({WireError::identity, true, 0,
+                                "this server speaks TLS: give --identity DIR, which iotsl-device "
+                                "enroll makes"});
+    if (c.stream.problem() == TlsProblem::tls_peer)
+      c.stream.refuse_in_plain({WireError::identity, true, 0, "this server does not speak TLS"});
+    c.cut = true;
+    begin_close(c, now);
+  }
+  void note(const Failure& what) {
+    HubEvent event;
+    event.kind = HubEvent::Kind::note;
+    event.why = what;
+    const std::lock_guard lock(mutex_);
+    post(std::move(event));
   }
 
   Result<void> read(std::uint64_t id, Connection& c, Microseconds now) {
-    const Result<std::size_t> got = c.channel.read_some(buffer_);
-    if (!got) return got.failure();
-    if (c.closing) return {};  // what still comes is read, so that the close is clean, but not used
-    const Result<void> taken = c.link.receive(ByteSpan(buffer_).first(*got), now);
+    // What still comes of one that closes is read, so that the close is clean, but not used.
+    const bool was_ready = c.stream.ready();
+    const Result<std::size_t> taken =
+        c.closing ? c.stream.discard(buffers_) : c.stream.read(buffers_, c.link, now);
+    if (!was_ready && c.stream.ready() && !c.closing) look_at_key(id, c, now);
     // Messages that were complete before a failure are still handled.
     Message message;
-    while (c.link.pop(message)) {
-      HubEvent event;
-      event.kind = HubEvent::Kind::message;
-      event.connection = id;
-      event.message = std::move(message);
-      event.in = c.link.traffic_in();
-      event.out = c.link.traffic_out();
-      const std::lock_guard lock(mutex_);
-      ++pending_[id];
-      post(std::move(event));
+    while (!c.closing && c.link.pop(message)) {
+      if (message.type == MessageType::enroll)
+        on_enroll(c, message, now);
+      else if (c.opened)
+        hand_over(id, c, std::move(message), now);
+      else
+        refuse(c, concat("the key ", short_text(c.stream.tls()->peer_pin()), "... is not enrolled"),
+               now);
     }
-    return taken;
+    if (!taken) return taken.failure();
+    return {};
+  }
+
+  void hand_over(std::uint64_t id, Connection& c, Message message, Microseconds now) {
+    if (message.type == MessageType::hello && !c.device.empty()) on_hello(c, now);
+    HubEvent event;
+    event.kind = HubEvent::Kind::message;
+    event.connection = id;
+    event.message = std::move(message);
+    event.in = c.link.traffic_in();
+    event.out = c.link.traffic_out();
+    const std::lock_guard lock(mutex_);
+    ++pending_[id];
+    post(std::move(event));
   }
 
   Result<void> write(std::uint64_t id, Connection& c, Microseconds now) {
-    for (;;) {
-      if (c.sent == c.out.size()) {
-        c.out.clear();
-        c.sent = 0;
-        c.link.produce(c.out, 4 * chunk_content_bytes, now);
-        if (c.out.empty()) break;
-      }
-      const Result<std::size_t> put = c.channel.write_some(ByteSpan(c.out).subspan(c.sent));
-      if (!put) return put.failure();
-      if (*put == 0) break;
-      c.sent += *put;
+    if (c.cut) {
+      const Result<bool> flushed = c.stream.flush();
+      return flushed ? Result<void>{} : flushed.failure();
     }
+    const Result<void> written = c.stream.write(buffers_, c.link, 4 * chunk_content_bytes, now);
+    if (!written) return written;
     const std::lock_guard lock(mutex_);
     std::size_t waiting = c.link.queued_bytes();
     for (const Command& command : commands_)
@@ -321,13 +448,13 @@ class Hub {
   void drop(std::uint64_t id, Connection& c, const Failure& why) {
     total_in_ += c.link.traffic_in();
     total_out_ += c.link.traffic_out();
-    socket_in_ += c.channel.bytes_in();
-    socket_out_ += c.channel.bytes_out();
+    socket_in_ += c.stream.channel().bytes_in();
+    socket_out_ += c.stream.channel().bytes_out();
     HubEvent event;
     event.kind = HubEvent::Kind::lost;
     event.connection = id;
     event.why = why;
-    c.channel.close();
+    c.stream.channel().close();
     connections_.erase(id);
     const std::lock_guard lock(mutex_);
     queued_.erase(id);
@@ -364,7 +491,8 @@ class Hub {
   std::uint64_t last_id_ = 0;
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;
-  Bytes buffer_ = Bytes(4 * chunk_content_bytes);
+  StreamBuffers buffers_{4 * chunk_content_bytes};
+  Microseconds look_again_ = 0;  ///< at the list of keys
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;
 

@@ -11,7 +11,8 @@ namespace net {
 /// Of a session that could not be set up.
 enum class TlsProblem {
   none,
-  isl_peer,     ///< the peer speaks frames in plain text
+  isl_peer,     ///< the peer speaks frames in plain text, this side TLS
+  tls_peer,     ///< the other way round
   not_tls,      ///< the peer speaks something else
   wrong_pin,    ///< the peer's key is not the one that was expected
   pin_refused,  ///< the peer does not accept our key

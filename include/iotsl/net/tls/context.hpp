@@ -2,7 +2,7 @@
 // TLS 1.3 as both ends of ISL speak it, and nothing else of it: one version, one kind of key, two
 // ciphers, no tickets, no resumption, no early data.
 
-#include "iotsl/net/tls/private_key.hpp"
+#include "iotsl/net/tls/peer_key.hpp"
 
 #if IOTSL_TLS
 
@@ -43,8 +43,6 @@ inline Result<OpensslHandle<X509>> make_certificate(const PrivateKey& key) {
   if (!made) return openssl_failure("cannot make a certificate");
   return out;
 }
-
-int check_peer_key(X509_STORE_CTX* store, void*);
 
 }  // namespace detail
 

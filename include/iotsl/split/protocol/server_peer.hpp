@@ -17,6 +17,7 @@ struct ServerPeer {
   bool has_turn = false;                 ///< it said so in HELLO: RESUME follows
   Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
   DeviceRecord record = {};
+  std::string proven = {};  ///< the name that goes with its key; empty where it has shown none
 };
 
 /// ERROR with as much of its text as the wire allows.
