@@ -334,7 +334,7 @@ class Hub {
     if (now < look_again_) return;
     look_again_ = now + second_us / 2;
     const Result<bool> changed = options_.credentials->refresh();
-    if (!changed) return note(changed.failure());
+    if (!changed) return note(0, changed.failure());
     if (*changed) close_revoked(now);
   }
   void close_revoked(Microseconds now) {
@@ -345,7 +345,7 @@ class Hub {
         refuse(c, concat("the key of device '", c.device, "' was revoked"), now);
     }
   }
-  void on_enroll(Connection& c, const Message& message, Microseconds now) {
+  void on_enroll(std::uint64_t id, Connection& c, const Message& message, Microseconds now) {
     const Result<Enroll> request = decode<Enroll>(message.payload);
     if (!request) return refuse(c, request.failure().message, now);
     if (c.stream.tls() == nullptr)
@@ -356,16 +356,16 @@ class Hub {
     const Result<std::string> name =
         options_.credentials->enroll(request->token, request->proof, *secret, pin);
     if (!name) return refuse(c, name.failure().message, now);
-    note(failure(ErrorCode::other, "device '", *name, "' has enrolled the key ", short_text(pin),
-                 "... from ", c.stream.channel().peer()));
+    note(id, failure(ErrorCode::other, "device '", *name, "' has enrolled the key ",
+                     short_text(pin), "... from ", c.stream.channel().peer()));
     c.link.send_last(make_message(EnrollOk{*name}));
     begin_close(c, now);
     close_revoked(now);
   }
   /// The device uses its key: an earlier one is not needed any more.
-  void on_hello(const Connection& c, Microseconds now) {
+  void on_hello(std::uint64_t id, const Connection& c, Microseconds now) {
     const Result<bool> changed = options_.credentials->settle(c.stream.tls()->peer_pin());
-    if (!changed) return note(changed.failure());
+    if (!changed) return note(id, changed.failure());
     if (*changed) close_revoked(now);
   }
   /// Says why, then closes; nothing of the peer is looked at any more.
@@ -387,9 +387,10 @@ class Hub {
     c.cut = true;
     begin_close(c, now);
   }
-  void note(const Failure& what) {
+  void note(std::uint64_t id, const Failure& what) {
     HubEvent event;
     event.kind = HubEvent::Kind::note;
+    event.connection = id;
     event.why = what;
     const std::lock_guard lock(mutex_);
     post(std::move(event));
@@ -405,7 +406,7 @@ class Hub {
     Message message;
     while (!c.closing && c.link.pop(message)) {
       if (message.type == MessageType::enroll)
-        on_enroll(c, message, now);
+        on_enroll(id, c, message, now);
       else if (c.opened)
         hand_over(id, c, std::move(message), now);
       else
@@ -417,7 +418,7 @@ class Hub {
   }
 
   void hand_over(std::uint64_t id, Connection& c, Message message, Microseconds now) {
-    if (message.type == MessageType::hello && !c.device.empty()) on_hello(c, now);
+    if (message.type == MessageType::hello && !c.device.empty()) on_hello(id, c, now);
     HubEvent event;
     event.kind = HubEvent::Kind::message;
     event.connection = id;
