@@ -78,8 +78,11 @@ if(IOTSL_ASIO_INCLUDE_DIR)
   add_library(iotsl::net ALIAS iotsl_net)
   target_link_libraries(iotsl_net INTERFACE iotsl_engine Threads::Threads)
   if(IOTSL_WITH_TLS)
-    # By name: who uses the installed package finds it there, or gets no iotsl::net.
-    target_link_libraries(iotsl_net INTERFACE $<TARGET_NAME_IF_EXISTS:OpenSSL::SSL>)
+    # By files: a project that takes this one in does not see targets that were found here. Who uses the
+    # installed package finds it by itself, or gets no iotsl::net.
+    target_link_libraries(iotsl_net INTERFACE "$<BUILD_INTERFACE:${OPENSSL_LIBRARIES}>"
+      $<INSTALL_INTERFACE:$<TARGET_NAME_IF_EXISTS:OpenSSL::SSL>>)
+    target_include_directories(iotsl_net SYSTEM INTERFACE $<BUILD_INTERFACE:${OPENSSL_INCLUDE_DIR}>)
   endif()
   set_target_properties(iotsl_net PROPERTIES EXPORT_NAME net)
   target_include_directories(iotsl_net SYSTEM INTERFACE $<BUILD_INTERFACE:${IOTSL_ASIO_INCLUDE_DIR}>)

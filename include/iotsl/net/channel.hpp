@@ -55,9 +55,11 @@ inline Result<asio::ip::tcp::endpoint> resolve(asio::io_context& context, const 
     return failure(ErrorCode::network, "cannot find host '", address.host, "': ", error.message());
   const asio::ip::tcp::endpoint endpoint = *found.begin();
   if (!endpoint.address().is_loopback() && !off_loopback)
-    return failure(ErrorCode::usage, text_of(endpoint),
-                   " is not on loopback and no identity is given: give --identity DIR for TLS, or "
-                   "--insecure to let everything travel unencrypted and without proof of identity");
+    return failure(
+        ErrorCode::usage, text_of(endpoint), " is not on loopback and ",
+        IOTSL_TLS ? "no identity is given: give --identity DIR for TLS, or"
+                  : "this program was built without TLS: give",
+        " --insecure to let everything travel unencrypted and without proof of identity");
   return endpoint;
 }
 

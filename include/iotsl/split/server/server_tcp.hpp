@@ -105,7 +105,11 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())
     return failure(ErrorCode::other, "counted more bytes than the sockets passed");
-  return run.finish(all);
+  Result<RunSummary> summary = run.finish(all);
+  if (summary && options.credentials != nullptr)
+    summary->tls_bytes = (*hub)->socket_bytes_in() + (*hub)->socket_bytes_out() -
+                         all.up.total_bytes() - all.down.total_bytes();
+  return summary;
 }
 
 }  // namespace split
