@@ -88,12 +88,14 @@ struct Device {
     Message message;
     const Microseconds end = steady_now() + limit;
     while (!link.pop(message) && problem.empty() && steady_now() < end) {
-      const auto written = stream.write(buffers, link, 1 << 16, steady_now());
+      const auto written =
+          stream.write(buffers, [&](Bytes& out) { link.produce(out, 1 << 16, steady_now()); });
       if (!written) problem = written.failure().message;
-      stream.channel().wait(stream.wants_to_write(link), second_us / 20);
-      const auto got = stream.read(buffers, link, steady_now());
-      if (!got) problem = got.failure().message;
-      if (got && stream.channel().closed()) problem = "closed";
+      stream.channel().wait(stream.is_unsent(), second_us / 20);
+      const auto arrived = stream.read(buffers);
+      if (!arrived) problem = arrived.failure().message;
+      if (arrived && !link.receive(arrived->plain, steady_now())) problem = "no frames";
+      if (arrived && stream.channel().closed()) problem = "closed";
     }
     return message;
   }

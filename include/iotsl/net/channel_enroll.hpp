@@ -3,7 +3,7 @@
 
 #include "iotsl/net/channel_stream.hpp"
 #include "iotsl/net/identity/device_credentials.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -34,10 +34,13 @@ inline Result<std::string> show_token(ChannelStream& stream, const EnrollToken& 
       if (!exporter) return exporter.failure();
       link.send_fields(Enroll{enroll_id(token.secret), enroll_proof(token.secret, *exporter, own)});
     }
-    const Result<void> written = stream.write(buffers, link, max_payload_before_join, now);
+    const Result<void> written =
+        stream.write(buffers, [&](Bytes& out) { link.produce(out, max_payload_before_join, now); });
     if (!written) return written.failure();
-    stream.channel().wait(stream.wants_to_write(link), tick_interval);
-    const Result<std::size_t> got = stream.read(buffers, link, steady_now());
+    stream.channel().wait(stream.is_unsent(), tick_interval);
+    const auto arrived = stream.read(buffers);
+    const Result<void> taken =
+        arrived ? link.receive(arrived->plain, steady_now()) : arrived.failure();
     Message message;
     if (link.pop(message)) {
       const auto ok = decode<EnrollOk>(message.payload);
@@ -49,7 +52,7 @@ inline Result<std::string> show_token(ChannelStream& stream, const EnrollToken& 
     if (stream.problem() == TlsProblem::isl_peer)
       return failure(ErrorCode::usage, token.server,
                      " speaks plain TCP: start the server with --identity");
-    if (!got) return failure(got.failure().code, token.server, ": ", got.failure().message);
+    if (!taken) return failure(taken.failure().code, token.server, ": ", taken.failure().message);
     if (stream.channel().closed())
       return failure(ErrorCode::network, token.server, " closed the connection");
     if (steady_now() > end)

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <thread>
 
-#include "iotsl/net/channel_stream.hpp"
+#include "iotsl/net/channel_hub_connection.hpp"
 #include "iotsl/net/identity/server_credentials.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -133,18 +133,6 @@ class Hub {
   std::uint64_t socket_bytes_out() const { return socket_out_; }
 
  private:
-  struct Connection {
-    ChannelStream stream;
-    Link link;
-    Microseconds accepted;
-    bool opened = false;      ///< the compute thread knows of it
-    std::string device = {};  ///< whose key was shown
-    bool closing = false;
-    bool cut = false;       ///< the link is not used any more
-    bool finished = false;  ///< our side of the connection is shut
-    Microseconds close_by = 0;
-    Failure why = {};  ///< it is closed
-  };
   struct Command {
     std::uint64_t connection;
     Message message;
@@ -189,21 +177,17 @@ class Hub {
       const auto at = connections_.find(command.connection);
       if (at == connections_.end()) continue;
       if (command.close) {
-        begin_close(at->second, now);
+        at->second.begin_close(close_by(now));
       } else {
         at->second.link.send(std::move(command.message));
       }
     }
     if (stopping)
-      for (auto& [id, connection] : connections_) begin_close(connection, now);
+      for (auto& [id, connection] : connections_) connection.begin_close(close_by(now));
     return stopping;
   }
 
-  void begin_close(Connection& connection, Microseconds now) {
-    if (connection.closing) return;
-    connection.closing = true;
-    connection.close_by = now + options_.close_limit;
-  }
+  Microseconds close_by(Microseconds now) const { return now + options_.close_limit; }
 
   void poll_once(Microseconds now, bool stopping) {
     std::vector<pollfd> items{{wake_read_, POLLIN, 0}};
@@ -215,10 +199,10 @@ class Hub {
       const std::lock_guard lock(mutex_);
       for (auto& [id, c] : connections_) {
         const bool room = pending_[id] < options_.max_pending_messages;
-        const bool to_write = c.cut ? c.stream.has_output() : c.stream.wants_to_write(c.link);
-        items.push_back(
-            {c.stream.channel().handle(),
-             static_cast<short>((room || c.closing ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0});
+        items.push_back({c.stream.channel().handle(),
+                         static_cast<short>((room || c.closing ? POLLIN : 0) |
+                                            (c.wants_to_write() ? POLLOUT : 0)),
+                         0});
         ids.push_back(id);
       }
     }
@@ -243,10 +227,11 @@ class Hub {
     link.restart(now);
     std::optional<TlsSession> tls;
     if (options_.credentials != nullptr) tls = TlsSession::server(options_.credentials->context());
-    auto& c = connections_
-                  .emplace(id, Connection{ChannelStream(std::move(channel).value(), std::move(tls)),
-                                          std::move(link), now})
-                  .first->second;
+    auto& c =
+        connections_
+            .emplace(id, HubConnection(ChannelStream(std::move(channel).value(), std::move(tls)),
+                                       std::move(link), now))
+            .first->second;
     {
       const std::lock_guard lock(mutex_);
       queued_[id] = 0;
@@ -255,7 +240,7 @@ class Hub {
     if (options_.credentials == nullptr) open(id, c);
   }
 
-  void open(std::uint64_t id, Connection& c) {
+  void open(std::uint64_t id, HubConnection& c) {
     c.opened = true;
     HubEvent event;
     event.kind = HubEvent::Kind::opened;
@@ -280,19 +265,19 @@ class Hub {
   }
 
   void serve(std::uint64_t id, short ready, Microseconds now) {
-    Connection& c = connections_.at(id);
+    HubConnection& c = connections_.at(id);
     Result<void> state;
     if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
     if (!state && !c.closing && c.stream.problem() != TlsProblem::none) {
-      refuse_unsealed(c, state.failure(), now);
+      c.refuse_unsealed(state.failure(), close_by(now));
       state = {};
     }
     if (state) state = write(id, c, now);
     if (state && !c.closing) state = tick(id, c, now);
-    if (!state) return drop(id, c, state.failure());
+    if (!state) return drop(id, c, c.why.message.empty() ? state.failure() : Failure(c.why));
     const Channel& channel = c.stream.channel();
     if (c.closing) {
-      const bool flushed = c.cut ? !c.stream.has_output() : !c.stream.wants_to_write(c.link);
+      const bool flushed = !c.wants_to_write();
       if (flushed && !c.finished) c.stream.finish_writing();
       c.finished = c.finished || flushed;
       if (channel.closed() || now > c.close_by) drop(id, c, Failure(c.why));
@@ -301,11 +286,11 @@ class Hub {
     }
   }
 
-  Result<void> tick(std::uint64_t id, Connection& c, Microseconds now) {
+  Result<void> tick(std::uint64_t id, HubConnection& c, Microseconds now) {
     const Microseconds limit = options_.link.handshake_limit;
     if (!c.stream.ready() && now - c.accepted > limit)
-      return failure(ErrorCode::network, c.stream.channel().peer(), ": no TLS session within ",
-                     limit / second_us, " s");
+      return failure(ErrorCode::network, c.peer(), ": no TLS session within ", limit / second_us,
+                     " s");
     if (!c.stream.ready()) return {};
     // What waits for the compute thread is not held against the peer.
     const std::size_t waiting = pending_messages(id);
@@ -317,14 +302,15 @@ class Hub {
   // Keys.
 
   /// A key was shown: its device is let in. Another peer may still have a token.
-  void look_at_key(std::uint64_t id, Connection& c, Microseconds now) {
+  void look_at_key(std::uint64_t id, HubConnection& c, Microseconds now) {
     KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
     switch (verdict.kind) {
       case KeyVerdict::Kind::known:
         c.device = std::move(verdict.name);
         return open(id, c);
       case KeyVerdict::Kind::revoked:
-        return refuse(c, concat("the key of device '", verdict.name, "' was revoked"), now);
+        return c.refuse(concat("the key of device '", verdict.name, "' was revoked"),
+                        close_by(now));
       case KeyVerdict::Kind::unknown:
         return;
     }
@@ -342,50 +328,32 @@ class Hub {
       if (c.device.empty() || c.closing) continue;
       const KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
       if (verdict != KeyVerdict{KeyVerdict::Kind::known, c.device})
-        refuse(c, concat("the key of device '", c.device, "' was revoked"), now);
+        c.refuse(concat("the key of device '", c.device, "' was revoked"), close_by(now));
     }
   }
-  void on_enroll(std::uint64_t id, Connection& c, const Message& message, Microseconds now) {
+  void on_enroll(std::uint64_t id, HubConnection& c, const Message& message, Microseconds now) {
     const Result<Enroll> request = decode<Enroll>(message.payload);
-    if (!request) return refuse(c, request.failure().message, now);
+    if (!request) return c.refuse(request.failure().message, close_by(now));
     if (c.stream.tls() == nullptr)
-      return refuse(c, "a device is enrolled over TLS only; start the server with --identity", now);
+      return c.refuse("a device is enrolled over TLS only; start the server with --identity",
+                      close_by(now));
     const Pin& pin = c.stream.tls()->peer_pin();
     const Result<Sha256Digest> secret = c.stream.tls()->exporter(enroll_exporter_label);
-    if (!secret) return refuse(c, secret.failure().message, now);
+    if (!secret) return c.refuse(secret.failure().message, close_by(now));
     const Result<std::string> name =
         options_.credentials->enroll(request->token, request->proof, *secret, pin);
-    if (!name) return refuse(c, name.failure().message, now);
+    if (!name) return c.refuse(name.failure().message, close_by(now));
     note(id, failure(ErrorCode::other, "device '", *name, "' has enrolled the key ",
-                     short_text(pin), "... from ", c.stream.channel().peer()));
+                     short_text(pin), "... from ", c.peer()));
     c.link.send_last(make_message(EnrollOk{*name}));
-    begin_close(c, now);
+    c.begin_close(close_by(now));
     close_revoked(now);
   }
   /// The device uses its key: an earlier one is not needed any more.
-  void on_hello(std::uint64_t id, const Connection& c, Microseconds now) {
+  void on_hello(std::uint64_t id, const HubConnection& c, Microseconds now) {
     const Result<bool> changed = options_.credentials->settle(c.stream.tls()->peer_pin());
     if (!changed) return note(id, changed.failure());
     if (*changed) close_revoked(now);
-  }
-  /// Says why, then closes; nothing of the peer is looked at any more.
-  void refuse(Connection& c, const std::string& why, Microseconds now) {
-    c.why = failure(ErrorCode::network, c.stream.channel().peer(), ": ", why);
-    c.link.send_last(
-        make_message(ErrorMessage{WireError::identity, true, 0, why.substr(0, max_text_bytes)}));
-    begin_close(c, now);
-  }
-  /// The same to a peer that TLS has failed with.
-  void refuse_unsealed(Connection& c, const Failure& why, Microseconds now) {
-    c.why = failure(why.code, c.stream.channel().peer(), ": ", why.message);
-    if (c.stream.problem() == TlsProblem::isl_peer)
-      c.stream.refuse_in_plain({WireError::identity, true, 0,
-                                "this server speaks TLS: give --identity DIR, which iotsl-device "
-                                "enroll makes"});
-    if (c.stream.problem() == TlsProblem::tls_peer)
-      c.stream.refuse_in_plain({WireError::identity, true, 0, "this server does not speak TLS"});
-    c.cut = true;
-    begin_close(c, now);
   }
   void note(std::uint64_t id, const Failure& what) {
     HubEvent event;
@@ -396,12 +364,20 @@ class Hub {
     post(std::move(event));
   }
 
-  Result<void> read(std::uint64_t id, Connection& c, Microseconds now) {
+  Result<void> read(std::uint64_t id, HubConnection& c, Microseconds now) {
     // What still comes of one that closes is read, so that the close is clean, but not used.
+    if (c.closing) {
+      const Result<std::size_t> ignored = c.stream.discard(buffers_);
+      return ignored ? Result<void>{} : ignored.failure();
+    }
     const bool was_ready = c.stream.ready();
-    const Result<std::size_t> taken =
-        c.closing ? c.stream.discard(buffers_) : c.stream.read(buffers_, c.link, now);
-    if (!was_ready && c.stream.ready() && !c.closing) look_at_key(id, c, now);
+    const Result<ChannelStream::Arrived> arrived = c.stream.read(buffers_);
+    if (!arrived) return arrived.failure();
+    if (!was_ready && c.stream.ready()) {
+      c.link.restart(now);  // its limits are for what follows the handshake
+      look_at_key(id, c, now);
+    }
+    const Result<void> taken = c.link.receive(arrived->plain, now);
     // Messages that were complete before a failure are still handled.
     Message message;
     while (!c.closing && c.link.pop(message)) {
@@ -410,14 +386,13 @@ class Hub {
       else if (c.opened)
         hand_over(id, c, std::move(message), now);
       else
-        refuse(c, concat("the key ", short_text(c.stream.tls()->peer_pin()), "... is not enrolled"),
-               now);
+        c.refuse(concat("the key ", short_text(c.stream.tls()->peer_pin()), "... is not enrolled"),
+                 close_by(now));
     }
-    if (!taken) return taken.failure();
-    return {};
+    return taken;
   }
 
-  void hand_over(std::uint64_t id, Connection& c, Message message, Microseconds now) {
+  void hand_over(std::uint64_t id, HubConnection& c, Message message, Microseconds now) {
     if (message.type == MessageType::hello && !c.device.empty()) on_hello(id, c, now);
     HubEvent event;
     event.kind = HubEvent::Kind::message;
@@ -430,12 +405,8 @@ class Hub {
     post(std::move(event));
   }
 
-  Result<void> write(std::uint64_t id, Connection& c, Microseconds now) {
-    if (c.cut) {
-      const Result<bool> flushed = c.stream.flush();
-      return flushed ? Result<void>{} : flushed.failure();
-    }
-    const Result<void> written = c.stream.write(buffers_, c.link, 4 * chunk_content_bytes, now);
+  Result<void> write(std::uint64_t id, HubConnection& c, Microseconds now) {
+    const Result<void> written = c.write(buffers_, now);
     if (!written) return written;
     const std::lock_guard lock(mutex_);
     std::size_t waiting = c.link.queued_bytes();
@@ -446,7 +417,7 @@ class Hub {
     return {};
   }
 
-  void drop(std::uint64_t id, Connection& c, const Failure& why) {
+  void drop(std::uint64_t id, HubConnection& c, const Failure& why) {
     total_in_ += c.link.traffic_in();
     total_out_ += c.link.traffic_out();
     socket_in_ += c.stream.channel().bytes_in();
@@ -488,7 +459,7 @@ class Hub {
   std::thread thread_;
 
   // Of the network thread.
-  std::map<std::uint64_t, Connection> connections_;
+  std::map<std::uint64_t, HubConnection> connections_;
   std::uint64_t last_id_ = 0;
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;

@@ -59,6 +59,7 @@ class TlsSession {
   Result<void> send(ByteSpan) { return no_tls(); }
   void finish() {}
   Bytes& output() { return output_; }
+  const Bytes& output() const { return output_; }
   bool established() const { return false; }
   bool peer_finished() const { return false; }
   Pin peer_pin() const { return {}; }

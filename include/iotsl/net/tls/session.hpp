@@ -112,6 +112,7 @@ class TlsSession {
   }
   /// Bytes for the socket; to be cleared by who sends them.
   Bytes& output() { return wire_->output; }
+  const Bytes& output() const { return wire_->output; }
 
   /// Both sides have shown their keys.
   bool established() const { return is_established_; }

@@ -151,13 +151,15 @@ class DeviceConnection {
   Result<void> move_bytes(Microseconds limit) {
     Result<void> state = write(net::steady_now());
     if (!state) return state;
-    if (stream_.channel().wait(stream_.wants_to_write(link_), link_.has_message() ? 0 : limit)) {
+    if (stream_.channel().wait(wants_to_write(), link_.has_message() ? 0 : limit)) {
       // Everything that has arrived is read before the peer's silence is judged.
-      for (;;) {
-        const Result<std::size_t> got = stream_.read(buffers_, link_, net::steady_now());
+      for (bool more = true; more && state;) {
+        const bool was_ready = stream_.ready();
+        const auto arrived = stream_.read(buffers_);
+        if (!was_ready && stream_.ready()) link_.restart(net::steady_now());
+        state = arrived ? link_.receive(arrived->plain, net::steady_now()) : arrived.failure();
+        more = arrived && arrived->any;
         take_messages();
-        if (!got) state = got.failure();
-        if (!got || *got == 0) break;
       }
     }
     take_messages();
@@ -183,7 +185,11 @@ class DeviceConnection {
   }
 
   Result<void> write(Microseconds now) {
-    return stream_.write(buffers_, link_, 2 * net::chunk_content_bytes, now);
+    return stream_.write(
+        buffers_, [&](net::Bytes& out) { link_.produce(out, 2 * net::chunk_content_bytes, now); });
+  }
+  bool wants_to_write() const {
+    return stream_.is_unsent() || (stream_.ready() && link_.wants_to_send());
   }
 
   /// Sends what is left, such as BYE or ERROR, and waits for the server's end for a moment: closing
@@ -193,7 +199,7 @@ class DeviceConnection {
     bool finished = false;
     while (net::steady_now() < end && !stream_.channel().closed()) {
       if (!write(net::steady_now())) break;
-      if (!finished && !stream_.wants_to_write(link_)) {
+      if (!finished && !wants_to_write()) {
         stream_.finish_writing();
         finished = true;
       }
