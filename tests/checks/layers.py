@@ -45,7 +45,8 @@ for room, seen in SPLIT_ROOMS.items():
     ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "generators",
                                               "moments", "privacy", "measure", "net",
                                               f"split/{room}"}
-                                | {"net/channel" if r == "sockets" else f"split/{r}" for r in seen})
+                                | {f"split/{r}" for r in seen - {"sockets"}}
+                                | ({"net/channel", "net/identity"} if "sockets" in seen else set()))
 ALLOWED["fwd"] = {"config", "core"}
 ALLOWED["iotsl"] = set(CHAIN) | {"data", "models", "train", "measure", "fwd"}
 

@@ -26,7 +26,7 @@ struct Server {
     HubOptions options;
     options.address = {"127.0.0.1", 0};
     options.credentials = &credentials;
-    options.close_limit = second_us;
+    options.close_limit = second_us / 5;
     options.link = limits;
     hub = Hub::start(options, [](Link& each) {
             each.set_transfer_limit(MessageType::step, 1 << 20);
@@ -265,7 +265,7 @@ TEST_CASE("hub over TLS: who speaks plain text is told so, and the other way rou
 
   HubOptions options;
   options.address = {"127.0.0.1", 0};
-  options.close_limit = second_us;
+  options.close_limit = second_us / 5;
   const auto hub = Hub::start(options, [](Link&) {}).value();
   server.enroll(server.folder / "own", server.token_for("pi-01"));
   auto sealed = Device::from({"127.0.0.1", hub->port()}, server.folder / "own");

@@ -73,10 +73,11 @@ void list(const KeyCommandOptions& options) {
   const net::ServerCredentials credentials = open_credentials(options);
   for (const net::ListedDevice& device : credentials.list().devices()) {
     std::printf("%-20s %-10s", device.name.c_str(), device.state());
-    for (const net::Pin& pin : device.pins) std::printf(" %s", short_text(pin).c_str());
+    for (const net::Pin& pin : device.pins) std::printf(" %s", net::short_text(pin).c_str());
     std::printf("\n");
   }
-  std::fprintf(stderr, "iotsl: this server's key is %s\n", short_text(credentials.pin()).c_str());
+  std::fprintf(stderr, "iotsl: this server's key is %s\n",
+               net::short_text(credentials.pin()).c_str());
 }
 
 }  // namespace
