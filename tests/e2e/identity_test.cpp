@@ -14,8 +14,8 @@ namespace {
 
 const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
 const std::string options =
-    "--dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test 40 --batch 8 --rounds 1 "
-    "--threads 1 --quiet --json ";
+    "--dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test 40 --batch 8 "
+    "--threads 1 --json ";
 
 bool contains(const std::string& text, const std::string& part) {
   const bool found = text.find(part) != std::string::npos;
@@ -75,9 +75,9 @@ TEST_CASE("over TLS, enrolled by the commands, a run ends with the weights of pl
   std::string weights[2];
   for (const bool sealed : {false, true}) {
     const std::string name = sealed ? "sealed" : "plain";
-    Run run(
-        folder, name,
-        sealed ? concat("--partition iid --tls --identity ", folder / "keys") : "--partition iid");
+    Run run(folder, name,
+            sealed ? concat("--rounds 1 --partition iid --tls --identity ", folder / "keys")
+                   : "--rounds 1 --partition iid");
     std::vector<std::unique_ptr<Child>> devices;
     for (std::size_t i = 0; i < 2; ++i) {
       const std::string device = concat("pi-0", i);
