@@ -76,6 +76,7 @@ class DeviceConnection {
       if (!moved) {
         lost_ = true;
         problem_ = moved.failure();
+        if (wrong_peer()) hang_up();  // it is told why
         machine_.on_lost();
       }
     }
