@@ -30,6 +30,15 @@ if(IOTSL_WITH_ZLIB)
   target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_ZLIB=1)
 endif()
 
+# Part of the names in every header, so that units of the engine and of the wire fit together; only
+# iotsl::net links OpenSSL.
+if(IOTSL_WITH_TLS)
+  find_package(OpenSSL 3 REQUIRED)
+  target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_TLS=1)
+else()
+  message(STATUS "iotsl: no TLS (OpenSSL 3, package libssl-dev): devices and server speak plain TCP")
+endif()
+
 # Eigen's views of tensors and its exact SVD. Headers only, in a folder of their own: a cross build takes
 # the host's.
 find_package(Eigen3 3.3 QUIET NO_MODULE NO_CMAKE_FIND_ROOT_PATH)
@@ -68,6 +77,13 @@ if(IOTSL_ASIO_INCLUDE_DIR)
   add_library(iotsl_net INTERFACE)
   add_library(iotsl::net ALIAS iotsl_net)
   target_link_libraries(iotsl_net INTERFACE iotsl_engine Threads::Threads)
+  if(IOTSL_WITH_TLS)
+    # By files: a project that takes this one in does not see targets that were found here. Who uses the
+    # installed package finds it by itself, or gets no iotsl::net.
+    target_link_libraries(iotsl_net INTERFACE "$<BUILD_INTERFACE:${OPENSSL_LIBRARIES}>"
+      $<INSTALL_INTERFACE:$<TARGET_NAME_IF_EXISTS:OpenSSL::SSL>>)
+    target_include_directories(iotsl_net SYSTEM INTERFACE $<BUILD_INTERFACE:${OPENSSL_INCLUDE_DIR}>)
+  endif()
   set_target_properties(iotsl_net PROPERTIES EXPORT_NAME net)
   target_include_directories(iotsl_net SYSTEM INTERFACE $<BUILD_INTERFACE:${IOTSL_ASIO_INCLUDE_DIR}>)
   target_compile_definitions(iotsl_net INTERFACE ASIO_STANDALONE)

@@ -20,7 +20,7 @@ install_missing() {
 }
 
 # shellcheck disable=SC2034  # read by those who source this
-build_packages=(g++ make cmake libasio-dev libcli11-dev libeigen3-dev libjpeg-dev libpng-dev libstb-dev libutf8proc-dev zlib1g-dev)
+build_packages=(g++ make cmake libasio-dev libcli11-dev libeigen3-dev libjpeg-dev libpng-dev libssl-dev libstb-dev libutf8proc-dev zlib1g-dev)
 
 # fetch_for ARCHITECTURE FOLDER PACKAGE...: unpacks packages of another architecture into FOLDER, with
 # package lists of their own, so that the system stays as it is. Needs no root.

@@ -11,12 +11,14 @@ set(CMAKE_CXX_COMPILER arm-linux-gnueabihf-g++)
 set(CMAKE_C_FLAGS_INIT "-march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard")
 set(CMAKE_CXX_FLAGS_INIT "-march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard -Wno-psabi")
 
-set(CMAKE_FIND_ROOT_PATH /usr/arm-linux-gnueabihf)
+# The board's OpenSSL, where cmake/fetch_openssl.sh has put it.
+set(board_packages "${CMAKE_CURRENT_LIST_DIR}/../build/armhf-openssl")
+set(CMAKE_FIND_ROOT_PATH /usr/arm-linux-gnueabihf "${board_packages}")
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 
 # The Pi 2's core, so that an instruction it lacks is found here.
-set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-arm;-cpu;cortex-a7;-L;/usr/arm-linux-gnueabihf"
+set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-arm;-cpu;cortex-a7;-L;/usr/arm-linux-gnueabihf;-E;LD_LIBRARY_PATH=${board_packages}/usr/lib/arm-linux-gnueabihf"
     CACHE STRING "Runs the tests of this build")

@@ -6,6 +6,7 @@
 
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/data/source.hpp"
+#include "iotsl/net/channel_enroll.hpp"
 #include "iotsl/privacy/data_id.hpp"
 #include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
@@ -81,7 +82,22 @@ IOTSL_SMALL Result<void> check_files(const Options& options, const LocalData& lo
   return {};
 }
 
-IOTSL_SMALL Result<split::DeviceSummary> run(const Options& options) {
+/// The key of this device, where it has one; its name and server, where they are not given.
+IOTSL_SMALL Result<std::optional<net::DeviceCredentials>> open_identity(Options& options) {
+  if (!options.protection.uses_tls()) return std::optional<net::DeviceCredentials>();
+  Result<net::DeviceCredentials> own = net::DeviceCredentials::open(options.protection.identity);
+  if (!own) return own.failure();
+  if (options.name.empty()) options.name = own->name();
+  if (options.name != own->name())
+    return failure(ErrorCode::usage, "--name ", options.name, ": the key in --identity ",
+                   options.protection.identity, " is enrolled as '", own->name(), "'");
+  if (options.server.empty()) options.server = to_string(own->server());
+  return std::optional<net::DeviceCredentials>(std::move(*own));
+}
+
+IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
+  const auto own = open_identity(options);
+  if (!own) return own.failure();
   const auto server = net::parse_address(options.server);
   if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
   if (options.threads > 0) set_threads(options.threads);
@@ -95,8 +111,9 @@ IOTSL_SMALL Result<split::DeviceSummary> run(const Options& options) {
   if (!usable) return usable.failure();
   split::DeviceOptions device;
   device.server = *server;
+  if (*own) device.credentials = &**own;
   device.pause_requested = device.connect.stop = &pause_requested;
-  device.connect.insecure = options.insecure;
+  device.connect.off_loopback = options.protection.insecure;
   device.connect.total_limit = options.wait_seconds * net::second_us;
   if (options.reconnect_seconds > 0)
     device.reconnect_limit = options.reconnect_seconds * net::second_us;
@@ -126,12 +143,26 @@ IOTSL_SMALL Result<split::DeviceSummary> run(const Options& options) {
     if (!id) return id.failure();
     identity.data_fingerprint = *id;
   }
-  if (options.insecure)
+  if (options.protection.insecure)
     std::fprintf(stderr,
                  "%s: insecure: labels and activations travel unencrypted, and the server "
                  "is not verified\n",
                  options.name.c_str());
   return split::run_device(device, local->set, samples);
+}
+
+/// Makes a key and shows the server the token.
+IOTSL_SMALL Result<std::string> enroll(const Options& options) {
+  constexpr std::uint64_t max_token_bytes = 4096;
+  const Result<std::string> line = read_text_file(
+      options.token_file.empty() ? "/dev/stdin" : options.token_file, max_token_bytes);
+  if (!line) return failure(ErrorCode::usage, "token: ", line.failure().message);
+  const Result<net::EnrollToken> token = net::parse_token(*line);
+  if (!token) return token.failure();
+  net::ConnectOptions connect;
+  connect.total_limit = options.wait_seconds * net::second_us;
+  connect.jitter_seed = static_cast<std::uint64_t>(net::steady_now());
+  return net::enroll_device(options.protection.identity, *token, connect);
 }
 
 int report(const Failure& why) {
@@ -140,7 +171,7 @@ int report(const Failure& why) {
 }
 
 IOTSL_SMALL int run_program(int argc, char** argv) {
-  const Result<Options> options = parse_options(argc, argv);
+  Result<Options> options = parse_options(argc, argv);
   if (!options) return report(options.failure());
   if (options->help) {
     std::fputs(usage, stdout);
@@ -151,6 +182,13 @@ IOTSL_SMALL int run_program(int argc, char** argv) {
     return 0;
   }
   ::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code of write, not the end of the program
+  if (options->command == Options::Command::enroll) {
+    const Result<std::string> name = enroll(*options);
+    if (!name) return report(name.failure());
+    std::printf("enrolled as %s; the key is in %s\n", name->c_str(),
+                options->protection.identity.c_str());
+    return 0;
+  }
   if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto done = run(*options);
   if (!done) return report(done.failure());

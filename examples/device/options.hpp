@@ -4,20 +4,22 @@
 #include <string>
 #include <string_view>
 
-#include "iotsl/net/channel.hpp"
+#include "iotsl/net/identity/protection.hpp"
 #include "iotsl/net/run_description.hpp"
 #include "support/option_slots.hpp"
 
 namespace iotsl::device {
 
 struct Options {
-  std::string server, name, dataset, data, manifest, state, generator;
+  enum class Command { none, run, enroll };
+  Command command = Command::none;
+  net::ProtectionOptions protection = {};
+  std::string server, name, dataset, data, manifest, state, generator, token_file;
   int index = -1;   ///< -1: the server chooses
   int threads = 0;  ///< 0: all cores
   int wait_seconds = 60;
   int reconnect_seconds = 0;  ///< 0: for ever
   double max_epsilon = 0;     ///< 0: no limit of the owner's
-  bool insecure = false;
   bool private_only = false, generator_only = false, new_data = false;
   bool with_parent = false;
   bool help = false, version = false;
@@ -25,11 +27,18 @@ struct Options {
 
 inline constexpr const char* usage =
     "Usage: iotsl-device run --server HOST:PORT --name NAME --dataset SET [options]\n"
+    "       iotsl-device run --identity DIR --dataset SET [options]\n"
+    "       iotsl-device enroll --identity DIR [--token-file FILE]\n"
     "\n"
     "Trains the front of a split network on this device's own samples, and before that, where\n"
     "the run is one of method iotsl, a generator of them. Model, cut, batch, optimizer and number\n"
-    "of epochs come from the server.\n"
+    "of epochs come from the server. enroll makes this device's key and has it put on the server's\n"
+    "list, with a token from iotsl device add; a second time it replaces the key.\n"
     "\n"
+    "  --identity DIR       folder of this device's key and of the server's pin: TLS; name and server\n"
+    "                       are then those of the enrolment unless given\n"
+    "  --token-file FILE    enroll: the token; default: standard input\n"
+    "  --tls                refuse plain TCP to a server on this machine, too; needs --identity\n"
     "  --server HOST:PORT   the server to join\n"
     "  --name NAME          this device's name in the reports\n"
     "  --dataset SET        mnist, fashion-mnist, glyphs (built in, needs no files) or packed\n"
@@ -65,8 +74,14 @@ IOTSL_SMALL inline Result<void> check_options(const Options& o) {
   const auto missing = [](const char* option) {
     return failure(ErrorCode::usage, option, " is missing; see iotsl-device --help");
   };
-  if (o.server.empty()) return missing("--server");
-  if (o.name.empty()) return missing("--name");
+  const Result<void> protection = net::check_protection(o.protection);
+  if (!protection) return protection;
+  const bool enrolled = o.protection.uses_tls();
+  if (o.command == Options::Command::enroll)
+    return enrolled ? Result<void>{} : missing("--identity");
+  if (!o.token_file.empty()) return failure(ErrorCode::usage, "--token-file is for enroll");
+  if (o.server.empty() && !enrolled) return missing("--server or --identity");
+  if (o.name.empty() && !enrolled) return missing("--name");
   if (o.dataset.empty()) return missing("--dataset");
   if (o.name.size() > net::max_name_bytes)
     return failure(ErrorCode::usage, "--name has ", o.name.size(), " bytes, limit ",
@@ -109,20 +124,24 @@ IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
       {"--wait", &out.wait_seconds},
       {"--reconnect", &out.reconnect_seconds},
       {"--with-parent", &out.with_parent},
-      {"--insecure", &out.insecure},
+      {"--identity", &out.protection.identity},
+      {"--token-file", &out.token_file},
+      {"--tls", &out.protection.tls},
+      {"--insecure", &out.protection.insecure},
   };
-  bool run = false;
   for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]) == "run" && !run) {
-      run = true;
+    const std::string_view word = argv[i];
+    if (out.command == Options::Command::none && (word == "run" || word == "enroll")) {
+      out.command = word == "run" ? Options::Command::run : Options::Command::enroll;
       continue;
     }
     const Result<void> stored = parse_option(slots, "iotsl-device", argc, argv, i);
     if (!stored) return stored.failure();
     if (out.help || out.version) return out;
   }
-  if (!run)
-    return failure(ErrorCode::usage, "the subcommand 'run' is missing; see iotsl-device --help");
+  if (out.command == Options::Command::none)
+    return failure(ErrorCode::usage,
+                   "the subcommand 'run' or 'enroll' is missing; see iotsl-device --help");
   const Result<void> good = detail::check_options(out);
   if (!good) return good.failure();
   return out;

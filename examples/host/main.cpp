@@ -41,6 +41,7 @@ int run_command(int argc, char** argv) {
   app.footer(iotsl::exit_codes);  // the commands below take it over
   iotsl::tool::add_simulate_command(app);
   iotsl::tool::add_server_command(app);
+  iotsl::tool::add_device_command(app);
   iotsl::tool::add_plan_command(app);
   iotsl::tool::add_predict_command(app);
   iotsl::tool::add_experiment_command(app);

@@ -52,12 +52,22 @@
 #define IOTSL_ABI_FILES plain
 #endif
 
+// IOTSL_WITH_TLS=1 puts TLS 1.3 between sockets and frames; the program links OpenSSL 3 then.
+#if defined(IOTSL_WITH_TLS) && IOTSL_WITH_TLS
+#define IOTSL_TLS 1
+#define IOTSL_ABI_WIRE tls
+#else
+#define IOTSL_TLS 0
+#define IOTSL_ABI_WIRE notls
+#endif
+
 // The tag is part of every mangled name: two translation units that were compiled with different
 // settings get different symbols and cannot silently share one definition.
-#define IOTSL_ABI_JOIN_(a, b, c, d) v0_1_##a##_##b##_##c##_##d
-#define IOTSL_ABI_JOIN(a, b, c, d) IOTSL_ABI_JOIN_(a, b, c, d)
-#define IOTSL_ABI_TAG \
-  IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS, IOTSL_ABI_FILES)
+#define IOTSL_ABI_JOIN_(a, b, c, d, e) v0_1_##a##_##b##_##c##_##d##_##e
+#define IOTSL_ABI_JOIN(a, b, c, d, e) IOTSL_ABI_JOIN_(a, b, c, d, e)
+#define IOTSL_ABI_TAG                                                                         \
+  IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS, IOTSL_ABI_FILES, \
+                 IOTSL_ABI_WIRE)
 
 #define IOTSL_NAMESPACE_BEGIN \
   namespace iotsl {           \

@@ -1,6 +1,6 @@
 """Every header stands alone; then all together as a small device compiles them.
 
-usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--jobs N]
+usage: headers_alone.py ROOT COMPILER [--other COMPILER] [--eigen FOLDER] [--tls] [--jobs N]
        headers_alone.py --self-test COMPILER
 Without exceptions and RTTI, and with the other compiler (clang++ beside g++), all headers stand in
 one translation unit: being complete does not depend on those, and alone costs half a minute each.
@@ -8,7 +8,8 @@ A unit compiles a chain of headers, each of which includes the one before it, di
 header includes stands before it, so it is as good as alone, and half the units do (`chains`).
 A header that names instances for float (IOTSL_FLOAT) makes them at the end of a chain: a template that calls what
 only a layer above declares, found by its arguments' namespace, compiles until it is used. Without the folder of
-Eigen's headers those that need it are left out.
+Eigen's headers those that need it are left out. With --tls those of TLS are compiled with OpenSSL as well, alone and
+all together by the other compiler; everything else is without.
 """
 
 import argparse
@@ -29,6 +30,7 @@ MODES = {
     "with its instances for float": ["-fopenmp", "-DIOTSL_EMIT_ENGINE=1"],
 }
 
+TLS = "-DIOTSL_WITH_TLS=1"
 NEEDS_EIGEN = re.compile(r"/(linalg|privacy/tight)/")
 
 
@@ -102,7 +104,7 @@ def chains(texts, ends):
     return sorted(units, key=lambda unit: -size[unit[-1]])
 
 
-def check(root, compiler, other, jobs, eigen=None):
+def check(root, compiler, other, jobs, eigen=None, tls=False):
     include = pathlib.Path(root) / "include"
     # An -inl.hpp is no header: the one of its family includes it once per SIMD target.
     headers = [p for p in sorted(include.rglob("*.hpp")) if not p.stem.endswith("-inl")]
@@ -119,14 +121,19 @@ def check(root, compiler, other, jobs, eigen=None):
              for chain in chains(texts, ends)]
     together = "".join(lines) * 2
     units.append((compiler, "without exceptions and RTTI", "all headers", together))
+    with_tls = [TLS] if tls else []
     if other:
-        units += [(other, mode, "all headers", together)
-                  for mode in ("with exceptions", "without exceptions and RTTI")]
+        units += [(other, "with exceptions", "all headers", together, *with_tls),
+                  (other, "without exceptions and RTTI", "all headers", together)]
+    if tls:
+        units += [(compiler, "with exceptions", name, f'#include "{name}"\n' * 2, TLS)
+                  for name in texts if "/net/tls/" in name]
 
     def one(unit):
-        program, mode, name, text = unit
+        program, mode, name, text, *settings = unit
         # The second compiler may come without an OpenMP library.
         flags = [f for f in MODES[mode] if program == compiler or f != "-fopenmp"]
+        flags += settings
         if eigen:
             flags = [*flags, f"-isystem{eigen}"]
         errors = compile_text(program, include, flags, text)
@@ -179,6 +186,7 @@ if __name__ == "__main__":
     parser.add_argument("arguments", nargs="+")
     parser.add_argument("--other")
     parser.add_argument("--eigen")
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
@@ -187,5 +195,5 @@ if __name__ == "__main__":
     else:
         clang = options.other if options.other and shutil.which(options.other) else None
         ok = check(options.arguments[0], options.arguments[1], clang, options.jobs,
-                   options.eigen)
+                   options.eigen, options.tls)
     sys.exit(0 if ok else 1)

@@ -26,7 +26,10 @@ ALLOWED["privacy/tight"] = ALLOWED["privacy"] | {"privacy/tight"}
 # Of the engine moments needs the matrix product only.
 ALLOWED["moments"] = {"config", "core", "kernels", "data", "privacy", "moments"}
 ALLOWED["net"] = {"config", "core", "simd", "kernels", "options", "net"}
-ALLOWED["net/channel"] = ALLOWED["net"] | {"net/channel"}
+# TLS without sockets, keys and allow-lists on the disk, then the sockets.
+ALLOWED["net/tls"] = ALLOWED["net"] | {"net/tls"}
+ALLOWED["net/identity"] = ALLOWED["net/tls"] | {"net/identity"}
+ALLOWED["net/channel"] = ALLOWED["net/identity"] | {"net/channel"}
 # The rooms of split/, each with the rooms it sees beside itself; all see what is no room, and the wire's
 # messages. Only device/ and server/ have sockets: the state machines of protocol/ never see one.
 SPLIT_ROOMS = {
@@ -43,7 +46,8 @@ for room, seen in SPLIT_ROOMS.items():
     ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "generators",
                                               "moments", "privacy", "measure", "net",
                                               f"split/{room}"}
-                                | {"net/channel" if r == "sockets" else f"split/{r}" for r in seen})
+                                | {f"split/{r}" for r in seen - {"sockets"}}
+                                | ({"net/channel", "net/identity"} if "sockets" in seen else set()))
 ALLOWED["fwd"] = {"config", "core"}
 ALLOWED["iotsl"] = set(CHAIN) | {"data", "models", "train", "measure", "fwd"}
 
@@ -52,7 +56,8 @@ FORBIDDEN_STD = {"iostream", "functional", "regex", "random", "sstream"}
 
 # Libraries, and the only places that may include them.
 LIBRARIES = [
-    (re.compile(r"asio(\.hpp|/.*)"), re.compile(r"net/(async_)?channel[^/]*|net/tls[^/]*")),
+    (re.compile(r"asio(\.hpp|/.*)"), re.compile(r"net/channel[^/]*")),
+    (re.compile(r"openssl/.*"), re.compile(r"net/tls/.*")),
     (re.compile(r"omp\.h"), re.compile(r"core/parallel\.hpp")),
     (re.compile(r"(unsupported/)?Eigen/.*"), re.compile(r"linalg/.*|privacy/tight/.*")),
     (re.compile(r"zlib\.h"), re.compile(r"(core|data)/.*")),
@@ -71,9 +76,9 @@ def layer_of(path):
     parts = path.split("/")
     if len(parts) == 1:
         return parts[0].removesuffix(".hpp")
-    if parts[0] == "net" and re.match(r"(async_)?channel|tls", parts[1]):
+    if parts[0] == "net" and parts[1].startswith("channel"):
         return "net/channel"
-    if parts[0] in ("split", "privacy"):
+    if parts[0] in ("net", "split", "privacy"):
         return "/".join(parts[:-1])
     return parts[0]
 
@@ -128,6 +133,9 @@ def self_test():
         "optim/sgd.hpp": '#include "iotsl/options/method.hpp"\n',
         "net/frame.hpp": '#include "iotsl/core/error.hpp"\n#include "iotsl/options/method.hpp"\n',
         "net/channel.hpp": '#include <asio.hpp>\n#include "iotsl/net/frame.hpp"\n',
+        "net/tls/session.hpp": '#include <openssl/ssl.h>\n#include "iotsl/net/frame.hpp"\n',
+        "net/identity/folder.hpp": '#include "iotsl/net/tls/session.hpp"\n',
+        "net/channel_hub.hpp": '#include "iotsl/net/identity/folder.hpp"\n',
         "linalg/eigen.hpp": "#include <Eigen/Dense>\n",
         "data/set.hpp": '#include "iotsl/core/error.hpp"\n',
         "impute/histogram.hpp": '#include "iotsl/data/set.hpp"\n',
@@ -146,6 +154,11 @@ def self_test():
         "net/engine.hpp": '#include "iotsl/nn/module.hpp"',
         "net/messages.hpp": '#include "iotsl/net/channel.hpp"',
         "net/codec.hpp": "#include <asio/buffer.hpp>",
+        "net/tls/stream.hpp": "#include <asio.hpp>",
+        "net/tls/hub.hpp": '#include "iotsl/net/channel.hpp"',
+        "net/identity/token.hpp": "#include <openssl/hmac.h>",
+        "net/channel_tls.hpp": "#include <openssl/ssl.h>",
+        "net/link.hpp": '#include "iotsl/net/tls/session.hpp"',
         "kernels/gemm.hpp": "#include <omp.h>",
         "kernels/pool.hpp": "#pragma omp simd",
         "ops/svd.hpp": "#include <Eigen/Core>",

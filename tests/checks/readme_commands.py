@@ -96,6 +96,7 @@ done""",
   *) exit 1 ;;
 esac""",
     "sh": '[ "$1" = data/fetch.sh ] && { test -f "$SOURCE/$1"; exit; }\nexec /bin/sh "$@"',
+    "bash": '[ "$1" = cmake/fetch_openssl.sh ] && { test -f "$SOURCE/$1"; exit; }\nexec /bin/bash "$@"',
     "gunzip": "exit 0",
     "scp": """[ "$1" = -r ] && shift
 last=${!#}; target=$HOSTS/${last%%:*}/${last#*:}
@@ -210,7 +211,7 @@ class Tutorial:
         setup = commands.replace(typed, "")
         for i, board in enumerate(BOARDS):
             own = hint.replace("--name pi-01", f"--name {board}").replace("--index 0", f"--index {i}")
-            line = commands if i == 0 else setup + own
+            line = commands if i == 0 else setup.replace(BOARDS[0], board) + own
             self.say(f"--- {board}, goes on\n{line.rstrip()}")
             self.boards[board] = self.network.start(board, line)
         for host, (process, out) in [*self.boards.items(), ("computer", self.server)]:

@@ -54,6 +54,33 @@ TEST_CASE("hash: SHA-256 and XXH64 do not depend on how the bytes arrive") {
   }
 }
 
+TEST_CASE("hash: HMAC gives the values of RFC 4231, 4.2, 4.3 and 4.7") {
+  const auto hmac = [](std::span<const std::uint8_t> key, std::string_view message) {
+    return iotsl::to_hex(iotsl::hmac_sha256(key, bytes_of(message)));
+  };
+  CHECK(hmac(std::vector<std::uint8_t>(20, 0x0b), "Hi There") ==
+        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+  CHECK(hmac(bytes_of("Jefe"), "what do ya want for nothing?") ==
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  CHECK(hmac(std::vector<std::uint8_t>(131, 0xaa),
+             "Test Using Larger Than Block-Size Key - Hash Key First") ==
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+TEST_CASE("hash: digests are read back from their digits") {
+  const iotsl::Sha256Digest digest = iotsl::sha256(bytes_of("abc"));
+  iotsl::Sha256Digest read{};
+  REQUIRE(iotsl::parse_hex(iotsl::to_hex(digest), read));
+  CHECK(read == digest);
+  CHECK(iotsl::equal_secrets(read, digest));
+  read[31] ^= 1;
+  CHECK_FALSE(iotsl::equal_secrets(read, digest));
+  CHECK_FALSE(iotsl::parse_hex(std::string(63, '0'), read));
+  CHECK_FALSE(iotsl::parse_hex(std::string(65, '0'), read));
+  CHECK_FALSE(iotsl::parse_hex(std::string(63, '0') + "G", read));
+  CHECK_FALSE(iotsl::parse_hex(std::string(63, '0') + "A", read));
+}
+
 TEST_CASE("hash: CRC-32C gives the values of RFC 3720, B.4") {
   CHECK(iotsl::crc32c(bytes_of("123456789")) == 0xE3069283u);
   CHECK(iotsl::crc32c(std::vector<std::uint8_t>(32, 0)) == 0x8A9136AAu);

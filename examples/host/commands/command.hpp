@@ -28,6 +28,7 @@ template <class... Parts>
 void add_model_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_simulate_command(CLI::App& app);
+void add_device_command(CLI::App& app);
 void add_server_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_predict_command(CLI::App& app);

@@ -149,7 +149,7 @@ _iotsl_words() {
                 cases, R"(  esac
 }
 complete -o filenames -o bashdefault -F _iotsl iotsl
-complete -o bashdefault -o default -W 'run )",
+complete -o bashdefault -o default -W 'run enroll )",
                 usage_words(device::usage), R"(' iotsl-device
 complete -o bashdefault -o default -W ')",
                 usage_words(bench::usage), "' iotsl-bench\n");

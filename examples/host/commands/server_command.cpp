@@ -9,6 +9,7 @@
 #include "host/run/simulation.hpp"
 #include "host/run/stop_request.hpp"
 #include "iotsl/core/parallel.hpp"
+#include "iotsl/net/identity/protection.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 
 namespace iotsl::tool {
@@ -17,7 +18,7 @@ namespace {
 struct ServerCommandOptions {
   RunOptions run;
   std::string listen = "127.0.0.1:7400";
-  bool insecure = false;
+  net::ProtectionOptions protection = {};
   int wait_seconds = 300;
 };
 
@@ -56,7 +57,13 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   if (run.threads > 0) set_threads(run.threads);
   split::ServerOptions server;
   server.address = expect(net::parse_address(options.listen));
-  server.insecure = options.insecure;
+  expect(net::check_protection(options.protection));
+  server.insecure = options.protection.insecure;
+  std::optional<net::ServerCredentials> credentials;
+  if (options.protection.uses_tls()) {
+    credentials = expect(net::ServerCredentials::open(options.protection.identity));
+    server.credentials = &*credentials;
+  }
   server.gather_limit = options.wait_seconds * net::second_us;
   const RunData data = load_run_data(run);
   const data::Manifest manifest = manifest_of(command, run, data.train);
@@ -71,8 +78,10 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   if (run.adds_epochs) rewrite_run_options(run);
   split::RunConfig config = to_config(run);
   config.out = folder.path();
-  config.resume_command = concat("iotsl server --resume ", shell_word(run.out), " --listen ",
-                                 to_string(server.address), server.insecure ? " --insecure" : "");
+  config.resume_command = concat(
+      "iotsl server --resume ", shell_word(run.out), " --listen ", to_string(server.address),
+      server.insecure ? " --insecure" : "",
+      credentials ? " --identity " + shell_word(options.protection.identity) : std::string());
   const bool is_private = config.preparation.generator.privacy.is_private();
   server.expected = expected_data(manifest, data.train, is_private);
   RunReport report(sample_bytes(run.model, net::WireFormat::of(run.training)), run.quiet,
@@ -82,7 +91,8 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
     report.note(concat(
         "listening on ", to_string(listening), " for ", config.devices, " devices; ",
         device_instructions(run, config, reachable_addresses(listening),
-                            aside ? join_path(folder.path(), "manifest.json") : std::string())));
+                            aside ? join_path(folder.path(), "manifest.json") : std::string(),
+                            options.protection.identity)));
   };
   report.on_barrier = [&] { return folder.keep(); };
   const Result<split::RunSummary> summary =
@@ -105,8 +115,16 @@ void add_server_command(CLI::App& app) {
       ->group("Run")
       ->capture_default_str();
   command
-      ->add_flag("--insecure", options->insecure,
-                 "Allow an address that is not on this machine (nothing is encrypted)")
+      ->add_option("--identity", options->protection.identity,
+                   "Folder of this server's key and of the list of devices (iotsl device): TLS")
+      ->group("Run");
+  command
+      ->add_flag("--tls", options->protection.tls,
+                 "Refuse plain TCP on an address of this machine, too; needs --identity")
+      ->group("Run");
+  command
+      ->add_flag("--insecure", options->protection.insecure,
+                 "Allow an address that is not on this machine without TLS: nothing is encrypted")
       ->group("Run");
   command->add_option("--wait", options->wait_seconds, "Seconds to wait for all devices")
       ->group("Run")

@@ -249,7 +249,7 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 bool may_change_on_resume(const std::string& option) {
   for (const char* free :
        {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "wait"})
+        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "identity", "tls", "wait"})
     if (option == free) return true;
   return false;
 }

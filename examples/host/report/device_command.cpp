@@ -48,13 +48,15 @@ std::vector<net::Address> reachable_addresses(const net::Address& listening) {
 
 std::string device_instructions(const RunOptions& run, const split::RunConfig& config,
                                 const std::vector<net::Address>& addresses,
-                                const std::string& manifest) {
+                                const std::string& manifest, const std::string& identity) {
   const net::Address& first = addresses.front();
   const bool is_remote = !is_loopback(first.host);
   const bool packs = needs_packing(run.data);
   const std::string set = packs ? "packed" : run.data.dataset;
-  std::string out = concat("iotsl-device run --server ", to_string(first),
-                           " --name pi-01 \\\n    --dataset ", set);
+  const bool sealed = !identity.empty();
+  std::string out =
+      concat("iotsl-device run --server ", to_string(first),
+             sealed ? " --identity identity" : " --name pi-01", " \\\n    --dataset ", set);
   if (packs)
     out += " --data packed";
   else if (set != "glyphs" && (is_remote || !run.data.folder.empty()))
@@ -64,11 +66,14 @@ std::string device_instructions(const RunOptions& run, const split::RunConfig& c
     out += concat(" --manifest ", is_remote ? "manifest.json" : shell_word(manifest), " --index 0");
   if (config.preparation.generator.privacy.is_private()) out += " --private --state FOLDER";
   if (config.preparation.generator_only) out += " --generator-only";
-  if (is_remote) out += " --insecure";
+  if (is_remote && !sealed) out += " --insecure";
   out = concat("start a device with\n  ", out);
+  if (sealed)
+    out += concat("\nafter it was enrolled with a token of iotsl device add --identity ",
+                  shell_word(identity), " --server ", to_string(first), " NAME");
   if (!manifest.empty())
-    out += concat("\nwith its own --name and --index, 0 to ", config.devices - 1,
-                  is_remote ? concat("; copy ", manifest, " to it first") : "");
+    out += concat("\nwith its own ", sealed ? "" : "--name and ", "--index, 0 to ",
+                  config.devices - 1, is_remote ? concat("; copy ", manifest, " to it first") : "");
   for (std::size_t i = 1; i < addresses.size(); ++i)
     out += concat(i == 1 ? "\nother addresses of this machine: " : ", ", to_string(addresses[i]));
   return out;

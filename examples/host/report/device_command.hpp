@@ -15,9 +15,10 @@ std::vector<net::Address> reachable_addresses(const net::Address& listening);
 
 /// What the server prints for the people at its devices: the command, and what to copy there first.
 /// `manifest`: file of the run's partition, or empty where each device trains on all it has.
+/// `identity`: folder of the server's key, or empty where nothing is encrypted.
 std::string device_instructions(const RunOptions& run, const split::RunConfig& config,
                                 const std::vector<net::Address>& addresses,
-                                const std::string& manifest);
+                                const std::string& manifest, const std::string& identity);
 
 /// `text` as a word of a shell.
 std::string shell_word(const std::string& text);

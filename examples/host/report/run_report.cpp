@@ -180,6 +180,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["server_precision"] = to_string(options.server_precision);
   out["bytes_up"] = s.bytes_up;
   out["bytes_down"] = s.bytes_down;
+  if (s.tls_bytes > 0) out["tls_bytes"] = s.tls_bytes;
   out["bytes"] = to_json(s.bill);
   out["values_formula"] = s.values_formula;
   out["smashed_values"] = s.smashed_values;

@@ -121,12 +121,44 @@ inline std::string to_hex(ByteSpan bytes) {
   return out;
 }
 
+/// 32 bytes written as 64 hexadecimal digits, as to_hex writes them; false where they are not.
+inline bool parse_hex(std::string_view text, Sha256Digest& out) {
+  if (text.size() != 2 * out.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return false;
+    out[i / 2] = static_cast<std::uint8_t>(i % 2 == 0 ? digit << 4 : out[i / 2] | digit);
+  }
+  return true;
+}
+
 /// SHA-256 (FIPS 180-4).
 inline Sha256Digest sha256(ByteSpan bytes) { return Sha256().update(bytes).digest(); }
 /// The 64 hexadecimal digits of SHA-256.
 inline std::string sha256_hex(ByteSpan bytes) { return to_hex(sha256(bytes)); }
 /// SHA-256 as 64 hexadecimal digits.
 inline std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_of(text)); }
+
+/// HMAC (RFC 2104) with SHA-256: a proof that its maker knows the key.
+inline Sha256Digest hmac_sha256(ByteSpan key, ByteSpan message) {
+  constexpr std::size_t block = 64;
+  const Sha256Digest hashed = key.size() > block ? sha256(key) : Sha256Digest{};
+  if (key.size() > block) key = hashed;
+  std::array<std::uint8_t, block> inner{}, outer{};
+  std::copy(key.begin(), key.end(), inner.begin());
+  std::copy(key.begin(), key.end(), outer.begin());
+  for (std::uint8_t& byte : inner) byte ^= 0x36;
+  for (std::uint8_t& byte : outer) byte ^= 0x5c;
+  return Sha256().update(outer).update(Sha256().update(inner).update(message).digest()).digest();
+}
+
+/// Whether two secrets are equal, in a time that does not tell where they differ.
+inline bool equal_secrets(const Sha256Digest& a, const Sha256Digest& b) {
+  unsigned differences = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) differences |= a[i] ^ unsigned { b[i] };
+  return differences == 0;
+}
 
 namespace detail {
 /// Tables for eight bytes at a time (Kounavis and Berry 2005): row r advances a byte by r more.

@@ -1,6 +1,7 @@
 #pragma once
 // TCP: one connection, and connecting with patience. Sockets never block; waiting is poll(), so
-// that every wait has a limit. Without TLS only loopback is allowed unless the user says otherwise.
+// that every wait has a limit. TLS is put around a connection by channel_stream.hpp; without it
+// only loopback is allowed unless the user says otherwise.
 
 #if !defined(ASIO_STANDALONE)
 #define ASIO_STANDALONE
@@ -44,18 +45,21 @@ inline std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
   return to_string(Address{endpoint.address().to_string(), endpoint.port()});
 }
 
+/// `off_loopback`: the address may be one of another machine.
 inline Result<asio::ip::tcp::endpoint> resolve(asio::io_context& context, const Address& address,
-                                               bool insecure) {
+                                               bool off_loopback) {
   asio::error_code error;
   asio::ip::tcp::resolver resolver(context);
   const auto found = resolver.resolve(address.host, std::to_string(address.port), error);
   if (error || found.begin() == found.end())
     return failure(ErrorCode::network, "cannot find host '", address.host, "': ", error.message());
   const asio::ip::tcp::endpoint endpoint = *found.begin();
-  if (!endpoint.address().is_loopback() && !insecure)
-    return failure(ErrorCode::usage, text_of(endpoint),
-                   " is not on loopback and this program has no TLS: everything would travel "
-                   "unencrypted and without proof of identity; give --insecure to accept that");
+  if (!endpoint.address().is_loopback() && !off_loopback)
+    return failure(
+        ErrorCode::usage, text_of(endpoint), " is not on loopback and ",
+        IOTSL_TLS ? "no identity is given: give --identity DIR for TLS, or"
+                  : "this program was built without TLS: give",
+        " --insecure to let everything travel unencrypted and without proof of identity");
   return endpoint;
 }
 
@@ -80,10 +84,11 @@ class Channel {
     peer_ = ignored ? "a peer that has gone" : detail::text_of(peer);
   }
 
-  /// Connects to an endpoint within a time limit.
-  static Result<Channel> connect(asio::io_context& context, const Address& address, bool insecure,
-                                 Microseconds limit) {
-    const auto endpoint = detail::resolve(context, address, insecure);
+  /// Connects to an endpoint within a time limit. `off_loopback`: it may be on another machine,
+  /// because TLS is put around the connection or the user wants none.
+  static Result<Channel> connect(asio::io_context& context, const Address& address,
+                                 bool off_loopback, Microseconds limit) {
+    const auto endpoint = detail::resolve(context, address, off_loopback);
     if (!endpoint) return endpoint.failure();
     const auto refused = [&](const std::string& why) {
       return failure(ErrorCode::network, "cannot connect to ", detail::text_of(*endpoint), ": ",
@@ -170,9 +175,10 @@ class Channel {
 /// Accepts connections.
 class Listener {
  public:
-  /// Port 0 lets the system choose one; see `port()`.
-  static Result<Listener> open(asio::io_context& context, const Address& address, bool insecure) {
-    const auto endpoint = detail::resolve(context, address, insecure);
+  /// Port 0 lets the system choose one; see `port()`. `off_loopback` as in Channel::connect.
+  static Result<Listener> open(asio::io_context& context, const Address& address,
+                               bool off_loopback) {
+    const auto endpoint = detail::resolve(context, address, off_loopback);
     if (!endpoint) return endpoint.failure();
     asio::error_code error;
     asio::ip::tcp::acceptor acceptor(context);
@@ -214,7 +220,7 @@ class Listener {
 
 /// How long to go on when the server does not answer.
 struct ConnectOptions {
-  bool insecure = false;
+  bool off_loopback = false;  ///< as in Channel::connect
   Microseconds attempt_limit = 5 * second_us;
   Microseconds total_limit = 60 * second_us;
   Microseconds first_delay = second_us / 5;
@@ -239,7 +245,7 @@ inline Result<Channel> connect_patiently(asio::io_context& context, const Addres
   const Microseconds start = steady_now();
   for (std::uint32_t attempt = 1;; ++attempt) {
     Result<Channel> channel =
-        Channel::connect(context, address, options.insecure, options.attempt_limit);
+        Channel::connect(context, address, options.off_loopback, options.attempt_limit);
     if (channel || channel.failure().code != ErrorCode::network) return channel;
     const Microseconds delay = retry_delay(options, attempt);
     if (steady_now() - start + delay > options.total_limit)

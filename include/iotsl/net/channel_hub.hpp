@@ -11,16 +11,19 @@
 #include <mutex>
 #include <thread>
 
-#include "iotsl/net/channel.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/channel_hub_connection.hpp"
+#include "iotsl/net/identity/server_credentials.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
 
 struct HubOptions {
   Address address;
-  bool insecure = false;
-  std::size_t max_unjoined = 64;             ///< connections before authentication
+  bool insecure = false;  ///< plain text off loopback, too
+  /// With them every connection is TLS, and only keys on their list get in. Of the hub's thread
+  /// from its start to its end.
+  ServerCredentials* credentials = nullptr;
+  std::size_t max_unjoined = 64;             ///< connections that have not joined: handshakes, too
   std::size_t max_queued = 8 << 20;          ///< bytes that wait to be sent on one connection
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
@@ -28,10 +31,13 @@ struct HubOptions {
 };
 
 /// What happened on a connection. `refused`: one that waits cannot be accepted, it has no number.
+/// `note`: of the keys, for the user, in `why`. A connection that never showed a key of the list
+/// may be `lost` without having been `opened`.
 struct HubEvent {
-  enum class Kind { none, opened, message, lost, refused };
+  enum class Kind { none, opened, message, lost, refused, note };
   Kind kind = Kind::none;
   std::uint64_t connection = 0;
+  std::string device;  ///< of `opened`: whose key was shown; empty in plain text
   Message message;
   Failure why;
   Traffic in, out;  ///< counted up to this event
@@ -44,7 +50,8 @@ class Hub {
   template <class Prepare>
   static Result<std::unique_ptr<Hub>> start(const HubOptions& options, const Prepare& prepare) {
     auto context = std::make_unique<asio::io_context>();
-    Result<Listener> listener = Listener::open(*context, options.address, options.insecure);
+    Result<Listener> listener = Listener::open(*context, options.address,
+                                               options.insecure || options.credentials != nullptr);
     if (!listener) return listener.failure();
     int wake[2];
     if (::pipe(wake) != 0) return failure(ErrorCode::network, "cannot make a pipe: errno ", errno);
@@ -120,19 +127,12 @@ class Hub {
   }
   const Traffic& total_in() const { return total_in_; }
   const Traffic& total_out() const { return total_out_; }
+  /// In plain text the same as the traffic; with TLS the handshakes and 22 bytes for each record of
+  /// up to 16 KiB come to it.
   std::uint64_t socket_bytes_in() const { return socket_in_; }
   std::uint64_t socket_bytes_out() const { return socket_out_; }
 
  private:
-  struct Connection {
-    Channel channel;
-    Link link;
-    Bytes out = {};
-    std::size_t sent = 0;  ///< of `out`
-    bool closing = false;
-    bool finished = false;  ///< our side of the connection is shut
-    Microseconds close_by = 0;
-  };
   struct Command {
     std::uint64_t connection;
     Message message;
@@ -159,6 +159,7 @@ class Hub {
       const Microseconds now = steady_now();
       const bool stopping = take_commands(now);
       if (stopping && connections_.empty()) return;
+      if (options_.credentials != nullptr) look_at_list(now);
       poll_once(now, stopping);
     }
   }
@@ -176,21 +177,17 @@ class Hub {
       const auto at = connections_.find(command.connection);
       if (at == connections_.end()) continue;
       if (command.close) {
-        begin_close(at->second, now);
+        at->second.begin_close(close_by(now));
       } else {
         at->second.link.send(std::move(command.message));
       }
     }
     if (stopping)
-      for (auto& [id, connection] : connections_) begin_close(connection, now);
+      for (auto& [id, connection] : connections_) connection.begin_close(close_by(now));
     return stopping;
   }
 
-  void begin_close(Connection& connection, Microseconds now) {
-    if (connection.closing) return;
-    connection.closing = true;
-    connection.close_by = now + options_.close_limit;
-  }
+  Microseconds close_by(Microseconds now) const { return now + options_.close_limit; }
 
   void poll_once(Microseconds now, bool stopping) {
     std::vector<pollfd> items{{wake_read_, POLLIN, 0}};
@@ -202,10 +199,10 @@ class Hub {
       const std::lock_guard lock(mutex_);
       for (auto& [id, c] : connections_) {
         const bool room = pending_[id] < options_.max_pending_messages;
-        const bool to_write = c.sent < c.out.size() || c.link.wants_to_send();
-        items.push_back(
-            {c.channel.handle(),
-             static_cast<short>((room || c.closing ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0});
+        items.push_back({c.stream.channel().handle(),
+                         static_cast<short>((room || c.closing ? POLLIN : 0) |
+                                            (c.wants_to_write() ? POLLOUT : 0)),
+                         0});
         ids.push_back(id);
       }
     }
@@ -228,13 +225,28 @@ class Hub {
     const std::uint64_t id = ++last_id_;
     Link link = *prototype_;
     link.restart(now);
-    connections_.emplace(id, Connection{std::move(channel).value(), std::move(link)});
+    std::optional<TlsSession> tls;
+    if (options_.credentials != nullptr) tls = TlsSession::server(options_.credentials->context());
+    auto& c =
+        connections_
+            .emplace(id, HubConnection(ChannelStream(std::move(channel).value(), std::move(tls)),
+                                       std::move(link), now))
+            .first->second;
+    {
+      const std::lock_guard lock(mutex_);
+      queued_[id] = 0;
+      pending_[id] = 0;
+    }
+    if (options_.credentials == nullptr) open(id, c);
+  }
+
+  void open(std::uint64_t id, HubConnection& c) {
+    c.opened = true;
     HubEvent event;
     event.kind = HubEvent::Kind::opened;
     event.connection = id;
+    event.device = c.device;
     const std::lock_guard lock(mutex_);
-    queued_[id] = 0;
-    pending_[id] = 0;
     post(std::move(event));
   }
 
@@ -253,62 +265,149 @@ class Hub {
   }
 
   void serve(std::uint64_t id, short ready, Microseconds now) {
-    Connection& c = connections_.at(id);
+    HubConnection& c = connections_.at(id);
     Result<void> state;
     if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
-    if (state) state = write(id, c, now);
-    if (state && !c.closing) {
-      // What waits for the compute thread is not held against the peer.
-      const std::size_t waiting = pending_messages(id);
-      c.link.set_waiting(waiting > 0, now);
-      if (waiting >= options_.max_pending_messages) c.link.pause_reading(now);
-      state = c.link.tick(now);
+    if (!state && !c.closing && c.stream.problem() != TlsProblem::none) {
+      c.refuse_unsealed(state.failure(), close_by(now));
+      state = {};
     }
-    if (!state) return drop(id, c, state.failure());
+    if (state) state = write(id, c, now);
+    if (state && !c.closing) state = tick(id, c, now);
+    if (!state) return drop(id, c, c.why.message.empty() ? state.failure() : Failure(c.why));
+    const Channel& channel = c.stream.channel();
     if (c.closing) {
-      const bool flushed = c.sent == c.out.size() && !c.link.wants_to_send();
-      if (flushed && !c.finished) c.channel.finish_writing();
+      const bool flushed = !c.wants_to_write();
+      if (flushed && !c.finished) c.stream.finish_writing();
       c.finished = c.finished || flushed;
-      if (c.channel.closed() || now > c.close_by) drop(id, c, {});
-    } else if (c.channel.closed()) {
-      drop(id, c, failure(ErrorCode::network, "connection to ", c.channel.peer(), " closed"));
+      if (channel.closed() || now > c.close_by) drop(id, c, Failure(c.why));
+    } else if (channel.closed()) {
+      drop(id, c, failure(ErrorCode::network, "connection to ", channel.peer(), " closed"));
     }
   }
 
-  Result<void> read(std::uint64_t id, Connection& c, Microseconds now) {
-    const Result<std::size_t> got = c.channel.read_some(buffer_);
-    if (!got) return got.failure();
-    if (c.closing) return {};  // what still comes is read, so that the close is clean, but not used
-    const Result<void> taken = c.link.receive(ByteSpan(buffer_).first(*got), now);
+  Result<void> tick(std::uint64_t id, HubConnection& c, Microseconds now) {
+    const Microseconds limit = options_.link.handshake_limit;
+    if (!c.stream.ready() && now - c.accepted > limit)
+      return failure(ErrorCode::network, c.peer(), ": no TLS session within ", limit / second_us,
+                     " s");
+    if (!c.stream.ready()) return {};
+    // What waits for the compute thread is not held against the peer.
+    const std::size_t waiting = pending_messages(id);
+    c.link.set_waiting(waiting > 0, now);
+    if (waiting >= options_.max_pending_messages) c.link.pause_reading(now);
+    return c.link.tick(now);
+  }
+
+  // Keys.
+
+  /// A key was shown: its device is let in. Another peer may still have a token.
+  void look_at_key(std::uint64_t id, HubConnection& c, Microseconds now) {
+    KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
+    switch (verdict.kind) {
+      case KeyVerdict::Kind::known:
+        c.device = std::move(verdict.name);
+        return open(id, c);
+      case KeyVerdict::Kind::revoked:
+        return c.refuse(concat("the key of device '", verdict.name, "' was revoked"),
+                        close_by(now));
+      case KeyVerdict::Kind::unknown:
+        return;
+    }
+  }
+  /// Commands change the list while the hub runs.
+  void look_at_list(Microseconds now) {
+    if (now < look_again_) return;
+    look_again_ = now + second_us / 2;
+    const Result<bool> changed = options_.credentials->refresh();
+    if (!changed) return note(0, changed.failure());
+    if (*changed) close_revoked(now);
+  }
+  void close_revoked(Microseconds now) {
+    for (auto& [id, c] : connections_) {
+      if (c.device.empty() || c.closing) continue;
+      const KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
+      if (verdict != KeyVerdict{KeyVerdict::Kind::known, c.device})
+        c.refuse(concat("the key of device '", c.device, "' was revoked"), close_by(now));
+    }
+  }
+  void on_enroll(std::uint64_t id, HubConnection& c, const Message& message, Microseconds now) {
+    const Result<Enroll> request = decode<Enroll>(message.payload);
+    if (!request) return c.refuse(request.failure().message, close_by(now));
+    if (c.stream.tls() == nullptr)
+      return c.refuse("a device is enrolled over TLS only; start the server with --identity",
+                      close_by(now));
+    const Pin& pin = c.stream.tls()->peer_pin();
+    const Result<Sha256Digest> secret = c.stream.tls()->exporter(enroll_exporter_label);
+    if (!secret) return c.refuse(secret.failure().message, close_by(now));
+    const Result<std::string> name =
+        options_.credentials->enroll(request->token, request->proof, *secret, pin);
+    if (!name) return c.refuse(name.failure().message, close_by(now));
+    note(id, failure(ErrorCode::other, "device '", *name, "' has enrolled the key ",
+                     short_text(pin), "... from ", c.peer()));
+    c.link.send_last(make_message(EnrollOk{*name}));
+    c.begin_close(close_by(now));
+    close_revoked(now);
+  }
+  /// The device uses its key: an earlier one is not needed any more.
+  void on_hello(std::uint64_t id, const HubConnection& c, Microseconds now) {
+    const Result<bool> changed = options_.credentials->settle(c.stream.tls()->peer_pin());
+    if (!changed) return note(id, changed.failure());
+    if (*changed) close_revoked(now);
+  }
+  void note(std::uint64_t id, const Failure& what) {
+    HubEvent event;
+    event.kind = HubEvent::Kind::note;
+    event.connection = id;
+    event.why = what;
+    const std::lock_guard lock(mutex_);
+    post(std::move(event));
+  }
+
+  Result<void> read(std::uint64_t id, HubConnection& c, Microseconds now) {
+    // What still comes of one that closes is read, so that the close is clean, but not used.
+    if (c.closing) {
+      const Result<std::size_t> ignored = c.stream.discard(buffers_);
+      return ignored ? Result<void>{} : ignored.failure();
+    }
+    const bool was_ready = c.stream.ready();
+    const Result<ChannelStream::Arrived> arrived = c.stream.read(buffers_);
+    if (!arrived) return arrived.failure();
+    if (!was_ready && c.stream.ready()) {
+      c.link.restart(now);  // its limits are for what follows the handshake
+      look_at_key(id, c, now);
+    }
+    const Result<void> taken = c.link.receive(arrived->plain, now);
     // Messages that were complete before a failure are still handled.
     Message message;
-    while (c.link.pop(message)) {
-      HubEvent event;
-      event.kind = HubEvent::Kind::message;
-      event.connection = id;
-      event.message = std::move(message);
-      event.in = c.link.traffic_in();
-      event.out = c.link.traffic_out();
-      const std::lock_guard lock(mutex_);
-      ++pending_[id];
-      post(std::move(event));
+    while (!c.closing && c.link.pop(message)) {
+      if (message.type == MessageType::enroll)
+        on_enroll(id, c, message, now);
+      else if (c.opened)
+        hand_over(id, c, std::move(message), now);
+      else
+        c.refuse(concat("the key ", short_text(c.stream.tls()->peer_pin()), "... is not enrolled"),
+                 close_by(now));
     }
     return taken;
   }
 
-  Result<void> write(std::uint64_t id, Connection& c, Microseconds now) {
-    for (;;) {
-      if (c.sent == c.out.size()) {
-        c.out.clear();
-        c.sent = 0;
-        c.link.produce(c.out, 4 * chunk_content_bytes, now);
-        if (c.out.empty()) break;
-      }
-      const Result<std::size_t> put = c.channel.write_some(ByteSpan(c.out).subspan(c.sent));
-      if (!put) return put.failure();
-      if (*put == 0) break;
-      c.sent += *put;
-    }
+  void hand_over(std::uint64_t id, HubConnection& c, Message message, Microseconds now) {
+    if (message.type == MessageType::hello && !c.device.empty()) on_hello(id, c, now);
+    HubEvent event;
+    event.kind = HubEvent::Kind::message;
+    event.connection = id;
+    event.message = std::move(message);
+    event.in = c.link.traffic_in();
+    event.out = c.link.traffic_out();
+    const std::lock_guard lock(mutex_);
+    ++pending_[id];
+    post(std::move(event));
+  }
+
+  Result<void> write(std::uint64_t id, HubConnection& c, Microseconds now) {
+    const Result<void> written = c.write(buffers_, now);
+    if (!written) return written;
     const std::lock_guard lock(mutex_);
     std::size_t waiting = c.link.queued_bytes();
     for (const Command& command : commands_)
@@ -318,16 +417,16 @@ class Hub {
     return {};
   }
 
-  void drop(std::uint64_t id, Connection& c, const Failure& why) {
+  void drop(std::uint64_t id, HubConnection& c, const Failure& why) {
     total_in_ += c.link.traffic_in();
     total_out_ += c.link.traffic_out();
-    socket_in_ += c.channel.bytes_in();
-    socket_out_ += c.channel.bytes_out();
+    socket_in_ += c.stream.channel().bytes_in();
+    socket_out_ += c.stream.channel().bytes_out();
     HubEvent event;
     event.kind = HubEvent::Kind::lost;
     event.connection = id;
     event.why = why;
-    c.channel.close();
+    c.stream.channel().close();
     connections_.erase(id);
     const std::lock_guard lock(mutex_);
     queued_.erase(id);
@@ -360,11 +459,12 @@ class Hub {
   std::thread thread_;
 
   // Of the network thread.
-  std::map<std::uint64_t, Connection> connections_;
+  std::map<std::uint64_t, HubConnection> connections_;
   std::uint64_t last_id_ = 0;
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;
-  Bytes buffer_ = Bytes(4 * chunk_content_bytes);
+  StreamBuffers buffers_{4 * chunk_content_bytes};
+  Microseconds look_again_ = 0;  ///< at the list of keys
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;
 

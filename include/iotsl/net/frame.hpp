@@ -61,6 +61,8 @@ enum class MessageType : std::uint8_t {
   bye = 0x54,
   resume = 0x55,
   resume_ok = 0x56,
+  enroll = 0x60,
+  enroll_ok = 0x61,
   local_model = 0x70,
   global_model = 0x71,
 };
@@ -103,6 +105,8 @@ inline constexpr MessageName message_names[] = {
     {MessageType::bye, "BYE"},
     {MessageType::resume, "RESUME"},
     {MessageType::resume_ok, "RESUME_OK"},
+    {MessageType::enroll, "ENROLL"},
+    {MessageType::enroll_ok, "ENROLL_OK"},
     {MessageType::local_model, "LOCAL_MODEL"},
     {MessageType::global_model, "GLOBAL_MODEL"},
 };

@@ -37,6 +37,13 @@ class Link {
   void send_fields(const M& fields) {
     send(make_message(fields));
   }
+  /// Drops what is queued and sends this as the last message.
+  void send_last(Message message) {
+    queue_.clear();
+    queued_bytes_ = 0;
+    urgent_.clear();
+    urgent_.push_back(std::move(message));
+  }
   /// Queues a PING ahead of everything else. With `busy_us` > 0 the peer waits that much longer.
   void ping(Microseconds now, Microseconds busy_us = 0) {
     Heartbeat beat;

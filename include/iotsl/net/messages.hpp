@@ -353,8 +353,9 @@ enum class WireError : std::uint16_t {
   full = 10,           ///< the run has all its devices, or the server all its connections
   timeout = 11,
   run_failed = 12,  ///< the run ended for another reason
+  identity = 13,    ///< a key that is not accepted, or a token; TLS on one side only
 };
-inline constexpr std::uint16_t last_wire_error = 12;
+inline constexpr std::uint16_t last_wire_error = 13;
 
 struct ErrorMessage {
   static constexpr MessageType type = MessageType::error;
@@ -372,6 +373,30 @@ struct ErrorMessage {
     c.require(static_cast<std::uint16_t>(self.code) >= 1 &&
                   static_cast<std::uint16_t>(self.code) <= last_wire_error,
               "error code is unknown");
+  }
+};
+
+/// A device asks to have its key put on the server's list: the one that its TLS session is of.
+struct Enroll {
+  static constexpr MessageType type = MessageType::enroll;
+  static constexpr const char* name = "ENROLL";
+  Sha256Digest token{};  ///< which one: its public name
+  Sha256Digest proof{};  ///< that the device has it, see enroll_proof()
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.digest(self.token);
+    c.digest(self.proof);
+  }
+};
+
+/// The key is on the list.
+struct EnrollOk {
+  static constexpr MessageType type = MessageType::enroll_ok;
+  static constexpr const char* name = "ENROLL_OK";
+  std::string device;  ///< its name there
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.string(self.device, max_name_bytes);
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 // What passed over a link, by message type: the numbers from which the itemised bill is made. Their
-// sum equals the bytes of the socket.
+// sum equals the bytes of the socket in plain text; what TLS adds is counted by the sockets alone.
 
 #include "iotsl/net/transfer.hpp"
 

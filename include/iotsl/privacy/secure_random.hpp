@@ -2,11 +2,7 @@
 // Random numbers that nobody can guess, for noise that protects somebody: ChaCha20 keyed by the
 // operating system. core/random.hpp is for everything else; its numbers follow from a seed.
 
-#include <sys/random.h>
-
-#include <cerrno>
-
-#include "iotsl/core/error.hpp"
+#include "iotsl/core/system_random.hpp"
 #include "iotsl/privacy/chacha20.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -22,14 +18,8 @@ class SecureRandom {
   /// on and has none yet.
   static Result<SecureRandom> from_system() {
     ChaChaKey key;
-    for (std::size_t filled = 0; filled < key.size();) {
-      const auto got = ::getrandom(key.data() + filled, key.size() - filled, 0);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0)
-        return failure(ErrorCode::other, "getrandom: the system gives no random numbers, error ",
-                       errno);
-      filled += static_cast<std::size_t>(got);
-    }
+    const Result<void> filled = fill_random(key);
+    if (!filled) return filled.failure();
     SecureRandom out(key);
     detail::wipe(key);
     return out;

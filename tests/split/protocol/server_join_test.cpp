@@ -329,6 +329,21 @@ TEST_CASE("server: who may join") {
   CHECK(as<Send>(give(checked, 2, right)[0]).message.type == MessageType::hello_ok);
 }
 
+TEST_CASE("server: the name in HELLO is the one that goes with the key") {
+  ServerMachine m(plan());
+  m.on_open(1, "pi-01");
+  auto actions = give(m, 1, hello());  // says that it is "pi"
+  REQUIRE(actions.size() == 2);
+  const net::ErrorMessage error = sent<net::ErrorMessage>(actions[0]);
+  CHECK(error.code == WireError::identity);
+  CHECK(error.text == "the key is that of device 'pi-01', the name in HELLO is 'pi'");
+  CHECK(is<Close>(actions[1]));
+  m.on_open(2, "pi");
+  actions = give(m, 2, hello());
+  REQUIRE(actions.size() == 1);
+  CHECK(sent<net::HelloOk>(actions[0]).index == 0);
+}
+
 TEST_CASE("server: samples per class are those of the run's manifest, where it has one") {
   ServerPlan strict = plan();
   strict.expected.label_counts = {{4, 4}, {8, 0}};

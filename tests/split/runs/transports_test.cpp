@@ -47,6 +47,36 @@ TEST_CASE("transports: none and inproc give the same weights, bit for bit") {
   }
 }
 
+#if IOTSL_TLS
+TEST_CASE("transports: over TLS the weights have the same bits and the bill the same bytes") {
+  const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
+  const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
+  const RunConfig config = tiny::config();
+  tiny::TcpRun plain{config, train, samples};
+  const auto in_plain_text = plain.run(test);
+  REQUIRE_MESSAGE(in_plain_text.ok(), in_plain_text.failure().message);
+  const TemporaryFolder folder;
+  tiny::enroll_all(folder.path, samples.size());
+  tiny::TcpRun sealed{config, train, samples};
+  sealed.keys = folder.path;
+  const auto over_tls = sealed.run(test);
+  REQUIRE_MESSAGE(over_tls.ok(), over_tls.failure().message);
+  CHECK(over_tls->weights_sha256 == in_plain_text->weights_sha256);
+  CHECK(over_tls->bill.formula() == in_plain_text->bill.formula());
+  CHECK(in_plain_text->tls_bytes == 0);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    REQUIRE_MESSAGE(sealed.outcomes[i].ok(), sealed.outcomes[i].failure().message);
+    CHECK(sealed.outcomes[i]->complete);
+  }
+  // What the devices' sockets have passed is the bill and what TLS has added to it.
+  std::uint64_t passed = 0;
+  for (const auto& each : sealed.outcomes) passed += each->bytes_up + each->bytes_down;
+  CHECK(over_tls->bytes_up + over_tls->bytes_down + over_tls->tls_bytes == passed);
+  CHECK(over_tls->tls_bytes > 0);
+  CHECK(over_tls->tls_bytes < passed / 50);
+}
+#endif
+
 TEST_CASE("transports: elastic weight consolidation gives the same weights over every transport") {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};

@@ -2,7 +2,8 @@
 // A device's part of a run over TCP, in one thread: it polls its socket between batches and says so
 // before longer work. A lost connection is made again; the turn in hand goes on where it stood.
 
-#include "iotsl/net/channel.hpp"
+#include "iotsl/net/channel_stream.hpp"
+#include "iotsl/net/identity/device_credentials.hpp"
 #include "iotsl/split/device/carry_out.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -10,6 +11,8 @@ namespace split {
 
 struct DeviceOptions {
   net::Address server;
+  /// With them the connection is TLS to the server that they name; else it is plain text.
+  const net::DeviceCredentials* credentials = nullptr;
   DeviceIdentity identity;
   net::ConnectOptions connect;
   /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
@@ -35,10 +38,11 @@ namespace detail {
 /// One connection of a device with its buffers.
 class DeviceConnection {
  public:
-  DeviceConnection(net::Channel channel, DeviceMachine& machine, DeviceWork& work,
+  DeviceConnection(net::ChannelStream stream, DeviceMachine& machine, DeviceWork& work,
                    const DeviceOptions& options)
-      : channel_(std::move(channel)),
-        link_(net::LinkOptions{}, net::steady_now()),
+      : stream_(std::move(stream)),
+        opened_(net::steady_now()),
+        link_(net::LinkOptions{}, opened_),
         machine_(machine),
         work_(work),
         pause_requested_(options.pause_requested),
@@ -72,6 +76,7 @@ class DeviceConnection {
       if (!moved) {
         lost_ = true;
         problem_ = moved.failure();
+        if (wrong_peer()) hang_up();  // it is told why
         machine_.on_lost();
       }
     }
@@ -81,7 +86,12 @@ class DeviceConnection {
   /// Why the connection or the run has failed.
   const Failure& problem() const { return problem_; }
   net::Microseconds retry_after() const { return retry_after_; }
-  const net::Channel& channel() const { return channel_; }
+  const net::Channel& channel() const { return stream_.channel(); }
+  /// The peer is not the server that this device trusts, or does not speak as it should.
+  bool wrong_peer() const {
+    return peer_problem() != net::TlsProblem::none && peer_problem() != net::TlsProblem::other;
+  }
+  net::TlsProblem peer_problem() const { return stream_.problem(); }
 
  private:
   using Microseconds = net::Microseconds;
@@ -142,25 +152,32 @@ class DeviceConnection {
   Result<void> move_bytes(Microseconds limit) {
     Result<void> state = write(net::steady_now());
     if (!state) return state;
-    const bool pending = sent_ < out_.size() || link_.wants_to_send();
-    if (channel_.wait(pending, link_.has_message() ? 0 : limit)) {
+    if (stream_.channel().wait(wants_to_write(), link_.has_message() ? 0 : limit)) {
       // Everything that has arrived is read before the peer's silence is judged.
-      for (;;) {
-        const Result<std::size_t> got = channel_.read_some(in_);
-        if (!got) return got.failure();
-        if (*got == 0) break;
-        state = link_.receive(ByteSpan(in_).first(*got), net::steady_now());
+      for (bool more = true; more && state;) {
+        const bool was_ready = stream_.ready();
+        const auto arrived = stream_.read(buffers_);
+        if (!was_ready && stream_.ready()) link_.restart(net::steady_now());
+        state = arrived ? link_.receive(arrived->plain, net::steady_now()) : arrived.failure();
+        more = arrived && arrived->any;
         take_messages();
-        if (!state) break;
       }
     }
     take_messages();
     if (!state) return state;
     if (machine_.handshake_state() == DeviceHandshake::State::connecting)
       return {};  // told to come back
-    if (channel_.closed())
-      return failure(ErrorCode::network, "the server ", channel_.peer(), " closed the connection");
-    return link_.tick(net::steady_now());
+    if (stream_.channel().closed())
+      return failure(ErrorCode::network, "the server ", stream_.channel().peer(),
+                     " closed the connection");
+    return tick(net::steady_now());
+  }
+
+  Result<void> tick(Microseconds now) {
+    if (stream_.ready()) return link_.tick(now);
+    if (now - opened_ <= net::LinkOptions{}.handshake_limit) return {};
+    return failure(ErrorCode::network, "no TLS session with ", stream_.channel().peer(), " within ",
+                   net::LinkOptions{}.handshake_limit / net::second_us, " s");
   }
 
   void take_messages() {
@@ -169,18 +186,11 @@ class DeviceConnection {
   }
 
   Result<void> write(Microseconds now) {
-    for (;;) {
-      if (sent_ == out_.size()) {
-        out_.clear();
-        sent_ = 0;
-        link_.produce(out_, 2 * net::chunk_content_bytes, now);
-        if (out_.empty()) return {};
-      }
-      const Result<std::size_t> put = channel_.write_some(ByteSpan(out_).subspan(sent_));
-      if (!put) return put.failure();
-      if (*put == 0) return {};
-      sent_ += *put;
-    }
+    return stream_.write(
+        buffers_, [&](net::Bytes& out) { link_.produce(out, 2 * net::chunk_content_bytes, now); });
+  }
+  bool wants_to_write() const {
+    return stream_.is_unsent() || (stream_.ready() && link_.wants_to_send());
   }
 
   /// Sends what is left, such as BYE or ERROR, and waits for the server's end for a moment: closing
@@ -188,20 +198,20 @@ class DeviceConnection {
   void hang_up() {
     const Microseconds end = net::steady_now() + 2 * net::second_us;
     bool finished = false;
-    while (net::steady_now() < end && !channel_.closed()) {
+    while (net::steady_now() < end && !stream_.channel().closed()) {
       if (!write(net::steady_now())) break;
-      if (!finished && sent_ == out_.size()) {
-        channel_.finish_writing();
+      if (!finished && !wants_to_write()) {
+        stream_.finish_writing();
         finished = true;
       }
-      channel_.wait(!finished, net::tick_interval);
-      const Result<std::size_t> got = channel_.read_some(in_);
-      if (!got) break;
+      stream_.channel().wait(!finished, net::tick_interval);
+      if (!stream_.discard(buffers_)) break;
     }
-    channel_.close();
+    stream_.channel().close();
   }
 
-  net::Channel channel_;
+  net::ChannelStream stream_;
+  Microseconds opened_;
   net::Link link_;
   DeviceMachine& machine_;
   DeviceWork& work_;
@@ -209,15 +219,32 @@ class DeviceConnection {
   void (*on_note_)(const std::string& text);
   bool is_back_, told_joined_ = false, told_turn_;
   bool told_pause_ = false;
-  net::Bytes in_ = net::Bytes(2 * net::chunk_content_bytes);
-  net::Bytes out_;
-  std::size_t sent_ = 0;
+  net::StreamBuffers buffers_{2 * net::chunk_content_bytes};
   Microseconds longest_us_ = 0;  ///< of one forward or backward, lately
   bool announced_ = false;       ///< the server was told of a long silence
   bool lost_ = false;            ///< nothing can be sent any more
   Microseconds retry_after_ = 0;
   Failure problem_;
 };
+
+/// What a user can do about a server that is not the one that was expected.
+inline Failure explain_wrong_peer(const DeviceConnection& connection,
+                                  const DeviceOptions& options) {
+  const net::Address& server = options.server;
+  switch (connection.peer_problem()) {
+    case net::TlsProblem::isl_peer:
+      return failure(ErrorCode::usage, "the server ", server,
+                     " speaks plain TCP, this device TLS: start the server with --identity, or "
+                     "give --insecure here to let everything travel unencrypted");
+    case net::TlsProblem::wrong_pin:
+      return failure(ErrorCode::usage, server,
+                     " is not the server that this device is enrolled "
+                     "with: ",
+                     connection.problem().message);
+    default:
+      return failure(ErrorCode::usage, "the server ", server, ": ", connection.problem().message);
+  }
+}
 
 }  // namespace detail
 
@@ -251,6 +278,7 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
     if (options.on_note != nullptr) options.on_note(concat(parts...));
   };
   net::ConnectOptions connect = options.connect;
+  connect.off_loopback = connect.off_loopback || options.credentials != nullptr;
   net::Microseconds alone_since = net::steady_now();
   for (std::uint32_t attempt = 1;; ++attempt) {
     const net::Microseconds limit =
@@ -262,7 +290,15 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
       if (pausing()) return summary;
       return channel.failure();
     }
-    detail::DeviceConnection connection(std::move(channel).value(), machine, work, options);
+    std::optional<net::TlsSession> tls;
+    if (options.credentials != nullptr) {
+      Result<net::TlsSession> begun = net::TlsSession::client(options.credentials->context(),
+                                                              options.credentials->server_pins());
+      if (!begun) return begun.failure();
+      tls = std::move(*begun);
+    }
+    detail::DeviceConnection connection(
+        net::ChannelStream(std::move(channel).value(), std::move(tls)), machine, work, options);
     const DeviceStatus status = connection.run();
     // Until the server is back, or this program starts again.
     if (GeneratorWork* generator = work.generator()) {
@@ -275,6 +311,9 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
     summary.peak_memory_bytes = measure::peak_resident_bytes();
     summary.complete = machine.run_is_over();
     if (status == DeviceStatus::failed) return connection.problem();
+    // Later it may be an attack, which must not end the run for this device.
+    if (connection.wrong_peer() && !machine.has_joined())
+      return detail::explain_wrong_peer(connection, options);
     if (status == DeviceStatus::finished || pausing()) return summary;
     if (connection.joined()) {
       alone_since = net::steady_now();

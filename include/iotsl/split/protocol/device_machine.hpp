@@ -226,7 +226,8 @@ class DeviceMachine {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(DeviceRefusal::damaged(error.failure()));
     if (!error->fatal) return reconnect(error->retry_after_ms);
-    const bool data = error->code == net::WireError::data_mismatch;
+    const bool data =
+        error->code == net::WireError::data_mismatch || error->code == net::WireError::identity;
     const bool version = error->code == net::WireError::version;
     close_with(
         failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text,

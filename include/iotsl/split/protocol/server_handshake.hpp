@@ -44,13 +44,19 @@ class ServerHandshake {
     return find_if([&](const ServerPeer& peer) { return peer.index == index; });
   }
 
-  void open(ConnectionId connection) { peers_.push_back({connection}); }
+  void open(ConnectionId connection, std::string proven) {
+    peers_.push_back({.connection = connection, .proven = std::move(proven)});
+  }
 
   std::variant<Admission, PeerFault> on_hello(const ServerPeer& peer,
                                               const net::Message& message) const {
     if (peer.state != PeerState::hello) return not_allowed(peer, message.type);
     Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     if (!hello) return protocol_fault(hello.failure());
+    if (!peer.proven.empty() && peer.proven != hello->device)
+      return PeerFault{net::WireError::identity,
+                       concat("the key is that of device '", peer.proven,
+                              "', the name in HELLO is '", hello->device, "'")};
     std::vector<DeviceRecord> places = devices_;
     for (const ServerPeer& other : peers_)
       if (other.index != net::any_index) places[other.index] = other.record;

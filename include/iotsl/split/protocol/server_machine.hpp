@@ -81,7 +81,10 @@ class ServerMachine {
 
   // Events.
 
-  void on_open(ConnectionId connection) { handshake_.open(connection); }
+  /// `proven`: the name that goes with the key of the peer; empty where it has shown none.
+  void on_open(ConnectionId connection, std::string proven = {}) {
+    handshake_.open(connection, std::move(proven));
+  }
 
   void on_message(ConnectionId connection, net::Message message) {
     using net::MessageType;

@@ -18,6 +18,7 @@ struct ServerPeer {
   Sha256Digest imputed{};  ///< the plan that its data is completed with, as it said in JOIN
   std::optional<net::Resume> resume = {};  ///< method fedavg: to be answered when all are here
   DeviceRecord record = {};
+  std::string proven = {};  ///< the name that goes with its key; empty where it has shown none
 };
 
 /// ERROR with as much of its text as the wire allows.

@@ -273,6 +273,9 @@ struct RunSummary {
   double final_test_accuracy = 0;
   std::vector<measure::EpochRecord> epochs;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
+  /// What TLS has added to the frames, both ways, since this server began: 0 in plain text. The bill
+  /// is of the frames, so that it is the same with TLS and without.
+  std::uint64_t tls_bytes = 0;
   std::uint64_t values_formula = 0;
   std::uint64_t smashed_values = 0, front_values = 0;  ///< F and w of Table I; 0: nothing is sent
   measure::ByteBill bill;

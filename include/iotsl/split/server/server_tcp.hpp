@@ -9,7 +9,9 @@ namespace split {
 
 struct ServerOptions {
   net::Address address{"127.0.0.1", 0};
-  bool insecure = false;
+  bool insecure = false;  ///< plain text off loopback, too
+  /// With them devices come over TLS, and only those on the list; see HubOptions::credentials.
+  net::ServerCredentials* credentials = nullptr;
   net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
   ExpectedData expected;                                  ///< of the devices
 };
@@ -54,6 +56,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   net::HubOptions hub_options;
   hub_options.address = options.address;
   hub_options.insecure = options.insecure;
+  hub_options.credentials = options.credentials;
   auto hub = net::Hub::start(
       hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
   if (!hub) return hub.failure();
@@ -71,13 +74,14 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
       case net::HubEvent::Kind::none:
         break;
       case net::HubEvent::Kind::opened:
-        run.on_open(event.connection);
+        run.on_open(event.connection, std::move(event.device));
         break;
       case net::HubEvent::Kind::message:
         transport.counted[event.connection] = {event.in, event.out};
         run.on_message(event.connection, std::move(event.message));
         break;
       case net::HubEvent::Kind::refused:
+      case net::HubEvent::Kind::note:
         hooks.note(event.why.message);
         break;
       case net::HubEvent::Kind::lost:
@@ -101,7 +105,11 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())
     return failure(ErrorCode::other, "counted more bytes than the sockets passed");
-  return run.finish(all);
+  Result<RunSummary> summary = run.finish(all);
+  if (summary && options.credentials != nullptr)
+    summary->tls_bytes = (*hub)->socket_bytes_in() + (*hub)->socket_bytes_out() -
+                         all.up.total_bytes() - all.down.total_bytes();
+  return summary;
 }
 
 }  // namespace split

@@ -53,7 +53,10 @@ class ServerRun {
     carry_out_all();
   }
 
-  void on_open(ConnectionId connection) { machine_->on_open(connection); }
+  /// `proven`: the name that goes with the key of the peer; empty where it has shown none.
+  void on_open(ConnectionId connection, std::string proven = {}) {
+    machine_->on_open(connection, std::move(proven));
+  }
   void on_message(ConnectionId connection, net::Message message) {
     machine_->on_message(connection, std::move(message));
     carry_out_all();

@@ -1,0 +1,118 @@
+// iotsl device: whose keys a server accepts. The server may be running: it takes changes up within
+// a second.
+
+#include <cstdio>
+#include <memory>
+
+#include "host/commands/command.hpp"
+#include "host/options/output_file.hpp"
+#include "host/report/device_command.hpp"
+#include "iotsl/net/identity/server_credentials.hpp"
+
+namespace iotsl::tool {
+namespace {
+
+struct KeyCommandOptions {
+  std::string identity, name, server, out;
+};
+
+net::ServerCredentials open_credentials(const KeyCommandOptions& options) {
+  return expect(net::ServerCredentials::open(options.identity));
+}
+
+/// Where devices reach the server.
+net::Address server_address(const KeyCommandOptions& options) {
+  if (options.server.empty()) return reachable_addresses({"0.0.0.0", 7400}).front();
+  const auto address = net::parse_address(options.server);
+  if (!address) fail_command(ErrorCode::usage, "--server: ", address.failure().message);
+  return *address;
+}
+
+/// A token goes to standard output or to a file that nobody else can read.
+void print_token(const KeyCommandOptions& options, const net::EnrollToken& token) {
+  const std::string line = to_text(token) + "\n";
+  if (options.out.empty()) {
+    std::fputs(line.c_str(), stdout);
+  } else {
+    const ByteSpan bytes = bytes_of(line);
+    expect(write_file_atomic(options.out, std::span<const ByteSpan>(&bytes, 1), 0600));
+  }
+  std::fprintf(stderr,
+               "iotsl: a token for %s, good once, for the server at %s: it is a secret. On the "
+               "device, while the server runs:\n  iotsl-device enroll --identity identity%s\n",
+               options.name.c_str(), to_string(token.server).c_str(),
+               options.out.empty() ? "" : " --token-file FILE");
+}
+
+template <class Apply>
+void change_with_token(const KeyCommandOptions& options, const Apply& apply) {
+  const net::Address server = server_address(options);
+  if (!options.out.empty()) check_output(options.out, true);
+  net::ServerCredentials credentials = open_credentials(options);
+  const net::EnrollToken token{server, credentials.pin(), expect(net::new_enroll_secret())};
+  expect(credentials.change(
+      [&](net::AllowList& list) -> Result<void> { return apply(list, token.secret); }));
+  print_token(options, token);
+}
+
+void add(const KeyCommandOptions& options) {
+  change_with_token(options, [&](net::AllowList& list, const net::EnrollSecret& secret) {
+    return list.add(options.name, secret);
+  });
+}
+void rotate(const KeyCommandOptions& options) {
+  change_with_token(options, [&](net::AllowList& list, const net::EnrollSecret& secret) {
+    return list.rotate(options.name, secret);
+  });
+}
+void revoke(const KeyCommandOptions& options) {
+  expect(open_credentials(options).change(
+      [&](net::AllowList& list) { return list.revoke(options.name); }));
+}
+void list(const KeyCommandOptions& options) {
+  const net::ServerCredentials credentials = open_credentials(options);
+  for (const net::ListedDevice& device : credentials.list().devices()) {
+    std::printf("%-20s %-10s", device.name.c_str(), device.state());
+    for (const net::Pin& pin : device.pins) std::printf(" %s", net::short_text(pin).c_str());
+    std::printf("\n");
+  }
+  std::fprintf(stderr, "iotsl: this server's key is %s\n",
+               net::short_text(credentials.pin()).c_str());
+}
+
+}  // namespace
+
+void add_device_command(CLI::App& app) {
+  auto options = std::make_shared<KeyCommandOptions>();
+  CLI::App* device = app.add_subcommand("device", "Which devices a server lets in, by their keys");
+  device->require_subcommand(1);
+  const auto command = [&](const char* name, const char* help,
+                           void (*run)(const KeyCommandOptions&)) {
+    CLI::App* out = device->add_subcommand(name, help);
+    out->add_option("--identity", options->identity,
+                    "The server's folder, with its key and the list; made where it is missing")
+        ->required();
+    out->callback([options, run] { run(*options); });
+    return out;
+  };
+  const auto with_name = [&](CLI::App* out) {
+    out->add_option("name", options->name, "The device")->required();
+    return out;
+  };
+  const auto with_token = [&](CLI::App* out) {
+    out->add_option("--server", options->server,
+                    "HOST:PORT under which the device reaches the server; default: this machine's "
+                    "first address, port 7400");
+    out->add_option("--out", options->out,
+                    "File for the token, readable by its owner only; default: standard output");
+  };
+  with_token(with_name(command("add", "Print a token with which one device enrols its key", &add)));
+  with_token(with_name(
+      command("rotate", "Print a token for another key of a device; the old one works until then",
+              &rotate)));
+  with_name(
+      command("revoke", "Accept no key of a device any more; its session is closed", &revoke));
+  command("list", "Devices, what they are, and the first digits of their keys' pins", &list);
+}
+
+}  // namespace iotsl::tool
