@@ -96,6 +96,25 @@ void list_offline_option(Options& o, List& list) {
               zero_or_more());
 }
 
+constexpr const char* no_link = "none";
+
+CLI::Validator is_link() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        const auto speed = net::parse_link_speed(text);
+        return speed || text == no_link ? "" : speed.failure().message;
+      },
+      "RATE[,ROUND-TRIP]");
+}
+
+template <class Options, class List>
+void list_link_option(Options& o, List& list) {
+  list.given("link", o.link,
+             "Every device's connection as over a network of this rate (kbit, mbit, gbit a second, "
+             "each way) and round trip (us, ms), as 50mbit,20ms; none: as it is",
+             is_link());
+}
+
 template <class Options, class List>
 void list_cache_option(Options& o, List& list) {
   list.option("cache-limit", o.cache_limit_gib,
@@ -161,6 +180,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.begin_group("Run");
   list_barrier_options(o, list);
   list_cache_option(o, list);
+  list_link_option(o, list);
   if (use == RunUse::train) {
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -249,7 +269,7 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 bool may_change_on_resume(const std::string& option) {
   for (const char* free :
        {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "wait"})
+        "offline-limit", "cache-limit", "link", "json", "quiet", "listen", "insecure", "wait"})
     if (option == free) return true;
   return false;
 }
@@ -333,6 +353,11 @@ ModelCard card_of(const RunOptions& o) {
   return {o.model.spec, o.model.cut, o.center_crop, o.set_name, o.class_names};
 }
 
+std::optional<net::LinkSpeed> link_of(const RunOptions& o) {
+  if (o.link.empty() || o.link == no_link) return std::nullopt;
+  return expect(net::parse_link_speed(o.link));
+}
+
 split::RunConfig to_config(const RunOptions& o) {
   if (o.training.optimizer.kind == OptimizerKind::adam && o.training.optimizer.momentum != 0)
     fail_command(ErrorCode::usage, "--momentum ", o.training.optimizer.momentum,
@@ -383,6 +408,7 @@ Json to_json(const RunOptions& options) {
   list.option("transport", o.transport);
   list_barrier_options(o, list);
   list_offline_option(o, list);
+  list_link_option(o, list);
   if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();

@@ -62,8 +62,10 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, true);
+  RunOptions as_is = options;
+  as_is.link.clear();
   const split::RunSummary summary =
-      expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
+      expect(run_with_device_processes(as_is, config, silent, train, tests, manifest_path));
   const measure::EpochRecord& warm = summary.epochs.at(1);
   StepCost out;
   const auto steps = static_cast<double>(warm.steps);

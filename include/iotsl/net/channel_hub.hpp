@@ -11,8 +11,7 @@
 #include <mutex>
 #include <thread>
 
-#include "iotsl/net/channel.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/channel_hub_connection.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -25,6 +24,8 @@ struct HubOptions {
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
   LinkOptions link = {};                     ///< time limits of the connections
+  /// Every connection is made as slow as one over such a network, if its own is faster.
+  std::optional<LinkSpeed> emulated = {};
 };
 
 /// What happened on a connection. `refused`: one that waits cannot be accepted, it has no number.
@@ -108,7 +109,8 @@ class Hub {
   }
 
   /// Flushes and closes all connections and ends the thread; the traffic of the hub's whole life,
-  /// and the bytes of its sockets, hold afterwards.
+  /// and the bytes of its sockets, hold afterwards. What a lost connection had yet to send counts
+  /// as sent in both.
   void stop() {
     {
       const std::lock_guard lock(mutex_);
@@ -124,15 +126,6 @@ class Hub {
   std::uint64_t socket_bytes_out() const { return socket_out_; }
 
  private:
-  struct Connection {
-    Channel channel;
-    Link link;
-    Bytes out = {};
-    std::size_t sent = 0;  ///< of `out`
-    bool closing = false;
-    bool finished = false;  ///< our side of the connection is shut
-    Microseconds close_by = 0;
-  };
   struct Command {
     std::uint64_t connection;
     Message message;
@@ -186,7 +179,7 @@ class Hub {
     return stopping;
   }
 
-  void begin_close(Connection& connection, Microseconds now) {
+  void begin_close(HubConnection& connection, Microseconds now) {
     if (connection.closing) return;
     connection.closing = true;
     connection.close_by = now + options_.close_limit;
@@ -198,18 +191,17 @@ class Hub {
     if (accepting) items.push_back({listener_.handle(), POLLIN, 0});
     const std::size_t first = items.size();
     std::vector<std::uint64_t> ids;
+    Microseconds until = now + tick_interval;
     {
       const std::lock_guard lock(mutex_);
       for (auto& [id, c] : connections_) {
-        const bool room = pending_[id] < options_.max_pending_messages;
-        const bool to_write = c.sent < c.out.size() || c.link.wants_to_send();
-        items.push_back(
-            {c.channel.handle(),
-             static_cast<short>((room || c.closing ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0});
+        const HubConnection::Wait wait = c.wait(pending_[id] < options_.max_pending_messages, now);
+        items.push_back(wait.socket);
+        until = std::min(until, wait.until);
         ids.push_back(id);
       }
     }
-    ::poll(items.data(), items.size(), static_cast<int>(tick_interval / 1000));
+    detail::wait_sockets(items, until - now);
     now = steady_now();
     if ((items[0].revents & POLLIN) != 0) {
       char drain[256];
@@ -228,7 +220,8 @@ class Hub {
     const std::uint64_t id = ++last_id_;
     Link link = *prototype_;
     link.restart(now);
-    connections_.emplace(id, Connection{std::move(channel).value(), std::move(link)});
+    connections_.emplace(
+        id, HubConnection(std::move(channel).value(), std::move(link), options_.emulated));
     HubEvent event;
     event.kind = HubEvent::Kind::opened;
     event.connection = id;
@@ -253,9 +246,10 @@ class Hub {
   }
 
   void serve(std::uint64_t id, short ready, Microseconds now) {
-    Connection& c = connections_.at(id);
+    HubConnection& c = connections_.at(id);
     Result<void> state;
     if ((ready & (POLLIN | POLLHUP | POLLERR)) != 0) state = read(id, c, now);
+    if (state && c.network) state = deliver(id, c, now);
     if (state) state = write(id, c, now);
     if (state && !c.closing) {
       // What waits for the compute thread is not held against the peer.
@@ -266,20 +260,34 @@ class Hub {
     }
     if (!state) return drop(id, c, state.failure());
     if (c.closing) {
-      const bool flushed = c.sent == c.out.size() && !c.link.wants_to_send();
+      const bool flushed = c.is_flushed();
       if (flushed && !c.finished) c.channel.finish_writing();
       c.finished = c.finished || flushed;
       if (c.channel.closed() || now > c.close_by) drop(id, c, {});
-    } else if (c.channel.closed()) {
+    } else if (c.has_ended()) {
       drop(id, c, failure(ErrorCode::network, "connection to ", c.channel.peer(), " closed"));
     }
   }
 
-  Result<void> read(std::uint64_t id, Connection& c, Microseconds now) {
+  Result<void> read(std::uint64_t id, HubConnection& c, Microseconds now) {
     const Result<std::size_t> got = c.channel.read_some(buffer_);
     if (!got) return got.failure();
     if (c.closing) return {};  // what still comes is read, so that the close is clean, but not used
-    const Result<void> taken = c.link.receive(ByteSpan(buffer_).first(*got), now);
+    const ByteSpan bytes = ByteSpan(buffer_).first(*got);
+    if (!c.network) return receive(id, c, bytes, now);
+    c.network->up.push(bytes, now);
+    return {};
+  }
+  /// What has come through the emulated network.
+  Result<void> deliver(std::uint64_t id, HubConnection& c, Microseconds now) {
+    if (c.closing || pending_messages(id) >= options_.max_pending_messages) return {};
+    arrived_.clear();
+    c.network->up.take(arrived_, now);
+    return receive(id, c, arrived_, now);
+  }
+
+  Result<void> receive(std::uint64_t id, HubConnection& c, ByteSpan bytes, Microseconds now) {
+    const Result<void> taken = c.link.receive(bytes, now);
     // Messages that were complete before a failure are still handled.
     Message message;
     while (c.link.pop(message)) {
@@ -296,19 +304,9 @@ class Hub {
     return taken;
   }
 
-  Result<void> write(std::uint64_t id, Connection& c, Microseconds now) {
-    for (;;) {
-      if (c.sent == c.out.size()) {
-        c.out.clear();
-        c.sent = 0;
-        c.link.produce(c.out, 4 * chunk_content_bytes, now);
-        if (c.out.empty()) break;
-      }
-      const Result<std::size_t> put = c.channel.write_some(ByteSpan(c.out).subspan(c.sent));
-      if (!put) return put.failure();
-      if (*put == 0) break;
-      c.sent += *put;
-    }
+  Result<void> write(std::uint64_t id, HubConnection& c, Microseconds now) {
+    const Result<void> written = c.write(now);
+    if (!written) return written;
     const std::lock_guard lock(mutex_);
     std::size_t waiting = c.link.queued_bytes();
     for (const Command& command : commands_)
@@ -318,11 +316,11 @@ class Hub {
     return {};
   }
 
-  void drop(std::uint64_t id, Connection& c, const Failure& why) {
+  void drop(std::uint64_t id, HubConnection& c, const Failure& why) {
     total_in_ += c.link.traffic_in();
     total_out_ += c.link.traffic_out();
     socket_in_ += c.channel.bytes_in();
-    socket_out_ += c.channel.bytes_out();
+    socket_out_ += c.channel.bytes_out() + c.unsent_bytes();
     HubEvent event;
     event.kind = HubEvent::Kind::lost;
     event.connection = id;
@@ -360,11 +358,12 @@ class Hub {
   std::thread thread_;
 
   // Of the network thread.
-  std::map<std::uint64_t, Connection> connections_;
+  std::map<std::uint64_t, HubConnection> connections_;
   std::uint64_t last_id_ = 0;
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;
   Bytes buffer_ = Bytes(4 * chunk_content_bytes);
+  Bytes arrived_;  // through an emulated network
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;
 

@@ -11,7 +11,8 @@ struct ServerOptions {
   net::Address address{"127.0.0.1", 0};
   bool insecure = false;
   net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
-  ExpectedData expected;                                  ///< of the devices
+  ExpectedData expected = {};                             ///< of the devices
+  std::optional<net::LinkSpeed> emulated = {};            ///< of HubOptions
 };
 
 namespace detail {
@@ -54,6 +55,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   net::HubOptions hub_options;
   hub_options.address = options.address;
   hub_options.insecure = options.insecure;
+  hub_options.emulated = options.emulated;
   auto hub = net::Hub::start(
       hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
   if (!hub) return hub.failure();
