@@ -23,6 +23,8 @@ class DeviceMachine {
   DeviceHandshake::State handshake_state() const { return handshake_.state(); }
   DeviceGeneratorExchange::State generator_state() const { return generators_.state(); }
   DeviceTurn::State turn_state() const { return turn_.state(); }
+  /// See DeviceTurn.
+  std::optional<std::uint64_t> batch_ahead() const { return turn_.batch_ahead(); }
   /// True once a server has taken this device in.
   bool has_joined() const { return handshake_.has_joined(); }
   /// Whether the server has said that the run is complete.
