@@ -370,7 +370,8 @@ TEST_CASE("staged grad: the same bits in two parts") {
 
 TEST_CASE("staged grad: each part computes only its own") {
   Tensor<double> x = leaf({1}), w = leaf({2}), v = leaf({3});
-  const Tensor<double> y = recording_add(recording_add(x, w), recording_add(w, v));
+  const Tensor<double> of_x = recording_add(x, w), others = recording_add(w, v);
+  const Tensor<double> y = recording_add(of_x, others);
   iotsl::StagedGrad<double> staged(y, {x}, {w, v});
   asked.clear();
   CHECK(staged.first()[0].item() == 1);

@@ -42,7 +42,7 @@ double parse_quantity(std::string_view text, const LinkUnit (&units)[N]) {
   double value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, status] = std::from_chars(text.data(), end, value);
-  if (status != std::errc()) return -1;
+  if (status != std::errc() || !(value >= 0)) return -1;
   const std::string_view unit = text.substr(static_cast<std::size_t>(stop - text.data()));
   for (const LinkUnit& each : units)
     if (unit == each.name) return value * each.size;
