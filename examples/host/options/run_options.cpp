@@ -2,6 +2,7 @@
 
 #include "host/files/json_file.hpp"
 #include "host/options/added_epochs.hpp"
+#include "host/options/link_option.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -96,25 +97,6 @@ void list_offline_option(Options& o, List& list) {
               zero_or_more());
 }
 
-constexpr const char* no_link = "none";
-
-CLI::Validator is_link() {
-  return CLI::Validator(
-      [](const std::string& text) -> std::string {
-        const auto speed = net::parse_link_speed(text);
-        return speed || text == no_link ? "" : speed.failure().message;
-      },
-      "RATE[,ROUND-TRIP]");
-}
-
-template <class Options, class List>
-void list_link_option(Options& o, List& list) {
-  list.given("link", o.link,
-             "Every device's connection as over a network of this rate (kbit, mbit, gbit a second, "
-             "each way) and round trip (us, ms), as 50mbit,20ms; none: as it is",
-             is_link());
-}
-
 template <class Options, class List>
 void list_cache_option(Options& o, List& list) {
   list.option("cache-limit", o.cache_limit_gib,
@@ -180,7 +162,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.begin_group("Run");
   list_barrier_options(o, list);
   list_cache_option(o, list);
-  list_link_option(o, list);
+  list_link_option(o.link, list);
   if (use == RunUse::train) {
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -353,10 +335,7 @@ ModelCard card_of(const RunOptions& o) {
   return {o.model.spec, o.model.cut, o.center_crop, o.set_name, o.class_names};
 }
 
-std::optional<net::LinkSpeed> link_of(const RunOptions& o) {
-  if (o.link.empty() || o.link == no_link) return std::nullopt;
-  return expect(net::parse_link_speed(o.link));
-}
+std::optional<net::LinkSpeed> link_of(const RunOptions& o) { return parse_link_option(o.link); }
 
 split::RunConfig to_config(const RunOptions& o) {
   if (o.training.optimizer.kind == OptimizerKind::adam && o.training.optimizer.momentum != 0)
@@ -408,7 +387,7 @@ Json to_json(const RunOptions& options) {
   list.option("transport", o.transport);
   list_barrier_options(o, list);
   list_offline_option(o, list);
-  list_link_option(o, list);
+  list_link_option(o.link, list);
   if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();
