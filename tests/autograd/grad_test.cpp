@@ -1,8 +1,13 @@
 #include "iotsl/autograd/grad.hpp"
 
+#include <cstring>
 #include <thread>
 
+#include "iotsl/autograd/staged_grad.hpp"
+#include "iotsl/ops/activation.hpp"
+#include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/elementwise.hpp"
+#include "iotsl/ops/norm.hpp"
 #include "iotsl/ops/view.hpp"
 #include "support/adjoint_check.hpp"
 
@@ -317,4 +322,63 @@ TEST_CASE("long double has gradients too") {
   const Tensor<long double> g = grad(iotsl::square(x) * x, x, {}, {.create_graph = true});
   CHECK(g.item() == 27.0L);
   CHECK(grad(g, x).item() == 18.0L);
+}
+
+TEST_CASE("staged grad: the same bits in two parts") {
+  const iotsl::Random numbers(3, iotsl::Stream::user);
+  std::uint64_t drawn = 0;
+  const auto random = [&](const Shape& shape) {
+    Tensor<float> out = Tensor<float>::uninitialized(shape);
+    for (Index i = 0; i < out.size(); ++i)
+      out.mutable_data()[i] = static_cast<float>(numbers.uniform(drawn++)) - 0.4F;
+    out.set_requires_grad();
+    return out;
+  };
+  const Tensor<float> x = random({4, 3, 6, 6}), unused = random({2});
+  const std::vector<Tensor<float>> weights{random({5, 3, 3, 3}), random({5}), random({5}),
+                                           random({5}), random({5, 5, 3, 3})};
+  // The second convolution is used twice, and its result goes around it.
+  const auto loss = [&] {
+    const iotsl::Conv2dOptions same{.pad_h = 1, .pad_w = 1};
+    Tensor<float> mean = Tensor<float>::zeros({5}), variance = Tensor<float>::full({5}, 1.0F);
+    Tensor<float> y = iotsl::conv2d(x, weights[0], weights[1], same);
+    y = iotsl::relu(
+        iotsl::batch_norm2d(y, weights[2], weights[3], mean, variance, {.training = true}));
+    const Tensor<float> z = iotsl::conv2d(y, weights[4], Tensor<float>(), same);
+    return sum(iotsl::square(iotsl::conv2d(z, weights[4], Tensor<float>(), same) + y));
+  };
+  const auto check_same = [](const Tensor<float>& a, const Tensor<float>& b) {
+    REQUIRE(a.shape() == b.shape());
+    CHECK(std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(float)) == 0);
+  };
+  std::vector<Tensor<float>> inputs = weights;
+  inputs.push_back(unused);
+  inputs.push_back(x);
+  const std::vector<Tensor<float>> whole = grad<float>({loss()}, inputs);
+  inputs.pop_back();
+  iotsl::StagedGrad<float> staged(loss(), {x}, inputs);
+  check_same(staged.first()[0], whole.back());
+  const std::vector<Tensor<float>> rest = staged.rest();
+  REQUIRE(rest.size() == inputs.size());
+  for (std::size_t i = 0; i < rest.size(); ++i) check_same(rest[i], whole[i]);
+  // Nothing first: all of it in the second part.
+  iotsl::StagedGrad<float> late(loss(), {}, weights);
+  CHECK(late.first().empty());
+  const std::vector<Tensor<float>> all = late.rest();
+  for (std::size_t i = 0; i < all.size(); ++i) check_same(all[i], whole[i]);
+}
+
+TEST_CASE("staged grad: each part computes only its own") {
+  Tensor<double> x = leaf({1}), w = leaf({2}), v = leaf({3});
+  const Tensor<double> of_x = recording_add(x, w), others = recording_add(w, v);
+  const Tensor<double> y = recording_add(of_x, others);
+  iotsl::StagedGrad<double> staged(y, {x}, {w, v});
+  asked.clear();
+  CHECK(staged.first()[0].item() == 1);
+  CHECK(asked == std::vector<int>{1, 1});
+  asked.clear();
+  const std::vector<Tensor<double>> rest = staged.rest();
+  CHECK(rest[0].item() == 2);
+  CHECK(rest[1].item() == 1);
+  CHECK(asked == std::vector<int>{2, 3, 2});
 }

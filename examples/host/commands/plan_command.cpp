@@ -1,20 +1,26 @@
 // iotsl plan: what a run will cost, before it starts. Parameters, operations and bytes follow from
-// the options; memory and time from a few steps of the same run on this machine.
+// the options; memory and time from a few steps of the same run on this machine, where no other is
+// named.
 
 #include <cstdio>
 #include <memory>
 
 #include "host/report/run_report.hpp"
+#include "host/run/board_speed.hpp"
 #include "host/run/preparation_cost.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"
-#include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
-#include "iotsl/split/records/wire_forecast.hpp"
 
 namespace iotsl::tool {
 namespace {
+
+struct PlanOptions {
+  RunOptions run;
+  std::string board, server_board;      ///< files of iotsl-bench; empty: this machine
+  double device_ms = 0, server_ms = 0;  ///< a step; 0: not given
+};
 
 struct Plan {
   ModelSummary model;
@@ -22,7 +28,9 @@ struct Plan {
   std::optional<PreparationCost> preparation;  // of method iotsl
   std::uint64_t device_bytes = 0, server_bytes = 0, checkpoint_bytes = 0;
   std::uint64_t cache_bytes = 0;  // of method cache
-  double seconds = 0, device_step_seconds = 0, step_seconds = 0;
+  split::StepSeconds step;
+  double seconds = 0, turns_seconds = 0;
+  std::vector<std::string> assumptions;
 };
 
 Json short_json(const LayerCost& cost) {
@@ -33,6 +41,8 @@ Json short_json(const LayerCost& cost) {
 }
 
 void print(const Plan& p, const RunOptions& options, const split::RunConfig& config) {
+  const auto epochs = static_cast<double>(config.training.epochs);
+  const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
   if (options.json) {
     Json out = short_json(p.model.total);
     out["front"] = short_json(p.model.front);
@@ -56,9 +66,13 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
       out["preparation_bytes_down"] = p.preparation->bytes_down;
       out["preparation_values"] = p.preparation->values;
     }
-    out["step_seconds"] = p.step_seconds;
-    out["device_step_seconds"] = p.device_step_seconds;
+    out["step_seconds"] = step_seconds;
+    out["device_step_seconds"] = p.step.device;
+    out["server_step_seconds"] = p.step.server;
+    out["server_update_seconds"] = p.step.update;
+    out["epoch_seconds"] = p.turns_seconds / epochs;
     out["seconds"] = p.seconds;
+    out["assumptions"] = Json::array_of(p.assumptions);
     std::printf("%s\n", to_text(out).c_str());
     return;
   }
@@ -93,12 +107,69 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
   std::printf(
       "disk       %s a barrier, three are kept%s\n", bytes(p.checkpoint_bytes).c_str(),
       p.cache_bytes > 0 ? concat("; ", bytes(p.cache_bytes), " of smashed samples").c_str() : "");
-  std::printf("time       %s%s on this machine: %.0f ms a step, %.0f of them on the device\n",
-              p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
-              1e3 * p.step_seconds, 1e3 * p.device_step_seconds);
+  std::printf(
+      "time       %s%s; a device epoch %s, a step %.0f ms: %.0f on the device, %.0f on the server, "
+      "%.0f of which beside the rest\n",
+      p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
+      format_seconds(p.turns_seconds / epochs).c_str(), 1e3 * step_seconds, 1e3 * p.step.device,
+      1e3 * (p.step.server + p.step.update), 1e3 * p.step.update);
+  for (std::size_t i = 0; i < p.assumptions.size(); ++i)
+    std::printf("%-10s %s\n", i == 0 ? "assumed" : "", p.assumptions[i].c_str());
 }
 
-void plan(CLI::App& command, RunOptions& options) {
+/// What a step costs where the options name other machines than this one, on which `tried` was
+/// measured; what is assumed of each.
+split::StepSeconds choose_step(const PlanOptions& options, Index batch, Plan& p,
+                               const split::StepSeconds& tried) {
+  split::StepSeconds out = tried;
+  const auto say = [&](const auto&... parts) { p.assumptions.push_back(concat(parts...)); };
+  const auto milliseconds = [](double seconds) { return concat(std::round(1e4 * seconds) / 10); };
+  const auto side = [&](const char* name, double given_ms, const std::string& board,
+                        BoardSeconds (*on_board)(const std::string&, const ModelSummary&, Index),
+                        double measured) {
+    if (given_ms > 0) {
+      say(name, ": ", given_ms, " ms a step, as given");
+      return given_ms / 1e3;
+    }
+    if (!board.empty()) {
+      const BoardSeconds found = on_board(board, p.model, batch);
+      say(name, ": ", milliseconds(found.seconds), " ms a step by ", board, ", row ", found.row,
+          " for the operations");
+      return found.seconds;
+    }
+    say(name, ": ", milliseconds(measured), " ms a step, as on this machine");
+    return measured;
+  };
+  out.device = side("device", options.device_ms, options.board, &device_step_on, tried.device);
+  const double server = tried.server + tried.update;
+  const double chosen =
+      side("server", options.server_ms, options.server_board, &server_step_on, server);
+  const double share = server > 0 ? tried.update / server : 0;
+  out.update = share * chosen;
+  out.server = chosen - out.update;
+  if (splits(options.run.method))
+    say("of the server's time ", std::round(100 * share),
+        " % are the update behind the answer to the device, and each step takes ",
+        milliseconds(tried.handling), " ms to make, check and move its messages, as here");
+  return out;
+}
+
+/// Seconds of all turns over the network of --link.
+double all_turns_seconds(const split::RunConfig& config, const RunShape& shape,
+                         const std::vector<std::uint64_t>& samples, std::uint64_t barriers_inside,
+                         const split::StepSeconds& step,
+                         const std::optional<net::LinkSpeed>& link) {
+  double out = 0;
+  for (std::uint64_t turn = 0; turn < config.turns(); ++turn)
+    out += split::turn_seconds(
+        split::forecast_turn(config, shape.sizes, turn, samples[turn % samples.size()],
+                             barriers_inside, shape.rank),
+        step, config.training.frozen_front, link);
+  return out;
+}
+
+void plan(CLI::App& command, PlanOptions& planned) {
+  RunOptions& options = planned.run;
   finish_run_options(command, options);
   if (!has_fronts(options.method))
     fail_command(ErrorCode::usage, "--method ", options.method,
@@ -109,28 +180,29 @@ void plan(CLI::App& command, RunOptions& options) {
   const split::RunConfig config = to_config(options);
   check_run(config, manifest);
   const CutModel model = build(options.model);
-  const OptimizerOptions& optimizer = config.training.optimizer;
+  const std::optional<net::LinkSpeed> link = link_of(options);
 
   Plan p;
   p.model = summarize(model.layers, options.model.spec, model.front_layers);
-  const split::FrontHalf front(model.layers.slice(0, model.front_layers), optimizer, config.seed);
-  const split::WireSizes sizes = split::wire_sizes(
-      front.layers(), front.optimizer(), sample_shape(config.model),
-      static_cast<std::uint64_t>(config.training.batch), net::WireFormat::of(config.training));
+  const RunShape shape = shape_of(options, config);
+  const split::WireSizes& sizes = shape.sizes;
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
+  p.step = choose_step(planned, config.training.batch, p, sampled.step);
 
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
-  const auto rank =
-      static_cast<std::size_t>(front.layers().output_shape(sample_shape(config.model))->rank());
-  p.wire = split::forecast_wire(config, sizes, samples, 0, rank);
+  p.wire = split::forecast_wire(config, sizes, samples, 0, shape.rank);
+  p.turns_seconds = all_turns_seconds(config, shape, samples, 0, p.step, link);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
+  const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
   const double between = std::max(static_cast<double>(config.barriers.steps),
-                                  config.barriers.seconds / std::max(sampled.step_seconds, 1e-9));
+                                  config.barriers.seconds / std::max(step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
-  if (splits(config.method) && inside > 0)
-    p.wire = split::forecast_wire(config, sizes, samples, inside, rank);
+  if (splits(config.method) && inside > 0) {
+    p.wire = split::forecast_wire(config, sizes, samples, inside, shape.rank);
+    p.turns_seconds = all_turns_seconds(config, shape, samples, inside, p.step, link);
+  }
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);
@@ -138,22 +210,31 @@ void plan(CLI::App& command, RunOptions& options) {
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
   p.server_bytes = measure::peak_resident_bytes();
   p.checkpoint_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters) *
-                       (1 + kept_per_parameter(optimizer));
+                       (1 + kept_per_parameter(config.training.optimizer));
   const std::uint64_t replay_bytes =
       4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;
   p.checkpoint_bytes += replay_bytes;
   if (caches(config.method)) p.cache_bytes = split::cache_bytes(sizes, samples);
-  p.step_seconds = sampled.step_seconds;
-  p.device_step_seconds = sampled.device_seconds;
-  p.seconds = run_seconds(sampled, config, p.wire.steps, p.wire.barriers,
-                          test.size() + static_cast<Index>(manifest.validation.size()));
+  p.seconds = p.turns_seconds +
+              seconds_beside_steps(sampled, config, p.wire.barriers,
+                                   test.size() + static_cast<Index>(manifest.validation.size()));
+  p.assumptions.push_back(
+      link ? concat("network: ", to_string(*link),
+                    " each way for each device, half of the round trip each way, nothing lost")
+           : "network: that of this machine");
+  p.assumptions.push_back("evaluation and disk: as on this machine");
   if (has_generators(config.method)) {
     p.preparation = preparation_cost(config, manifest, sampled);
     p.device_bytes += p.preparation->device_bytes;
     p.wire.bytes_up += p.preparation->bytes_up;
     p.wire.bytes_down += p.preparation->bytes_down;
     p.seconds += p.preparation->generator_seconds + p.preparation->pretrain_seconds;
+    // Every device has a connection of its own.
+    if (link)
+      p.seconds += link->seconds((p.preparation->bytes_up + p.preparation->bytes_down) /
+                                 static_cast<std::uint64_t>(config.devices));
+    p.assumptions.push_back("generators and pre-training: as on this machine");
   }
   print(p, options, config);
 }
@@ -161,11 +242,24 @@ void plan(CLI::App& command, RunOptions& options) {
 }  // namespace
 
 void add_plan_command(CLI::App& app) {
-  auto options = std::make_shared<RunOptions>();
+  auto options = std::make_shared<PlanOptions>();
   CLI::App* command = app.add_subcommand(
       "plan",
       "Say what a run will cost: operations, memory, bytes, seconds (a few steps are tried)");
-  add_run_options(*command, *options, RunUse::plan);
+  add_run_options(*command, options->run, RunUse::plan);
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return command->add_option(name, value, help)->group("Machines");
+  };
+  auto* board = add("--board", options->board,
+                    "Devices as the machine of this file of iotsl-bench --json; default: "
+                    "as this one");
+  add("--device-ms-per-step", options->device_ms, "Milliseconds of a device for a step")
+      ->check(above_zero())
+      ->excludes(board);
+  auto* server_board = add("--server-board", options->server_board, "The same of the server");
+  add("--server-ms-per-step", options->server_ms, "Milliseconds of the server for a step")
+      ->check(above_zero())
+      ->excludes(server_board);
   command->callback([command, options] { plan(*command, *options); });
 }
 

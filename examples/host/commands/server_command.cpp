@@ -65,6 +65,7 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
     server.credentials = &*credentials;
   }
   server.gather_limit = options.wait_seconds * net::second_us;
+  server.emulated = link_of(run);
   const RunData data = load_run_data(run);
   const data::Manifest manifest = manifest_of(command, run, data.train);
   const bool aside = !manifest.devices.empty();

@@ -2,6 +2,7 @@
 
 #include "host/files/json_file.hpp"
 #include "host/options/added_epochs.hpp"
+#include "host/options/link_option.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/split/halves/replay.hpp"
@@ -161,6 +162,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.begin_group("Run");
   list_barrier_options(o, list);
   list_cache_option(o, list);
+  list_link_option(o.link, list);
   if (use == RunUse::train) {
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
@@ -247,9 +249,9 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 }  // namespace
 
 bool may_change_on_resume(const std::string& option) {
-  for (const char* free :
-       {"resume", "data", "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "cache-limit", "json", "quiet", "listen", "insecure", "identity", "tls", "wait"})
+  for (const char* free : {"resume", "data", "threads", "transport", "barrier-steps",
+                           "barrier-seconds", "offline-limit", "cache-limit", "link", "json",
+                           "quiet", "listen", "insecure", "identity", "tls", "wait"})
     if (option == free) return true;
   return false;
 }
@@ -333,6 +335,8 @@ ModelCard card_of(const RunOptions& o) {
   return {o.model.spec, o.model.cut, o.center_crop, o.set_name, o.class_names};
 }
 
+std::optional<net::LinkSpeed> link_of(const RunOptions& o) { return parse_link_option(o.link); }
+
 split::RunConfig to_config(const RunOptions& o) {
   if (o.training.optimizer.kind == OptimizerKind::adam && o.training.optimizer.momentum != 0)
     fail_command(ErrorCode::usage, "--momentum ", o.training.optimizer.momentum,
@@ -383,6 +387,7 @@ Json to_json(const RunOptions& options) {
   list.option("transport", o.transport);
   list_barrier_options(o, list);
   list_offline_option(o, list);
+  list_link_option(o.link, list);
   if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();

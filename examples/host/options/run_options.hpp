@@ -7,6 +7,7 @@
 #include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
 #include "host/run/model_card.hpp"
+#include "iotsl/net/link_speed.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 namespace iotsl::tool {
@@ -28,6 +29,7 @@ struct RunOptions {
   split::BarrierOptions barriers;
   double offline_seconds = 300;
   double cache_limit_gib = 16;            // of method cache
+  std::string link;                       // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;
   std::string gan_preset = "fast";
@@ -78,6 +80,9 @@ data::Dataset load_validation(const RunOptions& options, const data::Dataset& tr
 
 /// What must be known to use the network of the run. After load_run_data.
 ModelCard card_of(const RunOptions& options);
+
+/// The network of --link, or nothing.
+std::optional<net::LinkSpeed> link_of(const RunOptions& options);
 
 /// What the engine needs to know of a run. Ends the command where the options do not fit together.
 split::RunConfig to_config(const RunOptions& options);

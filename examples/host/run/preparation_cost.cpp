@@ -81,8 +81,10 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   out.iteration_seconds = tried.iteration_seconds;
   out.device_bytes = tried.memory_bytes;
   out.generator_seconds = tried.seconds * static_cast<double>(config.devices);
+  // On the joined net: nothing is sent.
   if (chosen.pretrain)
-    out.pretrain_seconds = step.step_seconds * static_cast<double>(chosen.pretrain_iterations) *
+    out.pretrain_seconds = (step.step.device + step.step.server + step.step.update) *
+                           static_cast<double>(chosen.pretrain_iterations) *
                            static_cast<double>(chosen.pretrain_batch) /
                            static_cast<double>(config.training.batch);
 

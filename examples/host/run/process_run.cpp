@@ -62,7 +62,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
                         ":\n", end_of_log(log));
     return !problem.message.empty();
   };
-  auto summary = split::run_server(config, report.hooks(), {}, sets);
+  auto summary = split::run_server(config, report.hooks(), {.emulated = link_of(options)}, sets);
   if (!problem.message.empty()) return problem;
   if (summary) devices.wait(10);  // after a stop they would wait for the server to come back
   return summary;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "host/run/process_run.hpp"
+#include "iotsl/split/halves/cut.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -30,7 +31,25 @@ class ScratchFolder {
 
 constexpr Index sampled_steps = 6, sampled_tests = 512;
 
+/// A network as far away as `link`, on which nothing has to be waited for long.
+std::optional<net::LinkSpeed> trial_link(std::optional<net::LinkSpeed> link) {
+  constexpr std::uint64_t least = 200'000'000;
+  if (link) link->bits_per_second = std::max(link->bits_per_second, least);
+  return link;
+}
+
 }  // namespace
+
+RunShape shape_of(const RunOptions& options, const split::RunConfig& config) {
+  const CutModel model = build(options.model);
+  const split::FrontHalf front(model.layers.slice(0, model.front_layers), config.training.optimizer,
+                               config.seed);
+  const Shape sample = sample_shape(config.model);
+  return {split::wire_sizes(front.layers(), front.optimizer(), sample,
+                            static_cast<std::uint64_t>(config.training.batch),
+                            net::WireFormat::of(config.training)),
+          static_cast<std::size_t>(front.layers().output_shape(sample)->rank())};
+}
 
 StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned,
                       const data::Dataset& train, const data::Dataset& test,
@@ -62,15 +81,28 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, true);
+  RunOptions trial = options;
+  const std::optional<net::LinkSpeed> link = trial_link(link_of(options));
+  if (link) trial.link = to_string(*link);
   const split::RunSummary summary =
-      expect(run_with_device_processes(options, config, silent, train, tests, manifest_path));
+      expect(run_with_device_processes(trial, config, silent, train, tests, manifest_path));
   const measure::EpochRecord& warm = summary.epochs.at(1);
   StepCost out;
   const auto steps = static_cast<double>(warm.steps);
-  out.device_seconds = warm.seconds_device / steps;
-  out.step_seconds = out.device_seconds + (warm.seconds_server + warm.seconds_network) / steps;
+  out.step = {.device = warm.seconds_device / steps,
+              .server = warm.seconds_server / steps,
+              .update = warm.seconds_update / steps};
+  const RunShape shape = shape_of(options, config);
+  const split::TurnWire wire =
+      split::forecast_turn(config, shape.sizes, 1, samples.size(), 0, shape.rank);
+  const double measured = warm.seconds_device + warm.seconds_server + warm.seconds_network;
+  const double explained = split::turn_seconds(wire, out.step, config.training.frozen_front, link);
+  out.step.handling = std::max(0.0, (measured - explained) / steps);
   // With replay the server works on twice the samples.
-  if (planned.training.replay > 0) out.step_seconds += warm.seconds_server / steps;
+  if (planned.training.replay > 0) {
+    out.step.server *= 2;
+    out.step.update *= 2;
+  }
   out.evaluate_seconds = warm.seconds_evaluate / static_cast<double>(tests.size());
   out.barrier_seconds = warm.seconds_barrier;
   out.device_bytes = warm.peak_memory_bytes;
@@ -80,9 +112,15 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
 
 double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
                    std::uint64_t barriers, Index judged) {
+  const split::StepSeconds& step = cost.step;
+  return static_cast<double>(steps) * (step.device + step.server + step.handling) +
+         seconds_beside_steps(cost, config, barriers, judged);
+}
+
+double seconds_beside_steps(const StepCost& cost, const split::RunConfig& config,
+                            std::uint64_t barriers, Index judged) {
   const auto evaluations = static_cast<double>(config.training.epochs / config.training.eval_every);
-  return static_cast<double>(steps) * cost.step_seconds +
-         static_cast<double>(barriers) * cost.barrier_seconds +
+  return static_cast<double>(barriers) * cost.barrier_seconds +
          std::max(1.0, evaluations) * static_cast<double>(judged) * cost.evaluate_seconds;
 }
 

@@ -75,6 +75,34 @@ class GradWalk {
     for (std::size_t at = steps_.size(); at-- > 0;) visit(steps_[at]);
   }
 
+  /// The same in two parts, with the same gradients in the same order of sums: first those of the
+  /// targets of `first`. No other walk over these nodes may come in between, and none of the parts
+  /// records a graph.
+  void run_first(const std::vector<Node<T>*>& first) {
+    sort();
+    mark_needed();
+    for (Node<T>* node : first) steps_[node->walk_index].comes_first = true;
+    for (Step& step : steps_) {
+      unsigned now = 0;
+      for (int i = 0; i < step.node->input_count(); ++i) {
+        const Node<T>* input = step.node->input(i);
+        if (input != nullptr && steps_[input->walk_index].comes_first) now |= 1u << i;
+      }
+      step.later = step.node->wanted & ~now;
+      step.node->wanted &= now;
+      step.comes_first = step.comes_first || step.node->wanted != 0;
+    }
+    at_hand_.resize(steps_.size());
+    RecordScope scope(false);
+    for (auto& [node, seed] : seeds_) accumulate(node, std::move(seed));
+    for (std::size_t at = steps_.size(); at-- > 0;) visit_first(steps_[at], at_hand_[at]);
+  }
+  /// And then the others.
+  void run_rest() {
+    RecordScope scope(false);
+    for (std::size_t at = steps_.size(); at-- > 0;) visit_rest(steps_[at], at_hand_[at]);
+  }
+
   /// The gradient of a target; undefined where no path leads to it.
   const Tensor<T>& gradient(const Node<T>* node) const { return steps_[node->walk_index].gradient; }
 
@@ -90,7 +118,11 @@ class GradWalk {
     Tensor<T> gradient;
     bool is_target = false;
     bool needed = false;
+    bool comes_first = false;  // leads to a target of the first part, or is one
+    unsigned later = 0;        // inputs whose gradients belong to the second part
   };
+  /// Gradients of inputs.
+  using InputGrads = std::array<Tensor<T>, Node<T>::max_inputs>;
   struct Seed {
     Node<T>* node;
     Tensor<T> value;
@@ -142,6 +174,49 @@ class GradWalk {
     }
   }
 
+  /// Adds the gradients that were asked of a node to its inputs.
+  void pass_on(Node<T>* node, Tensor<T>* input_grads) {
+    for (int i = 0; i < node->input_count(); ++i) {
+      if (!node->wants(i)) continue;
+      Tensor<T>& g = input_grads[i];
+      Node<T>* input = node->input(i);
+      if (!g.defined()) continue;  // a derivative that is zero everywhere
+      if (!(g.shape() == input->output_shape()))
+        fail("grad: ", node->name(), " gave a gradient of shape ", g.shape(), " for input ", i,
+             " of shape ", input->output_shape());
+      accumulate(input, std::move(g));
+    }
+  }
+
+  /// `at_hand`: keeps what an op gives beyond what it was asked for, such as a norm, which computes
+  /// all of its gradients at once.
+  void visit_first(Step& step, InputGrads& at_hand) {
+    Node<T>* node = step.node;
+    if (!step.gradient.defined() || node->wanted == 0) return;
+    const bool is_done = step.later == 0;
+    Tensor<T> output_grad = step.is_target || !is_done ? step.gradient : std::move(step.gradient);
+    node->op().vjp(*node, output_grad, at_hand.data());
+    pass_on(node, at_hand.data());
+    if (is_done) node->release_saved();
+  }
+  void visit_rest(Step& step, InputGrads& at_hand) {
+    Node<T>* node = step.node;
+    if (step.gradient.defined() && step.later != 0) {
+      const bool is_partly_done = node->wanted != 0;
+      node->wanted = step.later;
+      bool is_at_hand = is_partly_done;
+      for (int i = 0; i < node->input_count(); ++i)
+        is_at_hand =
+            is_at_hand && (!node->wants(i) || at_hand[static_cast<std::size_t>(i)].defined());
+      Tensor<T> output_grad = step.is_target ? step.gradient : std::move(step.gradient);
+      if (!is_at_hand) node->op().vjp(*node, output_grad, at_hand.data());
+      pass_on(node, at_hand.data());
+      node->release_saved();
+    }
+    at_hand = {};
+    if (!step.is_target) step.gradient = {};
+  }
+
   void visit(Step& step) {
     Node<T>* node = step.node;
     if (step.gradient.defined() && node->wanted != 0) {
@@ -149,16 +224,7 @@ class GradWalk {
       Tensor<T> input_grads[Node<T>::max_inputs];
       node->op().vjp(*node, output_grad, input_grads);
       output_grad = {};
-      for (int i = 0; i < node->input_count(); ++i) {
-        if (!node->wants(i)) continue;
-        Tensor<T>& g = input_grads[i];
-        Node<T>* input = node->input(i);
-        if (!g.defined()) continue;  // a derivative that is zero everywhere
-        if (!(g.shape() == input->output_shape()))
-          fail("grad: ", node->name(), " gave a gradient of shape ", g.shape(), " for input ", i,
-               " of shape ", input->output_shape());
-        accumulate(input, std::move(g));
-      }
+      pass_on(node, input_grads);
       if (!retain_) node->release_saved();
     }
     if (!step.is_target) step.gradient = {};
@@ -169,6 +235,8 @@ class GradWalk {
   std::uint64_t id_;
   std::vector<Step, PoolAllocator<Step>> steps_;
   std::vector<Seed, PoolAllocator<Seed>> seeds_;
+  std::vector<InputGrads, PoolAllocator<InputGrads>>
+      at_hand_;  // of each step, in a walk in two parts
 };
 
 }  // namespace detail

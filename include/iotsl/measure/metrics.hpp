@@ -31,8 +31,9 @@ struct EpochRecord {
   double validation_loss = 0;
   double validation_accuracy = 0;  ///< fraction, of the part that the run chooses by
   double seconds_device = 0;       ///< compute on the device
-  double seconds_server = 0;       ///< compute on the server
-  double seconds_network = 0;      ///< what is left of the epoch's time
+  double seconds_server = 0;       ///< compute on the server that the device waits for
+  double seconds_update = 0;       ///< the server's beside it, while device and network work
+  double seconds_network = 0;      ///< what device and server leave of the epoch's time
   double seconds_barrier = 0;      ///< writing the turn's barriers, in its last epoch
   std::uint64_t bytes_up = 0;      ///< device to server, all of it
   std::uint64_t bytes_down = 0;
@@ -63,9 +64,10 @@ inline Json to_json(const EpochRecord& r) {
   known(r.has_validation, "validation_accuracy", r.validation_accuracy);
   Json& by_class = out["test_class_accuracy"];
   if (r.evaluated) by_class = Json::array_of(r.test_class_accuracy);
-  out["seconds_compute"] = r.seconds_device + r.seconds_server;
+  out["seconds_compute"] = r.seconds_device + r.seconds_server + r.seconds_update;
   out["seconds_device"] = r.seconds_device;
   out["seconds_server"] = r.seconds_server;
+  out["seconds_update"] = r.seconds_update;
   out["seconds_network"] = r.seconds_network;
   out["seconds_barrier"] = r.seconds_barrier;
   out["seconds_evaluate"] = r.seconds_evaluate;
@@ -111,6 +113,7 @@ inline Result<EpochRecord> parse_record(const Json& json) {
   }
   read("seconds_device", r.seconds_device);
   read("seconds_server", r.seconds_server);
+  if (known("seconds_update")) read("seconds_update", r.seconds_update);
   read("seconds_network", r.seconds_network);
   read("seconds_barrier", r.seconds_barrier);
   read("seconds_evaluate", r.seconds_evaluate);

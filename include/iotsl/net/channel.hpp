@@ -69,6 +69,13 @@ inline bool wait_socket(int handle, short events, Microseconds limit) {
   const int timeout = static_cast<int>(std::max<Microseconds>(0, (limit + 999) / 1000));
   return ::poll(&item, 1, timeout) > 0;
 }
+/// Waits for any of them, to the microsecond.
+inline void wait_sockets(std::span<pollfd> items, Microseconds limit) {
+  const Microseconds left = std::max<Microseconds>(0, limit);
+  const timespec timeout{static_cast<time_t>(left / second_us),
+                         static_cast<long>(left % second_us * 1000)};
+  ::ppoll(items.data(), items.size(), &timeout, nullptr);
+}
 
 }  // namespace detail
 

@@ -28,6 +28,8 @@ struct HubOptions {
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
   LinkOptions link = {};                     ///< time limits of the connections
+  /// Every connection is made as slow as one over such a network, if its own is faster.
+  std::optional<LinkSpeed> emulated = {};
 };
 
 /// What happened on a connection. `refused`: one that waits cannot be accepted, it has no number.
@@ -115,7 +117,8 @@ class Hub {
   }
 
   /// Flushes and closes all connections and ends the thread; the traffic of the hub's whole life,
-  /// and the bytes of its sockets, hold afterwards.
+  /// and the bytes of its sockets, hold afterwards. What a lost connection had yet to send counts
+  /// as sent in both.
   void stop() {
     {
       const std::lock_guard lock(mutex_);
@@ -195,18 +198,17 @@ class Hub {
     if (accepting) items.push_back({listener_.handle(), POLLIN, 0});
     const std::size_t first = items.size();
     std::vector<std::uint64_t> ids;
+    Microseconds until = now + tick_interval;
     {
       const std::lock_guard lock(mutex_);
       for (auto& [id, c] : connections_) {
-        const bool room = pending_[id] < options_.max_pending_messages;
-        items.push_back({c.stream.channel().handle(),
-                         static_cast<short>((room || c.closing ? POLLIN : 0) |
-                                            (c.wants_to_write() ? POLLOUT : 0)),
-                         0});
+        const HubConnection::Wait wait = c.wait(pending_[id] < options_.max_pending_messages, now);
+        items.push_back(wait.socket);
+        until = std::min(until, wait.until);
         ids.push_back(id);
       }
     }
-    ::poll(items.data(), items.size(), static_cast<int>(tick_interval / 1000));
+    detail::wait_sockets(items, until - now);
     now = steady_now();
     if ((items[0].revents & POLLIN) != 0) {
       char drain[256];
@@ -230,7 +232,7 @@ class Hub {
     auto& c =
         connections_
             .emplace(id, HubConnection(ChannelStream(std::move(channel).value(), std::move(tls)),
-                                       std::move(link), now))
+                                       std::move(link), options_.emulated, now))
             .first->second;
     {
       const std::lock_guard lock(mutex_);
@@ -272,16 +274,17 @@ class Hub {
       c.refuse_unsealed(state.failure(), close_by(now));
       state = {};
     }
+    if (state && c.network) state = deliver(id, c, now);
     if (state) state = write(id, c, now);
     if (state && !c.closing) state = tick(id, c, now);
     if (!state) return drop(id, c, c.why.message.empty() ? state.failure() : Failure(c.why));
     const Channel& channel = c.stream.channel();
     if (c.closing) {
-      const bool flushed = !c.wants_to_write();
+      const bool flushed = c.is_flushed();
       if (flushed && !c.finished) c.stream.finish_writing();
       c.finished = c.finished || flushed;
       if (channel.closed() || now > c.close_by) drop(id, c, Failure(c.why));
-    } else if (channel.closed()) {
+    } else if (c.has_ended()) {
       drop(id, c, failure(ErrorCode::network, "connection to ", channel.peer(), " closed"));
     }
   }
@@ -377,7 +380,20 @@ class Hub {
       c.link.restart(now);  // its limits are for what follows the handshake
       look_at_key(id, c, now);
     }
-    const Result<void> taken = c.link.receive(arrived->plain, now);
+    if (!c.network) return receive(id, c, arrived->plain, now);
+    c.network->up.push(arrived->plain, now);
+    return {};
+  }
+  /// What has come through the emulated network.
+  Result<void> deliver(std::uint64_t id, HubConnection& c, Microseconds now) {
+    if (c.closing || pending_messages(id) >= options_.max_pending_messages) return {};
+    arrived_.clear();
+    c.network->up.take(arrived_, now);
+    return receive(id, c, arrived_, now);
+  }
+
+  Result<void> receive(std::uint64_t id, HubConnection& c, ByteSpan bytes, Microseconds now) {
+    const Result<void> taken = c.link.receive(bytes, now);
     // Messages that were complete before a failure are still handled.
     Message message;
     while (!c.closing && c.link.pop(message)) {
@@ -421,7 +437,7 @@ class Hub {
     total_in_ += c.link.traffic_in();
     total_out_ += c.link.traffic_out();
     socket_in_ += c.stream.channel().bytes_in();
-    socket_out_ += c.stream.channel().bytes_out();
+    socket_out_ += c.stream.channel().bytes_out() + c.unsent_bytes();
     HubEvent event;
     event.kind = HubEvent::Kind::lost;
     event.connection = id;
@@ -464,6 +480,7 @@ class Hub {
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;
   StreamBuffers buffers_{4 * chunk_content_bytes};
+  Bytes arrived_;                ///< through an emulated network
   Microseconds look_again_ = 0;  ///< at the list of keys
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;

@@ -1,19 +1,31 @@
 #pragma once
-// One connection of a hub: its socket with TLS around it or none, its link, and how it ends. Of the
-// network thread alone.
+// One connection of a hub: its socket with TLS around it or none, its link, between them the
+// emulated network, if there is one, and how it ends. Of the network thread alone.
+
+#include <optional>
 
 #include "iotsl/net/channel_stream.hpp"
+#include "iotsl/net/emulated_line.hpp"
 #include "iotsl/net/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
 
 struct HubConnection {
-  HubConnection(ChannelStream connected, Link fresh, Microseconds now)
-      : stream(std::move(connected)), link(std::move(fresh)), accepted(now) {}
+  /// Frames take their time on it, TLS's handshake does not.
+  struct Network {
+    EmulatedLine up, down;
+  };
+
+  HubConnection(ChannelStream connected, Link fresh, const std::optional<LinkSpeed>& emulated,
+                Microseconds now)
+      : stream(std::move(connected)), link(std::move(fresh)), accepted(now) {
+    if (emulated) network = {EmulatedLine(*emulated), EmulatedLine(*emulated)};
+  }
 
   ChannelStream stream;
   Link link;
+  std::optional<Network> network;
   Microseconds accepted;
   bool opened = false;  ///< the compute thread knows of it
   std::string device;   ///< whose key was shown
@@ -24,13 +36,46 @@ struct HubConnection {
   Failure why;  ///< it is closed
 
   const std::string& peer() const { return stream.channel().peer(); }
-  bool wants_to_write() const {
-    return stream.is_unsent() || (!cut && stream.ready() && link.wants_to_send());
+  /// All that was to be sent is with the socket.
+  bool is_flushed() const {
+    return !stream.is_unsent() && !has_frames() && (!network || network->down.empty());
   }
+  /// The peer has sent its last byte, and all of them are here.
+  bool has_ended() const { return stream.channel().closed() && (!network || network->up.empty()); }
+  /// What the link has given and the socket has not taken.
+  std::size_t unsent_bytes() const {
+    return stream.unsent_bytes() + (network ? network->down.held_bytes() : 0);
+  }
+
+  /// What the connection waits for: its socket, and a time where its network has one.
+  struct Wait {
+    pollfd socket;
+    Microseconds until = for_ever;
+  };
+  /// `room`: the compute thread takes messages.
+  Wait wait(bool room, Microseconds now) {
+    bool to_read = room || closing, to_write = stream.is_unsent() || has_frames();
+    Microseconds until = for_ever;
+    if (network) {
+      const auto& [up, down] = *network;
+      if (room && !closing) until = up.next_arrival();
+      if (room && !closing && !up.accepts(now)) {
+        until = std::min(until, up.accepts_from());
+        to_read = false;
+      }
+      to_write = stream.is_unsent();
+      if (!to_write) until = std::min(until, down.next_arrival());
+      if (!to_write && has_frames()) until = std::min(until, down.accepts_from());
+    }
+    // poll passes over -1: of a peer that has gone, but whose last bytes are on their way.
+    const int handle = stream.channel().closed() ? -1 : stream.channel().handle();
+    return {{handle, static_cast<short>((to_read ? POLLIN : 0) | (to_write ? POLLOUT : 0)), 0},
+            until};
+  }
+
+  /// Writes as much as the socket takes.
   Result<void> write(StreamBuffers& buffers, Microseconds now) {
-    return stream.write(buffers, [&](Bytes& out) {
-      if (!cut) link.produce(out, 4 * chunk_content_bytes, now);
-    });
+    return stream.write(buffers, [&](Bytes& out) { fill(out, now); });
   }
 
   /// Closes when everything queued has been sent.
@@ -57,6 +102,24 @@ struct HubConnection {
     if (stream.problem() == TlsProblem::tls_peer) say("this server does not speak TLS");
     cut = true;
     begin_close(by);
+  }
+
+ private:
+  bool has_frames() const { return !cut && stream.ready() && link.wants_to_send(); }
+  /// What the socket is to take next.
+  void fill(Bytes& out, Microseconds now) {
+    if (!network) {
+      if (!cut) link.produce(out, 4 * chunk_content_bytes, now);
+      return;
+    }
+    EmulatedLine& line = network->down;
+    Bytes frames;
+    while (has_frames() && line.accepts(now)) {
+      frames.clear();
+      link.produce(frames, 1, now);
+      line.push(frames, now);
+    }
+    line.take(out, now);
   }
 };
 

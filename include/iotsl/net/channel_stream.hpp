@@ -81,8 +81,9 @@ class ChannelStream {
     sent_ = 0;
     return true;
   }
-  /// Something was produced that the socket has not taken.
-  bool is_unsent() const { return sent_ < (tls_ ? tls_->output() : out_).size(); }
+  /// What was produced and the socket has not taken.
+  std::size_t unsent_bytes() const { return (tls_ ? tls_->output() : out_).size() - sent_; }
+  bool is_unsent() const { return unsent_bytes() > 0; }
 
   /// To a peer that speaks the other of TLS and plain text: ERROR as plain frames have it, which it
   /// understands or takes as a sign.

@@ -174,8 +174,10 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
   const auto parameters = train::tensors_of(model.back.parameters());
   const auto pass = [&](const ReplayMemory::Samples& replayed,
                         std::vector<Tensor<float>>& gradients) {
-    return split::detail::train_back(model.back, own.clone(), labels, replayed, {.training = false},
-                                     parameters, gradients);
+    BackPass back(model.back, own.clone(), labels, replayed, {.training = false}, parameters);
+    const BackOutcome out = back.answer();
+    gradients = back.parameter_gradients();
+    return out;
   };
   std::vector<Tensor<float>> alone_gradients, gradients;
   const BackOutcome alone = pass({}, alone_gradients), joint = pass(others, gradients);
@@ -186,9 +188,10 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
     CHECK(joint.gradient.data()[i] ==
           doctest::Approx(alone.gradient.data()[i]).epsilon(1e-4).scale(1e-3));
   // The back learns from the mean over all ten.
-  std::vector<Tensor<float>> other_gradients;
-  split::detail::train_back(model.back, others.smashed.clone(), others.labels, {},
-                            {.training = false}, parameters, other_gradients);
+  BackPass others_alone(model.back, others.smashed.clone(), others.labels, {}, {.training = false},
+                        parameters);
+  others_alone.answer();
+  const std::vector<Tensor<float>> other_gradients = others_alone.parameter_gradients();
   REQUIRE(gradients.size() == parameters.size());
   for (std::size_t p = 0; p < gradients.size(); ++p)
     for (Index i = 0; i < gradients[p].size(); ++i)

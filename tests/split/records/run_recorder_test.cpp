@@ -386,7 +386,7 @@ TEST_CASE("run recorder: lines of a run that knew no validation part are read") 
           parse_json(
               R"({"epoch":1,"round":0,"device":0,"device_name":"a","samples":4,"steps":1,"learning_rate":0.1,)"
               R"("loss":1.5,"train_accuracy":0.5,"test_loss":1.0,"test_accuracy":0.25,"test_class_accuracy":[],)"
-              R"("seconds_device":0,"seconds_server":0,"seconds_network":0,"seconds_barrier":0,)"
+              R"("seconds_device":0,"seconds_server":0,"seconds_update":0,"seconds_network":0,"seconds_barrier":0,)"
               R"("seconds_evaluate":0,"bytes_up":0,"bytes_down":0,"values_formula":0,"peak_memory_bytes":0})")
               .value())
           .value();

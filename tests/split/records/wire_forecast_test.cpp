@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "iotsl/split/records/time_forecast.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "split/runs/tiny_run.hpp"
 
@@ -131,6 +132,38 @@ TEST_CASE("wire forecast: without batches on the wire only fronts travel") {
   CHECK(both.forecast.bytes_up == more.forecast.bytes_up);
   CHECK(both.run.bytes_up == more.run.bytes_up);
   check_rest(both);
+}
+
+TEST_CASE("time forecast: ways and work of a turn, one after the other or beside each other") {
+  // A byte takes a microsecond each way.
+  const net::LinkSpeed link = net::parse_link_speed("8mbit,10ms").value();
+  TurnWire wire;
+  wire.steps = 10;
+  wire.barriers = 1;
+  wire.grant_bytes = 50'000;
+  wire.barrier_bytes = 30'000;
+  wire.steps_up = 200'000;
+  wire.steps_down = 100'000;
+  const StepSeconds step{.device = 0.02, .server = 0.005, .update = 0.003, .handling = 0.001};
+  const double around = 0.05 + 0.01 + 0.03 + 0.01;
+  CHECK(turn_seconds(wire, step, false, link) ==
+        doctest::Approx(around + 10 * (0.02 + 0.03 + 0.01 + 0.005 + 0.001)));
+  // Behind a frozen front the longer of the two counts.
+  CHECK(turn_seconds(wire, step, true, link) ==
+        doctest::Approx(around + 10 * (0.03 + 0.01 + 0.005 + 0.001)));
+  StepSeconds slow = step;
+  slow.device = 0.2;
+  CHECK(turn_seconds(wire, slow, true, link) == doctest::Approx(around + 10 * (0.2 + 0.001)));
+  // A server that is not through takes the next step later.
+  slow = step;
+  slow.update = 0.5;
+  CHECK(turn_seconds(wire, slow, false, link) == doctest::Approx(around + 10 * 0.505));
+  CHECK(turn_seconds(wire, step, false, std::nullopt) == doctest::Approx(10 * 0.026));
+  // Method local: no step crosses the network; cached: nothing does.
+  wire.steps_up = wire.steps_down = 0;
+  CHECK(turn_seconds(wire, step, false, link) == doctest::Approx(around + 10 * 0.02));
+  wire.cached = true;
+  CHECK(turn_seconds(wire, step, true, link) == doctest::Approx(10 * 0.008));
 }
 
 }  // namespace wire_forecast_test

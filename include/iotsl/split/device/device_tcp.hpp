@@ -72,6 +72,7 @@ class DeviceConnection {
         continue;
       }
       tell_state();
+      if (!active) prepare_ahead();
       const Result<void> moved = move_bytes(active ? 0 : net::tick_interval);
       if (!moved) {
         lost_ = true;
@@ -115,6 +116,14 @@ class DeviceConnection {
       longest_us_ = std::max(longest_us_ / 2, net::steady_now() - start);
     if (trains) tell_progress();
     return status;
+  }
+
+  /// Uses the wait for a gradient, once the step itself is on its way.
+  void prepare_ahead() {
+    const std::optional<std::uint64_t> batch = machine_.batch_ahead();
+    if (!batch || wants_to_write() || work_.is_prepared(*batch)) return;
+    announce(4 * longest_us_);
+    work_.prepare_ahead(*batch);
   }
 
   /// Where the device stands, once for each change.

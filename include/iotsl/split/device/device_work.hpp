@@ -129,6 +129,7 @@ class DeviceWork {
     front_->optimizer().set_learning_rate(grant.learning_rate);
     seed_ = grant.order_seed;
     batches_.emplace(*loader_, seed_, Index{index_}, Index{grant.round} * local_epochs_);
+    ahead_.reset();
     generator_.reset();  // every generator is with the server when turns begin
     return static_cast<std::uint64_t>(loader_->batches() * local_epochs_);
   }
@@ -142,14 +143,25 @@ class DeviceWork {
   Result<Smashed> forward(std::uint64_t step, std::uint64_t batch) {
     const net::Microseconds start = net::steady_now();
     Smashed out;
-    data::Batch own = batches_->fetch(batch);
-    labels_ = out.labels = std::move(own.labels);
+    if (!is_prepared(batch)) prepare(batch);
+    Ahead made = std::exchange(ahead_, std::nullopt).value();
+    labels_ = out.labels = std::move(made.batch.labels);
     out.chance = chance_ = {run_seed_, step};
-    Result<Tensor<float>> smashed = front_->forward(own.x, step);
+    Result<Tensor<float>> smashed = front_->is_frozen()
+                                        ? front_->take(std::move(made.smashed), step)
+                                        : front_->forward(made.batch.x, step);
     if (!smashed) return smashed.failure();
     out.values = std::move(smashed).value();
-    compute_us_ = net::steady_now() - start;
+    compute_us_ = made.took + net::steady_now() - start;
     return out;
+  }
+  bool is_prepared(std::uint64_t batch) const { return ahead_ && ahead_->number == batch; }
+  /// What forward() of that batch will need and no gradient can change: its samples, and behind a
+  /// frozen front all of it. For the wait for the gradient of the batch before.
+  void prepare_ahead(std::uint64_t batch) {
+    const net::Microseconds start = net::steady_now();
+    prepare(batch);
+    ahead_->took = net::steady_now() - start;
   }
 
   /// What forward() gave, once more.
@@ -203,6 +215,19 @@ class DeviceWork {
   }
 
  private:
+  /// A batch of the turn before its step.
+  struct Ahead {
+    std::uint64_t number = 0;
+    data::Batch batch;
+    Tensor<float> smashed;  ///< of a frozen front
+    net::Microseconds took = 0;
+  };
+  void prepare(std::uint64_t batch) {
+    ahead_.reset();  // its memory first
+    ahead_ = {batch, batches_->fetch(batch), {}};
+    if (front_->is_frozen()) ahead_->smashed = front_->forward_ahead(ahead_->batch.x);
+  }
+
   Result<void> update(const Tensor<float>& gradient, net::Microseconds start) {
     const Result<void> done = front_->backward(gradient);
     compute_us_ += net::steady_now() - start;
@@ -250,7 +275,8 @@ class DeviceWork {
   std::unique_ptr<LocalTraining> local_;  // of method fedavg, in place of front_
   std::unique_ptr<data::Loader> loader_;
   std::optional<data::BatchSequence> batches_;  // of the turn
-  std::vector<std::int32_t> labels_;            // of the last batch, like chance_
+  std::optional<Ahead> ahead_;
+  std::vector<std::int32_t> labels_;  // of the last batch, like chance_
   net::StepChance chance_;
   std::uint64_t run_seed_ = 0;
   WireSizes sizes_;

@@ -30,12 +30,12 @@ inline Result<train::StepOutcome> train_across_cut(train::Trainer& joined, Seque
   smashed = cut_step.format.arrived_smashed(sent.detach(), cut_step.chance);
   const auto first = joined.parameters().begin(), end = joined.parameters().end();
   const auto cut = first + static_cast<std::ptrdiff_t>(front.parameters().size());
-  std::vector<Tensor<float>> of_back;
   mode.precision = cut_step.precision;
-  const BackOutcome out =
-      detail::train_back(back, smashed, batch.labels, replayed, mode, {cut, end}, of_back);
+  BackPass pass(back, smashed, batch.labels, replayed, mode, {cut, end});
+  const BackOutcome out = pass.answer();
   std::vector<Tensor<float>> gradients = grad<float>(
       {sent}, {first, cut}, {cut_step.format.arrived_gradient(out.gradient, cut_step.chance)});
+  const std::vector<Tensor<float>> of_back = pass.parameter_gradients();
   gradients.insert(gradients.end(), of_back.begin(), of_back.end());
   return joined.update(out.seen, gradients, step);
 }
@@ -48,10 +48,9 @@ inline Result<train::StepOutcome> train_behind_cut(train::Trainer& back,
                                                    std::uint64_t step, ProductPrecision precision) {
   ForwardMode mode = back.mode(step);
   mode.precision = precision;
-  std::vector<Tensor<float>> gradients;
-  const BackOutcome out = detail::train_back(back.net(), smashed, labels, replayed, mode,
-                                             back.parameters(), gradients, false);
-  return back.update(out.seen, gradients, step);
+  BackPass pass(back.net(), smashed, labels, replayed, mode, back.parameters(), false);
+  const BackOutcome out = pass.answer();
+  return back.update(out.seen, pass.parameter_gradients(), step);
 }
 
 }  // namespace split

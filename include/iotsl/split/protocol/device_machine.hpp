@@ -30,6 +30,8 @@ class DeviceMachine {
   bool has_turn() const {
     return turn_.state() != DeviceTurn::State::idle || round_.state() != DeviceRound::State::idle;
   }
+  /// See DeviceTurn.
+  std::optional<std::uint64_t> batch_ahead() const { return turn_.batch_ahead(); }
   /// True once a server has taken this device in.
   bool has_joined() const { return handshake_.has_joined(); }
   /// Whether the server has said that the run is complete.

@@ -38,6 +38,12 @@ class DeviceTurn {
   /// Batches of the turn; 0: not known yet.
   std::uint64_t turn_steps() const { return turn_steps_; }
   bool pausing() const { return pausing_; }
+  /// The batch of the turn behind the one whose gradient is awaited, if there is one: the next
+  /// Forward, unless something happens to the turn.
+  std::optional<std::uint64_t> batch_ahead() const {
+    const bool has_one = state_ == State::waiting_grad && done_steps_ + 1 < turn_steps_;
+    return has_one ? std::optional(done_steps_ + 1) : std::nullopt;
+  }
 
   // What the driver has done. `ready`: the connection stands, else nothing is sent.
 

@@ -61,7 +61,7 @@ struct ImputationOrder {
   std::uint64_t added = 0;   ///< samples
 };
 
-/// A step that was applied.
+/// A step that counts as applied: what is left of it is done before the next event.
 struct TrainedStep {
   double loss = 0;            ///< mean over the batch
   std::uint32_t correct = 0;  ///< before the update
@@ -111,7 +111,8 @@ struct Grant {
   std::uint32_t incarnation = 0;
   net::TurnGrant grant;
 };
-/// Answer on_trained.
+/// Answer on_trained as soon as the gradient is known; when the actions that follow are carried
+/// out, finish the step, and say on_step_finished.
 struct Train {
   net::Step step;
   net::Message message;  ///< what `step` looks into

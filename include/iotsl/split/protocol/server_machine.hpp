@@ -159,6 +159,10 @@ class ServerMachine {
   void on_trained(Result<TrainedStep> trained) {
     if (turns_ && !ended_) settle(turns_->on_trained(std::move(trained)));
   }
+  /// What was left of the last step has taken so long.
+  void on_step_finished(std::uint64_t took_us) {
+    if (phase() == Phase::turns) turns_->on_step_finished(took_us);
+  }
   void on_stored(const Result<void>& done) {
     if (phase() == Phase::turns)
       settle(turns_ ? turns_->on_stored(done) : rounds_->on_stored(done));

@@ -203,6 +203,10 @@ class ServerTurns {
     return std::nullopt;
   }
 
+  void on_step_finished(std::uint64_t took_us) {
+    report_.epochs[report_.epoch_of(step_ - 1 - report_.first_step)].update_us += took_us;
+  }
+
   /// A regular barrier is due by the clock; it is asked for once enough steps have passed as well.
   void on_barrier_due() { barrier_due_ = true; }
 

@@ -10,8 +10,9 @@ namespace split {
 struct EpochTally {
   double loss_sum = 0;  ///< over samples
   std::uint64_t samples = 0;
-  std::uint64_t correct = 0;  ///< before each update
-  std::uint64_t server_us = 0;
+  std::uint64_t correct = 0;    ///< before each update
+  std::uint64_t server_us = 0;  ///< up to the gradient that the device waits for
+  std::uint64_t update_us = 0;  ///< what is left of the steps, while the device works
 
   /// A step on `step_samples` samples with a mean loss of `loss`.
   void add(double loss, std::uint64_t step_samples, std::uint64_t step_correct,
@@ -27,6 +28,7 @@ struct EpochTally {
     f("samples", self.samples);
     f("correct", self.correct);
     f("server_us", self.server_us);
+    f.later("update_us", self.update_us);
   }
 };
 

@@ -119,6 +119,7 @@ class RunRecorder {
       }
       r.seconds_device = seconds_of(turn.costs[i].compute_us);
       r.seconds_server = seconds_of(tally.server_us);
+      r.seconds_update = seconds_of(tally.update_us);
       r.seconds_network = waiting / static_cast<double>(count);
       if (last) r.seconds_barrier = seconds_of(costs.barrier_us);
       // The epochs of a turn send the same; what the turn sends once is spread over them.

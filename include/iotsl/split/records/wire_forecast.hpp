@@ -18,41 +18,63 @@ struct WireForecast {
   std::uint64_t barriers = 0;  ///< at the ends of the turns, and inside them
 };
 
-/// `samples` of each device; `barriers_inside`: of each turn, by the clock and the steps; `rank` of
-/// the smashed batch.
+/// The same of one turn.
+struct TurnWire {
+  std::uint64_t steps = 0;
+  std::uint64_t barriers = 0;
+  std::uint64_t grant_bytes = 0, barrier_bytes = 0;  ///< of the grant, of what each barrier needs
+  std::uint64_t steps_up = 0, steps_down = 0;        ///< bytes of all steps
+  std::uint64_t values_formula = 0;
+  bool cached = false;  ///< the server has all that the turn needs
+};
+
+/// A turn of a device with so many samples, `turn` from 0. `barriers_inside`: by the clock and the
+/// steps, beside the one at its end; `rank` of the smashed batch.
+inline TurnWire forecast_turn(const RunConfig& config, const WireSizes& sizes, std::uint64_t turn,
+                              std::uint64_t samples, std::uint64_t barriers_inside,
+                              std::size_t rank) {
+  using net::MessageType;
+  TurnWire out;
+  const auto epochs = static_cast<std::uint64_t>(config.training.local_epochs);
+  constexpr std::uint64_t fields = 64;  // of TURN_GRANT and BARRIER_ACK beside the state
+  const auto batches = data::batch_ranges(static_cast<Index>(samples), config.training.batch);
+  out.barriers = 1 + barriers_inside;
+  out.steps = batches.size() * epochs;
+  out.cached = caches(config.method) && turn >= static_cast<std::uint64_t>(config.devices);
+  if (out.cached) return out;
+  out.grant_bytes = net::transfer_bytes(MessageType::turn_grant, sizes.state_bytes() + fields, 0);
+  out.barrier_bytes =
+      net::transfer_bytes(MessageType::barrier_ack, sizes.state_bytes() + fields + 16 * epochs, 0);
+  if (!splits(config.method)) return out;
+  out.values_formula = epochs * measure::values_formula(samples, sizes.smashed_values, 0,
+                                                        sizes.format.gradients.has_value()) +
+                       sizes.front_values;
+  for (const data::BatchRange& batch : batches) {
+    const auto size = static_cast<std::uint64_t>(batch.size());
+    const std::uint64_t up = net::Step::overhead_bytes + net::label_bytes(size) +
+                             sizes.format.smashed_bytes(size, sizes.smashed_values);
+    const std::uint64_t down =
+        net::Grad::overhead_bytes + sizes.format.gradient_bytes(size, sizes.smashed_values);
+    out.steps_up += epochs * net::transfer_bytes(MessageType::step, up, rank);
+    out.steps_down += epochs * net::transfer_bytes(MessageType::grad, down, rank);
+  }
+  return out;
+}
+
+/// All turns. `samples` of each device.
 inline WireForecast forecast_wire(const RunConfig& config, const WireSizes& sizes,
                                   const std::vector<std::uint64_t>& samples,
                                   std::uint64_t barriers_inside, std::size_t rank) {
-  using net::MessageType;
   WireForecast out;
-  const auto epochs = static_cast<std::uint64_t>(config.training.local_epochs);
-  constexpr std::uint64_t fields = 64;  // of TURN_GRANT and BARRIER_ACK beside the state
-  const std::uint64_t grant =
-      net::transfer_bytes(MessageType::turn_grant, sizes.state_bytes() + fields, 0);
-  const std::uint64_t ack =
-      net::transfer_bytes(MessageType::barrier_ack, sizes.state_bytes() + fields + 16 * epochs, 0);
   for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
-    const std::uint64_t n = samples[turn % samples.size()];
-    out.barriers += 1 + barriers_inside;
-    const auto batches = data::batch_ranges(static_cast<Index>(n), config.training.batch);
-    out.steps += batches.size() * epochs;
-    const bool is_cached = caches(config.method) && turn >= samples.size();
-    if (is_cached) continue;  // the server alone
-    out.bytes_down += grant;
-    out.bytes_up += ack * (1 + barriers_inside);
-    if (!splits(config.method)) continue;
-    out.values_formula += epochs * measure::values_formula(n, sizes.smashed_values, 0,
-                                                           sizes.format.gradients.has_value()) +
-                          sizes.front_values;
-    for (const data::BatchRange& batch : batches) {
-      const auto size = static_cast<std::uint64_t>(batch.size());
-      const std::uint64_t up = net::Step::overhead_bytes + net::label_bytes(size) +
-                               sizes.format.smashed_bytes(size, sizes.smashed_values);
-      const std::uint64_t down =
-          net::Grad::overhead_bytes + sizes.format.gradient_bytes(size, sizes.smashed_values);
-      out.bytes_up += epochs * net::transfer_bytes(MessageType::step, up, rank);
-      out.bytes_down += epochs * net::transfer_bytes(MessageType::grad, down, rank);
-    }
+    const TurnWire one =
+        forecast_turn(config, sizes, turn, samples[turn % samples.size()], barriers_inside, rank);
+    out.steps += one.steps;
+    out.barriers += one.barriers;
+    out.values_formula += one.values_formula;
+    if (one.cached) continue;
+    out.bytes_down += one.grant_bytes + one.steps_down;
+    out.bytes_up += one.barriers * one.barrier_bytes + one.steps_up;
   }
   return out;
 }

@@ -13,7 +13,8 @@ struct ServerOptions {
   /// With them devices come over TLS, and only those on the list; see HubOptions::credentials.
   net::ServerCredentials* credentials = nullptr;
   net::Microseconds gather_limit = 300 * net::second_us;  ///< for all devices to come
-  ExpectedData expected;                                  ///< of the devices
+  ExpectedData expected = {};                             ///< of the devices
+  std::optional<net::LinkSpeed> emulated = {};            ///< of HubOptions
 };
 
 namespace detail {
@@ -57,6 +58,7 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   hub_options.address = options.address;
   hub_options.insecure = options.insecure;
   hub_options.credentials = options.credentials;
+  hub_options.emulated = options.emulated;
   auto hub = net::Hub::start(
       hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
   if (!hub) return hub.failure();

@@ -101,6 +101,13 @@ class ServerRun {
   }
 
  private:
+  /// A step whose gradient is sent.
+  struct AnsweredStep {
+    server_action::Train action;
+    Tensor<float> smashed;
+    double loss = 0;
+  };
+
   ServerRun(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets,
             SplitModel model, ServerTransport& transport)
       : config_(config),
@@ -202,6 +209,10 @@ class ServerRun {
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
         turns_.on_connected(connection, i);
+    do carry_out_actions();
+    while (finish_step());
+  }
+  void carry_out_actions() {
     ServerAction action;
     while (!done_ && machine_->pop(action))
       std::visit([this](auto& each) { carry_out(each); }, action);
@@ -286,13 +297,8 @@ class ServerRun {
           failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
     const TurnReport& turn = machine_->turns()->report();
     const Result<BackOutcome> out =
-        back_.train(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
+        back_.answer(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
     if (!out) return machine_->on_trained(out.failure());
-    replay_.keep(turn.device, turn.turn, smashed, step.labels);
-    if (caches_.keeps_samples())
-      caches_.keep(turn.device, Index{turn.round},
-                   static_cast<Index>(step.step - turn.first_step - 1), step.smashed, step.labels);
-    recorder_.on_step(turn, step.step - turn.first_step - 1, step.labels.size(), out->seen.loss);
     const net::EncodedBatch gradient =
         sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
     machine_->on_trained(
@@ -301,6 +307,30 @@ class ServerRun {
                     .gradient = gradient.bytes(),
                     .form = {wire_shape(shape), sizes_.format.type_of(net::MessageType::grad)},
                     .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
+    answered_ = {std::move(action), smashed, out->seen.loss};
+  }
+  /// What is left of a step whose device has been sent its gradient, and works on meanwhile. It is
+  /// done before the next message is looked at, so that the run's state never lies between the two:
+  /// a barrier holds whole steps, and a server that is killed here goes back to its last one. False
+  /// where there is none.
+  bool finish_step() {
+    if (!answered_ || done_) return false;
+    const net::Microseconds start = net::steady_now();
+    const AnsweredStep answered = std::exchange(answered_, std::nullopt).value();
+    const net::Step& step = answered.action.step;
+    if (const Result<void> updated = back_.update(); !updated) {
+      machine_->abort(updated.failure());
+      return true;
+    }
+    const TurnReport& turn = machine_->turns()->report();
+    const std::uint64_t batch = step.step - turn.first_step - 1;
+    replay_.keep(turn.device, turn.turn, answered.smashed, step.labels);
+    if (caches_.keeps_samples())
+      caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(batch), step.smashed,
+                   step.labels);
+    machine_->on_step_finished(static_cast<std::uint64_t>(net::steady_now() - start));
+    recorder_.on_step(turn, batch, step.labels.size(), answered.loss);
+    return true;
   }
 
   void carry_out(server_action::BeginCached& action) {
@@ -403,6 +433,7 @@ class ServerRun {
   SmashedCaches caches_;               // of method cache
   std::optional<RoundModels> rounds_;  // of method fedavg
   std::optional<server_action::TrainCached> own_step_;
+  std::optional<AnsweredStep> answered_;  // of which the update is left
   WireSizes sizes_;
   RunRecorder recorder_;
   EvaluationSets sets_;
