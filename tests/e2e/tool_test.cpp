@@ -279,8 +279,8 @@ TEST_CASE("audit smashed compares cuts and forms of the wire, and draws what it 
       "audit smashed --dataset glyphs --known 128 --targets 40 --width 4 --decoder-width 4 "
       "--epochs 1 --threads 1 ";
   const std::string picture = folder / "seen/picture.png";
-  const auto audited =
-      run_program(small + "--cut 2,features.6 --wire fp32,int4 --json --pictures 3 --out " + picture);
+  const auto audited = run_program(
+      small + "--cut 2,features.6 --wire fp32,int4 --json --pictures 3 --out " + picture);
   REQUIRE_MESSAGE(audited.exit_code == 0, audited.err);
   const auto json = parse_json(audited.out);
   REQUIRE(json.ok());
@@ -304,4 +304,24 @@ TEST_CASE("audit smashed compares cuts and forms of the wire, and draws what it 
   CHECK(no_form.exit_code == 2);
   CHECK_MESSAGE(no_form.err.find("int5") != std::string::npos, no_form.err);
   CHECK(run_program("audit smashed " + (folder / "nothing")).exit_code == 4);
+
+  // What the plan of a run says of its cut.
+  const std::string file = folder / "audit.json";
+  REQUIRE(write_file_atomic(file, audited.out).ok());
+  const std::string plan =
+      "plan --dataset glyphs --limit-train 64 --limit-test 16 --devices 2 --epochs 2 --batch 16 "
+      "--threads 1 --json --audit " +
+      file;
+  const auto planned = run_program(plan + " --width 4 --wire int4");
+  REQUIRE_MESSAGE(planned.exit_code == 0, planned.err);
+  CHECK(parse_json(planned.out)->find("smashed_ssim")->as_double() ==
+        rows[3].find("ssim")->as_double());
+  const auto other_form = run_program(plan + " --width 4 --wire int8");
+  CHECK(other_form.exit_code == 4);
+  CHECK_MESSAGE(other_form.err.find("has no row for cut features.6 in int8") != std::string::npos,
+                other_form.err);
+  const auto other_width = run_program(plan + " --width 8");
+  CHECK(other_width.exit_code == 4);
+  CHECK_MESSAGE(other_width.err.find("of width 4 on glyphs, the run is") != std::string::npos,
+                other_width.err);
 }

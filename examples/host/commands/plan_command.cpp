@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <memory>
 
+#include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/board_speed.hpp"
 #include "host/run/preparation_cost.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"
+#include "iotsl/split/audit/audit_report.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 
 namespace iotsl::tool {
@@ -20,6 +22,13 @@ struct PlanOptions {
   RunOptions run;
   std::string board, server_board;      ///< files of iotsl-bench; empty: this machine
   double device_ms = 0, server_ms = 0;  ///< a step; 0: not given
+  std::string audit;                    ///< file of iotsl audit smashed --json; empty: none
+};
+
+/// What an audit says of the cut and the form of the wire.
+struct Revealed {
+  double ssim = 0, mean_image_ssim = 0;
+  std::string where;  ///< the cut, the form, the weights and the file
 };
 
 struct Plan {
@@ -30,6 +39,7 @@ struct Plan {
   std::uint64_t cache_bytes = 0;  // of method cache
   split::StepSeconds step;
   double seconds = 0, turns_seconds = 0;
+  std::optional<Revealed> revealed;
   std::vector<std::string> assumptions;
 };
 
@@ -72,6 +82,10 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["server_update_seconds"] = p.step.update;
     out["epoch_seconds"] = p.turns_seconds / epochs;
     out["seconds"] = p.seconds;
+    if (p.revealed) {
+      out["smashed_ssim"] = p.revealed->ssim;
+      out["mean_image_ssim"] = p.revealed->mean_image_ssim;
+    }
     out["assumptions"] = Json::array_of(p.assumptions);
     std::printf("%s\n", to_text(out).c_str());
     return;
@@ -113,6 +127,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
       p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
       format_seconds(p.turns_seconds / epochs).c_str(), 1e3 * step_seconds, 1e3 * p.step.device,
       1e3 * (p.step.server + p.step.update), 1e3 * p.step.update);
+  if (p.revealed)
+    std::printf("revealed   images made of smashed data have ssim %.3f, the mean image %.3f (%s)\n",
+                p.revealed->ssim, p.revealed->mean_image_ssim, p.revealed->where.c_str());
   for (std::size_t i = 0; i < p.assumptions.size(); ++i)
     std::printf("%-10s %s\n", i == 0 ? "assumed" : "", p.assumptions[i].c_str());
 }
@@ -168,6 +185,26 @@ double all_turns_seconds(const split::RunConfig& config, const RunShape& shape,
   return out;
 }
 
+/// The row of the audit in `path` for this run; ends the command where it has none.
+Revealed read_audit(const std::string& path, const RunOptions& options, const std::string& cut,
+                    WireCoding wire) {
+  const Result<split::SmashedAudit> audit = split::parse_smashed_audit(read_json_object(path));
+  if (!audit)
+    fail_command(audit.failure().code, "--audit ", path, ": ", audit.failure().message,
+                 "; iotsl audit smashed --json writes such files");
+  const ModelSpec& spec = options.model.spec;
+  if (audit->model != spec.name || audit->width != spec.width || audit->dataset != options.set_name)
+    fail_command(ErrorCode::data, "--audit ", path, ": is of ", audit->model, " of width ",
+                 audit->width, " on ", audit->dataset, ", the run is ", spec.name, " of width ",
+                 spec.width, " on ", options.set_name);
+  const split::AuditedForm* row = audit->find(cut, wire);
+  if (row == nullptr)
+    fail_command(ErrorCode::data, "--audit ", path, ": has no row for cut ", cut, " in ", wire,
+                 "; audit it with --cut ", cut, " --wire ", wire);
+  return {row->ssim, audit->mean_image_ssim,
+          concat("cut ", cut, ", ", wire, ", weights ", escaped(audit->weights), ", by ", path)};
+}
+
 void plan(CLI::App& command, PlanOptions& planned) {
   RunOptions& options = planned.run;
   finish_run_options(command, options);
@@ -184,6 +221,9 @@ void plan(CLI::App& command, PlanOptions& planned) {
 
   Plan p;
   p.model = summarize(model.layers, options.model.spec, model.front_layers);
+  if (!planned.audit.empty())
+    p.revealed = read_audit(planned.audit, options, model.layers[model.front_layers - 1].name,
+                            config.training.wire);
   const RunShape shape = shape_of(options, config);
   const split::WireSizes& sizes = shape.sizes;
   const StepCost sampled = sample_steps(options, config, train, test, manifest);
@@ -260,6 +300,10 @@ void add_plan_command(CLI::App& app) {
   add("--server-ms-per-step", options->server_ms, "Milliseconds of the server for a step")
       ->check(above_zero())
       ->excludes(server_board);
+  command->add_option(
+      "--audit", options->audit,
+      "File of iotsl audit smashed --json: what the server can see of the images at "
+      "this cut, in this --wire");
   command->callback([command, options] { plan(*command, *options); });
 }
 
