@@ -68,8 +68,8 @@ run_stage() {
   timed "$stage configure" cmake --preset "$preset" $(options_of "$stage") &&
     timed "$stage build" cmake --build --preset "$preset" --parallel "$jobs" || return 1
   begin=$SECONDS
-  # One more than processors: the tests of lost connections mostly wait.
-  ctest --preset "$preset" --verbose --parallel $((jobs + 1)) >"$log" 2>&1
+  # Two more than processors: the tests of lost connections and slow networks mostly wait.
+  ctest --preset "$preset" --verbose --parallel $((jobs + 2)) >"$log" 2>&1
   counts=$(awk -f tests/support/count.awk "$log")
   read -r p f s <<<"$counts"
   [ $((p + f)) -gt 0 ] || f=1
