@@ -11,8 +11,7 @@
 #include <mutex>
 #include <thread>
 
-#include "iotsl/net/channel_hub_connection.hpp"
-#include "iotsl/net/identity/server_credentials.hpp"
+#include "iotsl/net/channel_hub_keys.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -145,6 +144,7 @@ class Hub {
   Hub(const HubOptions& options, std::unique_ptr<asio::io_context> context, Listener listener,
       int wake_read, int wake_write)
       : options_(options),
+        keys_(options.credentials),
         context_(std::move(context)),
         listener_(std::move(listener)),
         wake_read_(wake_read),
@@ -162,7 +162,7 @@ class Hub {
       const Microseconds now = steady_now();
       const bool stopping = take_commands(now);
       if (stopping && connections_.empty()) return;
-      if (options_.credentials != nullptr) look_at_list(now);
+      take_change(0, keys_.refresh(now), now);
       poll_once(now, stopping);
     }
   }
@@ -227,11 +227,9 @@ class Hub {
     const std::uint64_t id = ++last_id_;
     Link link = *prototype_;
     link.restart(now);
-    std::optional<TlsSession> tls;
-    if (options_.credentials != nullptr) tls = TlsSession::server(options_.credentials->context());
     auto& c =
         connections_
-            .emplace(id, HubConnection(ChannelStream(std::move(channel).value(), std::move(tls)),
+            .emplace(id, HubConnection(ChannelStream(std::move(channel).value(), keys_.session()),
                                        std::move(link), options_.emulated, now))
             .first->second;
     {
@@ -239,7 +237,7 @@ class Hub {
       queued_[id] = 0;
       pending_[id] = 0;
     }
-    if (options_.credentials == nullptr) open(id, c);
+    if (!keys_.required()) open(id, c);
   }
 
   void open(std::uint64_t id, HubConnection& c) {
@@ -302,59 +300,14 @@ class Hub {
     return c.link.tick(now);
   }
 
-  // Keys.
-
-  /// A key was shown: its device is let in. Another peer may still have a token.
-  void look_at_key(std::uint64_t id, HubConnection& c, Microseconds now) {
-    KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
-    switch (verdict.kind) {
-      case KeyVerdict::Kind::known:
-        c.device = std::move(verdict.name);
-        return open(id, c);
-      case KeyVerdict::Kind::revoked:
-        return c.refuse(concat("the key of device '", verdict.name, "' was revoked"),
-                        close_by(now));
-      case KeyVerdict::Kind::unknown:
-        return;
-    }
-  }
-  /// Commands change the list while the hub runs.
-  void look_at_list(Microseconds now) {
-    if (now < look_again_) return;
-    look_again_ = now + second_us / 2;
-    const Result<bool> changed = options_.credentials->refresh();
-    if (!changed) return note(0, changed.failure());
-    if (*changed) close_revoked(now);
-  }
+  /// Sessions whose key is not on the list any more.
   void close_revoked(Microseconds now) {
-    for (auto& [id, c] : connections_) {
-      if (c.device.empty() || c.closing) continue;
-      const KeyVerdict verdict = options_.credentials->list().verdict(c.stream.tls()->peer_pin());
-      if (verdict != KeyVerdict{KeyVerdict::Kind::known, c.device})
+    for (auto& [id, c] : connections_)
+      if (keys_.is_revoked(c))
         c.refuse(concat("the key of device '", c.device, "' was revoked"), close_by(now));
-    }
   }
-  void on_enroll(std::uint64_t id, HubConnection& c, const Message& message, Microseconds now) {
-    const Result<Enroll> request = decode<Enroll>(message.payload);
-    if (!request) return c.refuse(request.failure().message, close_by(now));
-    if (c.stream.tls() == nullptr)
-      return c.refuse("a device is enrolled over TLS only; start the server with --identity",
-                      close_by(now));
-    const Pin& pin = c.stream.tls()->peer_pin();
-    const Result<Sha256Digest> secret = c.stream.tls()->exporter(enroll_exporter_label);
-    if (!secret) return c.refuse(secret.failure().message, close_by(now));
-    const Result<std::string> name =
-        options_.credentials->enroll(request->token, request->proof, *secret, pin);
-    if (!name) return c.refuse(name.failure().message, close_by(now));
-    note(id, failure(ErrorCode::other, "device '", *name, "' has enrolled the key ",
-                     short_text(pin), "... from ", c.peer()));
-    c.link.send_last(make_message(EnrollOk{*name}));
-    c.begin_close(close_by(now));
-    close_revoked(now);
-  }
-  /// The device uses its key: an earlier one is not needed any more.
-  void on_hello(std::uint64_t id, const HubConnection& c, Microseconds now) {
-    const Result<bool> changed = options_.credentials->settle(c.stream.tls()->peer_pin());
+  /// What a change of the list, or the look at it, has come to.
+  void take_change(std::uint64_t id, const Result<bool>& changed, Microseconds now) {
     if (!changed) return note(id, changed.failure());
     if (*changed) close_revoked(now);
   }
@@ -378,7 +331,7 @@ class Hub {
     if (!arrived) return arrived.failure();
     if (!was_ready && c.stream.ready()) {
       c.link.restart(now);  // its limits are for what follows the handshake
-      look_at_key(id, c, now);
+      if (keys_.let_in(c, close_by(now))) open(id, c);
     }
     if (!c.network) return receive(id, c, arrived->plain, now);
     c.network->up.push(arrived->plain, now);
@@ -398,7 +351,7 @@ class Hub {
     Message message;
     while (!c.closing && c.link.pop(message)) {
       if (message.type == MessageType::enroll)
-        on_enroll(id, c, message, now);
+        enroll(id, c, message, now);
       else if (c.opened)
         hand_over(id, c, std::move(message), now);
       else
@@ -408,8 +361,16 @@ class Hub {
     return taken;
   }
 
+  void enroll(std::uint64_t id, HubConnection& c, const Message& message, Microseconds now) {
+    const std::optional<Failure> enrolled = keys_.enroll(c, message, close_by(now));
+    if (!enrolled) return;
+    note(id, *enrolled);
+    close_revoked(now);
+  }
   void hand_over(std::uint64_t id, HubConnection& c, Message message, Microseconds now) {
-    if (message.type == MessageType::hello && !c.device.empty()) on_hello(id, c, now);
+    // The device uses its key: an earlier one is not needed any more.
+    if (message.type == MessageType::hello && !c.device.empty())
+      take_change(id, keys_.settle(c), now);
     HubEvent event;
     event.kind = HubEvent::Kind::message;
     event.connection = id;
@@ -467,6 +428,7 @@ class Hub {
   }
 
   HubOptions options_;
+  HubKeys keys_;  // of the network thread
   std::unique_ptr<asio::io_context> context_;
   Listener listener_;
   int wake_read_, wake_write_;
@@ -480,8 +442,7 @@ class Hub {
   Microseconds accept_again_ = 0;
   bool told_refused_ = false;
   StreamBuffers buffers_{4 * chunk_content_bytes};
-  Bytes arrived_;                ///< through an emulated network
-  Microseconds look_again_ = 0;  ///< at the list of keys
+  Bytes arrived_;  ///< through an emulated network
   Traffic total_in_, total_out_;
   std::uint64_t socket_in_ = 0, socket_out_ = 0;
 
