@@ -112,8 +112,8 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
 
 double run_seconds(const StepCost& cost, const split::RunConfig& config, std::uint64_t steps,
                    std::uint64_t barriers, Index judged) {
-  const split::StepSeconds& step = cost.step;
-  return static_cast<double>(steps) * (step.device + step.server + step.handling) +
+  return static_cast<double>(steps) *
+             split::step_seconds(cost.step, 0, config.training.frozen_front) +
          seconds_beside_steps(cost, config, barriers, judged);
 }
 

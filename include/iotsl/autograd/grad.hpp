@@ -103,8 +103,17 @@ class GradWalk {
     for (std::size_t at = steps_.size(); at-- > 0;) visit_rest(steps_[at], at_hand_[at]);
   }
 
-  /// The gradient of a target; undefined where no path leads to it.
-  const Tensor<T>& gradient(const Node<T>* node) const { return steps_[node->walk_index].gradient; }
+  /// One per input and of its shape; zeros where no path leads to it.
+  std::vector<Tensor<T>> gradients_of(const std::vector<Tensor<T>>& inputs) const {
+    std::vector<Tensor<T>> out;
+    out.reserve(inputs.size());
+    for (const Tensor<T>& input : inputs) {
+      Tensor<T> g;
+      if (reaches(input.node())) g = steps_[input.node()->walk_index].gradient;
+      out.push_back(g.defined() ? g : Tensor<T>::zeros(input.shape()));
+    }
+    return out;
+  }
 
   template <class Visit>
   void for_each_target(const Visit& visit) {
@@ -259,14 +268,7 @@ std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
     if (walk.reaches(inputs[i].node())) walk.add_target(inputs[i].node());
   }
   walk.run();
-  std::vector<Tensor<T>> out;
-  out.reserve(inputs.size());
-  for (const Tensor<T>& input : inputs) {
-    Tensor<T> g;
-    if (walk.reaches(input.node())) g = walk.gradient(input.node());
-    out.push_back(g.defined() ? g : Tensor<T>::zeros(input.shape()));
-  }
-  return out;
+  return walk.gradients_of(inputs);
 }
 
 /// The same for one output and one input.

@@ -29,25 +29,15 @@ class StagedGrad {
     for (const Tensor<T>& input : first_)
       if (walk_.reaches(input.node())) nodes.push_back(input.node());
     walk_.run_first(nodes);
-    return gradients_of(first_);
+    return walk_.gradients_of(first_);
   }
   /// Of `rest`, after first().
   std::vector<Tensor<T>> rest() {
     walk_.run_rest();
-    return gradients_of(rest_);
+    return walk_.gradients_of(rest_);
   }
 
  private:
-  std::vector<Tensor<T>> gradients_of(const std::vector<Tensor<T>>& inputs) const {
-    std::vector<Tensor<T>> out;
-    for (const Tensor<T>& input : inputs) {
-      Tensor<T> g;
-      if (walk_.reaches(input.node())) g = walk_.gradient(input.node());
-      out.push_back(g.defined() ? g : Tensor<T>::zeros(input.shape()));
-    }
-    return out;
-  }
-
   Tensor<T> output_;  // holds the graph
   detail::GradWalk<T> walk_;
   std::vector<Tensor<T>> first_, rest_;

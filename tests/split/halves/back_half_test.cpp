@@ -16,15 +16,6 @@ namespace back_half_test {
 
 namespace {
 
-Tensor<float> uniform(const Shape& shape, std::uint64_t seed) {
-  Tensor<float> out = Tensor<float>::uninitialized(shape);
-  const Random numbers(seed, Stream::user);
-  float* values = out.mutable_data();
-  for (Index i = 0; i < out.size(); ++i)
-    values[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
-  return out;
-}
-
 BackHalf make_back(const RunConfig& config, bool wants_gradient = true) {
   return BackHalf(build_split_model(config).value().back, config.training.optimizer, config.seed,
                   wants_gradient);
@@ -41,7 +32,7 @@ TEST_CASE(
   four.set(0, 4);
   six.set(0, 6);
   const std::vector<std::int32_t> labels{0, 1, 2, 3};
-  const ReplayMemory::Samples others{uniform(six, 2), {3, 2, 1, 0, 1, 2}};
+  const ReplayMemory::Samples others{tiny::uniform(six, 2), {3, 2, 1, 0, 1, 2}};
   for (const bool replays : {false, true})
     for (const bool wants_gradient : {true, false}) {
       BackHalf whole = make_back(config, wants_gradient), parts = make_back(config, wants_gradient);
@@ -50,8 +41,8 @@ TEST_CASE(
       for (const Tensor<float>& tensor : before) copies.push_back(tensor.clone());
       for (std::uint64_t step = 1; step < 4; ++step) {
         const ReplayMemory::Samples replayed = replays ? others : ReplayMemory::Samples{};
-        const auto expected = whole.train(uniform(four, step), labels, step, replayed);
-        const auto answer = parts.answer(uniform(four, step), labels, step, replayed);
+        const auto expected = whole.train(tiny::uniform(four, step), labels, step, replayed);
+        const auto answer = parts.answer(tiny::uniform(four, step), labels, step, replayed);
         REQUIRE(expected.ok());
         REQUIRE(answer.ok());
         CHECK(answer->seen.loss == expected->seen.loss);
@@ -76,12 +67,13 @@ TEST_CASE("back half: NaN is refused in both parts, and names the step") {
   four.set(0, 4);
   const std::vector<std::int32_t> labels{0, 1, 2, 3};
   BackHalf back = make_back(config);
-  Tensor<float> bad = uniform(four, 1);
+  Tensor<float> bad = tiny::uniform(four, 1);
   bad.mutable_data()[3] = std::numeric_limits<float>::quiet_NaN();
   const auto answer = back.answer(std::move(bad), labels, 7);
   REQUIRE_FALSE(answer.ok());
   CHECK(answer.failure().message == "step 7: the loss or its gradient is NaN or Inf");
-  REQUIRE(back.train(uniform(four, 2), labels, 8).ok());  // the step is dropped, not half done
+  REQUIRE(
+      back.train(tiny::uniform(four, 2), labels, 8).ok());  // the step is dropped, not half done
 }
 
 }  // namespace back_half_test

@@ -160,17 +160,9 @@ TEST_CASE("replay: the device's gradient is that of its own samples") {
     four.push_back(one[d]);
     six.push_back(one[d]);
   }
-  const auto random = [](const Shape& shape, std::uint64_t seed) {
-    Tensor<float> out = Tensor<float>::uninitialized(shape);
-    const Random numbers(seed, Stream::user);
-    float* values = out.mutable_data();
-    for (Index i = 0; i < out.size(); ++i)
-      values[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
-    return out;
-  };
-  const Tensor<float> own = random(four, 1);
+  const Tensor<float> own = tiny::uniform(four, 1);
   const std::vector<std::int32_t> labels{0, 1, 2, 3};
-  const ReplayMemory::Samples others{random(six, 2), {3, 2, 1, 0, 1, 2}};
+  const ReplayMemory::Samples others{tiny::uniform(six, 2), {3, 2, 1, 0, 1, 2}};
   const auto parameters = train::tensors_of(model.back.parameters());
   const auto pass = [&](const ReplayMemory::Samples& replayed,
                         std::vector<Tensor<float>>& gradients) {

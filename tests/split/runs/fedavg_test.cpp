@@ -21,15 +21,10 @@ RunConfig fedavg_config() {
   return config;
 }
 
-struct Data {
-  data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
-  std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
-};
-
 }  // namespace
 
 TEST_CASE("fedavg: with one device and one epoch it is plain training, optimiser begun anew") {
-  const Data data;
+  const tiny::TwoDevices data;
   RunConfig config = fedavg_config();
   config.devices = 1;
   config.training.epochs = config.training.local_epochs = 1;
@@ -44,7 +39,7 @@ TEST_CASE("fedavg: with one device and one epoch it is plain training, optimiser
 }
 
 TEST_CASE("fedavg: the same weights over every transport, rounds and metrics of a run") {
-  const Data data;
+  const tiny::TwoDevices data;
   const RunConfig config = fedavg_config();
   const auto [none, inproc, tcp] =
       tiny::run_everywhere(config, data.train, data.test, data.samples);
@@ -69,7 +64,7 @@ TEST_CASE("fedavg: the same weights over every transport, rounds and metrics of 
 }
 
 TEST_CASE("fedavg: its bytes are those that its messages should have") {
-  const Data data;
+  const tiny::TwoDevices data;
   const RunConfig config = fedavg_config();
   const auto [none, inproc, tcp] =
       tiny::run_everywhere(config, data.train, data.test, data.samples);
@@ -137,7 +132,7 @@ TEST_CASE("fedavg: a fault at any message changes nothing") {
 }
 
 TEST_CASE("fedavg: a round's result does not depend on the order of its devices") {
-  const Data data;
+  const tiny::TwoDevices data;
   RunConfig config = fedavg_config();
   config.training.epochs = 2;
   config.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01};
@@ -167,7 +162,7 @@ TEST_CASE("fedavg: a round's result does not depend on the order of its devices"
 }
 
 TEST_CASE("fedavg: it learns, and several local epochs count as such") {
-  const Data data;
+  const tiny::TwoDevices data;
   RunConfig config = fedavg_config();
   config.training.epochs = 40;
   config.training.local_epochs = 2;
@@ -185,7 +180,7 @@ TEST_CASE("fedavg: it learns, and several local epochs count as such") {
 }
 
 TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
-  const Data data;
+  const tiny::TwoDevices data;
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
   config.training.schedule = Schedule::cosine;
@@ -224,7 +219,7 @@ TEST_CASE("fedavg: a run that was stopped goes on, wherever it was") {
 }
 
 TEST_CASE("fedavg: a net without running statistics") {
-  const Data data;
+  const tiny::TwoDevices data;
   const TemporaryFolder folder;
   RunConfig config = fedavg_config();
   config.model.name = "vanilla5";
@@ -241,7 +236,7 @@ TEST_CASE("fedavg: a net without running statistics") {
 }
 
 TEST_CASE("fedavg: what does not fit is refused") {
-  const Data data;
+  const tiny::TwoDevices data;
   RunConfig config = fedavg_config();
   const auto error = [&] {
     const auto run = run_one_net(config, {}, data.train, data.test, data.samples);

@@ -46,6 +46,22 @@ inline std::vector<Index> range(Index begin, Index end) {
   return out;
 }
 
+/// What two devices have, and what the run is tested on.
+struct TwoDevices {
+  data::Dataset train = dataset(41, 1), test = dataset(24, 2);
+  std::vector<std::vector<Index>> samples{range(0, 25), range(25, 41)};
+};
+
+/// Random values in [0,1).
+inline Tensor<float> uniform(const Shape& shape, std::uint64_t seed) {
+  Tensor<float> out = Tensor<float>::uninitialized(shape);
+  const Random numbers(seed, Stream::user);
+  float* values = out.mutable_data();
+  for (Index i = 0; i < out.size(); ++i)
+    values[i] = static_cast<float>(numbers.uniform(static_cast<std::uint64_t>(i)));
+  return out;
+}
+
 inline DeviceIdentity identity(const RunConfig& config, const data::Dataset& train,
                                const std::vector<Index>& samples, std::size_t index) {
   DeviceIdentity out;

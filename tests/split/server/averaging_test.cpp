@@ -18,14 +18,9 @@ RunConfig one_round() {
   return out;
 }
 
-struct Data {
-  data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
-  std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};
-};
-
 /// A server whose devices, number d at connection d + 1, do what a test says.
 struct ServerByHand : ServerTransport {
-  ServerByHand(const RunConfig& run_config, const Data& run_data)
+  ServerByHand(const RunConfig& run_config, const tiny::TwoDevices& run_data)
       : config(run_config), data(run_data) {
     auto created = ServerRun::create(config, {}, data.test, {}, *this);
     REQUIRE_MESSAGE(created.ok(), created.failure().message);
@@ -90,7 +85,7 @@ struct ServerByHand : ServerTransport {
   }
 
   RunConfig config;
-  const Data& data;
+  const tiny::TwoDevices& data;
   std::unique_ptr<ServerRun> run;
   std::vector<std::pair<ConnectionId, net::Message>> sent;
 };
@@ -99,7 +94,7 @@ struct ServerByHand : ServerTransport {
 
 TEST_CASE(
     "server, averaging: a server that is started again takes the nets of the devices that are left") {
-  const Data data;
+  const tiny::TwoDevices data;
   const TemporaryFolder folder;
   RunConfig config = one_round();
   config.out = folder / "run";
@@ -133,7 +128,7 @@ TEST_CASE(
 
 TEST_CASE(
     "server, averaging: who stays away is left out of the round's mean, which is tested all the same") {
-  const Data data;
+  const tiny::TwoDevices data;
   for (const std::size_t away : {0u, 1u}) {
     const TemporaryFolder folder;
     RunConfig config = one_round();
@@ -170,7 +165,7 @@ TEST_CASE(
 }
 
 TEST_CASE("server, averaging: a net with NaN is refused, and the run waits for a better one") {
-  const Data data;
+  const tiny::TwoDevices data;
   RunConfig config = one_round();
   ServerByHand server(config, data);
   for (std::size_t d = 0; d < 2; ++d) server.join(d);

@@ -161,7 +161,7 @@ class ServerMachine {
   }
   /// What was left of the last step has taken so long.
   void on_step_finished(std::uint64_t took_us) {
-    if (phase() == Phase::turns) turns_->on_step_finished(took_us);
+    if (turns_ && !ended_) turns_->on_step_finished(took_us);
   }
   void on_stored(const Result<void>& done) {
     if (phase() == Phase::turns)

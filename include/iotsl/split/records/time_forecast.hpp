@@ -2,6 +2,7 @@
 // How long a turn will take: what its device and the server compute, and what a network makes of
 // its bytes.
 
+#include <algorithm>
 #include <optional>
 
 #include "iotsl/net/link_speed.hpp"
@@ -18,11 +19,21 @@ struct StepSeconds {
   double handling = 0;  ///< beside it: messages made, checked, moved
 };
 
-/// Seconds of a turn without barriers on the disk and evaluation. `link`: none passes everything
-/// at once. `frozen`: the front's weights stay, so that a device computes a batch ahead.
+/// Seconds from one step to the next. `on_the_way`: of its messages. `frozen`: the front's weights
+/// stay, so that a device computes a batch ahead.
 ///
 /// A step is a way up and a way down, one after the other; the server takes the next one when it
-/// has finished the last. Around the steps are the grant, and at each barrier what the device hands
+/// has finished the last.
+inline double step_seconds(const StepSeconds& step, double on_the_way, bool frozen) {
+  const double away = on_the_way + step.server + step.handling;
+  const double one = frozen ? std::max(step.device + step.handling, away) : step.device + away;
+  return std::max(one, step.server + step.update);
+}
+
+/// Seconds of a turn without barriers on the disk and evaluation. `link`: none passes everything
+/// at once. `frozen` as in step_seconds().
+///
+/// Around the steps are the grant, and at each barrier what the device hands
 /// over and the server's answer, behind the last one with a word and half a round trip more.
 inline double turn_seconds(const TurnWire& wire, const StepSeconds& step, bool frozen,
                            const std::optional<net::LinkSpeed>& link) {
@@ -34,10 +45,9 @@ inline double turn_seconds(const TurnWire& wire, const StepSeconds& step, bool f
       passing(wire.grant_bytes) + round_trip +
       static_cast<double>(wire.barriers) * (passing(wire.barrier_bytes) + round_trip);
   if (wire.steps_up == 0) return hand_overs + steps * step.device;
-  const double away = (passing(wire.steps_up) + passing(wire.steps_down)) / steps + round_trip +
-                      step.server + step.handling;
-  const double one = frozen ? std::max(step.device + step.handling, away) : step.device + away;
-  return hand_overs + steps * std::max(one, step.server + step.update);
+  const double on_the_way =
+      (passing(wire.steps_up) + passing(wire.steps_down)) / steps + round_trip;
+  return hand_overs + steps * step_seconds(step, on_the_way, frozen);
 }
 
 }  // namespace split
