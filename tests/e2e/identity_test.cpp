@@ -131,7 +131,7 @@ TEST_CASE("identity: a device that is revoked while it trains is told so, and th
                  "the server says: the key of device 'pi-00' was revoked"));
   CHECK(devices[0]->exit_code() == 2);
   CHECK(run.server.state() == Child::State::running);
-  CHECK(contains(text_of(run.log), "the key of device 'pi-00' was revoked"));
+  wait_for(run.log, "the key of device 'pi-00' was revoked");
   // With another token the device comes back under its name.
   CHECK(enroll(folder, "pi-00", run.address).exit_code == 0);
   devices[0]->start();
@@ -165,7 +165,7 @@ TEST_CASE("identity: each mistake is named on both sides") {
   const std::string own = "--wait 5 --identity " + (folder / "pi-01");
   CHECK(contains(device(sealed.device_command(0, "--wait 5 --name pi-01")),
                  "this server speaks TLS: give --identity"));
-  CHECK(contains(text_of(sealed.log), "the peer speaks ISL in plain text, this side TLS"));
+  wait_for(sealed.log, "the peer speaks ISL in plain text, this side TLS");
   CHECK(contains(device(plain.device_command(0, own)), "speaks plain TCP, this device TLS"));
   wait_for(plain.log, "the peer speaks TLS, this side plain text");
   CHECK(
