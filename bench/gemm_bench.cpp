@@ -1,9 +1,10 @@
-// Matrix product at the sizes of the linear layers, and square. Threads: OMP_NUM_THREADS; target:
+// Matrix products, the timed sizes of tests/cases. Threads: OMP_NUM_THREADS; target:
 // IOTSL_TARGET. FLOP counts two per multiply-add; bytes are those of the three matrices, once each.
 
 #include <string>
 #include <vector>
 
+#include "cases/product_sizes.hpp"
 #include "iotsl/kernels/gemm.hpp"
 #include "run_benchmarks.hpp"
 
@@ -26,10 +27,10 @@ void run(benchmark::State& state, bool trans_a, bool trans_b, Index m, Index n, 
                           static_cast<std::int64_t>((a_size + b_size + c_size) * sizeof(float)));
 }
 
-void add(const char* form, bool trans_a, bool trans_b, Index m, Index n, Index k) {
-  const std::string name = iotsl::concat("gemm/", form, "/m", m, "_n", n, "_k", k);
+void add(const char* form, bool trans_a, bool trans_b, const cases::ProductSize& s) {
+  const std::string name = iotsl::concat("gemm/", form, "/m", s.m, "_n", s.n, "_k", s.k);
   benchmark::RegisterBenchmark(
-      name.c_str(), [=](benchmark::State& state) { run(state, trans_a, trans_b, m, n, k); })
+      name.c_str(), [=](benchmark::State& state) { run(state, trans_a, trans_b, s.m, s.n, s.k); })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);
 }
@@ -37,19 +38,11 @@ void add(const char* form, bool trans_a, bool trans_b, Index m, Index n, Index k
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (Index size : {64, 256, 512}) {
-    add("nn", false, false, size, size, size);
-    add("nt", false, true, size, size, size);
-    add("tn", true, false, size, size, size);
-  }
-  // A linear layer [batch, in] -> [batch, out]: forward nt, input gradient nn, weight gradient tn.
-  const struct {
-    Index batch, in, out;
-  } layers[] = {{64, 512, 10}, {64, 4096, 4096}, {1, 512, 10}, {1, 4096, 4096}};
-  for (const auto& l : layers) {
-    add("nt", false, true, l.batch, l.out, l.in);
-    add("nn", false, false, l.batch, l.in, l.out);
-    add("tn", true, false, l.out, l.in, l.batch);
-  }
+  for (const cases::ProductSize& s : cases::product_sizes())
+    if (s.timed) {
+      add("nn", false, false, s);
+      add("nt", false, true, s);
+      add("tn", true, false, s);
+    }
   return run_benchmarks(argc, argv);
 }

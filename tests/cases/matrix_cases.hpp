@@ -1,8 +1,8 @@
 #pragma once
-// Matrix products, linear layers and transposes: tails of the tiles, a single row, column or
-// product, and the classifier's last layer (bench).
+// Matrix products, linear layers and transposes.
 
 #include "cases/op_case.hpp"
+#include "cases/product_sizes.hpp"
 #include "iotsl/ops/matmul.hpp"
 #include "iotsl/ops/view.hpp"
 
@@ -10,16 +10,11 @@ namespace cases {
 
 inline OpCases matrix_rows() {
   OpCases rows;
-  struct {
-    Index m, k, n;
-    Index bench_batch = 0;
-  } const products[] = {{3, 4, 5},       {1, 7, 1},        {17, 33, 9},   {6, 1, 13},
-                        {0, 4, 3},       {3, 0, 2},        {65, 130, 47}, {1, 512, 10},
-                        {240, 257, 129}, {8, 512, 10, 64}, {2, 4, 1000}};
-  for (const auto& c : products) {
+  for (const ProductSize& c : product_sizes()) {
+    if (!c.gradients) continue;
     const std::string name = iotsl::concat("/[", c.m, ",", c.k, "] [", c.k, ",", c.n, "]");
     const Extra extra{.linear = 3,
-                      .bench_batch = c.bench_batch,
+                      .bench_batch = c.op_batch,
                       .products_per_sample = static_cast<double>(c.k * c.n)};
     const Input a{"a", {c.m, c.k}, Values::normal, true}, b{"b", {c.k, c.n}};
     rows.push_back(row(
@@ -34,7 +29,7 @@ inline OpCases matrix_rows() {
     rows.push_back(row("linear" + name, {a, {"weight", {c.n, c.k}}, {"bias", {c.n}}},
                        [](const auto& in) { return iotsl::linear(in[0], in[1], in[2]); },
                        {.linear = 7,
-                        .bench_batch = c.bench_batch,
+                        .bench_batch = c.op_batch,
                         .products_per_sample = extra.products_per_sample}));
     rows.push_back(row("linear without bias" + name, {a, {"weight", {c.n, c.k}}},
                        [](const auto& in) { return iotsl::linear(in[0], in[1]); }, {.linear = 3}));

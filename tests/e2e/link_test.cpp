@@ -44,6 +44,15 @@ double seconds_of(const Json& epoch) {
          number(epoch, "seconds_network");
 }
 
+/// Whether body(attempt) is soon true: nothing is faster than its network, but a busy machine may
+/// be slower.
+template <class Body>
+void check_in_time(const Body& body) {
+  int attempt = 1;
+  while (!body(attempt) && attempt < 4) ++attempt;
+  CHECK_MESSAGE(attempt < 4, "too slow, or not as planned, each time");
+}
+
 /// Two network namespaces, the server's and the device's, joined by a wire that passes so many bits
 /// a second each way; gone at the end.
 class SlowWire {
@@ -82,22 +91,24 @@ class SlowWire {
 TEST_CASE("--link: the weights and bytes of the run as it is, in the time of the network") {
   const TemporaryFolder folder;
   const Json plain = simulate("--out " + (folder / "plain"));
-  const Json slow = simulate("--link 20mbit,30ms --out " + (folder / "slow"));
-  CHECK(slow.find("weights_sha256")->as_string() == plain.find("weights_sha256")->as_string());
-  CHECK(number(slow, "bytes_up") == number(plain, "bytes_up"));
-  CHECK(number(slow, "bytes_down") == number(plain, "bytes_down"));
-  const Json& epoch = last_epoch(slow);
-  // A step is there and back again.
-  const double least = 8 * bytes_of(epoch) / 20e6 + number(epoch, "steps") * 0.03;
-  MESSAGE("network ", number(epoch, "seconds_network"), " s, at least ", least);
-  CHECK(number(epoch, "seconds_network") >= least);
-  CHECK(number(epoch, "seconds_network") < 1.3 * least + 0.2);
-  // And the plan says so before.
-  const ProgramResult planned = run_program("plan " + options + "--link 20mbit,30ms");
-  REQUIRE_MESSAGE(planned.exit_code == 0, planned.err);
-  const double foreseen = number(parsed(planned.out), "epoch_seconds");
-  MESSAGE("an epoch ", seconds_of(epoch), " s, planned ", foreseen);
-  CHECK(std::abs(foreseen / seconds_of(epoch) - 1) < 0.25);
+  check_in_time([&](int attempt) {
+    const Json slow = simulate("--link 20mbit,30ms --out " + (folder / concat("slow", attempt)));
+    CHECK(slow.find("weights_sha256")->as_string() == plain.find("weights_sha256")->as_string());
+    CHECK(number(slow, "bytes_up") == number(plain, "bytes_up"));
+    CHECK(number(slow, "bytes_down") == number(plain, "bytes_down"));
+    const Json& epoch = last_epoch(slow);
+    // A step is there and back again.
+    const double least = 8 * bytes_of(epoch) / 20e6 + number(epoch, "steps") * 0.03;
+    MESSAGE("network ", number(epoch, "seconds_network"), " s, at least ", least);
+    CHECK(number(epoch, "seconds_network") >= least);
+    // And the plan says so before.
+    const ProgramResult planned = run_program("plan " + options + "--link 20mbit,30ms");
+    REQUIRE_MESSAGE(planned.exit_code == 0, planned.err);
+    const double foreseen = number(parsed(planned.out), "epoch_seconds");
+    MESSAGE("an epoch ", seconds_of(epoch), " s, planned ", foreseen);
+    return number(epoch, "seconds_network") < 1.3 * least + 0.2 &&
+           std::abs(foreseen / seconds_of(epoch) - 1) < 0.25;
+  });
 }
 
 TEST_CASE("--link: where it means nothing, and what it is not, is said") {
@@ -126,32 +137,33 @@ TEST_CASE("--link: the rate is that of the kernel's token bucket between two nam
   }
   const TemporaryFolder folder;
   const std::string programs = std::string(IOTSL_PROGRAMS_DIR) + "/";
-  const Json emulated = simulate("--link 20mbit --out " + (folder / "emulated"));
-  std::vector<std::string> served =
-      words("/usr/bin/env ip netns exec " + wire.server + " " + programs + "iotsl server " +
-            options + "--quiet --listen 10.213.7.1:7400 --insecure --out");
-  served.push_back(folder / "kernel");
-  Child server(served, folder / "server.log");
-  Child device(words("/usr/bin/env ip netns exec " + wire.device + " " + programs +
-                     "iotsl-device run --server 10.213.7.1:7400 --name wired --dataset glyphs "
-                     "--insecure --threads 1 --manifest " +
-                     (folder / "emulated") + "/manifest.json --index 0"),
-               folder / "device.log");
-  for (int i = 0; i < 600 && server.state() == Child::State::running; ++i) ::usleep(100'000);
-  std::ifstream log(folder / "server.log");
-  const std::string text(std::istreambuf_iterator<char>(log), {});
-  REQUIRE_MESSAGE(server.state() == Child::State::done, text);
-  const Json run = parsed(text.substr(
-      text.rfind("{\"method\"") == std::string::npos ? text.find('{') : text.rfind("{\"method\"")));
-  CHECK(run.find("weights_sha256")->as_string() == emulated.find("weights_sha256")->as_string());
-  const Json &ours = last_epoch(emulated), &kernels = last_epoch(run);
-  // The kernel counts headers: 1514 bytes of Ethernet carry 1448 of the connection.
-  const double headers = 1514.0 / 1448;
-  MESSAGE("network ", number(ours, "seconds_network"), " s, in the kernel ",
-          number(kernels, "seconds_network"), " s");
-  CHECK(number(kernels, "seconds_network") > 0.9 * headers * 8 * bytes_of(kernels) / 20e6);
-  CHECK(std::abs(number(kernels, "seconds_network") / headers / number(ours, "seconds_network") -
-                 1) < 0.2);
+  check_in_time([&](int attempt) {
+    const std::string here = folder / concat("try", attempt, "-");
+    const Json emulated = simulate("--link 20mbit --out " + here + "emulated");
+    Child server(
+        words("/usr/bin/env ip netns exec " + wire.server + " " + programs + "iotsl server " +
+              options + "--quiet --listen 10.213.7.1:7400 --insecure --out " + here + "kernel"),
+        here + "server.log");
+    Child device(words("/usr/bin/env ip netns exec " + wire.device + " " + programs +
+                       "iotsl-device run --server 10.213.7.1:7400 --name wired --dataset glyphs "
+                       "--insecure --threads 1 --manifest " +
+                       here + "emulated/manifest.json --index 0"),
+                 here + "device.log");
+    for (int i = 0; i < 600 && server.state() == Child::State::running; ++i) ::usleep(100'000);
+    const std::string text = read_text_file(here + "server.log").value();
+    REQUIRE_MESSAGE(server.state() == Child::State::done, text);
+    const std::size_t begin = text.rfind("{\"method\"");
+    const Json run = parsed(text.substr(begin == std::string::npos ? text.find('{') : begin));
+    CHECK(run.find("weights_sha256")->as_string() == emulated.find("weights_sha256")->as_string());
+    const Json &ours = last_epoch(emulated), &kernels = last_epoch(run);
+    // The kernel counts headers: 1514 bytes of Ethernet carry 1448 of the connection.
+    const double headers = 1514.0 / 1448;
+    MESSAGE("network ", number(ours, "seconds_network"), " s, in the kernel ",
+            number(kernels, "seconds_network"), " s");
+    CHECK(number(kernels, "seconds_network") > 0.9 * headers * 8 * bytes_of(kernels) / 20e6);
+    return std::abs(number(kernels, "seconds_network") / headers / number(ours, "seconds_network") -
+                    1) < 0.2;
+  });
 }
 
 }  // namespace link_test

@@ -1,88 +1,48 @@
-#include <doctest/doctest.h>
-
-#include <cmath>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/kernels/gemm.hpp"
 
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "cases/product_sizes.hpp"
+#include "kernels/judge.hpp"
+
 using namespace iotsl;
+using judge::Range;
 
 namespace {
-
-// Reproducible values in [-1, 1).
-std::vector<float> values(Index count, std::uint64_t seed) {
-  std::vector<float> out(static_cast<std::size_t>(count));
-  std::uint64_t state = seed * 0x9E3779B97F4A7C15U + 1;
-  for (float& v : out) {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    v = static_cast<float>(static_cast<double>(state >> 33) / 1073741824.0 - 1.0);
-  }
-  return out;
-}
-
-struct Size {
-  Index m, n, k;
-};
-
-// Every tail of the tile, both sides of each block size, vectors, and the linear layers' shapes.
-std::vector<Size> sizes() {
-  std::vector<Size> out = {{0, 5, 3},     {5, 0, 3},       {4, 6, 0},     {1, 1, 1},
-                           {64, 10, 512}, {1, 10, 512},    {1, 300, 7},   {300, 1, 7},
-                           {1, 1, 1000},  {10, 512, 64},   {64, 512, 10}, {17, 300, 5},
-                           {250, 140, 9}, {241, 129, 257}, {5, 33, 513},  {480, 16, 30}};
-  for (Index m = 1; m <= 13; ++m) out.push_back({m, 2 * m + 3, m + 1});
-  for (Index n = 1; n <= 33; n += 4) out.push_back({7, n, 11});
-  return out;
-}
-
+std::vector<double> in_double(const Range& x) { return {x.data(), x.data() + x.size()}; }
 }  // namespace
 
 TEST_CASE("gemm equals the reference on every target, transposed or not") {
-  const simd::Target before = simd::active_target();
-  for (const Size& s : sizes()) {
-    const auto a = values(s.m * s.k, 1), b = values(s.k * s.n, 2);
+  for (const cases::ProductSize& s : cases::product_sizes()) {
+    if (!s.compared) continue;
+    const Range a = judge::uniform(s.m * s.k, 1), b = judge::uniform(s.k * s.n, 2);
+    const std::vector<double> exact_a = in_double(a), exact_b = in_double(b);
     for (bool trans_a : {false, true})
       for (bool trans_b : {false, true}) {
-        std::vector<float> expected(static_cast<std::size_t>(s.m * s.n));
-        kernels::reference::gemm(trans_a, trans_b, s.m, s.n, s.k, a.data(), b.data(),
-                                 expected.data());
-        for (simd::Target target : simd::reachable_targets()) {
-          simd::set_target(target);
-          INFO(s.m, "x", s.n, "x", s.k, "transposed ", trans_a, trans_b, " on ",
-               std::string(simd::name(target)));
-          std::vector<float> c(expected.size(), NAN);
+        std::vector<double> want(static_cast<std::size_t>(s.m * s.n));
+        kernels::reference::gemm(trans_a, trans_b, s.m, s.n, s.k, exact_a.data(), exact_b.data(),
+                                 want.data());
+        INFO(s.m, "x", s.n, "x", s.k, " transposed ", trans_a, trans_b);
+        judge::on_each_target([&] {
+          Range c = judge::uniform(s.m * s.n, 1, judge::nan);
           kernels::gemm(trans_a, trans_b, s.m, s.n, s.k, a.data(), b.data(), c.data());
-          double worst = 0;
-          for (std::size_t i = 0; i < c.size(); ++i) {
-            const double d =
-                std::fabs(static_cast<double>(c[i]) - static_cast<double>(expected[i]));
-            worst = d <= worst ? worst : d;  // a NaN stays
-          }
-          CHECK(worst < 2e-6 * (1.0 + std::sqrt(static_cast<double>(s.k))));
-        }
+          CHECK(judge::error(c, want) < 1e-6);
+        });
       }
   }
-  simd::set_target(before);
 }
 
 TEST_CASE("gemm does not depend on the number of threads") {
-  const int before = threads();
-  const Size s{300, 270, 600};
-  const auto a = values(s.m * s.k, 3), b = values(s.k * s.n, 4);
-  for (bool trans : {false, true}) {
-    std::vector<float> one(static_cast<std::size_t>(s.m * s.n)), many(one.size());
-    set_threads(1);
-    kernels::gemm(trans, !trans, s.m, s.n, s.k, a.data(), b.data(), one.data());
-    for (int count : {2, 3}) {
-      set_threads(count);
-      kernels::gemm(trans, !trans, s.m, s.n, s.k, a.data(), b.data(), many.data());
-      CHECK(many == one);
-    }
-  }
-  set_threads(before);
+  const Index m = 300, n = 270, k = 600;
+  const Range a = judge::uniform(m * k, 3), b = judge::uniform(k * n, 4);
+  for (bool trans : {false, true})
+    judge::check_threads([&] {
+      Range c(m * n);
+      kernels::gemm(trans, !trans, m, n, k, a.data(), b.data(), c.data());
+      return c;
+    });
 }
 
 TEST_CASE("gemm in double runs on the reference") {

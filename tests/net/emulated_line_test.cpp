@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/channel_hub.hpp"
 
@@ -147,13 +149,18 @@ TEST_CASE("hub: an emulated network has its rate and round trip in both directio
     times.round_trip = exchange(make_message(Hello{}));
     exchange(make_message(Join{}));
     times.both_ways = exchange(large);
+    // Nothing is faster than the line; a busy machine may be slower now and then.
+    for (int i = 0; i < 2; ++i) {
+      times.round_trip = std::min(times.round_trip, exchange(make_message(TurnDone{})));
+      times.both_ways = std::min(times.both_ways, exchange(large));
+    }
     counted = link.traffic_out();
   });
   HelloOk offer;
   offer.heartbeat_ms = 10'000;
   offer.dead_ms = 25'000;
   int handled = 0;
-  while (handled < 3) {
+  while (handled < 7) {
     HubEvent event = hub.wait(10 * second_us);
     REQUIRE(event.kind != HubEvent::Kind::none);
     if (event.kind != HubEvent::Kind::message) continue;
