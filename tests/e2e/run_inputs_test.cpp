@@ -356,7 +356,8 @@ TEST_CASE("a device that is stopped says so, and that it can go on") {
     Child device(
         words(bin + "iotsl-device run --server " + port + " --dataset glyphs --threads 1 --name a"),
         log);
-    std::this_thread::sleep_for(std::chrono::seconds(2));
+    for (int i = 0; i < 3000 && read_text_file(log)->find("my turn") == std::string::npos; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     device.kill(signal);
     for (int i = 0; i < 3000 && device.state() == Child::State::running; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
