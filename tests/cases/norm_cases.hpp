@@ -3,7 +3,7 @@
 
 #include "cases/op_case.hpp"
 #include "iotsl/ops/group_norm.hpp"
-#include "iotsl/ops/norm.hpp"
+#include "iotsl/ops/norm_relu.hpp"
 
 namespace cases {
 
@@ -44,6 +44,30 @@ inline OpCases norm_rows() {
             return iotsl::batch_norm2d(in[0], in[1], in[2], mean, var, {.training = training});
           },
           {.tolerance = 2e-5, .bench_batch = training ? image.bench_batch : 0}));
+  }
+  // One pass in float. Few values where gradients are compared with differences, so that none lies
+  // near the kink of the ReLU.
+  struct {
+    Shape x;
+    Index bench_batch = 0;
+  } const maps[] = {{{2, 64, 28, 28}, 64}, {{2, 128, 14, 14}, 64}, {{3, 2, 2, 3}},
+                    {{1, 2, 3, 3}},        {{7, 4, 7, 7}},         {{16, 9, 20, 25}}};
+  for (const auto& map : maps) {
+    const auto add = [&](const char* name, const auto& op) {
+      rows.push_back(row(iotsl::concat(name, "/", map.x),
+                         {{"x", map.x, Values::normal, true},
+                          {"weight", {map.x[1]}, Values::positive},
+                          {"bias", {map.x[1]}}},
+                         [op]<class T>(const Tensors<T>& in) {
+                           auto mean = values<T>({"mean", in[1].shape()}, 5);
+                           auto var = values<T>({"var", in[1].shape(), Values::positive}, 6);
+                           return op(in[0], in[1], in[2], mean, var);
+                         },
+                         {.tolerance = 2e-5, .bench_batch = map.bench_batch}));
+    };
+    add("batch_norm2d_relu", [](auto&... in) { return iotsl::batch_norm2d_relu(in...); });
+    add("batch_norm2d_relu_max_pool2d",
+        [](auto&... in) { return iotsl::batch_norm2d_relu_max_pool2d(in...); });
   }
   struct {
     Shape x;

@@ -1,6 +1,6 @@
 // Pixel norm, and the products of a matrix with vectors.
 
-#include "iotsl/kernels/pixel_norm.hpp"
+#include "iotsl/kernels/norm/pixel_norm.hpp"
 #include "iotsl/kernels/spectral.hpp"
 #include "kernels/judge.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "iotsl/kernels/norm.hpp"
+#include "iotsl/kernels/norm/norm.hpp"
 
 #include "kernels/judge.hpp"
 

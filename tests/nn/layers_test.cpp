@@ -277,4 +277,50 @@ TEST_CASE("layers: the text of their fields leaves out what is usual") {
   CHECK(fields_text<float>(ChannelScale<float>{5, {}}) == "channels 5");
 }
 
+TEST_CASE("a chain that lets a layer do the work of those behind it gives the same bits") {
+  const auto chain = [](bool square_between) {
+    Sequential<float> out;
+    out.add("0", Conv2d<float>(2, 6, 3, {.pad_h = 1, .pad_w = 1}));
+    out.add("1", BatchNorm2d<float>(6));
+    out.add("2", Relu<float>{});
+    out.add("3", Conv2d<float>(6, 5, 3));
+    out.add("4", BatchNorm2d<float>(5));
+    out.add("5", Relu<float>{});
+    if (square_between) out.add("between", Square<float>{});
+    out.add("6", MaxPool2d<float>{});
+    out.add("7", BatchNorm2d<float>(5));  // nothing behind it
+    out.initialize(3);
+    return out;
+  };
+  Tensor<float> x = Tensor<float>::uninitialized(Shape{4, 2, 11, 12});
+  for (Index i = 0; i < x.size(); ++i)
+    x.mutable_data()[i] =
+        static_cast<float>(Random(1, Stream::user).normal(static_cast<std::uint64_t>(i)));
+  for (bool square_between : {false, true})
+    for (bool training : {true, false}) {
+      const Sequential<float> whole = chain(square_between), parts = chain(square_between);
+      const ForwardMode mode{.training = training};
+      const Tensor<float> y = whole.forward(x, mode);
+      Tensor<float> want = x;
+      for (const auto& named : parts.layers()) want = named.layer.forward(want, mode);
+      REQUIRE(y.shape() == want.shape());
+      for (Index i = 0; i < y.size(); ++i) CHECK(y.data()[i] == want.data()[i]);
+      const auto trained = whole.parameters(), expected = parts.parameters();
+      std::vector<Tensor<float>> weights, others;
+      for (std::size_t i = 0; i < trained.size(); ++i) {
+        weights.push_back(trained[i].tensor);
+        others.push_back(expected[i].tensor);
+      }
+      const auto got = grad<float>({y}, weights, {y.detach()});
+      const auto wanted = grad<float>({want}, others, {want.detach()});
+      for (std::size_t i = 0; i < got.size(); ++i)
+        for (Index j = 0; j < got[i].size(); ++j) CHECK(got[i].data()[j] == wanted[i].data()[j]);
+      // Running statistics, and how often they have moved.
+      for (std::size_t i = 0; i < whole.buffers().size(); ++i)
+        CHECK(whole.buffers()[i].tensor.data()[0] == parts.buffers()[i].tensor.data()[0]);
+      for (const NamedCounter& counter : whole.counters())
+        CHECK(counter.counter.value() == (training ? 1 : 0));
+    }
+}
+
 }  // namespace layers_test

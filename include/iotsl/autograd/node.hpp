@@ -55,7 +55,7 @@ template <class T>
 class Node : public detail::NodeBase {
  public:
   static constexpr int max_inputs = 4;
-  static constexpr int max_saved = 4;
+  static constexpr int max_saved = 5;
   static constexpr std::size_t attribute_bytes = 128;
 
   static Node* make(const OpInfo<T>& op, const Shape& output_shape) {

@@ -19,11 +19,11 @@ struct Sums {
 };
 
 /// One pass over `rows` stretches of memory that adds up to two quantities per element at once.
-/// `Op::step(x, y, center, first, second)` adds them for a vector; beyond the end of a row all
+/// `op.step(x, y, center, first, second)` adds them for a vector; beyond the end of a row all
 /// three inputs are 0. `y` is read only where Op::reads_y.
 template <class Op>
-IOTSL_INLINE Sums accumulate(Index rows, Index row_stride, Index length, const float* x,
-                             const float* y, float center) {
+IOTSL_INLINE Sums accumulate(const Op& op, Index rows, Index row_stride, Index length,
+                             const float* x, const float* y, float center) {
   float centers[lanes];
   for (Index i = 0; i < lanes; ++i) centers[i] = center;
   const Vec center_all = set1(center);
@@ -41,16 +41,15 @@ IOTSL_INLINE Sums accumulate(Index rows, Index row_stride, Index length, const f
       pending += end - i;
       for (; i + 4 * lanes <= end; i += 4 * lanes) {
         IOTSL_UNROLL for (int u = 0; u < 4; ++u)
-            Op::step(load(xs + i + u * lanes), Op::reads_y ? load(ys + i + u * lanes) : zero(),
-                     center_all, first[u], second[u]);
+            op.step(load(xs + i + u * lanes), Op::reads_y ? load(ys + i + u * lanes) : zero(),
+                    center_all, first[u], second[u]);
       }
       for (; i + lanes <= end; i += lanes)
-        Op::step(load(xs + i), Op::reads_y ? load(ys + i) : zero(), center_all, first[0],
-                 second[0]);
+        op.step(load(xs + i), Op::reads_y ? load(ys + i) : zero(), center_all, first[0], second[0]);
       if (i < end) {
         const Index count = end - i;
-        Op::step(load_partial(xs + i, count), Op::reads_y ? load_partial(ys + i, count) : zero(),
-                 load_partial(centers, count), first[1], second[1]);
+        op.step(load_partial(xs + i, count), Op::reads_y ? load_partial(ys + i, count) : zero(),
+                load_partial(centers, count), first[1], second[1]);
         i = end;
       }
       if (pending == stretch_elems || row + 1 == rows) {
@@ -72,7 +71,7 @@ struct Sum {
 };
 
 inline double sum_rows(Index rows, Index row_stride, Index length, const float* x) {
-  return accumulate<Sum>(rows, row_stride, length, x, nullptr, 0.0F).first;
+  return accumulate(Sum{}, rows, row_stride, length, x, nullptr, 0.0F).first;
 }
 
 // Adds `vectors` neighbouring vectors of columns over all rows to the doubles of `sums`.

@@ -29,6 +29,10 @@ IOTSL_NAMESPACE_BEGIN
 ///                                                      parameters keep visit_state()'s values
 ///   std::uint32_t place                                is set to the layer's number, where it
 ///                                                      needs one in forward()
+///   Tensor<T> forward_through(Tensor<T> x, const ForwardMode&, LayersBehind<T> behind,
+///                             std::size_t& taken)      forward() of itself and of the next `taken`
+///                                                      layers of the chain, where that is less
+///                                                      work; forward(), and 0
 ///
 /// output_shape() and cost() must be functions of the fields alone: they are asked before the state
 /// has memory, about shapes that a peer has chosen. A layer that holds others gives leaves(),
@@ -44,6 +48,25 @@ concept LayerOf = requires(L l, Tensor<T> x, const ForwardMode& mode) {
 }
 &&std::copy_constructible<L>;
 
+template <class T>
+struct NamedLayer;
+
+/// The layers of a chain that follow one of them.
+template <class T>
+class LayersBehind {
+ public:
+  LayersBehind(const NamedLayer<T>* first, std::size_t count) : first_(first), count_(count) {}
+  /// Layer i behind this one, or null where it is of another type or there is none.
+  template <class L>
+  const L* get_if(std::size_t i) const {
+    return i < count_ ? first_[i].layer.template get_if<L>() : nullptr;
+  }
+
+ private:
+  const NamedLayer<T>* first_;
+  std::size_t count_;
+};
+
 /// What a layer is to a chain. Null where the type leaves it to the default.
 template <class T>
 struct LayerInfo {
@@ -52,6 +75,8 @@ struct LayerInfo {
   void* (*copy)(const void* layer);
   void (*destroy)(void* layer);
   Tensor<T> (*forward)(void* layer, Tensor<T> x, const ForwardMode& mode);
+  Tensor<T> (*forward_through)(void* layer, Tensor<T> x, const ForwardMode& mode,
+                               LayersBehind<T> behind, std::size_t& taken);
   Result<Shape> (*output_shape)(const void* layer, const Shape& x, Index most_values);
   LayerCost (*cost)(const void* layer, const Shape& x);
   void (*visit_fields)(void* layer, LayerFields<T>& fields);
@@ -76,6 +101,12 @@ constexpr LayerInfo<T> make_layer_info() {
     else
       return static_cast<L*>(l)->forward(std::move(x));
   };
+  if constexpr (requires(L & l, Tensor<T> x, const ForwardMode& m, LayersBehind<T> b,
+                         std::size_t& n) { l.forward_through(std::move(x), m, b, n); })
+    info.forward_through = [](void* l, Tensor<T> x, const ForwardMode& mode, LayersBehind<T> behind,
+                              std::size_t& taken) {
+      return static_cast<L*>(l)->forward_through(std::move(x), mode, behind, taken);
+    };
   if constexpr (requires(const L& l, const Shape& x) { l.output_shape(x, Index{}); })
     info.output_shape = [](const void* l, const Shape& x, Index most) -> Result<Shape> {
       return static_cast<const L*>(l)->output_shape(x, most);
@@ -152,6 +183,14 @@ class AnyLayer {
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
     return info_->forward(layer_, std::move(x), mode);
   }
+  /// forward() of this layer and of the next `taken` of the chain that it is in.
+  Tensor<T> forward_through(Tensor<T> x, const ForwardMode& mode, LayersBehind<T> behind,
+                            std::size_t& taken) const {
+    if (info_->forward_through != nullptr)
+      return info_->forward_through(layer_, std::move(x), mode, behind, taken);
+    taken = 0;
+    return forward(std::move(x), mode);
+  }
   /// A failure where the layer does not take x, or where it or one within it gives more than
   /// `most_values` values.
   Result<Shape> output_shape(const Shape& x, Index most_values = Shape::max_elements) const {
@@ -190,6 +229,21 @@ class AnyLayer {
  private:
   const LayerInfo<T>* info_;
   void* layer_;
+};
+
+/// A layer of a chain with its name there.
+template <class T>
+struct NamedLayer {
+  std::string name;  ///< as in torchvision: `features.0`
+  AnyLayer<T> layer;
+
+  const char* type() const { return layer.type(); }
+  Result<Shape> output_shape(const Shape& x, Index most_values = Shape::max_elements) const {
+    const Result<Shape> y = layer.output_shape(x, most_values);
+    if (y) return y;
+    return failure(y.failure().code, "layer '", name, "': ", y.failure().message);
+  }
+  LayerCost cost(const Shape& x) const { return layer.cost(x); }
 };
 
 IOTSL_NAMESPACE_END

@@ -7,21 +7,6 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-/// A layer of a chain with its name there.
-template <class T>
-struct NamedLayer {
-  std::string name;  ///< as in torchvision: `features.0`
-  AnyLayer<T> layer;
-
-  const char* type() const { return layer.type(); }
-  Result<Shape> output_shape(const Shape& x, Index most_values = Shape::max_elements) const {
-    const Result<Shape> y = layer.output_shape(x, most_values);
-    if (y) return y;
-    return failure(y.failure().code, "layer '", name, "': ", y.failure().message);
-  }
-  LayerCost cost(const Shape& x) const { return layer.cost(x); }
-};
-
 /// Any types of layer one after the other; itself a layer of other chains.
 template <class T>
 class Sequential {
@@ -73,7 +58,9 @@ class Sequential {
 
   /// Runs all layers. Intermediate values that nobody else holds are overwritten where possible.
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
-    for (const NamedLayer<T>& named : layers_) x = named.layer.forward(std::move(x), mode);
+    for (std::size_t i = 0, taken = 0; i < layers_.size(); i += 1 + taken)
+      x = layers_[i].layer.forward_through(std::move(x), mode,
+                                           {layers_.data() + i + 1, layers_.size() - i - 1}, taken);
     return x;
   }
   /// Runs all layers in the mode of train() or eval(), without numbers for dropout's step.
@@ -84,8 +71,7 @@ class Sequential {
   /// and running statistics stay as they are.
   Tensor<T> predict(Tensor<T> x) const {
     const NoRecord no_record;
-    for (const NamedLayer<T>& named : layers_) x = named.layer.forward(std::move(x), {});
-    return x;
+    return forward(std::move(x), {});
   }
   void train() { training_ = true; }
   void eval() { training_ = false; }

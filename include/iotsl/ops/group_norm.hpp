@@ -3,7 +3,7 @@
 // over the last dimensions (Ba, Kiros, Hinton 2016), as in PyTorch.
 
 #include "iotsl/core/scalar_math.hpp"
-#include "iotsl/kernels/norm.hpp"
+#include "iotsl/kernels/norm/norm.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/view.hpp"
 

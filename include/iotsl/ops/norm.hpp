@@ -2,7 +2,7 @@
 // Batch normalisation (Ioffe, Szegedy 2015) as in PyTorch.
 
 #include "iotsl/core/scalar_math.hpp"
-#include "iotsl/kernels/norm.hpp"
+#include "iotsl/kernels/norm/norm.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/view.hpp"
 
@@ -31,12 +31,11 @@ Tensor<T> per_channel(const Tensor<T>& v) {
 /// The gradient in training mode as a composition of ops, for higher orders:
 ///   gx = gamma inv (gy - mean(gy) - xhat mean(gy xhat)), where mean and inv depend on x.
 template <class T>
-void batch_norm_composed(const Node<T>& node, const Tensor<T>& gy4, Tensor<T>* gx) {
+void batch_norm_composed(const Node<T>& node, double eps, const Tensor<T>& gy4, Tensor<T>* gx) {
   const Tensor<T> x = as_channels(node.saved(0)), gamma = per_channel(node.saved(1));
   const Tensor<T> gy = as_channels(gy4);
   const Tensor<T> centred = sub(x, mean(x, {0, 2}, true));
-  const Tensor<T> inv = rsqrt(add_scalar(mean(square(centred), {0, 2}, true),
-                                         static_cast<T>(node.template attributes<double>())));
+  const Tensor<T> inv = rsqrt(add_scalar(mean(square(centred), {0, 2}, true), static_cast<T>(eps)));
   const Tensor<T> normal = mul(centred, inv);
   const Tensor<T> gy_normal = mul(gy, normal);
   if (node.wants(0)) {
@@ -50,7 +49,7 @@ void batch_norm_composed(const Node<T>& node, const Tensor<T>& gy4, Tensor<T>* g
 
 template <class T>
 void batch_norm_train_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
-  if (is_recording()) return batch_norm_composed(node, gy, gx);
+  if (is_recording()) return batch_norm_composed(node, node.template attributes<double>(), gy, gx);
   const Tensor<T> x = node.saved(0), gamma = node.saved(1);
   const Index n = x.shape()[0], c = x.shape()[1];
   gx[0] = Tensor<T>::uninitialized(x.shape());
@@ -78,15 +77,6 @@ inline constexpr OpInfo<T> batch_norm_train_op{"batch_norm2d", &batch_norm_train
 template <class T>
 inline constexpr OpInfo<T> batch_norm_eval_op{"batch_norm2d", &batch_norm_eval_vjp<T>};
 
-/// running = (1 - momentum) running + momentum * value, with the unbiased variance.
-template <class T>
-void update_running(Tensor<T>& running, const Tensor<T>& value, double factor, double momentum) {
-  T* to = running.mutable_data();
-  for (Index i = 0; i < running.size(); ++i)
-    to[i] = static_cast<T>((1 - momentum) * static_cast<double>(to[i]) +
-                           momentum * factor * static_cast<double>(value.data()[i]));
-}
-
 }  // namespace detail
 
 /// The shape of batch_norm2d(x) with parameters of `channels` values: that of x.
@@ -99,6 +89,57 @@ inline Result<Shape> batch_norm2d_shape(const Shape& x, Index channels) {
   return x;
 }
 
+namespace detail {
+
+struct NormSizes {
+  Index n, c, hw;
+  Index count() const { return n * hw; }  ///< values of a channel
+};
+
+/// Raises an Error where batch_norm2d does not take these.
+template <class T>
+NormSizes check_batch_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                           const Tensor<T>& running_mean, const Tensor<T>& running_var,
+                           bool training) {
+  const Shape& s = x.shape();
+  batch_norm2d_shape(s, gamma.size()).value();
+  for (const Tensor<T>* t : {&gamma, &beta, &running_mean, &running_var})
+    if (!(t->shape() == Shape{s[1]}))
+      fail("batch_norm2d: x ", s, " expects parameters of shape [", s[1], "], given ", t->shape());
+  const NormSizes sizes{s[0], s[1], s.rank() == 4 ? s[2] * s[3] : 1};
+  if (training && sizes.count() < 2)
+    fail("batch_norm2d: x ", s, " has ", sizes.count(),
+         " value per channel; training needs at least 2");
+  return sizes;
+}
+
+/// running = (1 - momentum) running + momentum * value, with the unbiased variance.
+template <class T>
+void update_running(const NormSizes& sizes, double momentum, const Tensor<T>& mean,
+                    const Tensor<T>& var, Tensor<T>& running_mean, Tensor<T>& running_var) {
+  const auto update = [&](Tensor<T>& running, const Tensor<T>& value, double factor) {
+    T* to = running.mutable_data();
+    for (Index i = 0; i < running.size(); ++i)
+      to[i] = static_cast<T>((1 - momentum) * static_cast<double>(to[i]) +
+                             momentum * factor * static_cast<double>(value.data()[i]));
+  };
+  const double count = static_cast<double>(sizes.count());
+  update(running_mean, mean, 1.0);
+  update(running_var, var, count / (count - 1));
+}
+
+/// 1 / sqrt(var + eps)
+template <class T>
+Tensor<T> inverse_deviation(const Tensor<T>& var, double eps) {
+  Tensor<T> out = Tensor<T>::uninitialized(var.shape());
+  T* inverse = out.mutable_data();
+  for (Index i = 0; i < var.size(); ++i)
+    inverse[i] = static_cast<T>(T(1) / scalar_math::sqrt(var.data()[i] + static_cast<T>(eps)));
+  return out;
+}
+
+}  // namespace detail
+
 /// y = gamma (x - mean) / sqrt(var + eps) + beta per channel; x is [N,C,H,W] or [N,C], all others
 /// [C]. In training mean and (biased) variance are the batch's, and the running statistics move
 /// towards them by `momentum` (with the unbiased variance), in place; otherwise the running
@@ -108,34 +149,20 @@ template <class T>
 Tensor<T> batch_norm2d(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
                        Tensor<T>& running_mean, Tensor<T>& running_var,
                        BatchNormOptions options = {}) {
-  const Shape& s = x.shape();
-  batch_norm2d_shape(s, gamma.size()).value();
-  const Index n = s[0], c = s[1];
-  for (const Tensor<T>* t : {&gamma, &beta, static_cast<const Tensor<T>*>(&running_mean),
-                             static_cast<const Tensor<T>*>(&running_var)})
-    if (!(t->shape() == Shape{c}))
-      fail("batch_norm2d: x ", s, " expects parameters of shape [", c, "], given ", t->shape());
-  const Index hw = s.rank() == 4 ? s[2] * s[3] : 1;
-  const Index count = n * hw;
+  const auto sizes =
+      detail::check_batch_norm(x, gamma, beta, running_mean, running_var, options.training);
   Tensor<T> mean = running_mean.detach(), var = running_var;
   if (options.training) {
-    if (count < 2)
-      fail("batch_norm2d: x ", s, " has ", count, " value per channel; training needs at least 2");
-    mean = Tensor<T>::uninitialized(Shape{c});
-    var = Tensor<T>::uninitialized(Shape{c});
-    kernels::batch_norm_stats(n, c, hw, x.data(), mean.mutable_data(), var.mutable_data());
-    const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
-    detail::update_running(running_mean, mean, 1.0, options.momentum);
-    detail::update_running(running_var, var, unbiased, options.momentum);
+    mean = Tensor<T>::uninitialized(gamma.shape());
+    var = Tensor<T>::uninitialized(gamma.shape());
+    kernels::batch_norm_stats(sizes.n, sizes.c, sizes.hw, x.data(), mean.mutable_data(),
+                              var.mutable_data());
+    detail::update_running(sizes, options.momentum, mean, var, running_mean, running_var);
   }
-  Tensor<T> inv_std = Tensor<T>::uninitialized(Shape{c});
-  T* inverse = inv_std.mutable_data();
-  for (Index i = 0; i < c; ++i)
-    inverse[i] =
-        static_cast<T>(T(1) / scalar_math::sqrt(var.data()[i] + static_cast<T>(options.eps)));
-  Tensor<T> y = Tensor<T>::uninitialized(s);
-  kernels::batch_norm_apply(n, c, hw, x.data(), mean.data(), inv_std.data(), gamma.data(),
-                            beta.data(), y.mutable_data());
+  const Tensor<T> inv_std = detail::inverse_deviation(var, options.eps);
+  Tensor<T> y = Tensor<T>::uninitialized(x.shape());
+  kernels::batch_norm_apply(sizes.n, sizes.c, sizes.hw, x.data(), mean.data(), inv_std.data(),
+                            gamma.data(), beta.data(), y.mutable_data());
   const OpInfo<T>& op =
       options.training ? detail::batch_norm_train_op<T> : detail::batch_norm_eval_op<T>;
   if (Node<T>* node = record(op, y, x, gamma, beta)) {

@@ -1,7 +1,7 @@
 #pragma once
 // Norms of vectors: pixel norm over channels, and the norm of each sample.
 
-#include "iotsl/kernels/pixel_norm.hpp"
+#include "iotsl/kernels/norm/pixel_norm.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/view.hpp"
 

@@ -7,8 +7,7 @@
 #include "iotsl/ops/activation.hpp"
 #include "iotsl/ops/conv.hpp"
 #include "iotsl/ops/matmul.hpp"
-#include "iotsl/ops/norm.hpp"
-#include "iotsl/ops/pool.hpp"
+#include "iotsl/ops/norm_relu.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -88,38 +87,6 @@ struct Conv2d {
   Shape weight_shape() const { return {out_channels, in_channels, kernel_h, kernel_w}; }
 };
 
-/// Batch normalisation over channels, with running statistics.
-template <class T>
-struct BatchNorm2d {
-  static constexpr const char* type = "batch_norm2d";
-  Index channels = 0;
-  Tensor<T> weight, bias, running_mean, running_var;
-  Counter num_batches_tracked;
-
-  BatchNorm2d() = default;
-  explicit BatchNorm2d(Index of_channels) : channels(of_channels) { allocate_state<T>(*this); }
-  template <class Fields>
-  void visit_fields(Fields& f) {
-    f.integer("channels", channels, 1, max_layer_channels);
-  }
-  template <class Visitor>
-  void visit_state(Visitor& v) {
-    v.parameter("weight", weight, Shape{channels}, T(1));
-    v.parameter("bias", bias, Shape{channels});
-    v.buffer("running_mean", running_mean, Shape{channels});
-    v.buffer("running_var", running_var, Shape{channels}, T(1));
-    v.counter("num_batches_tracked", num_batches_tracked);
-  }
-  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
-    if (mode.training) num_batches_tracked.set(num_batches_tracked.value() + 1);
-    return batch_norm2d(x, weight, bias, running_mean, running_var, {.training = mode.training});
-  }
-  Result<Shape> output_shape(const Shape& x) const { return batch_norm2d_shape(x, channels); }
-  LayerCost cost(const Shape& x) const {
-    return {2 * channels, 2 * detail::elements_per_sample(x), detail::activation_bytes(x)};
-  }
-};
-
 /// max(x, 0).
 template <class T>
 struct Relu {
@@ -143,6 +110,58 @@ struct MaxPool2d {
   Result<Shape> output_shape(const Shape& x) const { return max_pool2d_shape(x, options); }
   LayerCost cost(const Shape& x) const {
     return {0, detail::elements_per_sample(x), detail::activation_bytes(output_shape(x).value())};
+  }
+};
+
+/// Batch normalisation over channels, with running statistics.
+template <class T>
+struct BatchNorm2d {
+  static constexpr const char* type = "batch_norm2d";
+  Index channels = 0;
+  Tensor<T> weight, bias, running_mean, running_var;
+  Counter num_batches_tracked;
+
+  BatchNorm2d() = default;
+  explicit BatchNorm2d(Index of_channels) : channels(of_channels) { allocate_state<T>(*this); }
+  template <class Fields>
+  void visit_fields(Fields& f) {
+    f.integer("channels", channels, 1, max_layer_channels);
+  }
+  template <class Visitor>
+  void visit_state(Visitor& v) {
+    v.parameter("weight", weight, Shape{channels}, T(1));
+    v.parameter("bias", bias, Shape{channels});
+    v.buffer("running_mean", running_mean, Shape{channels});
+    v.buffer("running_var", running_var, Shape{channels}, T(1));
+    v.counter("num_batches_tracked", num_batches_tracked);
+  }
+  Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) {
+    const BatchNormOptions options = begin(mode);
+    return batch_norm2d(x, weight, bias, running_mean, running_var, options);
+  }
+  /// With a ReLU behind it, and a pool behind that, in one pass.
+  Tensor<T> forward_through(Tensor<T> x, const ForwardMode& mode, LayersBehind<T> behind,
+                            std::size_t& taken) {
+    taken = 0;
+    if (behind.template get_if<Relu<T>>(0) == nullptr) return forward(std::move(x), mode);
+    const BatchNormOptions options = begin(mode);
+    if (const auto* pool = behind.template get_if<MaxPool2d<T>>(1)) {
+      taken = 2;
+      return batch_norm2d_relu_max_pool2d(x, weight, bias, running_mean, running_var, options,
+                                          pool->options);
+    }
+    taken = 1;
+    return batch_norm2d_relu(x, weight, bias, running_mean, running_var, options);
+  }
+  Result<Shape> output_shape(const Shape& x) const { return batch_norm2d_shape(x, channels); }
+  LayerCost cost(const Shape& x) const {
+    return {2 * channels, 2 * detail::elements_per_sample(x), detail::activation_bytes(x)};
+  }
+
+ private:
+  BatchNormOptions begin(const ForwardMode& mode) {
+    if (mode.training) num_batches_tracked.set(num_batches_tracked.value() + 1);
+    return {.training = mode.training};
   }
 };
 

@@ -21,7 +21,7 @@ struct PixelNormTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/pixel_norm-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/norm/pixel_norm-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -1,5 +1,5 @@
-// Batch normalisation for one target, a channel at a time. See norm.hpp and
-// simd/foreach_target.hpp.
+// Batch normalisation for one target, a channel at a time, with a ReLU and a pool behind it where
+// they are there. See norm.hpp and simd/foreach_target.hpp.
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -18,11 +18,28 @@ struct Centered {  // sum of x - center, and of its square
   }
 };
 
+/// The gradient behind a ReLU: gy where what it has let through was positive. That is computed once
+/// more instead of being kept.
+template <bool with_relu>
+struct Arriving {
+  Vec scale, beta;
+
+  IOTSL_INLINE Vec of(Vec gy, Vec deviation) const {
+    if (!with_relu) return gy;
+    return select(less(zero(), fma(deviation, scale, beta)), gy, zero());
+  }
+};
+
+template <bool with_relu>
 struct Gradient {  // sum of y, and of y * (x - center)
   static constexpr bool reads_y = true;
-  static IOTSL_INLINE void step(Vec x, Vec y, Vec center, Vec& first, Vec& second) {
-    first = add(first, y);
-    second = fma(y, sub(x, center), second);
+  Arriving<with_relu> arriving;
+
+  IOTSL_INLINE void step(Vec x, Vec y, Vec center, Vec& first, Vec& second) const {
+    const Vec deviation = sub(x, center);
+    const Vec g = arriving.of(y, deviation);
+    first = add(first, g);
+    second = fma(g, deviation, second);
   }
 };
 
@@ -47,7 +64,7 @@ inline void channel_stats(Index n, Index stride, Index hw, const float* x, float
       const double sum = reduce::sum_rows(row_count, stride, width, from);
       const float shift = static_cast<float>(sum / size);
       const reduce::Sums sums =
-          reduce::accumulate<Centered>(row_count, stride, width, from, nullptr, shift);
+          reduce::accumulate(Centered{}, row_count, stride, width, from, nullptr, shift);
       // The mean was rounded to float: the sum of the deviations says by how much.
       const double block_mean = static_cast<double>(shift) + sums.first / size;
       const double block_squares = sums.second - sums.first * sums.first / size;
@@ -72,12 +89,20 @@ inline void transposed(Index rows, Index cols, const float* x, float* y) {
       y[j * rows + i] = x[i * cols + j];
 }
 
+template <bool with_relu>
+IOTSL_INLINE Vec normalized(Vec x, Vec mean, Vec scale, Vec beta) {
+  const Vec y = fma(sub(x, mean), scale, beta);
+  return with_relu ? elementwise::Relu::apply(y) : y;
+}
+
+template <bool with_relu = false>
 IOTSL_INLINE void normalize(Index hw, Vec mean, Vec scale, Vec beta, const float* x, float* y) {
   Index i = 0;
-  for (; i + lanes <= hw; i += lanes) store(y + i, fma(sub(load(x + i), mean), scale, beta));
+  for (; i + lanes <= hw; i += lanes)
+    store(y + i, normalized<with_relu>(load(x + i), mean, scale, beta));
   if (i == hw) return;
   const Vec last = load_partial(x + i, hw - i);
-  store_partial(y + i, fma(sub(last, mean), scale, beta), hw - i);
+  store_partial(y + i, normalized<with_relu>(last, mean, scale, beta), hw - i);
 }
 
 /// Rows of c channels: the form of `apply` for hw == 1.
@@ -94,25 +119,37 @@ inline void apply_rows(Index rows, Index c, const float* x, const float* mean, c
   }
 }
 
-/// Planes [begin, end) of the [n,c] planes of hw elements.
-inline void apply(Index begin, Index end, Index c, Index hw, const float* x, const float* mean,
-                  const float* inv_std, const float* gamma, const float* beta, float* y) {
-  for (Index plane = begin; plane < end; ++plane) {
-    const Index j = plane % c;
-    normalize(hw, set1(mean[j]), set1(inv_std[j] * gamma[j]), set1(beta[j]), x + plane * hw,
-              y + plane * hw);
+/// The n planes of one channel.
+template <bool with_relu>
+inline void apply_channel(Index n, Index stride, Index hw, const float* x, const NormChannel& by,
+                          float* y) {
+  const Vec mean = set1(by.mean), scale = set1(by.inv_std * by.gamma), beta = set1(by.beta);
+  for (Index row = 0; row < n; ++row)
+    normalize<with_relu>(hw, mean, scale, beta, x + row * stride, y + row * stride);
+}
+
+/// The same with a ReLU and a pool of 2x2 behind it; `plane` holds h * w floats.
+inline void apply_channel_pool(const PoolShape& s, const float* x, const NormChannel& by,
+                               float* plane, float* y, std::uint8_t* index) {
+  const Vec mean = set1(by.mean), scale = set1(by.inv_std * by.gamma), beta = set1(by.beta);
+  const Index in = s.c * s.h * s.w, out = s.c * s.p * s.q;
+  for (Index row = 0; row < s.n; ++row) {
+    normalize<true>(s.h * s.w, mean, scale, beta, x + row * in, plane);
+    pool::max_2x2(s, 1, plane, y + row * out, index + row * out);
   }
 }
 
+template <bool with_relu>
 inline void channel_grad(Index n, Index stride, Index hw, const float* x, const float* gy,
-                         float mean, float inv_std, float gamma, float* gx, float* ggamma,
-                         float* gbeta) {
-  const reduce::Sums sums = reduce::accumulate<Gradient>(n, stride, hw, x, gy, mean);
-  const double count = static_cast<double>(n * hw), inv = static_cast<double>(inv_std);
+                         const NormChannel& by, float* gx, float* ggamma, float* gbeta) {
+  const Vec scale = set1(by.gamma * by.inv_std), center = set1(by.mean);
+  const Arriving<with_relu> arriving{scale, set1(by.beta)};
+  const reduce::Sums sums =
+      reduce::accumulate(Gradient<with_relu>{arriving}, n, stride, hw, x, gy, by.mean);
+  const double count = static_cast<double>(n * hw), inv = static_cast<double>(by.inv_std);
   *gbeta = static_cast<float>(sums.first);
   *ggamma = static_cast<float>(sums.second * inv);
   // gx = scale (gy - offset - (x - mean) slope)
-  const Vec scale = set1(gamma * inv_std), center = set1(mean);
   const Vec offset = set1(static_cast<float>(sums.first / count));
   const Vec slope = set1(static_cast<float>(sums.second * inv * inv / count));
   for (Index row = 0; row < n; ++row) {
@@ -121,13 +158,14 @@ inline void channel_grad(Index n, Index stride, Index hw, const float* x, const 
     float* gxs = gx + row * stride;
     Index i = 0;
     for (; i + lanes <= hw; i += lanes) {
-      const Vec g = fnma(sub(load(xs + i), center), slope, sub(load(gys + i), offset));
-      store(gxs + i, mul(g, scale));
+      const Vec deviation = sub(load(xs + i), center);
+      const Vec g = sub(arriving.of(load(gys + i), deviation), offset);
+      store(gxs + i, mul(fnma(deviation, slope, g), scale));
     }
     if (i < hw) {
-      const Vec last = sub(load_partial(gys + i, hw - i), offset);
-      const Vec g = fnma(sub(load_partial(xs + i, hw - i), center), slope, last);
-      store_partial(gxs + i, mul(g, scale), hw - i);
+      const Vec deviation = sub(load_partial(xs + i, hw - i), center);
+      const Vec g = sub(arriving.of(load_partial(gys + i, hw - i), deviation), offset);
+      store_partial(gxs + i, mul(fnma(deviation, slope, g), scale), hw - i);
     }
   }
 }
@@ -136,9 +174,12 @@ inline void channel_grad(Index n, Index stride, Index hw, const float* x, const 
 
 inline constexpr NormTable norm_table{
     .channel_stats = norm::channel_stats,
-    .apply = norm::apply,
+    .apply_channel = norm::apply_channel<false>,
+    .apply_channel_relu = norm::apply_channel<true>,
+    .apply_channel_pool = norm::apply_channel_pool,
     .apply_rows = norm::apply_rows,
-    .channel_grad = norm::channel_grad,
+    .channel_grad = norm::channel_grad<false>,
+    .channel_grad_relu = norm::channel_grad<true>,
     .transposed = norm::transposed,
 };
 
