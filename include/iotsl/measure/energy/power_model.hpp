@@ -31,21 +31,24 @@ struct DeviceTimes {
 /// A device's part of an epoch. It is awake while it computes, while its messages travel and while
 /// the server makes the gradient that it waits for; what it waits for its next turn is not counted
 /// (nor in the paper: "we only measure the power consumption of devices in the training state").
-/// The network's seconds are shared out to the directions by their bytes. An epoch that was
-/// answered from the server's memory (method cache) needs no device.
+/// The network's seconds are shared out to the directions by their bytes. An epoch that the server
+/// trains on what it has kept (method cache) needs no device.
 ///
-/// `slowdown`: how many times as long as this one the device's computing takes on the device meant.
-inline DeviceTimes device_times(const EpochRecord& record, double slowdown = 1) {
+/// `slowdown`: how many times as long as in the record the device's computing takes on the device
+/// meant. `network_seconds`: on the network meant; nothing: those of the record.
+inline DeviceTimes device_times(const EpochRecord& record, double slowdown = 1,
+                                std::optional<double> network_seconds = std::nullopt) {
   const auto up = static_cast<double>(record.bytes_up),
              down = static_cast<double>(record.bytes_down);
   DeviceTimes out;
   if (record.seconds_device <= 0 && up + down <= 0) return out;
+  const double network = network_seconds.value_or(record.seconds_network);
   out.computing = slowdown * record.seconds_device;
   if (up + down > 0) {
-    out.sending = record.seconds_network * up / (up + down);
-    out.receiving = record.seconds_network * down / (up + down);
+    out.sending = network * up / (up + down);
+    out.receiving = network * down / (up + down);
   }
-  out.awake = out.computing + record.seconds_network + record.seconds_server;
+  out.awake = out.computing + network + record.seconds_server;
   return out;
 }
 
