@@ -216,13 +216,14 @@ TEST_CASE("power model: joules by hand") {
   const DeviceTimes times{.awake = 100, .computing = 30, .sending = 20, .receiving = 10};
   CHECK(model.joules(times) == doctest::Approx(320));
   CHECK(model.origin() ==
-        "model board: 2.0 W idle, 6.0 W computing, the network counted as idle; ours");
+        "model board: 2.0 W idle, 6.0 W computing, the network counted as idle (ours)");
   model.sending_watts = 3;
   CHECK(model.joules(times) == doctest::Approx(340));
-  CHECK(model.origin().find("3.0 W sending, receiving counted as idle; ours") != std::string::npos);
+  CHECK(model.origin().find("3.0 W sending, receiving counted as idle (ours)") !=
+        std::string::npos);
   model.receiving_watts = 2.5;
   CHECK(model.joules(times) == doctest::Approx(345));
-  CHECK(model.origin().find("3.0 W sending, 2.5 W receiving; ours") != std::string::npos);
+  CHECK(model.origin().find("3.0 W sending, 2.5 W receiving (ours)") != std::string::npos);
   CHECK(model.joules({}) == 0);
 }
 

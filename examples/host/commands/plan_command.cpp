@@ -314,7 +314,7 @@ void plan(CLI::App& command, PlanOptions& planned) {
   }
   p.power = energy_assumptions(options.energy).model;
   p.energy = device_energy_of(p, turns.devices, config.devices);
-  p.assumptions.push_back("energy: " + p.power.origin());
+  p.assumptions.push_back("energy: " + p.power.figures());
   print(p, options, config);
 }
 

@@ -24,10 +24,6 @@ double longest_gan_seconds(const split::PreparationRecord& p) {
     longest = std::max(longest, each.seconds_training);
   return longest;
 }
-double pretraining_seconds(const split::PreparationRecord& p) {
-  return p.pretraining.seconds_generation + p.pretraining.training.seconds;
-}
-
 Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
   Work sum;
   double count = 0;
@@ -37,9 +33,10 @@ Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
     sum.epochs += work.epochs;
     sum.steps += work.steps;
     sum.bytes += work.bytes;
+    sum.joules += work.joules;
     ++count;
   }
-  return {sum.epochs / count, sum.steps / count, sum.bytes / count};
+  return {sum.epochs / count, sum.steps / count, sum.bytes / count, sum.joules / count};
 }
 
 std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
@@ -110,6 +107,18 @@ Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   out.full_values = together(values_of_epoch, generator_values);
   out.full_bytes = together(bytes_of_epoch, upload_bytes, imputation_bytes);
   out.full_seconds = together(seconds_of_epoch, gan_seconds, pretraining_seconds);
+  const auto spent = [&](const auto& of) {
+    return over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
+      if (pools_data(run.curve->method)) return std::nullopt;
+      return of(run);
+    });
+  };
+  out.turn_joules = spent([&](const FinishedRun& run) { return turn_joules(run, counted(run)); });
+  out.generator_joules = spent([](const FinishedRun& run) { return generator_joules(run); });
+  out.full_joules =
+      spent([&](const FinishedRun& run) { return work_after(run, counted(run)).joules; });
+  out.awake_seconds =
+      spent([&](const FinishedRun& run) { return awake_seconds(run, counted(run)); });
   return out;
 }
 
@@ -184,6 +193,7 @@ Json to_json(const CurveResult& curve) {
     entry["device_epochs"] = point.work.epochs;
     entry["steps"] = point.work.steps;
     entry["bytes"] = point.work.bytes;
+    entry["joules"] = point.work.joules;
     entry["validation"] = to_json(point.validation);
     points.push_back(entry);
   }
@@ -203,6 +213,10 @@ Json to_json(const CurveResult& curve) {
   costs["full_values"] = to_json(curve.costs.full_values);
   costs["full_bytes"] = to_json(curve.costs.full_bytes);
   costs["full_seconds"] = to_json(curve.costs.full_seconds);
+  costs["turn_joules"] = to_json(curve.costs.turn_joules);
+  costs["generator_joules"] = to_json(curve.costs.generator_joules);
+  costs["full_joules"] = to_json(curve.costs.full_joules);
+  costs["awake_seconds"] = to_json(curve.costs.awake_seconds);
   out["costs"] = costs;
   return out;
 }
@@ -240,15 +254,16 @@ Json to_json(const ExperimentResult& result) {
   out["width"] = e.sizes.width;
   out["schedule"] = e.schedule_text();
   out["validation"] = e.common.data.validation;
+  out["energy_origin"] = e.energy.origin();
   out["seconds"] = result.seconds;
   Json table = Json::array();
   for (const RowSpec& row : e.spec->rows) {
     const PaperNumber& paper = e.fashion() ? row.fashion : row.mnist;
     Json entry = Json::object();
     entry["curve"] = row.curve;
-    entry["measure"] = measure_name(result, row.measure);
-    entry["unit"] = measure_unit(row.measure);
-    entry["paper"] = paper.value >= 0 ? Json(paper.value) : Json();
+    entry["measure"] = measure_name(result, row);
+    entry["unit"] = measure_unit(row);
+    entry["paper"] = paper.value ? Json(*paper.value) : Json();
     entry["paper_about"] = paper.about;
     entry["ours"] = to_json(measured(result, row, ChosenBy::validation));
     entry["ours_chosen_on_test"] = to_json(measured(result, row, ChosenBy::test));
@@ -311,9 +326,20 @@ ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun
 }
 
 Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
-  return over_seeds(result.curve(row.curve).runs, [&](const FinishedRun& run) {
+  const auto number = [&](const FinishedRun& run) {
     return measure_run(run, row.measure, result.experiment.threshold(), by);
-  });
+  };
+  const std::vector<FinishedRun>& runs = result.curve(row.curve).runs;
+  if (row.against.empty()) return over_seeds(runs, number);
+  // Seed by seed: the same samples on the same devices.
+  const std::vector<FinishedRun>& others = result.curve(row.against).runs;
+  std::vector<std::optional<double>> changes;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto ours = number(runs[i]), theirs = number(others.at(i));
+    const bool known = ours && theirs && *theirs > 0;
+    changes.push_back(known ? std::optional<double>(100 * (*ours / *theirs - 1)) : std::nullopt);
+  }
+  return statistic(changes);
 }
 
 bool has_validation(const ExperimentResult& result) {
@@ -327,7 +353,9 @@ std::uint64_t smashed_values(const ExperimentResult& result) {
   return out;
 }
 
-std::string measure_name(const ExperimentResult& result, Measure measure) {
+namespace {
+
+std::string plain_name(const ExperimentResult& result, Measure measure) {
   const std::string until = concat(" until ", format_tick(result.experiment.threshold()), " %");
   switch (measure) {
     case Measure::best:
@@ -343,18 +371,53 @@ std::string measure_name(const ExperimentResult& result, Measure measure) {
     case Measure::values_until:
       return concat("values sent", until, ", F = ", smashed_values(result), " a sample");
     case Measure::seconds_until:
+      return "training time" + until;
+    case Measure::joules_until:
+      return concat("joules of all devices in their turns", until);
+    case Measure::full_values_until:
+      return concat("values sent", until, ", generators included");
+    case Measure::full_seconds_until:
+      return concat("training time", until, ", generators and pre-training included");
+    case Measure::full_joules_until:
+      return concat("joules of all devices", until, ", generators included");
+    case Measure::watts:
+      return "mean power of a device in its turns";
+    case Measure::epoch_joules:
+      return "joules of a device for an epoch";
+    case Measure::final:
+      return "test accuracy of the last epoch";
+    case Measure::late_spread:
+      return "standard deviation of the last 20 test accuracies";
+    case Measure::late_range:
       break;
   }
-  return "training time" + until;
+  return "highest less lowest of the last 20 test accuracies";
 }
 
-std::string measure_unit(Measure measure) {
-  switch (measure) {
+}  // namespace
+
+std::string measure_name(const ExperimentResult& result, const RowSpec& row) {
+  const std::string name = plain_name(result, row.measure);
+  if (row.against.empty()) return name;
+  return concat(name, ", against ", result.curve(row.against).spec->label);
+}
+
+std::string measure_unit(const RowSpec& row) {
+  if (!row.against.empty()) return "%";
+  switch (row.measure) {
     case Measure::epochs_until:
     case Measure::values_until:
+    case Measure::full_values_until:
       return "";
     case Measure::seconds_until:
+    case Measure::full_seconds_until:
       return "s";
+    case Measure::joules_until:
+    case Measure::full_joules_until:
+    case Measure::epoch_joules:
+      return "J";
+    case Measure::watts:
+      return "W";
     default:
       return "%";
   }

@@ -15,7 +15,8 @@ namespace {
 /// Options that may differ between two starts of an experiment: they change no result.
 bool is_free(std::string_view option) {
   return option == "data" || option == "threads" || option == "barrier-steps" ||
-         option == "barrier-seconds" || option == "offline-limit";
+         option == "barrier-seconds" || option == "offline-limit" || option == "power-model" ||
+         option == "device-slowdown";
 }
 
 /// A table of the experiment, and generators of another of its runs, lie in its folder, which may

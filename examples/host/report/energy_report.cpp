@@ -59,7 +59,7 @@ std::string format_energy(const RunOptions& options, const split::RunSummary& s)
       std::snprintf(line, sizeof line, ", %.1f J for their generators", sum.generators);
       out += line;
     }
-    out += concat("\n                 ", energy_assumptions(options).origin(), "\n");
+    out += concat("\n                 ", energy_assumptions(options).figures(), "\n");
   }
   if (s.machine_energy) {
     char line[128];

@@ -68,22 +68,22 @@ struct PowerModel {
            (receiving_watts.value_or(idle_watts) - idle_watts) * t.receiving;
   }
 
-  /// "model pi4: 2.7 W idle, 6.4 W computing, the network counted as idle; SOURCE".
-  std::string origin() const {
+  /// "model pi4: 2.7 W idle, 6.4 W computing, the network counted as idle".
+  std::string figures() const {
     const auto watts = [](double w) { return to_text(Json(w)) + " W "; };
     std::string out = concat("model ", name, ": ", watts(idle_watts), "idle, ",
-                             watts(computing_watts), "computing, ");
-    if (sending_watts) out += watts(*sending_watts) + "sending, ";
-    if (receiving_watts) out += watts(*receiving_watts) + "receiving, ";
-    if (!sending_watts || !receiving_watts)
-      out += concat(sending_watts     ? "receiving"
-                    : receiving_watts ? "sending"
-                                      : "the network",
-                    " counted as idle; ");
-    else
-      out.replace(out.size() - 2, 2, "; ");
-    return out + source;
+                             watts(computing_watts), "computing");
+    if (sending_watts) out += ", " + watts(*sending_watts) + "sending";
+    if (receiving_watts) out += ", " + watts(*receiving_watts) + "receiving";
+    if (sending_watts && receiving_watts) return out;
+    return concat(out, ", ",
+                  sending_watts     ? "receiving"
+                  : receiving_watts ? "sending"
+                                    : "the network",
+                  " counted as idle");
   }
+  /// The same, and whose figures they are.
+  std::string origin() const { return concat(figures(), " (", source, ")"); }
 };
 
 /// More than any device that this is for; a number above it is milliwatts by mistake.

@@ -33,8 +33,13 @@ struct EnergyAssumptions {
   }
 
   /// Which model, and of what its seconds are.
-  std::string origin() const {
-    std::string out = concat(model.origin(), "; computing as timed in the run");
+  std::string origin() const { return model.origin() + of_seconds(); }
+  /// The same without whose figures they are.
+  std::string figures() const { return model.figures() + of_seconds(); }
+
+ private:
+  std::string of_seconds() const {
+    std::string out = "; computing as timed in the run";
     if (slowdown != 1) out += concat(", times ", slowdown);
     return out + (link ? concat("; network calculated as ", to_string(*link))
                        : std::string("; network as timed in the run"));
