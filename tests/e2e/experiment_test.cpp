@@ -394,12 +394,13 @@ TEST_CASE("experiment: random distributions, spread and final accuracy") {
   const TemporaryFolder folder;
   const std::string out = folder / "fig14";
   run_well(
-      "experiment fig14 --dataset glyphs --width 4 --limit-train 100 --limit-test 30 --epochs 20 "
-      "--batch 16 --gan-preset tiny --gan-width 8 --gan-iterations 2 --pretrain-iterations 2 --quiet "
+      "experiment fig14 --curves sl-a,sl-b,sl-c --dataset glyphs --width 4 --limit-train 100 --limit-test 30 --epochs 20 "
+      "--batch 16 --quiet "
       "--out " +
       out);
   const Json results = read_results(out);
-  CHECK(results.find("curves")->size() == 8);
+  CHECK(results.find("curves")->size() == 3);
+  CHECK(results.find("table")->size() == 9);
   const Json summary = parse_json(read(out + "/runs/sl-b-seed1/summary.json")).value();
   double sum = 0, squares = 0, low = 100, high = 0;
   const JsonArray& epochs = summary.find("epochs")->as_array();
@@ -425,14 +426,20 @@ TEST_CASE("experiment: random distributions, spread and final accuracy") {
   CHECK(ours("highest less lowest of the last 20") == doctest::Approx(high - low));
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 4);
-  for (const char* panel : {"Distribution A, over device epochs", "Distribution C", "Equal shares"})
+  CHECK(count(page, "<svg") == 3);
+  for (const char* panel :
+       {"Distribution A, over device epochs", "Distribution B", "Distribution C"})
     CHECK(page.find(panel) != page.npos);
   const auto manifest = [&](const char* run) {
     return parse_json(read(out + "/runs/" + run + "-seed1/manifest.json")).value();
   };
   CHECK(manifest("sl-a").find("partition")->as_string() == "random:A");
-  CHECK(to_text(*manifest("sl-a").find("counts")) == to_text(*manifest("iotsl-a").find("counts")));
+  const ProgramResult unknown = run_program("experiment fig14 --curves sl-a,sl-d --out " + out);
+  CHECK(unknown.exit_code == 2);
+  CHECK(unknown.err.find("--curves sl-d: fig14 has iotsl-a, sl-a, ") != std::string::npos);
+  const ProgramResult orphan = run_program("experiment fig9 --curves iotsl-constant --out " + out);
+  CHECK(orphan.exit_code == 2);
+  CHECK(orphan.err.find("takes the generators of iotsl") != std::string::npos);
   CHECK(to_text(*manifest("sl-a").find("counts")) != to_text(*manifest("sl-c").find("counts")));
 }
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "host/experiment/estimate.hpp"
-#include "host/experiment/report.hpp"
+#include "host/experiment/report/report.hpp"
 #include "host/files/folder_lock.hpp"
 #include "host/options/model_options.hpp"
 #include "host/report/device_command.hpp"
@@ -21,6 +21,7 @@ struct ExperimentCommandOptions {
   std::string name, scale = "quick", out;
   RunOptions run;
   std::string model, gan_preset;                    ///< empty: that of the scale
+  std::vector<std::string> curves;                  ///< keys; empty: all
   std::string link;                                 ///< empty: the default one
   ExperimentSizes given{.pretrain_iterations = 0};  ///< 0: likewise
   std::uint64_t seeds = 1;
@@ -44,6 +45,7 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   const ExperimentSpec& spec = *find_experiment(o.name);
   const bool constant = o.run.training.schedule == Schedule::constant;
   e.spec = constant ? without_constant_rates(spec) : std::make_shared<ExperimentSpec>(spec);
+  if (!o.curves.empty()) e.spec = with_curves(*e.spec, o.curves);
   e.scale = o.scale == "quick" ? Scale::quick : Scale::paper;
   e.sizes = e.scale == Scale::quick ? e.spec->quick : e.spec->paper;
   const auto take = [](auto& size, const auto& given) {
@@ -194,6 +196,11 @@ void add_experiment_command(CLI::App& app) {
   command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
       ->check(between(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option("--curves", o->curves,
+                   "Only these curves, by the names of their run folders: sl-a,iotsl-a; default: "
+                   "all of the figure")
+      ->delimiter(',');
   command->add_flag("--yes", o->yes, "Start runs of --scale paper without a question");
   command->add_flag("--overwrite", o->run.overwrite, "Begin every run anew");
   command->add_flag("--quiet", o->run.quiet, "No progress within a run");

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/experiment/report/rows.hpp"
 #include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
 #include "host/report/run_report.hpp"
@@ -351,76 +352,6 @@ std::uint64_t smashed_values(const ExperimentResult& result) {
   for (const CurveResult& curve : result.curves)
     for (const FinishedRun& run : curve.runs) out = std::max(out, run.smashed_values);
   return out;
-}
-
-namespace {
-
-std::string plain_name(const ExperimentResult& result, Measure measure) {
-  const std::string until = concat(" until ", format_tick(result.experiment.threshold()), " %");
-  switch (measure) {
-    case Measure::best:
-      return "test accuracy at the chosen point";
-    case Measure::late_best:
-      return "test accuracy at the point chosen in the second half of the epochs";
-    case Measure::late_mean:
-      return "mean test accuracy in the second half of the epochs";
-    case Measure::pretrained:
-      return "test accuracy after pre-training alone";
-    case Measure::epochs_until:
-      return "device epochs" + until;
-    case Measure::values_until:
-      return concat("values sent", until, ", F = ", smashed_values(result), " a sample");
-    case Measure::seconds_until:
-      return "training time" + until;
-    case Measure::joules_until:
-      return concat("joules of all devices in their turns", until);
-    case Measure::full_values_until:
-      return concat("values sent", until, ", generators included");
-    case Measure::full_seconds_until:
-      return concat("training time", until, ", generators and pre-training included");
-    case Measure::full_joules_until:
-      return concat("joules of all devices", until, ", generators included");
-    case Measure::watts:
-      return "mean power of a device in its turns";
-    case Measure::epoch_joules:
-      return "joules of a device for an epoch";
-    case Measure::final:
-      return "test accuracy of the last epoch";
-    case Measure::late_spread:
-      return "standard deviation of the last 20 test accuracies";
-    case Measure::late_range:
-      break;
-  }
-  return "highest less lowest of the last 20 test accuracies";
-}
-
-}  // namespace
-
-std::string measure_name(const ExperimentResult& result, const RowSpec& row) {
-  const std::string name = plain_name(result, row.measure);
-  if (row.against.empty()) return name;
-  return concat(name, ", against ", result.curve(row.against).spec->label);
-}
-
-std::string measure_unit(const RowSpec& row) {
-  if (!row.against.empty()) return "%";
-  switch (row.measure) {
-    case Measure::epochs_until:
-    case Measure::values_until:
-    case Measure::full_values_until:
-      return "";
-    case Measure::seconds_until:
-    case Measure::full_seconds_until:
-      return "s";
-    case Measure::joules_until:
-    case Measure::full_joules_until:
-    case Measure::epoch_joules:
-      return "J";
-    case Measure::watts:
-      return "W";
-    default:
-      return "%";
-  }
 }
 
 void write_results(const ExperimentResult& result) {

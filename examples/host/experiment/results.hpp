@@ -68,11 +68,6 @@ bool has_validation(const ExperimentResult& result);
 /// Values that a sample sends over the cut (F of Table I) in the runs; 0: none sends any.
 std::uint64_t smashed_values(const ExperimentResult& result);
 
-/// "test accuracy at the chosen point", "device epochs until 99 %", ..., against which curve; and
-/// its unit, empty for counts.
-std::string measure_name(const ExperimentResult& result, const RowSpec& row);
-std::string measure_unit(const RowSpec& row);
-
 /// Writes results.json and epochs.csv (a line per device epoch and run) into the experiment's
 /// folder.
 void write_results(const ExperimentResult& result);

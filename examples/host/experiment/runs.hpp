@@ -51,6 +51,11 @@ struct PlannedRun {
 /// constant.
 std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec);
 
+/// The experiment with the curves of these keys only, and their rows. Ends the command where it has
+/// none of that key, or one takes the generators of a curve that is left out.
+std::shared_ptr<const ExperimentSpec> with_curves(const ExperimentSpec& spec,
+                                                  const std::vector<std::string>& keys);
+
 /// Curve by curve, seed by seed. Touches no file.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment);
 

@@ -128,7 +128,7 @@ ExperimentSpec fig3() {
       .tables = {},
       .transport = "tcp",
       .judges_energy = true,
-      .quick = {.width = 64, .limit_train = 1000, .limit_test = 100, .epochs = 4},
+      .quick = {.width = 64, .limit_train = 500, .limit_test = 100, .epochs = 2},
       .paper = {.model = paper_network, .width = 64, .epochs = 2},
   };
 }

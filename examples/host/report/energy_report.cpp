@@ -26,6 +26,15 @@ std::vector<split::DeviceEnergy> devices_of(const RunOptions& options, const spl
                               s.preparation ? &*s.preparation : nullptr);
 }
 
+/// A private device says nothing that depends on its samples, and so not the time of its generator.
+bool hides_times(const split::RunSummary& s) {
+  if (!s.preparation) return false;
+  const auto& all = s.preparation->generators;
+  return std::any_of(all.begin(), all.end(), [](const split::GeneratorRecord& each) {
+    return each.privacy.mode != privacy::PrivacyMode::off && each.seconds_training == 0;
+  });
+}
+
 }  // namespace
 
 split::EnergyAssumptions energy_assumptions(const RunOptions& options) {
@@ -40,8 +49,10 @@ Json energy_json(const RunOptions& options, const split::RunSummary& s) {
   const Joules sum = sum_of(devices);
   out["turn_joules"] = sum.turns;
   out["generator_joules"] = sum.generators;
-  out["origin"] =
+  std::string origin =
       devices.empty() ? std::string("no device takes part") : energy_assumptions(options).origin();
+  if (hides_times(s)) origin += "; private devices do not tell how long their generators took";
+  out["origin"] = origin;
   out["machine"] = s.machine_energy ? to_json_fields(*s.machine_energy) : Json();
   if (!s.machine_energy) out["no_meter"] = s.no_meter;
   return out;

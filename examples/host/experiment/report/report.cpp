@@ -1,8 +1,9 @@
-#include "host/experiment/report.hpp"
+#include "host/experiment/report/report.hpp"
 
 #include <cmath>
 
-#include "host/experiment/samples.hpp"
+#include "host/experiment/report/rows.hpp"
+#include "host/experiment/report/samples.hpp"
 #include "host/page/html_page.hpp"
 #include "host/page/svg_chart.hpp"
 #include "host/report/progress.hpp"
@@ -10,75 +11,6 @@
 
 namespace iotsl::tool {
 namespace {
-
-/// 12.3 s, or 1:02:05 from a minute on.
-std::string duration(double seconds) {
-  return seconds < 60 ? format_number(seconds, 1) + " s" : format_seconds(seconds);
-}
-
-/// "+42.6 %", "-84.5 %" with a minus as people write it.
-std::string show_change(double percent) {
-  return concat(percent < 0 ? "&minus;" : "+", format_number(std::abs(percent), 1), " %");
-}
-
-/// Joules with three or four digits: 0.1234 J, 12.3 J, 3.17 x 10^4 J.
-std::string show_joules(double joules) {
-  return (joules >= 1e4  ? format_large(joules)
-          : joules >= 10 ? format_number(joules, 1)
-                         : format_number(joules, 4)) +
-         " J";
-}
-
-/// A number of a row in its unit, as HTML.
-std::string show(const RowSpec& row, double value) {
-  if (!row.against.empty()) return show_change(value);
-  switch (row.measure) {
-    case Measure::values_until:
-    case Measure::full_values_until:
-      return value < 1e4 ? format_number(value, 0) : format_large(value);
-    case Measure::seconds_until:
-    case Measure::full_seconds_until:
-      return duration(value);
-    case Measure::joules_until:
-    case Measure::full_joules_until:
-    case Measure::epoch_joules:
-      return show_joules(value);
-    case Measure::watts:
-      return format_number(value, 2) + " W";
-    case Measure::epochs_until:
-      return format_tick(value);
-    default:
-      return format_number(value, 2) + " %";
-  }
-}
-
-std::string show(const RowSpec& row, const PaperNumber& paper) {
-  if (!paper.value) return "&ndash;";
-  return concat(paper.about, paper.about.empty() ? "" : " ", show(row, *paper.value));
-}
-
-std::string show(const RowSpec& row, const Statistic& s) {
-  if (s.count == 0) return "not reached";
-  std::string out = show(row, s.mean);
-  if (s.count > 1)
-    out += concat(" &plusmn; ", row.against.empty() ? show(row, s.deviation)
-                                                    : format_number(s.deviation, 1) + " %");
-  if (s.count < s.of) out += concat(" (", s.count, " of ", s.of, " seeds)");
-  return out;
-}
-
-/// For terminals, which have neither sub nor superscript.
-std::string plain(std::string html) {
-  const auto replace = [&](std::string_view from, std::string_view to) {
-    for (std::size_t at; (at = html.find(from)) != html.npos;) html.replace(at, from.size(), to);
-  };
-  replace(" &times; 10<sup>", "e");
-  replace("</sup>", "");
-  replace("&plusmn;", "+-");
-  replace("&minus;", "-");
-  replace("&ndash;", "-");
-  return html;
-}
 
 /// One kind of work as the axis of a chart.
 struct WorkAxis {
@@ -229,7 +161,9 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
 }
 
 std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.mean) : "&ndash;"; }
-std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
+std::string show_seconds(const Statistic& s) {
+  return s.mean > 0 ? show_duration(s.mean) : "&ndash;";
+}
 
 /// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
 /// where one of the two has not reached the threshold: then the sums say nothing of each other.
@@ -298,7 +232,7 @@ void add_energy(HtmlPage& page, const ExperimentResult& result) {
                     show_joules(c.turn_joules.mean), against_sl(result, curve, &Costs::turn_joules),
                     c.generator_joules.mean > 0 ? show_joules(c.generator_joules.mean) : "&ndash;",
                     show_joules(c.full_joules.mean), against_sl(result, curve, &Costs::full_joules),
-                    duration(c.awake_seconds.mean)});
+                    show_duration(c.awake_seconds.mean)});
   }
   page.table({"", "counted", "turns, all devices", "against SL", "generators", "together",
               "against SL", "a device awake"},
@@ -345,7 +279,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       rows.push_back({escape(curve.spec->label), escape(to_string(curve.spec->method)),
                       escape(curve.spec->partition), std::to_string(run.seed),
                       std::to_string(run.epochs.size()), std::to_string(samples),
-                      duration(run.seconds),
+                      show_duration(run.seconds),
                       concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
     }
   page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
@@ -363,7 +297,7 @@ void write_report(const ExperimentResult& result) {
                         ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
                         ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
                         e.sizes.width, ". Learning rate: ", e.rate_text(),
-                        ". All runs together took ", duration(result.seconds), "."));
+                        ". All runs together took ", show_duration(result.seconds), "."));
   if (e.spec->judges_energy)
     add_energy_chart(page, result);
   else
@@ -403,9 +337,9 @@ std::string format_table(const ExperimentResult& result) {
   std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours", "chosen on test"}};
   for (const RowSpec& row : e.spec->rows)
     rows.push_back({std::string(result.curve(row.curve).spec->label), measure_name(result, row),
-                    plain(show(row, e.fashion() ? row.fashion : row.mnist)),
-                    plain(show(row, measured(result, row, ChosenBy::validation))),
-                    plain(show(row, measured(result, row, ChosenBy::test)))});
+                    plain_text(show(row, e.fashion() ? row.fashion : row.mnist)),
+                    plain_text(show(row, measured(result, row, ChosenBy::validation))),
+                    plain_text(show(row, measured(result, row, ChosenBy::test)))});
   const std::string chosen =
       concat(align(rows), "learning rate ", e.schedule_text(), "; ",
              has_validation(result) ? "ours: chosen on the validation part"
@@ -417,9 +351,10 @@ std::string format_table(const ExperimentResult& result) {
       {"at equal work", "", concat(format_tick(equal.most.epochs), " device epochs"),
        concat(format_tick(equal.most.steps), " steps"), format_bytes(equal.most.bytes)}};
   for (std::size_t i = 0; i < result.curves.size(); ++i)
-    work.push_back(
-        {std::string(result.curves[i].spec->label), "", plain(show_accuracy(equal.at_epochs[i])),
-         plain(show_accuracy(equal.at_steps[i])), plain(show_accuracy(equal.at_bytes[i]))});
+    work.push_back({std::string(result.curves[i].spec->label), "",
+                    plain_text(show_accuracy(equal.at_epochs[i])),
+                    plain_text(show_accuracy(equal.at_steps[i])),
+                    plain_text(show_accuracy(equal.at_bytes[i]))});
   return concat(chosen, "\n", align(work));
 }
 
