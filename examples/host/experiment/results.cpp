@@ -110,7 +110,7 @@ Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   out.full_seconds = together(seconds_of_epoch, gan_seconds, pretraining_seconds);
   const auto spent = [&](const auto& of) {
     return over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
-      if (pools_data(run.curve->method)) return std::nullopt;
+      if (awake_seconds(run, run.epochs.size()) == 0) return std::nullopt;
       return of(run);
     });
   };

@@ -308,7 +308,6 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
   check_switched_off(command, o);
   if (o.config.empty()) check_net_options(command, o.generator);
   check_can_be_recorded(o);
-  energy_assumptions(o.energy);  // a model that cannot be read is said before hours of training
 }
 
 RunData load_run_data(RunOptions& o) {

@@ -19,11 +19,15 @@ Joules sum_of(const std::vector<split::DeviceEnergy>& devices) {
   return out;
 }
 
-/// None where no device takes part.
+/// None where no device takes part, or none was timed (one net, --transport none).
 std::vector<split::DeviceEnergy> devices_of(const RunOptions& options, const split::RunSummary& s) {
   if (pools_data(options.method)) return {};
-  return split::device_energy(energy_assumptions(options), s.epochs,
-                              s.preparation ? &*s.preparation : nullptr);
+  auto out = split::device_energy(energy_assumptions(options), s.epochs,
+                                  s.preparation ? &*s.preparation : nullptr);
+  double awake = 0;
+  for (const split::DeviceEnergy& each : out) awake += each.awake_seconds;
+  if (awake == 0) out.clear();
+  return out;
 }
 
 /// A private device says nothing that depends on its samples, and so not the time of its generator.
@@ -47,10 +51,10 @@ Json energy_json(const RunOptions& options, const split::RunSummary& s) {
   Json& each = out["devices"] = Json::array();
   for (const split::DeviceEnergy& device : devices) each.push_back(to_json_fields(device));
   const Joules sum = sum_of(devices);
-  out["turn_joules"] = sum.turns;
-  out["generator_joules"] = sum.generators;
+  out["turn_joules"] = devices.empty() ? Json() : Json(sum.turns);
+  out["generator_joules"] = devices.empty() ? Json() : Json(sum.generators);
   std::string origin =
-      devices.empty() ? std::string("no device takes part") : energy_assumptions(options).origin();
+      devices.empty() ? std::string("no device was timed") : energy_assumptions(options).origin();
   if (hides_times(s)) origin += "; private devices do not tell how long their generators took";
   out["origin"] = origin;
   out["machine"] = s.machine_energy ? to_json_fields(*s.machine_energy) : Json();
@@ -82,6 +86,7 @@ std::string format_energy(const RunOptions& options, const split::RunSummary& s)
 }
 
 RunMeter::RunMeter(const RunOptions& options) {
+  energy_assumptions(options);
   const std::string& asked = options.energy.meter;
   const measure::MeterChoice choice = expect(measure::parse_meter(asked.empty() ? "auto" : asked));
   if (choice.kind == "off") {

@@ -18,7 +18,8 @@ std::string format_energy(const RunOptions& options, const split::RunSummary& su
 /// Measures this machine while a run goes on.
 class RunMeter {
  public:
-  /// Ends the command where --meter names a meter that cannot be read; auto does without.
+  /// Ends the command where --meter names a meter that cannot be read (auto does without), or
+  /// --power-model no model: before hours of training, not behind them.
   explicit RunMeter(const RunOptions& options);
   /// Puts what was measured into the summary, or why nothing was.
   void finish(split::RunSummary& summary);
