@@ -110,7 +110,7 @@ TEST_CASE("experiment: results, lines and page of two runs of split learning") {
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 3);
+  CHECK(count(page, "<svg") == 4);
   CHECK(page.find("vanilla5") != page.npos);
   CHECK(page.find("iotsl experiment fig5") != page.npos);
 }
@@ -197,7 +197,7 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 3);  // over device epochs, steps and bytes
+  CHECK(count(page, "<svg") == 4);  // over device epochs, steps, bytes and joules
   CHECK(page.find("optimiser steps of the network") != page.npos);
   CHECK(page.find("bytes on the wire") != page.npos);
   CHECK(page.find("F = 784") != page.npos);
