@@ -6,6 +6,7 @@
 
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/data/source.hpp"
+#include "iotsl/measure/energy/meter.hpp"
 #include "iotsl/net/channel_enroll.hpp"
 #include "iotsl/privacy/data_id.hpp"
 #include "iotsl/split/device/device_tcp.hpp"
@@ -151,6 +152,28 @@ IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
   return split::run_device(device, local->set, samples);
 }
 
+/// The meter of --meter, begun; null where there shall be none.
+IOTSL_SMALL Result<std::unique_ptr<measure::EnergyMeter>> start_meter(const Options& options) {
+  using Meter = std::unique_ptr<measure::EnergyMeter>;
+  const Result<measure::MeterChoice> choice = measure::parse_meter(options.meter);
+  if (!choice) return failure(ErrorCode::usage, "--meter: ", choice.failure().message);
+  if (choice->kind == "off") return Meter();
+  auto reader = measure::EnergyReader::open(*choice, options.meter_root);
+  if (!reader)
+    return failure(ErrorCode::usage, "--meter ", options.meter, ": ", reader.failure().message);
+  return measure::EnergyMeter::start(std::move(*reader));
+}
+
+/// What it has measured, from the beginning of the program's work, waiting included.
+IOTSL_SMALL void print_energy(const Options& options, measure::EnergyMeter& meter) {
+  const Result<measure::Energy> energy = meter.finish();
+  if (energy)
+    std::printf("%s: %.1f J in %.1f s, %.2f W on average, %s\n", options.name.c_str(),
+                energy->joules, energy->seconds, energy->mean_watts(), energy->origin.c_str());
+  else
+    std::fprintf(stderr, "iotsl-device: --meter: %s\n", energy.failure().message.c_str());
+}
+
 /// Makes a key and shows the server the token.
 IOTSL_SMALL Result<std::string> enroll(const Options& options) {
   constexpr std::uint64_t max_token_bytes = 4096;
@@ -190,7 +213,10 @@ IOTSL_SMALL int run_program(int argc, char** argv) {
     return 0;
   }
   if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const auto meter = start_meter(*options);
+  if (!meter) return report(meter.failure());
   const auto done = run(*options);
+  if (*meter) print_energy(*options, **meter);
   if (!done) return report(done.failure());
   if (!done->complete)
     return report(failure(ErrorCode::stopped, "stopped after step ", done->steps,

@@ -15,6 +15,7 @@ struct Options {
   Command command = Command::none;
   net::ProtectionOptions protection = {};
   std::string server, name, dataset, data, manifest, state, generator, token_file;
+  std::string meter = "off", meter_root = "/";
   int index = -1;   ///< -1: the server chooses
   int threads = 0;  ///< 0: all cores
   int wait_seconds = 60;
@@ -60,6 +61,10 @@ inline constexpr const char* usage =
     "  --threads T          threads to compute with; default: all cores\n"
     "  --wait SECONDS       how long to try while the server does not answer; default 60\n"
     "  --reconnect SECONDS  how long to try once the run has begun; default: for ever\n"
+    "  --meter METER        measure this device's joules meanwhile and say them at the end: ina or\n"
+    "                       ina:hwmonN (a sensor in its supply), pmic (Raspberry Pi 5), rapl (PC),\n"
+    "                       auto; default: off\n"
+    "  --meter-root DIR     look for sys/ and usr/bin/vcgencmd of the meter below DIR; default: /\n"
     "  --with-parent        end with the program that has started this one\n"
     "  --insecure           allow a server that is not on this machine (nothing is encrypted)\n"
     "  --help, --version\n"
@@ -123,6 +128,8 @@ IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
       {"--threads", &out.threads},
       {"--wait", &out.wait_seconds},
       {"--reconnect", &out.reconnect_seconds},
+      {"--meter", &out.meter},
+      {"--meter-root", &out.meter_root},
       {"--with-parent", &out.with_parent},
       {"--identity", &out.protection.identity},
       {"--token-file", &out.token_file},

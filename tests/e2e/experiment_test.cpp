@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cmath>
 #include <thread>
 
 #include "e2e/background.hpp"
@@ -109,7 +110,7 @@ TEST_CASE("experiment: results, lines and page of two runs of split learning") {
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 3);
+  CHECK(count(page, "<svg") == 4);
   CHECK(page.find("vanilla5") != page.npos);
   CHECK(page.find("iotsl experiment fig5") != page.npos);
 }
@@ -196,7 +197,7 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 3);  // over device epochs, steps and bytes
+  CHECK(count(page, "<svg") == 4);  // over device epochs, steps, bytes and joules
   CHECK(page.find("optimiser steps of the network") != page.npos);
   CHECK(page.find("bytes on the wire") != page.npos);
   CHECK(page.find("F = 784") != page.npos);
@@ -313,6 +314,133 @@ TEST_CASE("experiment: without a validation part the last evaluation counts, and
   CHECK(constant.exit_code == 2);  // nobody has said yes
   CHECK(constant.err.find("vanilla5 of width 4") != std::string::npos);
   CHECK(constant.err.find("constant rate  ") == std::string::npos);  // no curve of that name
+}
+
+TEST_CASE("experiment: joules of SL against a device alone, by a model of the user's") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig3", model = folder / "board.json";
+  REQUIRE(write_file_atomic(model, R"({"name": "board", "source": "the test", "idle_watts": 1,
+                                       "computing_watts": 3})")
+              .ok());
+  run_well(
+      "experiment fig3 --dataset glyphs --model vanilla5 --width 4 --limit-train 60 --limit-test 20 "
+      "--epochs 2 --batch 20 --link 2mbit,1ms --device-slowdown 10 --quiet --power-model " +
+      model + " --out " + out);
+  const Json results = read_results(out);
+  CHECK(results.find("energy_origin")->as_string() ==
+        "model board: 1.0 W idle, 3.0 W computing, the network counted as idle (the test); "
+        "computing as timed in the run, times 10.0; network as timed in the run");
+  const auto epoch_joules = [&](const char* key) {
+    const Json summary = parse_json(read(out + "/runs/" + key + "-seed1/summary.json")).value();
+    double joules = 0;
+    for (const Json& epoch : summary.find("epochs")->as_array()) {
+      const auto seconds = [&](const char* part) {
+        return epoch.find(concat("seconds_", part))->as_double();
+      };
+      joules += 3 * 10 * seconds("device") + seconds("server") + seconds("network");
+    }
+    return joules / 2;
+  };
+  const JsonArray& table = results.find("table")->as_array();
+  const auto ours = [&](std::size_t row) {
+    return table[row].find("ours")->find("mean")->as_double();
+  };
+  CHECK(ours(0) == doctest::Approx(epoch_joules("sl")));
+  CHECK(ours(1) == doctest::Approx(epoch_joules("local")));
+  CHECK(ours(2) == doctest::Approx(100 * (ours(0) / ours(1) - 1)));
+  CHECK(table[2].find("paper")->as_double() == 42.6);
+  CHECK(table[2].find("unit")->as_string() == "%");
+  CHECK(ours(4) == doctest::Approx(3).epsilon(0.5));  // alone it hardly waits
+  const std::string page = read(out + "/report.html");
+  check_page(page);
+  CHECK(count(page, "<svg") == 1);
+  CHECK(page.find("Calculated, not measured: model board") != page.npos);
+  CHECK(page.find("+42.6 %") != page.npos);
+}
+
+TEST_CASE(
+    "experiment: time, values and joules until the threshold, the paper's sum and the full one") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig11";
+  std::string tiny = tiny_fig9;
+  tiny.replace(tiny.find("fig9"), 4, "fig11");
+  run_well(tiny + "--out " + out);
+  const Json results = read_results(out);
+  CHECK(results.find("curves")->size() == 2);
+  CHECK(results.find("energy_origin")->as_string().find("network calculated as 100mbit,1ms") !=
+        std::string::npos);
+  const auto find = [&](const char* curve, const std::string& begin) -> double {
+    for (const Json& row : results.find("table")->as_array()) {
+      const std::string name = row.find("measure")->as_string();
+      if (row.find("curve")->as_string() == curve && name.starts_with(begin) &&
+          (name.find("against") != name.npos) == (begin.find("against") != begin.npos))
+        return row.find("ours")->find("mean")->as_double();
+    }
+    FAIL("no row ", curve, " ", begin);
+    return 0;
+  };
+  for (const char* measure : {"joules of all devices in their turns until 1 %",
+                              "training time until 1 %", "values sent until 1 %, F = 784 a sample"})
+    CHECK(find("iotsl", concat(measure, ", against SL")) ==
+          doctest::Approx(100 * (find("iotsl", measure) / find("sl", measure) - 1)));
+  CHECK(find("iotsl", "joules of all devices until 1 %, generators included") >
+        find("iotsl", "joules of all devices in their turns"));
+  CHECK(find("iotsl", "mean power of a device in its turns") > 2.7);
+  CHECK(find("iotsl", "mean power of a device in its turns") < 6.4);
+  CHECK(read(out + "/report.html").find("over joules") != std::string::npos);
+}
+
+TEST_CASE("experiment: random distributions, spread and final accuracy") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig14";
+  run_well(
+      "experiment fig14 --curves sl-a,sl-b,sl-c --dataset glyphs --width 4 --limit-train 100 --limit-test 30 --epochs 20 "
+      "--batch 16 --quiet "
+      "--out " +
+      out);
+  const Json results = read_results(out);
+  CHECK(results.find("curves")->size() == 3);
+  CHECK(results.find("table")->size() == 9);
+  const Json summary = parse_json(read(out + "/runs/sl-b-seed1/summary.json")).value();
+  double sum = 0, squares = 0, low = 100, high = 0;
+  const JsonArray& epochs = summary.find("epochs")->as_array();
+  REQUIRE(epochs.size() == 20);
+  for (const Json& epoch : epochs) {
+    const double accuracy = 100 * epoch.find("test_accuracy")->as_double();
+    sum += accuracy;
+    squares += accuracy * accuracy;
+    low = std::min(low, accuracy);
+    high = std::max(high, accuracy);
+  }
+  const auto ours = [&](const char* measure) {
+    for (const Json& row : results.find("table")->as_array())
+      if (row.find("curve")->as_string() == "sl-b" &&
+          row.find("measure")->as_string().starts_with(measure))
+        return row.find("ours")->find("mean")->as_double();
+    return -1.0;
+  };
+  CHECK(ours("test accuracy of the last epoch") ==
+        100 * epochs.back().find("test_accuracy")->as_double());
+  CHECK(ours("standard deviation of the last 20") ==
+        doctest::Approx(std::sqrt((squares - sum * sum / 20) / 19)));
+  CHECK(ours("highest less lowest of the last 20") == doctest::Approx(high - low));
+  const std::string page = read(out + "/report.html");
+  check_page(page);
+  CHECK(count(page, "<svg") == 3);
+  for (const char* panel :
+       {"Distribution A, over device epochs", "Distribution B", "Distribution C"})
+    CHECK(page.find(panel) != page.npos);
+  const auto manifest = [&](const char* run) {
+    return parse_json(read(out + "/runs/" + run + "-seed1/manifest.json")).value();
+  };
+  CHECK(manifest("sl-a").find("partition")->as_string() == "random:A");
+  const ProgramResult unknown = run_program("experiment fig14 --curves sl-a,sl-d --out " + out);
+  CHECK(unknown.exit_code == 2);
+  CHECK(unknown.err.find("--curves sl-d: fig14 has iotsl-a, sl-a, ") != std::string::npos);
+  const ProgramResult orphan = run_program("experiment fig9 --curves iotsl-constant --out " + out);
+  CHECK(orphan.exit_code == 2);
+  CHECK(orphan.err.find("takes the generators of iotsl") != std::string::npos);
+  CHECK(to_text(*manifest("sl-a").find("counts")) != to_text(*manifest("sl-c").find("counts")));
 }
 
 TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {

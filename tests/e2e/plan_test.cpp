@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "e2e/program.hpp"
+#include "iotsl/core/file.hpp"
 #include "iotsl/core/json_parse.hpp"
 
 using namespace iotsl;
@@ -47,6 +48,17 @@ void check_plan(const std::string& options) {
   CHECK(number(plan, "steps") == steps);
   check_near("peak memory of a device", number(plan, "device_peak_memory_bytes"), memory, 10);
   CHECK(plan.find("seconds")->as_double() > 0);
+  // Joules follow from the times; both say by which model.
+  const Json& energy = *plan.find("device_energy");
+  const double awake = energy.find("awake_seconds")->as_double();
+  const double joules =
+      energy.find("turn_joules")->as_double() + energy.find("generator_joules")->as_double();
+  CHECK(joules >= 2.7 * awake);
+  CHECK(joules <= 6.4 * awake);
+  CHECK(energy.find("origin")->as_string().starts_with("model pi4: 2.7 W idle, 6.4 W computing"));
+  CHECK(run.find("energy")->find("turn_joules")->as_double() > 0);
+  CHECK((run.find("energy")->find("generator_joules")->as_double() > 0) ==
+        (run.find("preparation") != nullptr));
 }
 
 }  // namespace
@@ -73,6 +85,28 @@ TEST_CASE("plan: parameters and operations of the published net") {
   CHECK(plan.find("front")->find("parameters")->as_int() == 37824);
   CHECK(plan.find("front")->find("operations")->as_int() == 29804544);
   CHECK(plan.find("smashed_values")->as_int() == 12544);
+}
+
+TEST_CASE("plan: joules of a device's own step and model") {
+  const TemporaryFolder folder;
+  const std::string model = folder / "board.json";
+  REQUIRE(write_file_atomic(model, R"({"name": "board", "source": "the test", "idle_watts": 1,
+                                       "computing_watts": 3})")
+              .ok());
+  const std::string options =
+      "plan --dataset glyphs --devices 2 --limit-train 200 --limit-test 20 --epochs 2 --width 4 "
+      "--batch 50 --device-ms-per-step 5000 --server-ms-per-step 1 --power-model ";
+  const auto result = run_program(options + model);
+  CHECK(result.out.find("energy     a device ") != std::string::npos);
+  CHECK(result.out.find("energy: model board: 1.0 W idle, 3.0 W computing") != std::string::npos);
+  // Two steps of 5 s at 3 W, and a little of waiting for the rest.
+  const Json plan = parsed(run_program(options + model + " --json"));
+  const double joules = plan.find("device_energy")->find("turn_joules")->as_double();
+  CHECK(joules >= 30);
+  CHECK(joules < 34);
+  const auto unknown = run_program(options + "pi9");
+  CHECK(unknown.exit_code == 2);
+  CHECK(unknown.err.find("'pi9': expected pi4, pi5 or a JSON file") != std::string::npos);
 }
 
 TEST_CASE("plan: what has no plan is said") {

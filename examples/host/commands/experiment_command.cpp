@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "host/experiment/estimate.hpp"
-#include "host/experiment/report.hpp"
+#include "host/experiment/report/report.hpp"
 #include "host/files/folder_lock.hpp"
 #include "host/options/model_options.hpp"
 #include "host/report/device_command.hpp"
@@ -21,6 +21,8 @@ struct ExperimentCommandOptions {
   std::string name, scale = "quick", out;
   RunOptions run;
   std::string model, gan_preset;                    ///< empty: that of the scale
+  std::vector<std::string> curves;                  ///< keys; empty: all
+  std::string link;                                 ///< empty: the default one
   ExperimentSizes given{.pretrain_iterations = 0};  ///< 0: likewise
   std::uint64_t seeds = 1;
   bool yes = false;
@@ -43,6 +45,7 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   const ExperimentSpec& spec = *find_experiment(o.name);
   const bool constant = o.run.training.schedule == Schedule::constant;
   e.spec = constant ? without_constant_rates(spec) : std::make_shared<ExperimentSpec>(spec);
+  if (!o.curves.empty()) e.spec = with_curves(*e.spec, o.curves);
   e.scale = o.scale == "quick" ? Scale::quick : Scale::paper;
   e.sizes = e.scale == Scale::quick ? e.spec->quick : e.spec->paper;
   const auto take = [](auto& size, const auto& given) {
@@ -66,6 +69,14 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
   if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;
+  if (e.common.transport.empty()) e.common.transport = e.spec->transport;
+  e.energy = energy_assumptions(o.run.energy);
+  const bool over_sockets = e.common.transport == "tcp";
+  // A run over sockets has the network itself, in memory it is calculated.
+  if (over_sockets)
+    e.common.link = !o.link.empty() ? o.link : spec.transport == "tcp" ? default_link : "";
+  else
+    e.energy.link = parse_link_option(o.link.empty() ? std::string(default_link) : o.link);
   e.seeds = o.seeds;
   e.out = o.out.empty() ? concat("runs/", o.name, "-", e.common.data.dataset, "-", o.scale) : o.out;
   e.overwrite = o.run.overwrite;
@@ -141,7 +152,10 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   if (full) confirm(o);
   folder.keep();
   std::vector<FinishedRun> finished;
-  for (const PlannedRun& run : runs) finished.push_back(carry_out(run, e.overwrite));
+  for (const PlannedRun& run : runs) {
+    finished.push_back(carry_out(run, e.overwrite));
+    finished.back().energy = e.energy;
+  }
   const ExperimentResult result = summarize(e, std::move(finished));
   write_results(result);
   write_report(result);
@@ -153,7 +167,7 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
 
 void add_experiment_command(CLI::App& app) {
   auto o = std::make_shared<ExperimentCommandOptions>();
-  o->run.transport = "inproc";
+  o->run.transport.clear();
   o->run.data.dataset.clear();
   o->run.data.validation = 0.1;
   CLI::App* command =
@@ -182,6 +196,11 @@ void add_experiment_command(CLI::App& app) {
   command->add_option("--seeds", o->seeds, "Repetitions, with the seeds 1 to N")
       ->check(between(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option("--curves", o->curves,
+                   "Only these curves, by the names of their run folders: sl-a,iotsl-a; default: "
+                   "all of the figure")
+      ->delimiter(',');
   command->add_flag("--yes", o->yes, "Start runs of --scale paper without a question");
   command->add_flag("--overwrite", o->run.overwrite, "Begin every run anew");
   command->add_flag("--quiet", o->run.quiet, "No progress within a run");
@@ -216,10 +235,22 @@ void add_experiment_command(CLI::App& app) {
   command
       ->add_option("--transport", o->run.transport,
                    "inproc: all in this process, bytes counted; tcp: device processes; none: no "
-                   "split")
+                   "split. Default: inproc, and of fig3 tcp")
       ->check(CLI::IsMember({"inproc", "tcp", "none"}))
-      ->group("Training")
-      ->capture_default_str();
+      ->group("Training");
+  const char* energy = "Energy of the devices";
+  command
+      ->add_option("--link", o->link,
+                   concat("Network of each device, as 50mbit,20ms: what runs over tcp have, and by "
+                          "which time on the way is calculated for the others; none: as it is; "
+                          "default: ",
+                          default_link, ", but none for tcp except in fig3"))
+      ->check(is_link())
+      ->group(energy);
+  list.begin_group(energy);
+  list_power_model_option(o->run.energy, list);
+  list_slowdown_option(o->run.energy, list);
+  list.end_group();
   command->callback([command, o] { experiment(*command, *o); });
 }
 

@@ -39,6 +39,8 @@ struct Plan {
   std::uint64_t cache_bytes = 0;  // of method cache
   split::StepSeconds step;
   double seconds = 0, turns_seconds = 0;
+  measure::PowerModel power;
+  split::DeviceEnergy energy;  // of a device, on average
   std::optional<Revealed> revealed;
   std::vector<std::string> assumptions;
 };
@@ -48,6 +50,13 @@ Json short_json(const LayerCost& cost) {
   out["parameters"] = cost.parameters;
   out["operations"] = cost.operations;
   return out;
+}
+
+/// "12.3 J in its turns".
+std::string joules_text(double joules, const char* what) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f J %s", joules, what);
+  return text;
 }
 
 void print(const Plan& p, const RunOptions& options, const split::RunConfig& config) {
@@ -82,6 +91,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["server_update_seconds"] = p.step.update;
     out["epoch_seconds"] = p.turns_seconds / epochs;
     out["seconds"] = p.seconds;
+    Json energy = to_json_fields(p.energy);
+    energy["origin"] = p.power.origin();
+    out["device_energy"] = energy;
     if (p.revealed) {
       out["smashed_ssim"] = p.revealed->ssim;
       out["mean_image_ssim"] = p.revealed->mean_image_ssim;
@@ -127,6 +139,13 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
       p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
       format_seconds(p.turns_seconds / epochs).c_str(), 1e3 * step_seconds, 1e3 * p.step.device,
       1e3 * (p.step.server + p.step.update), 1e3 * p.step.update);
+  std::printf(
+      "energy     a device %s%s, awake for %s\n",
+      joules_text(p.energy.turn_joules, "in its turns").c_str(),
+      p.energy.generator_joules > 0
+          ? concat(" and ", joules_text(p.energy.generator_joules, "for its generator")).c_str()
+          : "",
+      format_seconds(p.energy.awake_seconds).c_str());
   if (p.revealed)
     std::printf("revealed   images made of smashed data have ssim %.3f, the mean image %.3f (%s)\n",
                 p.revealed->ssim, p.revealed->mean_image_ssim, p.revealed->where.c_str());
@@ -171,18 +190,33 @@ split::StepSeconds choose_step(const PlanOptions& options, Index batch, Plan& p,
   return out;
 }
 
-/// Seconds of all turns over the network of --link.
-double all_turns_seconds(const split::RunConfig& config, const RunShape& shape,
-                         const std::vector<std::uint64_t>& samples, std::uint64_t barriers_inside,
-                         const split::StepSeconds& step,
-                         const std::optional<net::LinkSpeed>& link) {
-  double out = 0;
-  for (std::uint64_t turn = 0; turn < config.turns(); ++turn)
-    out += split::turn_seconds(
-        split::forecast_turn(config, shape.sizes, turn, samples[turn % samples.size()],
-                             barriers_inside, shape.rank),
-        step, config.training.frozen_front, link);
+struct TurnsTime {
+  double seconds = 0;
+  measure::DeviceTimes devices;
+};
+
+/// All turns over the network of --link.
+TurnsTime all_turns(const split::RunConfig& config, const RunShape& shape,
+                    const std::vector<std::uint64_t>& samples, std::uint64_t barriers_inside,
+                    const split::StepSeconds& step, const std::optional<net::LinkSpeed>& link) {
+  TurnsTime out;
+  for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
+    const split::TurnWire wire = split::forecast_turn(
+        config, shape.sizes, turn, samples[turn % samples.size()], barriers_inside, shape.rank);
+    out.seconds += split::turn_seconds(wire, step, config.training.frozen_front, link);
+    out.devices += split::turn_times(wire, step, config.training.frozen_front, link);
+  }
   return out;
+}
+
+/// Joules of a device, on average, by --power-model.
+split::DeviceEnergy device_energy_of(const Plan& p, const measure::DeviceTimes& turns,
+                                     Index devices) {
+  const double share = 1 / static_cast<double>(devices);
+  const double training = p.preparation ? p.preparation->generator_seconds : 0;
+  return {.turn_joules = share * p.power.joules(turns),
+          .generator_joules = share * p.power.joules({.awake = training, .computing = training}),
+          .awake_seconds = share * (turns.awake + training)};
 }
 
 /// The row of the audit in `path` for this run; ends the command where it has none.
@@ -232,7 +266,8 @@ void plan(CLI::App& command, PlanOptions& planned) {
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
   p.wire = split::forecast_wire(config, sizes, samples, 0, shape.rank);
-  p.turns_seconds = all_turns_seconds(config, shape, samples, 0, p.step, link);
+  TurnsTime turns = all_turns(config, shape, samples, 0, p.step, link);
+  p.turns_seconds = turns.seconds;
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
   const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
@@ -241,7 +276,8 @@ void plan(CLI::App& command, PlanOptions& planned) {
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
   if (splits(config.method) && inside > 0) {
     p.wire = split::forecast_wire(config, sizes, samples, inside, shape.rank);
-    p.turns_seconds = all_turns_seconds(config, shape, samples, inside, p.step, link);
+    turns = all_turns(config, shape, samples, inside, p.step, link);
+    p.turns_seconds = turns.seconds;
   }
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
@@ -276,6 +312,9 @@ void plan(CLI::App& command, PlanOptions& planned) {
                                  static_cast<std::uint64_t>(config.devices));
     p.assumptions.push_back("generators and pre-training: as on this machine");
   }
+  p.power = energy_assumptions(options.energy).model;
+  p.energy = device_energy_of(p, turns.devices, config.devices);
+  p.assumptions.push_back("energy: " + p.power.figures());
   print(p, options, config);
 }
 

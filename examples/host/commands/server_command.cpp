@@ -5,6 +5,7 @@
 #include "host/files/run_folder.hpp"
 #include "host/files/run_inputs.hpp"
 #include "host/report/device_command.hpp"
+#include "host/report/energy_report.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "host/run/stop_request.hpp"
@@ -74,6 +75,7 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   check_run_inputs(run, data, manifest);
   expect(net::ensure_handles(static_cast<std::uint64_t>(run.data.devices)));
   catch_stop_signals();
+  RunMeter meter(run);
   RunFolder folder(run);
   if (run.resume.empty()) write_run_description(folder.path(), run, data, manifest);
   if (run.adds_epochs) rewrite_run_options(run);
@@ -96,9 +98,10 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
                             options.protection.identity)));
   };
   report.on_barrier = [&] { return folder.keep(); };
-  const Result<split::RunSummary> summary =
+  Result<split::RunSummary> summary =
       split::run_server(config, report.hooks(), server, {data.test, validation});
   if (!summary) throw CommandFailure{folder.close(summary.failure())};
+  meter.finish(*summary);
   expect(folder.keep());
   expect(write_summary(run, *summary));
   print_summary(run, *summary);

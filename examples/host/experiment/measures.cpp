@@ -1,5 +1,6 @@
 #include "host/experiment/measures.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace iotsl::tool {
@@ -17,9 +18,40 @@ Statistic statistic(const std::vector<std::optional<double>>& values) {
   return out;
 }
 
+namespace {
+
+double devices_of(const FinishedRun& run) {
+  return static_cast<double>(expect(get_int(run.config, "devices", 1, 1024)));
+}
+
+std::vector<split::DeviceEnergy> energy_after(const FinishedRun& run, std::size_t epochs) {
+  if (pools_data(run.curve->method)) return {};
+  return split::device_energy(run.energy, std::span(run.epochs).first(epochs),
+                              run.preparation ? &*run.preparation : nullptr);
+}
+
+double sum_of(const std::vector<split::DeviceEnergy>& devices, double split::DeviceEnergy::*part) {
+  double sum = 0;
+  for (const split::DeviceEnergy& each : devices) sum += each.*part;
+  return sum;
+}
+
+}  // namespace
+
+double turn_joules(const FinishedRun& run, std::size_t epochs) {
+  return sum_of(energy_after(run, epochs), &split::DeviceEnergy::turn_joules);
+}
+double generator_joules(const FinishedRun& run) {
+  return sum_of(energy_after(run, 0), &split::DeviceEnergy::generator_joules);
+}
+double awake_seconds(const FinishedRun& run, std::size_t epochs) {
+  return sum_of(energy_after(run, epochs), &split::DeviceEnergy::awake_seconds) / devices_of(run);
+}
+
 Work work_after(const FinishedRun& run, std::size_t epochs) {
   Work out;
-  const double devices = static_cast<double>(expect(get_int(run.config, "devices", 1, 1024)));
+  const double devices = devices_of(run);
+  out.joules = turn_joules(run, epochs) + generator_joules(run);
   out.epochs = static_cast<double>(epochs) * (pools_data(run.curve->method) ? devices : 1);
   out.steps = sum_of(run, epochs, [](const measure::EpochRecord& r) { return r.steps; });
   out.bytes = sum_of(run, epochs, bytes_of_epoch);
@@ -71,6 +103,67 @@ std::optional<double> mean_accuracy(std::span<const measure::EpochRecord> epochs
   return count > 0 ? std::optional<double>(sum / count) : std::nullopt;
 }
 
+/// Test accuracies (%) of the last 20 evaluations; nothing where there are fewer.
+std::vector<double> last_accuracies(std::span<const measure::EpochRecord> epochs) {
+  constexpr std::size_t count = 20;
+  std::vector<double> out;
+  for (std::size_t i = epochs.size(); i-- > 0 && out.size() < count;)
+    if (epochs[i].evaluated) out.push_back(100 * epochs[i].test_accuracy);
+  if (out.size() < count) out.clear();
+  return out;
+}
+
+std::optional<double> late_spread(std::span<const measure::EpochRecord> epochs) {
+  std::vector<std::optional<double>> values;
+  for (const double accuracy : last_accuracies(epochs)) values.emplace_back(accuracy);
+  return values.empty() ? std::nullopt : std::optional<double>(statistic(values).deviation);
+}
+
+std::optional<double> late_range(std::span<const measure::EpochRecord> epochs) {
+  const std::vector<double> values = last_accuracies(epochs);
+  if (values.empty()) return std::nullopt;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return *high - *low;
+}
+
+std::optional<double> last_accuracy(std::span<const measure::EpochRecord> epochs) {
+  for (std::size_t i = epochs.size(); i-- > 0;)
+    if (epochs[i].evaluated) return 100 * epochs[i].test_accuracy;
+  return std::nullopt;
+}
+
+/// Mean power of a device in its turns: joules by seconds awake.
+std::optional<double> turn_watts(const FinishedRun& run) {
+  double seconds = 0;
+  for (const measure::EpochRecord& r : run.epochs) seconds += run.energy.times(r).awake;
+  if (!(seconds > 0) || pools_data(run.curve->method)) return std::nullopt;
+  return turn_joules(run, run.epochs.size()) / seconds;
+}
+
+/// Up to the end of `epochs`, in the unit of the measure.
+double spent_until(const FinishedRun& run, Measure measure, std::size_t epochs) {
+  const bool prepared = run.preparation.has_value();
+  switch (measure) {
+    case Measure::values_until:
+      return sum_of(run, epochs, values_of_epoch);
+    case Measure::seconds_until:
+      return sum_of(run, epochs, seconds_of_epoch);
+    case Measure::joules_until:
+      return turn_joules(run, epochs);
+    case Measure::full_values_until:
+      return sum_of(run, epochs, values_of_epoch) +
+             (prepared ? static_cast<double>(run.preparation->values()) : 0);
+    case Measure::full_seconds_until:
+      return sum_of(run, epochs, seconds_of_epoch) +
+             (prepared ? run.preparation->seconds_training() + pretraining_seconds(*run.preparation)
+                       : 0);
+    case Measure::full_joules_until:
+      return turn_joules(run, epochs) + generator_joules(run);
+    default:
+      return work_after(run, epochs).epochs;
+  }
+}
+
 }  // namespace
 
 std::optional<double> measure_run(const FinishedRun& run, Measure measure, double threshold,
@@ -87,16 +180,23 @@ std::optional<double> measure_run(const FinishedRun& run, Measure measure, doubl
     case Measure::pretrained:
       if (!run.preparation || !run.preparation->pretraining.done) return std::nullopt;
       return 100 * run.preparation->pretraining.test_accuracy;
-    case Measure::epochs_until:
-    case Measure::values_until:
-    case Measure::seconds_until:
+    case Measure::watts:
+      return turn_watts(run);
+    case Measure::epoch_joules:
+      if (all.empty()) return std::nullopt;
+      return turn_joules(run, all.size()) / static_cast<double>(all.size());
+    case Measure::final:
+      return last_accuracy(all);
+    case Measure::late_spread:
+      return late_spread(all);
+    case Measure::late_range:
+      return late_range(all);
+    default:
       break;
   }
   const std::optional<std::size_t> epochs = epochs_until(run, threshold, by);
   if (!epochs) return std::nullopt;
-  if (measure == Measure::values_until) return sum_of(run, *epochs, values_of_epoch);
-  if (measure == Measure::seconds_until) return sum_of(run, *epochs, seconds_of_epoch);
-  return work_after(run, *epochs).epochs;
+  return spent_until(run, measure, *epochs);
 }
 
 }  // namespace iotsl::tool

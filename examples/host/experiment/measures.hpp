@@ -32,8 +32,9 @@ enum class ChosenBy { validation, test };
 struct Work {
   double epochs =
       0;  ///< passes over the images of one device; one of `central` is one of each device
-  double steps = 0;  ///< optimiser steps of the network, pre-training included
-  double bytes = 0;  ///< on the wire, both ways: turns, generators and imputation; `central`: none
+  double steps = 0;   ///< optimiser steps of the network, pre-training included
+  double bytes = 0;   ///< on the wire, both ways: turns, generators and imputation; `central`: none
+  double joules = 0;  ///< of all devices, turns and generators; `central`: none
 };
 
 /// Of the run's first `epochs` epochs.
@@ -50,6 +51,13 @@ std::optional<std::size_t> epochs_until(const FinishedRun& run, double threshold
 std::optional<double> measure_run(const FinishedRun& run, Measure measure, double threshold,
                                   ChosenBy by);
 
+/// Joules of all devices in the first `epochs` epochs, by the experiment's model.
+double turn_joules(const FinishedRun& run, std::size_t epochs);
+/// Of all devices for their generators.
+double generator_joules(const FinishedRun& run);
+/// Seconds that a device was awake, on average: in its turns, and for its generator.
+double awake_seconds(const FinishedRun& run, std::size_t epochs);
+
 /// The sum of field(record) over the first `epochs` epochs.
 template <class Field>
 double sum_of(const FinishedRun& run, std::size_t epochs, const Field& field) {
@@ -62,6 +70,9 @@ inline double values_of_epoch(const measure::EpochRecord& r) {
 }
 inline double bytes_of_epoch(const measure::EpochRecord& r) {
   return static_cast<double>(r.bytes_up + r.bytes_down);
+}
+inline double pretraining_seconds(const split::PreparationRecord& p) {
+  return p.pretraining.seconds_generation + p.pretraining.training.seconds;
 }
 inline double seconds_of_epoch(const measure::EpochRecord& r) {
   return r.seconds_device + r.seconds_server + r.seconds_network;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/experiment/report/rows.hpp"
 #include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
 #include "host/report/run_report.hpp"
@@ -24,10 +25,6 @@ double longest_gan_seconds(const split::PreparationRecord& p) {
     longest = std::max(longest, each.seconds_training);
   return longest;
 }
-double pretraining_seconds(const split::PreparationRecord& p) {
-  return p.pretraining.seconds_generation + p.pretraining.training.seconds;
-}
-
 Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
   Work sum;
   double count = 0;
@@ -37,9 +34,10 @@ Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
     sum.epochs += work.epochs;
     sum.steps += work.steps;
     sum.bytes += work.bytes;
+    sum.joules += work.joules;
     ++count;
   }
-  return {sum.epochs / count, sum.steps / count, sum.bytes / count};
+  return {sum.epochs / count, sum.steps / count, sum.bytes / count, sum.joules / count};
 }
 
 std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
@@ -110,6 +108,18 @@ Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   out.full_values = together(values_of_epoch, generator_values);
   out.full_bytes = together(bytes_of_epoch, upload_bytes, imputation_bytes);
   out.full_seconds = together(seconds_of_epoch, gan_seconds, pretraining_seconds);
+  const auto spent = [&](const auto& of) {
+    return over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
+      if (awake_seconds(run, run.epochs.size()) == 0) return std::nullopt;
+      return of(run);
+    });
+  };
+  out.turn_joules = spent([&](const FinishedRun& run) { return turn_joules(run, counted(run)); });
+  out.generator_joules = spent([](const FinishedRun& run) { return generator_joules(run); });
+  out.full_joules =
+      spent([&](const FinishedRun& run) { return work_after(run, counted(run)).joules; });
+  out.awake_seconds =
+      spent([&](const FinishedRun& run) { return awake_seconds(run, counted(run)); });
   return out;
 }
 
@@ -184,6 +194,7 @@ Json to_json(const CurveResult& curve) {
     entry["device_epochs"] = point.work.epochs;
     entry["steps"] = point.work.steps;
     entry["bytes"] = point.work.bytes;
+    entry["joules"] = point.work.joules;
     entry["validation"] = to_json(point.validation);
     points.push_back(entry);
   }
@@ -203,6 +214,10 @@ Json to_json(const CurveResult& curve) {
   costs["full_values"] = to_json(curve.costs.full_values);
   costs["full_bytes"] = to_json(curve.costs.full_bytes);
   costs["full_seconds"] = to_json(curve.costs.full_seconds);
+  costs["turn_joules"] = to_json(curve.costs.turn_joules);
+  costs["generator_joules"] = to_json(curve.costs.generator_joules);
+  costs["full_joules"] = to_json(curve.costs.full_joules);
+  costs["awake_seconds"] = to_json(curve.costs.awake_seconds);
   out["costs"] = costs;
   return out;
 }
@@ -240,15 +255,16 @@ Json to_json(const ExperimentResult& result) {
   out["width"] = e.sizes.width;
   out["schedule"] = e.schedule_text();
   out["validation"] = e.common.data.validation;
+  out["energy_origin"] = e.energy.origin();
   out["seconds"] = result.seconds;
   Json table = Json::array();
   for (const RowSpec& row : e.spec->rows) {
     const PaperNumber& paper = e.fashion() ? row.fashion : row.mnist;
     Json entry = Json::object();
     entry["curve"] = row.curve;
-    entry["measure"] = measure_name(result, row.measure);
-    entry["unit"] = measure_unit(row.measure);
-    entry["paper"] = paper.value >= 0 ? Json(paper.value) : Json();
+    entry["measure"] = measure_name(result, row);
+    entry["unit"] = measure_unit(row);
+    entry["paper"] = paper.value ? Json(*paper.value) : Json();
     entry["paper_about"] = paper.about;
     entry["ours"] = to_json(measured(result, row, ChosenBy::validation));
     entry["ours_chosen_on_test"] = to_json(measured(result, row, ChosenBy::test));
@@ -311,9 +327,20 @@ ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun
 }
 
 Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
-  return over_seeds(result.curve(row.curve).runs, [&](const FinishedRun& run) {
+  const auto number = [&](const FinishedRun& run) {
     return measure_run(run, row.measure, result.experiment.threshold(), by);
-  });
+  };
+  const std::vector<FinishedRun>& runs = result.curve(row.curve).runs;
+  if (row.against.empty()) return over_seeds(runs, number);
+  // Seed by seed: the same samples on the same devices.
+  const std::vector<FinishedRun>& others = result.curve(row.against).runs;
+  std::vector<std::optional<double>> changes;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto ours = number(runs[i]), theirs = number(others.at(i));
+    const bool known = ours && theirs && *theirs > 0;
+    changes.push_back(known ? std::optional<double>(100 * (*ours / *theirs - 1)) : std::nullopt);
+  }
+  return statistic(changes);
 }
 
 bool has_validation(const ExperimentResult& result) {
@@ -325,39 +352,6 @@ std::uint64_t smashed_values(const ExperimentResult& result) {
   for (const CurveResult& curve : result.curves)
     for (const FinishedRun& run : curve.runs) out = std::max(out, run.smashed_values);
   return out;
-}
-
-std::string measure_name(const ExperimentResult& result, Measure measure) {
-  const std::string until = concat(" until ", format_tick(result.experiment.threshold()), " %");
-  switch (measure) {
-    case Measure::best:
-      return "test accuracy at the chosen point";
-    case Measure::late_best:
-      return "test accuracy at the point chosen in the second half of the epochs";
-    case Measure::late_mean:
-      return "mean test accuracy in the second half of the epochs";
-    case Measure::pretrained:
-      return "test accuracy after pre-training alone";
-    case Measure::epochs_until:
-      return "device epochs" + until;
-    case Measure::values_until:
-      return concat("values sent", until, ", F = ", smashed_values(result), " a sample");
-    case Measure::seconds_until:
-      break;
-  }
-  return "training time" + until;
-}
-
-std::string measure_unit(Measure measure) {
-  switch (measure) {
-    case Measure::epochs_until:
-    case Measure::values_until:
-      return "";
-    case Measure::seconds_until:
-      return "s";
-    default:
-      return "%";
-  }
 }
 
 void write_results(const ExperimentResult& result) {

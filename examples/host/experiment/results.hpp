@@ -36,7 +36,9 @@ struct Costs {
   Statistic longest_gan_seconds;                    ///< on one: devices train at the same time
   Statistic pretraining_seconds;                    ///< with generating the data set
   Statistic full_values, full_bytes, full_seconds;  ///< everything together
-  bool until_threshold = false;                     ///< every seed has reached it
+  Statistic turn_joules, generator_joules, full_joules;  ///< of all devices
+  Statistic awake_seconds;                               ///< of a device, on average
+  bool until_threshold = false;                          ///< every seed has reached it
 };
 
 struct CurveResult {
@@ -65,11 +67,6 @@ bool has_validation(const ExperimentResult& result);
 
 /// Values that a sample sends over the cut (F of Table I) in the runs; 0: none sends any.
 std::uint64_t smashed_values(const ExperimentResult& result);
-
-/// "test accuracy at the chosen point", "device epochs until 99 %", ...; and its unit, empty for
-/// counts.
-std::string measure_name(const ExperimentResult& result, Measure measure);
-std::string measure_unit(Measure measure);
 
 /// Writes results.json and epochs.csv (a line per device epoch and run) into the experiment's
 /// folder.

@@ -103,16 +103,45 @@ std::string Experiment::rate_text() const {
                 excepted ? " but those of a constant rate" : "");
 }
 
-std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec) {
+namespace {
+
+/// The experiment without the curves that `is_wanted` refuses, and without their rows.
+template <class IsWanted>
+std::shared_ptr<const ExperimentSpec> keep_curves(const ExperimentSpec& spec,
+                                                  const IsWanted& is_wanted) {
   auto out = std::make_shared<ExperimentSpec>(spec);
-  const auto is_constant = [&](std::string_view key) {
-    for (const CurveSpec& curve : spec.curves)
-      if (curve.key == key) return curve.constant_rate;
-    return false;
+  std::erase_if(out->curves, [&](const CurveSpec& curve) { return !is_wanted(curve); });
+  const auto has = [&](std::string_view key) {
+    return std::any_of(out->curves.begin(), out->curves.end(),
+                       [&](const CurveSpec& curve) { return curve.key == key; });
   };
-  std::erase_if(out->curves, [](const CurveSpec& curve) { return curve.constant_rate; });
-  std::erase_if(out->rows, [&](const RowSpec& row) { return is_constant(row.curve); });
+  std::erase_if(out->rows, [&](const RowSpec& row) {
+    return !has(row.curve) || (!row.against.empty() && !has(row.against));
+  });
+  for (const CurveSpec& curve : out->curves)
+    if (!curve.generators_of.empty() && !has(curve.generators_of))
+      fail_command(ErrorCode::usage, "--curves: ", curve.key, " takes the generators of ",
+                   curve.generators_of, ", which is not among them");
   return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec) {
+  return keep_curves(spec, [](const CurveSpec& curve) { return !curve.constant_rate; });
+}
+
+std::shared_ptr<const ExperimentSpec> with_curves(const ExperimentSpec& spec,
+                                                  const std::vector<std::string>& keys) {
+  std::string known;
+  for (const CurveSpec& curve : spec.curves) known += concat(known.empty() ? "" : ", ", curve.key);
+  for (const std::string& key : keys)
+    if (std::none_of(spec.curves.begin(), spec.curves.end(),
+                     [&](const CurveSpec& curve) { return curve.key == key; }))
+      fail_command(ErrorCode::usage, "--curves ", key, ": ", spec.name, " has ", known);
+  return keep_curves(spec, [&](const CurveSpec& curve) {
+    return std::find(keys.begin(), keys.end(), curve.key) != keys.end();
+  });
 }
 
 namespace {
@@ -152,6 +181,8 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
     for (std::uint64_t seed = 1; seed <= experiment.seeds; ++seed) {
       PlannedRun run{&curve, seed, experiment.common};
       RunOptions& o = run.options;
+      o.energy.power_model.clear();  // the page calculates, with what this start was given
+      o.energy.slowdown = 0;
       o.method = curve.method;
       if (pools_data(o.method)) o.transport = "none";  // there is nothing to send
       o.data.partition = curve.partition;

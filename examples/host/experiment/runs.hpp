@@ -8,6 +8,7 @@
 #include "host/experiment/table.hpp"
 #include "host/options/run_options.hpp"
 #include "iotsl/measure/metrics.hpp"
+#include "iotsl/split/records/device_energy.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 namespace iotsl::tool {
@@ -26,6 +27,7 @@ struct Experiment {
   std::string out;
   bool overwrite = false;
   std::string command;  ///< that repeats it
+  split::EnergyAssumptions energy;
 
   bool fashion() const { return common.data.dataset == "fashion-mnist"; }
   std::string title() const;
@@ -49,6 +51,11 @@ struct PlannedRun {
 /// constant.
 std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpec& spec);
 
+/// The experiment with the curves of these keys only, and their rows. Ends the command where it has
+/// none of that key, or one takes the generators of a curve that is left out.
+std::shared_ptr<const ExperimentSpec> with_curves(const ExperimentSpec& spec,
+                                                  const std::vector<std::string>& keys);
+
 /// Curve by curve, seed by seed. Touches no file.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment);
 
@@ -67,6 +74,7 @@ struct FinishedRun {
   std::string weights_sha256 = {};
   double seconds = 0;
   std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl
+  split::EnergyAssumptions energy = {};                      ///< the experiment's
 };
 
 /// Whether an earlier start has left the results of this run.

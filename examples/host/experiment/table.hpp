@@ -2,6 +2,7 @@
 // The paper's figures as data: what each compares, which of its numbers stand beside ours, and the
 // sizes of a quick and of a full repetition.
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ struct CurveSpec {
   bool constant_rate = false;             ///< whatever the schedule of the others
   /// Key of a curve before this one whose generators it uses; empty: its devices train their own.
   std::string_view generators_of = "";
+  /// Colour, dashes and points of its lines; nothing: those of its place in the chart.
+  std::optional<std::size_t> style = {};
 };
 
 /// What a row of the table "paper | ours" compares.
@@ -33,11 +36,21 @@ enum class Measure {
   epochs_until,   ///< device epochs until the threshold
   values_until,   ///< values sent by the formula of Table I until the threshold
   seconds_until,  ///< seconds of training until the threshold
+  joules_until,   ///< joules of all devices in their turns until the threshold
+  /// The same three with generators, pre-training and imputation.
+  full_values_until,
+  full_seconds_until,
+  full_joules_until,
+  watts,         ///< mean power of a device in its turns
+  epoch_joules,  ///< joules of a device for one of its epochs
+  final,         ///< test accuracy of the last evaluation, %
+  late_spread,   ///< standard deviation (n - 1) of the last 20 test accuracies, points of %
+  late_range,    ///< highest less lowest of these, points of %
 };
 
-/// A number of the paper, in the unit of its measure; below 0: the paper gives none.
+/// A number of the paper, in the unit of its measure; nothing: the paper gives none.
 struct PaperNumber {
-  double value = -1;
+  std::optional<double> value = {};
   std::string_view about = "";  ///< in front of it, such as "below"
 };
 
@@ -45,6 +58,8 @@ struct RowSpec {
   std::string_view curve;  ///< key
   Measure measure;
   PaperNumber mnist, fashion;
+  /// Key of the curve that it is compared with: the number is the change against it, in %.
+  std::string_view against = "";
 };
 
 /// How large a repetition is. Limits of 0: everything.
@@ -77,8 +92,14 @@ struct ExperimentSpec {
   std::vector<CurveSpec> curves;
   std::vector<RowSpec> rows;
   std::vector<NamedTable> tables;
+  std::string_view transport = "inproc";  ///< where no other is asked for
+  bool judges_energy = false;             ///< accuracy is not what it is about
+  bool epochs_only = false;               ///< one chart for each panel: there are many
   ExperimentSizes quick, paper;
 };
+
+/// The network that devices are taken to have, where no other is asked for.
+inline constexpr std::string_view default_link = "100mbit,1ms";
 
 /// Every experiment there is.
 std::span<const ExperimentSpec> all_experiments();

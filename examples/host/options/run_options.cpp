@@ -163,7 +163,10 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list_barrier_options(o, list);
   list_cache_option(o, list);
   list_link_option(o.link, list);
+  list_power_model_option(o.energy, list);
   if (use == RunUse::train) {
+    list_slowdown_option(o.energy, list);
+    list_meter_options(o.energy, list);
     list_offline_option(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
     list.given("out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
@@ -231,7 +234,8 @@ void check_can_be_recorded(const RunOptions& o) {
 /// What a run's config.json holds and not every command has: a server is always tcp, a plan waits
 /// for nobody.
 bool is_of_another_command(const std::string& key) {
-  return key == "transport" || key == "test-per-class" || key == "offline-limit";
+  return key == "transport" || key == "test-per-class" || key == "offline-limit" ||
+         key == "device-slowdown";
 }
 
 void check_unchanged(const CLI::App& command, const std::string& run) {
@@ -249,9 +253,11 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 }  // namespace
 
 bool may_change_on_resume(const std::string& option) {
-  for (const char* free : {"resume", "data", "threads", "transport", "barrier-steps",
-                           "barrier-seconds", "offline-limit", "cache-limit", "link", "json",
-                           "quiet", "listen", "insecure", "identity", "tls", "wait"})
+  for (const char* free :
+       {"resume",        "data",        "threads", "transport", "barrier-steps", "barrier-seconds",
+        "offline-limit", "cache-limit", "link",    "json",      "quiet",         "listen",
+        "insecure",      "identity",    "tls",     "wait",      "power-model",   "device-slowdown",
+        "meter",         "meter-root"})
     if (option == free) return true;
   return false;
 }
@@ -388,6 +394,8 @@ Json to_json(const RunOptions& options) {
   list_barrier_options(o, list);
   list_offline_option(o, list);
   list_link_option(o.link, list);
+  list_power_model_option(o.energy, list);
+  list_slowdown_option(o.energy, list);
   if (caches(o.method)) list_cache_option(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();

@@ -4,6 +4,7 @@
 
 #include "host/files/run_names.hpp"
 #include "host/images/image_sets.hpp"
+#include "host/options/energy_options.hpp"
 #include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
 #include "host/run/model_card.hpp"
@@ -32,6 +33,7 @@ struct RunOptions {
   std::string link;                       // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;
+  EnergyOptions energy;
   std::string gan_preset = "fast";
   std::string gan;                          // full or light; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  // 0: the preset's

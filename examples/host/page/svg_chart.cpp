@@ -118,12 +118,17 @@ std::string draw_line(const ChartLine& line, std::size_t number, const Frame& fr
   return out;
 }
 
+std::size_t style_of(const Chart& chart, std::size_t line) {
+  return chart.lines[line].style.value_or(line);
+}
+
 /// One row per line, below the plot.
 std::string draw_legend(const Chart& chart, double y) {
   std::string out;
   for (std::size_t i = 0; i < chart.lines.size(); ++i, y += legend_row) {
     out += concat("<polyline points=\"", at(left), ",", at(y), " ", at(left + 44), ",", at(y),
-                  "\" class=\"line c", i, "\"/>", point_shape(i, left + 22, y), "\n");
+                  "\" class=\"line c", style_of(chart, i), "\"/>",
+                  point_shape(style_of(chart, i), left + 22, y), "\n");
     out += text(left + 54, y + 4, "label", chart.lines[i].label);
   }
   return out;
@@ -161,7 +166,8 @@ std::string draw_chart(const Chart& chart) {
     out += straight(left, frame.y(mark.y), chart_width - right, frame.y(mark.y), "mark");
     out += text(left + 6, frame.y(mark.y) - 5, "tick", mark.label);  // lines begin low
   }
-  for (std::size_t i = 0; i < chart.lines.size(); ++i) out += draw_line(chart.lines[i], i, frame);
+  for (std::size_t i = 0; i < chart.lines.size(); ++i)
+    out += draw_line(chart.lines[i], style_of(chart, i), frame);
   return out + draw_legend(chart, legend) + "</svg>\n";
 }
 

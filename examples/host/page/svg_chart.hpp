@@ -1,6 +1,7 @@
 #pragma once
 // Line charts as SVG text for a page of html_page.hpp, whose style sheet holds the colours.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct ChartPoint {
 struct ChartLine {
   std::string label;
   std::vector<ChartPoint> points = {};  ///< x ascending
+  /// Colour, dashes and points, below max_chart_lines; nothing: those of its place in the chart.
+  std::optional<std::size_t> style = {};
 };
 
 /// A horizontal line with its name, such as an accuracy to be reached.

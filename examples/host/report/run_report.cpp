@@ -2,6 +2,7 @@
 
 #include "host/files/json_file.hpp"
 #include "host/options/added_epochs.hpp"
+#include "host/report/energy_report.hpp"
 #include "host/report/privacy_report.hpp"
 
 #include "host/run/stop_request.hpp"
@@ -187,6 +188,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["front_values"] = s.front_values;
   if (s.preparation) out["preparation"] = to_json(*s.preparation);
   out["privacy"] = privacy_json(promise_of(options, s));
+  out["energy"] = energy_json(options, s);
   out["weights_sha256"] = s.weights_sha256;
   out["seconds"] = s.seconds;
   out["run"] = options.out;
@@ -228,6 +230,7 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
         format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
   std::fputs(format_privacy(promise_of(options, s)).c_str(), stdout);
+  std::fputs(format_energy(options, s).c_str(), stdout);
   if (options.server_precision != ServerPrecision::float32)
     std::printf("server half      trained with operands in %s\n",
                 to_string(options.server_precision));

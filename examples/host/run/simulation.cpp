@@ -3,6 +3,7 @@
 #include "host/files/run_folder.hpp"
 #include "host/files/run_inputs.hpp"
 #include "host/report/device_command.hpp"
+#include "host/report/energy_report.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/device_processes.hpp"
 #include "host/run/process_run.hpp"
@@ -124,6 +125,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
   }
   check_run_inputs(options, sets, manifest);
   catch_stop_signals();
+  RunMeter meter(options);
   RunFolder folder(options);
   if (options.resume.empty()) write_run_description(folder.path(), options, sets, manifest);
   if (options.adds_epochs) rewrite_run_options(options);
@@ -149,6 +151,7 @@ Result<split::RunSummary> simulate(RunOptions& options) {
     return run_with_device_processes(options, config, report, train, judged, manifest_path);
   }();
   if (!summary) return folder.close(summary.failure());
+  meter.finish(*summary);
   Result<void> done = folder.keep();
   if (done) done = write_summary(options, *summary);
   if (!done) return done.failure();

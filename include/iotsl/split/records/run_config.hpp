@@ -7,6 +7,7 @@
 
 #include "iotsl/measure/bytes.hpp"
 #include "iotsl/measure/chosen_point.hpp"
+#include "iotsl/measure/energy/energy.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/nn/layer_list.hpp"
 #include "iotsl/options/method.hpp"
@@ -273,8 +274,8 @@ struct RunSummary {
   double final_test_accuracy = 0;
   std::vector<measure::EpochRecord> epochs;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< over the whole run, handshakes included
-  /// What TLS has added to the frames, both ways, since this server began: 0 in plain text. The bill
-  /// is of the frames, so that it is the same with TLS and without.
+  /// What TLS has added to the frames, both ways, since this server began: 0 in plain text. The
+  /// bill is of the frames, so that it is the same with TLS and without.
   std::uint64_t tls_bytes = 0;
   std::uint64_t values_formula = 0;
   std::uint64_t smashed_values = 0, front_values = 0;  ///< F and w of Table I; 0: nothing is sent
@@ -282,6 +283,9 @@ struct RunSummary {
   std::optional<PreparationRecord> preparation;  ///< of method iotsl
   std::string weights_sha256;
   double seconds = 0;
+  /// What a meter of this machine has measured meanwhile; nothing: `no_meter` says why.
+  std::optional<measure::Energy> machine_energy = {};
+  std::string no_meter = {};
 
   /// Adds what came before the turns. Without turns that is what the run is reported by.
   void add(const PreparationRecord& record) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "iotsl/measure/energy/power_model.hpp"
 #include "iotsl/net/link_speed.hpp"
 #include "iotsl/split/records/wire_forecast.hpp"
 
@@ -48,6 +49,25 @@ inline double turn_seconds(const TurnWire& wire, const StepSeconds& step, bool f
   const double on_the_way =
       (passing(wire.steps_up) + passing(wire.steps_down)) / steps + round_trip;
   return hand_overs + steps * step_seconds(step, on_the_way, frozen);
+}
+
+/// What its device does in a turn. What computing and the server leave of the turn's time it is on
+/// the network, in either direction by the bytes. Arguments as of turn_seconds().
+inline measure::DeviceTimes turn_times(const TurnWire& wire, const StepSeconds& step, bool frozen,
+                                       const std::optional<net::LinkSpeed>& link) {
+  measure::DeviceTimes out;
+  if (wire.cached) return out;
+  const auto steps = static_cast<double>(wire.steps);
+  out.computing = steps * step.device;
+  out.awake = std::max(out.computing, turn_seconds(wire, step, frozen, link));
+  const double server = wire.steps_up > 0 ? steps * step.server : 0;
+  const double network = std::max(0.0, out.awake - out.computing - server);
+  const auto hand_overs = static_cast<double>(wire.barriers * wire.barrier_bytes);
+  const double up = static_cast<double>(wire.steps_up) + hand_overs,
+               down = static_cast<double>(wire.steps_down + wire.grant_bytes);
+  out.sending = network * up / (up + down);
+  out.receiving = network * down / (up + down);
+  return out;
 }
 
 }  // namespace split

@@ -1,4 +1,4 @@
-#include "host/experiment/samples.hpp"
+#include "host/experiment/report/samples.hpp"
 
 #include "host/images/image_grid.hpp"
 #include "host/report/generator_report.hpp"

@@ -1,8 +1,9 @@
-#include "host/experiment/report.hpp"
+#include "host/experiment/report/report.hpp"
 
 #include <cmath>
 
-#include "host/experiment/samples.hpp"
+#include "host/experiment/report/rows.hpp"
+#include "host/experiment/report/samples.hpp"
 #include "host/page/html_page.hpp"
 #include "host/page/svg_chart.hpp"
 #include "host/report/progress.hpp"
@@ -10,50 +11,6 @@
 
 namespace iotsl::tool {
 namespace {
-
-/// 12.3 s, or 1:02:05 from a minute on.
-std::string duration(double seconds) {
-  return seconds < 60 ? format_number(seconds, 1) + " s" : format_seconds(seconds);
-}
-
-/// A number of a row in its unit, as HTML.
-std::string show(Measure measure, double value) {
-  switch (measure) {
-    case Measure::values_until:
-      return value < 1e4 ? format_number(value, 0) : format_large(value);
-    case Measure::seconds_until:
-      return duration(value);
-    case Measure::epochs_until:
-      return format_tick(value);
-    default:
-      return format_number(value, 2) + " %";
-  }
-}
-
-std::string show(Measure measure, const PaperNumber& paper) {
-  if (paper.value < 0) return "&ndash;";
-  return concat(paper.about, paper.about.empty() ? "" : " ", show(measure, paper.value));
-}
-
-std::string show(Measure measure, const Statistic& s) {
-  if (s.count == 0) return "not reached";
-  std::string out = show(measure, s.mean);
-  if (s.count > 1) out += concat(" &plusmn; ", show(measure, s.deviation));
-  if (s.count < s.of) out += concat(" (", s.count, " of ", s.of, " seeds)");
-  return out;
-}
-
-/// For terminals, which have neither sub nor superscript.
-std::string plain(std::string html) {
-  const auto replace = [&](std::string_view from, std::string_view to) {
-    for (std::size_t at; (at = html.find(from)) != html.npos;) html.replace(at, from.size(), to);
-  };
-  replace(" &times; 10<sup>", "e");
-  replace("</sup>", "");
-  replace("&plusmn;", "+-");
-  replace("&ndash;", "-");
-  return html;
-}
 
 /// One kind of work as the axis of a chart.
 struct WorkAxis {
@@ -65,18 +22,26 @@ struct WorkAxis {
 
 /// The kinds of work that some run has done.
 std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
-  double most_bytes = 0;
+  double most_bytes = 0, most_joules = 0;
   for (const CurveResult& curve : result.curves)
-    for (const CurvePoint& point : curve.points)
+    for (const CurvePoint& point : curve.points) {
       most_bytes = std::max(most_bytes, point.work.bytes);
+      most_joules = std::max(most_joules, point.work.joules);
+    }
   std::vector<WorkAxis> out{
       {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
       {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
-  if (most_bytes == 0) return out;
+  if (result.experiment.spec->epochs_only) out.pop_back();
+  if (most_bytes == 0 || result.experiment.spec->epochs_only) return out;
   const bool large = most_bytes > 2e9;
   out.push_back({&Work::bytes, "bytes",
                  concat("bytes on the wire, generators included, ", large ? "GB" : "MB"),
                  large ? 1e9 : 1e6, false});
+  if (most_joules > 0)
+    out.push_back(
+        {&Work::joules, "joules",
+         concat("joules of all devices, generators included", most_joules > 2e4 ? ", kJ" : ""),
+         most_joules > 2e4 ? 1e3 : 1, false});
   return out;
 }
 
@@ -96,9 +61,9 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
           charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
       }
       // A line for every curve, so that its colour is the same in all charts.
-      ChartLine line{.label = std::string(curve.spec->label)};
+      ChartLine line{.label = std::string(curve.spec->label), .style = curve.spec->style};
       const bool sends = curve.points.empty() || curve.points.back().work.*axis.kind > 0;
-      if (!sends) line.label += ": sends nothing";
+      if (!sends) line.label += axis.kind == &Work::joules ? ": no device" : ": sends nothing";
       for (const CurvePoint& point : curve.points)
         if (sends)
           line.points.push_back(
@@ -109,6 +74,25 @@ void add_charts(HtmlPage& page, const ExperimentResult& result) {
   if (result.experiment.seeds > 1)
     page.paragraph(
         concat("Lines: mean over ", result.experiment.seeds, " seeds; bands: standard deviation."));
+}
+
+/// Joules over device epochs: the slope is what an epoch costs.
+void add_energy_chart(HtmlPage& page, const ExperimentResult& result) {
+  Chart chart{.title = "Energy of all devices",
+              .x_label = "device epochs (one device's pass over its images)",
+              .y_label = "joules"};
+  double most = 0;
+  for (const CurveResult& curve : result.curves) {
+    ChartLine line{.label = std::string(curve.spec->label), .style = curve.spec->style};
+    line.points.push_back({0, curve.costs.generator_joules.mean});
+    for (const CurvePoint& point : curve.points) {
+      most = std::max(most, point.work.joules);
+      line.points.push_back({point.work.epochs, point.work.joules});
+    }
+    chart.lines.push_back(std::move(line));
+  }
+  chart.y_max = most > 0 ? 1.05 * most : 1;
+  page.add(draw_chart(chart));
 }
 
 std::string show_accuracy(const Statistic& s) {
@@ -157,11 +141,10 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
   page.heading("Paper and ours");
   std::vector<HtmlRow> rows;
   for (const RowSpec& row : e.spec->rows)
-    rows.push_back({escape(result.curve(row.curve).spec->label),
-                    escape(measure_name(result, row.measure)),
-                    show(row.measure, e.fashion() ? row.fashion : row.mnist),
-                    show(row.measure, measured(result, row, ChosenBy::validation)),
-                    show(row.measure, measured(result, row, ChosenBy::test))});
+    rows.push_back({escape(result.curve(row.curve).spec->label), escape(measure_name(result, row)),
+                    show(row, e.fashion() ? row.fashion : row.mnist),
+                    show(row, measured(result, row, ChosenBy::validation)),
+                    show(row, measured(result, row, ChosenBy::test))});
   page.table({"", "measure", "paper", "ours", "ours, chosen on the test set"}, rows, 2);
   page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
@@ -178,7 +161,9 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
 }
 
 std::string show_bytes(const Statistic& s) { return s.mean > 0 ? format_bytes(s.mean) : "&ndash;"; }
-std::string show_seconds(const Statistic& s) { return s.mean > 0 ? duration(s.mean) : "&ndash;"; }
+std::string show_seconds(const Statistic& s) {
+  return s.mean > 0 ? show_duration(s.mean) : "&ndash;";
+}
 
 /// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
 /// where one of the two has not reached the threshold: then the sums say nothing of each other.
@@ -192,7 +177,7 @@ std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
     const double before = (other.costs.*sum).mean;
     if (!alike || !(before > 0)) continue;
     const double change = 100 * ((curve.costs.*sum).mean / before - 1);
-    return concat(change < 0 ? "&minus;" : "+", format_number(std::abs(change), 1), " %");
+    return show_change(change);
   }
   return "";
 }
@@ -230,6 +215,28 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
   page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
               "turns", "all bytes", "against SL", "all seconds", "against SL"},
              full_rows);
+}
+
+void add_energy(HtmlPage& page, const ExperimentResult& result) {
+  page.heading("Energy of the devices");
+  page.paragraph(concat("Calculated, not measured: ", result.experiment.energy.origin(),
+                        ". A device counts while it computes, its messages travel and the server "
+                        "makes its gradient; what it waits for its next turn does not, as in the "
+                        "paper. The server's energy is not counted."));
+  std::vector<HtmlRow> rows;
+  for (const CurveResult& curve : result.curves) {
+    const Costs& c = curve.costs;
+    if (c.turn_joules.count == 0) continue;
+    rows.push_back({escape(curve.spec->label),
+                    c.until_threshold ? "until the threshold" : "all epochs",
+                    show_joules(c.turn_joules.mean), against_sl(result, curve, &Costs::turn_joules),
+                    c.generator_joules.mean > 0 ? show_joules(c.generator_joules.mean) : "&ndash;",
+                    show_joules(c.full_joules.mean), against_sl(result, curve, &Costs::full_joules),
+                    show_duration(c.awake_seconds.mean)});
+  }
+  page.table({"", "counted", "turns, all devices", "against SL", "generators", "together",
+              "against SL", "a device awake"},
+             rows, 2);
 }
 
 /// The pictures of each curve's first seed.
@@ -272,7 +279,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
       rows.push_back({escape(curve.spec->label), escape(to_string(curve.spec->method)),
                       escape(curve.spec->partition), std::to_string(run.seed),
                       std::to_string(run.epochs.size()), std::to_string(samples),
-                      duration(run.seconds),
+                      show_duration(run.seconds),
                       concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
     }
   page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
@@ -290,11 +297,15 @@ void write_report(const ExperimentResult& result) {
                         ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
                         ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
                         e.sizes.width, ". Learning rate: ", e.rate_text(),
-                        ". All runs together took ", duration(result.seconds), "."));
-  add_charts(page, result);
+                        ". All runs together took ", show_duration(result.seconds), "."));
+  if (e.spec->judges_energy)
+    add_energy_chart(page, result);
+  else
+    add_charts(page, result);
   add_comparison(page, result);
-  add_equal_work(page, result);
+  if (!e.spec->judges_energy) add_equal_work(page, result);
   add_costs(page, result);
+  add_energy(page, result);
   add_samples(page, result);
   add_settings(page, result);
   page.heading("To repeat it");
@@ -325,23 +336,26 @@ std::string format_table(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours", "chosen on test"}};
   for (const RowSpec& row : e.spec->rows)
-    rows.push_back({std::string(result.curve(row.curve).spec->label),
-                    measure_name(result, row.measure),
-                    plain(show(row.measure, e.fashion() ? row.fashion : row.mnist)),
-                    plain(show(row.measure, measured(result, row, ChosenBy::validation))),
-                    plain(show(row.measure, measured(result, row, ChosenBy::test)))});
+    rows.push_back({std::string(result.curve(row.curve).spec->label), measure_name(result, row),
+                    plain_text(show(row, e.fashion() ? row.fashion : row.mnist)),
+                    plain_text(show(row, measured(result, row, ChosenBy::validation))),
+                    plain_text(show(row, measured(result, row, ChosenBy::test)))});
+  const std::string chosen =
+      concat(align(rows), "learning rate ", e.schedule_text(), "; ",
+             has_validation(result) ? "ours: chosen on the validation part"
+                                    : "ours: the last evaluation, no validation part",
+             "\nenergy: ", e.energy.figures(), "\n");
+  if (e.spec->judges_energy) return chosen;
   const EqualWork& equal = result.equal_work;
   std::vector<std::vector<std::string>> work{
       {"at equal work", "", concat(format_tick(equal.most.epochs), " device epochs"),
        concat(format_tick(equal.most.steps), " steps"), format_bytes(equal.most.bytes)}};
   for (std::size_t i = 0; i < result.curves.size(); ++i)
-    work.push_back(
-        {std::string(result.curves[i].spec->label), "", plain(show_accuracy(equal.at_epochs[i])),
-         plain(show_accuracy(equal.at_steps[i])), plain(show_accuracy(equal.at_bytes[i]))});
-  return concat(align(rows), "learning rate ", e.schedule_text(), "; ",
-                has_validation(result) ? "ours: chosen on the validation part"
-                                       : "ours: the last evaluation, no validation part",
-                "\n\n", align(work));
+    work.push_back({std::string(result.curves[i].spec->label), "",
+                    plain_text(show_accuracy(equal.at_epochs[i])),
+                    plain_text(show_accuracy(equal.at_steps[i])),
+                    plain_text(show_accuracy(equal.at_bytes[i]))});
+  return concat(chosen, "\n", align(work));
 }
 
 }  // namespace iotsl::tool

@@ -1,0 +1,28 @@
+#pragma once
+// How a row of the table "paper | ours" is named, and how its numbers look.
+
+#include "host/experiment/results.hpp"
+
+namespace iotsl::tool {
+
+/// "test accuracy at the chosen point", "device epochs until 99 %", ..., against which curve.
+std::string measure_name(const ExperimentResult& result, const RowSpec& row);
+/// Empty for counts.
+std::string measure_unit(const RowSpec& row);
+
+/// Numbers of a row in its unit, as HTML.
+std::string show(const RowSpec& row, double value);
+std::string show(const RowSpec& row, const PaperNumber& paper);
+std::string show(const RowSpec& row, const Statistic& s);
+
+/// 12.3 s, or 1:02:05 from a minute on.
+std::string show_duration(double seconds);
+/// "+42.6 %", "-84.5 %" with a minus as people write it.
+std::string show_change(double percent);
+/// Joules with three or four digits: 0.1234 J, 12.3 J, 3.17 x 10^4 J.
+std::string show_joules(double joules);
+
+/// HTML of these for terminals, which have neither sub nor superscript.
+std::string plain_text(std::string html);
+
+}  // namespace iotsl::tool
