@@ -82,7 +82,7 @@ std::vector<Bytes> regressions(const fuzz::Target& target) {
 TEST_CASE("fuzz targets: seeds, regressions and mutations of them") {
   REQUIRE(fuzz::targets().size() > 20);
   for (const fuzz::Target& target : fuzz::targets()) {
-    CAPTURE(target.name);
+    INFO("target ", std::string(target.name));
     std::vector<Bytes> inputs = target.seeds();
     REQUIRE_FALSE(inputs.empty());
     for (const Bytes& seed : inputs) CHECK(seed.size() <= target.max_bytes);

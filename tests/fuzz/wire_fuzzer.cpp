@@ -422,7 +422,7 @@ const fuzz::Registration registration{
     {"frames", 4096, &run_frames, &frame_seeds},
     {"messages", 2048, &run_messages, &message_seeds},
     {"transfers", 4096, &run_transfers, &transfer_seeds},
-    {"batches", 1024, &run_batches, &batch_seeds},
+    {"batches", 2048, &run_batches, &batch_seeds},
 };
 
 }  // namespace
