@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
 #include <random>
 
 #include "fuzz/fuzz.hpp"
@@ -93,6 +95,11 @@ TEST_CASE("fuzz targets: seeds, regressions and mutations of them") {
       const Bytes& first = inputs[random() % inputs.size()];
       run(target, mutated(first, inputs[random() % inputs.size()], random, target.max_bytes));
     }
+    // No input has more than some kilobytes.
+    rusage used{};
+    REQUIRE(::getrusage(RUSAGE_SELF, &used) == 0);
+    CHECK_MESSAGE(used.ru_maxrss < 300 << 10, "after ", std::string(target.name), ": ",
+                  used.ru_maxrss, " KiB were in memory");
   }
 }
 
