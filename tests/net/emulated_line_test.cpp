@@ -36,7 +36,8 @@ TEST_CASE("link speed: rates and round trips in their units") {
   CHECK(parsed("256kbit") == LinkSpeed{256'000, 0});
   CHECK(parsed("1gbit,500us") == LinkSpeed{1'000'000'000, 500});
   CHECK(parsed("2.5mbit,0.5ms") == LinkSpeed{2'500'000, 500});
-  for (const char* text : {"50mbit,20ms", "256kbit", "1gbit,500us", "2500kbit"})
+  for (const char* text : {"50mbit,20ms", "256kbit", "1gbit,500us", "2500kbit",
+                           "1234.567kbit,999999us", "10888888.889kbit", "200.001kbit"})
     CHECK(to_string(parsed(text)) == text);
   CHECK(parsed("10mbit").seconds(1'250'000) == doctest::Approx(1));
 }

@@ -74,8 +74,12 @@ TEST_CASE("training options: the optimizer's, on both sides of every limit") {
   CHECK(with(&OptimizerOptions::momentum, 1) == "--momentum 1: expected 0 <= m < 1");
   CHECK(with(&OptimizerOptions::momentum, nan) == "--momentum nan: expected 0 <= m < 1");
   CHECK(with(&OptimizerOptions::weight_decay, 0) == "");
-  CHECK(with(&OptimizerOptions::weight_decay, -1) == "--weight-decay -1: expected at least 0");
-  CHECK(with(&OptimizerOptions::weight_decay, nan) == "--weight-decay nan: expected at least 0");
+  CHECK(with(&OptimizerOptions::weight_decay, -1) ==
+        "--weight-decay -1: expected 0 or more and below 1e6");
+  CHECK(with(&OptimizerOptions::weight_decay, nan) ==
+        "--weight-decay nan: expected 0 or more and below 1e6");
+  CHECK(with(&OptimizerOptions::weight_decay, infinity) ==
+        "--weight-decay inf: expected 0 or more and below 1e6");
   CHECK(with(&OptimizerOptions::ewc, 1e12) == "");
   CHECK(with(&OptimizerOptions::ewc, -1) == "--ewc -1: expected 0 to 1e12");
   CHECK(with(&OptimizerOptions::ewc, infinity) == "--ewc inf: expected 0 to 1e12");
@@ -88,7 +92,8 @@ TEST_CASE("training options: the optimizer's, on both sides of every limit") {
   CHECK(with(&OptimizerOptions::beta2, -0.5) == "betas 0.9 and -0.5: expected 0 <= beta < 1");
   CHECK(with(&OptimizerOptions::beta2, nan) == "betas 0.9 and nan: expected 0 <= beta < 1");
   CHECK(with(&OptimizerOptions::eps, 0) == "");
-  CHECK(with(&OptimizerOptions::eps, -1) == "eps -1: expected at least 0");
+  CHECK(with(&OptimizerOptions::eps, -1) == "eps -1: expected 0 or more and below 1e6");
+  CHECK(with(&OptimizerOptions::eps, infinity) == "eps inf: expected 0 or more and below 1e6");
   const auto nesterov = [](double momentum) {
     return error([&](TrainingOptions& t) {
       t.optimizer.nesterov = true;

@@ -56,6 +56,10 @@ class JpegReader {
 
   Index height() const { return info_.image_height; }
   Index width() const { return info_.image_width; }
+  /// Most pixels that a byte of the file can stand for: a Huffman code has at least one bit, for a
+  /// block of 8x8 values, of a component that is sampled every fourth time each way. Arithmetic
+  /// codes have no such bound.
+  Index most_per_byte() const { return info_.arith_code != 0 ? most_pixels : 8 * 64 * 16; }
   bool is_grey() const { return info_.num_components == 1; }
   bool has_inks() const { return info_.num_components == 4; }
   bool is_by_adobe() const { return info_.saw_Adobe_marker != 0; }
@@ -128,6 +132,9 @@ Result<StoredImage> decode_jpeg(ByteSpan file) {
   if (!reader.read_header(file)) return failure(ErrorCode::data, reader.why());
   const Index height = reader.height(), width = reader.width();
   if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
+  if (height * width / reader.most_per_byte() > static_cast<Index>(file.size()))
+    return failure(ErrorCode::data, "cut off: ", file.size(), " bytes cannot hold ", height, " x ",
+                   width, " pixels");
   if (reader.has_inks() && !reader.is_by_adobe())
     return failure(
         ErrorCode::data,

@@ -54,6 +54,7 @@ class PngReader {
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_set_read_fn(png_, this, &read);
     png_read_info(png_, info_);
+    packed_row_ = png_get_rowbytes(png_, info_);
     png_set_palette_to_rgb(png_);
     png_set_expand_gray_1_2_4_to_8(png_);
     png_set_strip_16(png_);
@@ -73,6 +74,8 @@ class PngReader {
 
   png_uint_32 height() const { return png_get_image_height(png_, info_); }
   png_uint_32 width() const { return png_get_image_width(png_, info_); }
+  /// Bytes of the rows as they lie in the file, before they were packed.
+  std::uint64_t packed_bytes() const { return std::uint64_t{packed_row_} * height(); }
   Index channels() const { return png_get_channels(png_, info_); }
   const char* why() const { return why_; }
 
@@ -96,6 +99,7 @@ class PngReader {
   ByteSpan rest_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
+  std::size_t packed_row_ = 0;
   int passes_ = 1;
   char why_[128] = "out of memory";
 };
@@ -110,6 +114,11 @@ Result<StoredImage> decode_png(ByteSpan file) {
   const auto height = static_cast<Index>(reader.height()),
              width = static_cast<Index>(reader.width());
   if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
+  // Deflate makes at most 258 bytes of 2 bits: what cannot be in the file takes no memory.
+  constexpr std::uint64_t most_per_byte = 1032;
+  if (reader.packed_bytes() / most_per_byte > file.size())
+    return failure(ErrorCode::data, "cut off: ", file.size(), " bytes cannot hold ", height, " x ",
+                   width, " pixels");
   StoredImage out{{reader.channels(), {height, width}, {}}, exif_orientation(exif)};
   out.image.pixels.resize(static_cast<std::size_t>(height * width * out.image.channels));
   if (!reader.read_rows(out.image.pixels.data())) return failure(ErrorCode::data, reader.why());

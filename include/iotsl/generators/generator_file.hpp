@@ -71,7 +71,13 @@ inline Result<Generator> parse_net(const GeneratorCard& card, const Container& c
   if (!bytes) return bytes.failure();
   const auto tensors = parse_safetensors(*bytes);
   if (!tensors) return tensors.failure();
-  GeneratorNet<float> net(gan::generator_spec(card.settings.net, card.images));
+  const GeneratorSpec spec = gan::generator_spec(card.settings.net, card.images);
+  // A short file cannot ask for memory that it does not fill.
+  if (const auto parameters = static_cast<std::uint64_t>(lay_out(spec).cost().parameters);
+      bytes->size() < sizeof(float) * parameters)
+    return failure(ErrorCode::data, "weights of ", bytes->size(), " bytes, a net of the card's ",
+                   "settings has ", parameters, " parameters");
+  GeneratorNet<float> net(spec);
   if (const Result<void> loaded = load_state(net, *tensors); !loaded) return loaded.failure();
   if (const Result<void> good = check_finite(net); !good) return good.failure();
   return Generator(NetGenerator{std::move(net), card.settings.net.noise == "gaussian"});

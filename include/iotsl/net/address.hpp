@@ -30,6 +30,7 @@ inline Result<Address> parse_address(std::string_view text) {
     if (c < '0' || c > '9' || port > 65535) return wrong("port is no number in 0..65535");
     port = port * 10 + static_cast<unsigned>(c - '0');
   }
+  if (host.find_first_of("[]") != host.npos) return wrong("host has a bracket of its own");
   if (host.empty() || digits.empty() || port > 65535) return wrong("port is no number in 0..65535");
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }

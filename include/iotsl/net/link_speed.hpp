@@ -49,13 +49,20 @@ double parse_quantity(std::string_view text, const LinkUnit (&units)[N]) {
   return -1;
 }
 
-/// The largest unit of which it is a whole number, else the smallest.
+/// The largest unit of which it is a whole number, else the smallest with all digits of the rest.
 template <std::size_t N>
 std::string quantity_text(std::int64_t value, const LinkUnit (&units)[N]) {
   for (std::size_t i = N; i-- > 1;)
     if (const auto size = static_cast<std::int64_t>(units[i].size); value % size == 0)
       return concat(value / size, units[i].name);
-  return concat(static_cast<double>(value) / units[0].size, units[0].name);
+  const auto size = static_cast<std::int64_t>(units[0].size);
+  std::string text = std::to_string(value / size);
+  if (std::int64_t rest = value % size; rest != 0) {
+    text += '.';
+    for (std::int64_t digit = size / 10; rest != 0; rest %= digit, digit /= 10)
+      text += static_cast<char>('0' + rest / digit);
+  }
+  return concat(text, units[0].name);
 }
 
 }  // namespace detail
@@ -83,7 +90,8 @@ inline Result<LinkSpeed> parse_link_speed(std::string_view text) {
   if (!(rate >= least_link_rate && rate <= most_link_rate))
     return wrong("the rate must be from 200kbit to 100gbit");
   if (!(delay <= longest_round_trip_us)) return wrong("the round trip must be at most 1000ms");
-  return LinkSpeed{static_cast<std::uint64_t>(rate), static_cast<Microseconds>(delay)};
+  // To the nearest: 1234.567kbit times 1000 is a little less than a whole number.
+  return LinkSpeed{static_cast<std::uint64_t>(rate + 0.5), static_cast<Microseconds>(delay + 0.5)};
 }
 
 /// As parse_link_speed reads it.

@@ -47,14 +47,15 @@ inline Result<void> check_optimizer(const OptimizerOptions& o) {
   if (!(o.lr >= 0 && o.lr < 1e6)) return wrong("--lr ", o.lr, ": expected 0 or more and below 1e6");
   if (!(o.momentum >= 0 && o.momentum < 1))
     return wrong("--momentum ", o.momentum, ": expected 0 <= m < 1");
-  if (!(o.weight_decay >= 0))
-    return wrong("--weight-decay ", o.weight_decay, ": expected at least 0");
+  if (!(o.weight_decay >= 0 && o.weight_decay < 1e6))
+    return wrong("--weight-decay ", o.weight_decay, ": expected 0 or more and below 1e6");
   if (!(o.ewc >= 0 && o.ewc <= 1e12)) return wrong("--ewc ", o.ewc, ": expected 0 to 1e12");
   // No option sets these, but a server may send them.
   if (o.nesterov && o.momentum == 0) return wrong("Nesterov needs a momentum above 0");
   if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
     return wrong("betas ", o.beta1, " and ", o.beta2, ": expected 0 <= beta < 1");
-  if (!(o.eps >= 0)) return wrong("eps ", o.eps, ": expected at least 0");
+  if (!(o.eps >= 0 && o.eps < 1e6))
+    return wrong("eps ", o.eps, ": expected 0 or more and below 1e6");
   return {};
 }
 

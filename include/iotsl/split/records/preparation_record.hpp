@@ -75,12 +75,7 @@ struct GeneratorRecord {
   /// Zeros where it is not known.
   Sha256Digest fingerprint() const {
     Sha256Digest out{};
-    if (data_fingerprint.size() != 2 * out.size()) return out;
-    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = static_cast<std::uint8_t>(16 * digit(data_fingerprint[2 * i]) +
-                                         digit(data_fingerprint[2 * i + 1]));
-    return out;
+    return parse_hex(data_fingerprint, out) ? out : Sha256Digest{};
   }
 
   template <class Self, class Fields>
@@ -233,20 +228,59 @@ inline Json to_json(const PreparationRecord& record) {
   return out;
 }
 
+namespace detail {
+
+/// Whether a record can be one: the sums of its numbers must be some, too.
+inline Result<void> check_preparation_record(const PreparationRecord& record) {
+  const auto wrong = [](const auto&... parts) { return failure(ErrorCode::data, parts...); };
+  if (const std::string expected = PreparationRecord().format; record.format != expected)
+    return wrong("format '", record.format, "', expected '", expected, "'");
+  constexpr std::size_t most_devices = 1024;
+  constexpr std::uint64_t most = std::uint64_t{1} << 50;
+  if (record.generators.size() > most_devices)
+    return wrong("generators of ", record.generators.size(), " devices, expected at most ",
+                 most_devices);
+  if (record.planned && record.devices.size() != record.generators.size())
+    return wrong("imputation of ", record.devices.size(), " devices, generators of ",
+                 record.generators.size());
+  if (record.devices.size() > most_devices)
+    return wrong("imputation of ", record.devices.size(), " devices, expected at most ",
+                 most_devices);
+  for (std::size_t d = 0; d < record.generators.size(); ++d) {
+    const GeneratorRecord& each = record.generators[d];
+    if (each.values > most || each.bytes_up > most || !(each.seconds_training <= 1e15))
+      return wrong("generator ", d, " of ", each.values, " values, ", each.bytes_up, " bytes and ",
+                   each.seconds_training, " seconds, expected at most ", most, " and 1e15");
+    Sha256Digest digest;
+    if (!each.data_fingerprint.empty() && !parse_hex(each.data_fingerprint, digest))
+      return wrong("data_fingerprint of generator ", d, " has not 64 hexadecimal digits");
+  }
+  for (std::size_t d = 0; d < record.devices.size(); ++d)
+    if (record.devices[d].values > most || record.devices[d].bytes_down > most)
+      return wrong("imputation of device ", d, " has ", record.devices[d].values, " values and ",
+                   record.devices[d].bytes_down, " bytes, expected at most ", most);
+  return {};
+}
+
+}  // namespace detail
+
+/// The record in the text of a preparation.json.
+inline Result<PreparationRecord> parse_preparation(std::string_view text) {
+  const Result<Json> json = parse_json(text);
+  if (!json) return json.failure();
+  Result<PreparationRecord> record = parse_json_fields<PreparationRecord>(*json);
+  if (!record) return record;
+  if (const Result<void> good = detail::check_preparation_record(*record); !good)
+    return good.failure();
+  return record;
+}
+
 inline Result<PreparationRecord> read_preparation(const std::string& folder) {
   const std::string path = join_path(folder, preparation_name);
   const Result<std::string> text = read_text_file(path);
   if (!text) return text.failure();
-  const Result<Json> json = parse_json(*text);
-  if (!json) return failure(ErrorCode::data, path, ": ", json.failure().message);
-  Result<PreparationRecord> record = parse_json_fields<PreparationRecord>(*json);
+  Result<PreparationRecord> record = parse_preparation(*text);
   if (!record) return failure(ErrorCode::data, path, ": ", record.failure().message);
-  if (const std::string expected = PreparationRecord().format; record->format != expected)
-    return failure(ErrorCode::data, path, ": format '", record->format, "', expected '", expected,
-                   "'");
-  if (record->planned && record->devices.size() != record->generators.size())
-    return failure(ErrorCode::data, path, ": imputation of ", record->devices.size(),
-                   " devices, generators of ", record->generators.size());
   return record;
 }
 
