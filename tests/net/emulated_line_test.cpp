@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/net/hub/hub.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -1,7 +1,7 @@
 #pragma once
 // A server's run over TCP: the hub's network thread moves the bytes, the calling thread computes.
 
-#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/net/hub/hub.hpp"
 #include "iotsl/split/server/server_work.hpp"
 
 IOTSL_NAMESPACE_BEGIN
