@@ -258,6 +258,16 @@ inline Microseconds retry_delay(const ConnectOptions& options, std::uint32_t att
   return static_cast<Microseconds>(random.below(attempt, static_cast<std::uint64_t>(limit) + 1));
 }
 
+/// Sleeps, unless or until `stop` is set, which may be null: a signal can come just before the
+/// system's own sleep would begin.
+inline void sleep_unless(const std::atomic<bool>* stop, Microseconds span) {
+  const Microseconds end = steady_now() + span;
+  for (Microseconds left = span; left > 0; left = end - steady_now()) {
+    if (stop != nullptr && stop->load()) return;
+    ::poll(nullptr, 0, static_cast<int>((std::min(left, second_us / 4) + 999) / 1000));
+  }
+}
+
 /// Connects, and tries again while nobody listens.
 inline Result<Channel> connect_patiently(asio::io_context& context, const Address& address,
                                          const ConnectOptions& options) {
@@ -270,8 +280,7 @@ inline Result<Channel> connect_patiently(asio::io_context& context, const Addres
     if (steady_now() - start + delay > options.total_limit)
       return failure(ErrorCode::network, channel.failure().message, " (tried ", attempt,
                      " times in ", options.total_limit / second_us, " s)");
-    // A signal ends the wait early.
-    ::poll(nullptr, 0, static_cast<int>(delay / 1000));
+    sleep_unless(options.stop, delay);
     if (options.stop != nullptr && options.stop->load())
       return failure(ErrorCode::network, "stopped while waiting for ", address);
   }

@@ -86,6 +86,8 @@ class HubPeers {
       c.begin_close(now + options_.close_limit);
       finish(id, c, {}, now);
     });
+    for (std::string& line : refusals_.take_rest(now))
+      note(0, {ErrorCode::network, std::move(line)});
   }
   /// Moves bytes and messages of a connection, which may be gone afterwards; of one that is gone
   /// nothing.

@@ -16,13 +16,16 @@ namespace net {
 
 class RepeatedLines {
  public:
-  explicit RepeatedLines(Microseconds interval = 5 * second_us) : interval_(interval) {}
+  /// `most_kinds`: what strangers send must not make kinds without end.
+  explicit RepeatedLines(Microseconds interval = 5 * second_us, std::size_t most_kinds = 64)
+      : interval_(interval), most_kinds_(most_kinds) {}
 
-  /// The line, where it is to be told now; else it is counted.
-  std::optional<std::string> add(std::string line, Microseconds now) {
-    std::string kind = kind_of(line);
-    // What strangers send must not make kinds without end.
-    if (kinds_.size() >= max_kinds && kinds_.count(kind) == 0) kind.clear();
+  /// The line, where it is to be told now; else it is counted. Those about one `subject`, which is
+  /// known, are not counted with those about another.
+  std::optional<std::string> add(std::string line, Microseconds now,
+                                 std::string_view subject = {}) {
+    std::string kind = concat(subject, " ", kind_of(line));
+    if (kinds_.size() >= most_kinds_ && kinds_.count(kind) == 0) kind.clear();
     const auto [at, is_new] = kinds_.try_emplace(std::move(kind));
     Kind& entry = at->second;
     if (is_new) {
@@ -59,8 +62,6 @@ class RepeatedLines {
     std::uint64_t count = 0;
     std::string last = {};
   };
-  static constexpr std::size_t max_kinds = 64;
-
   std::vector<std::string> take(Microseconds now, Microseconds age) {
     std::vector<std::string> out;
     for (auto at = kinds_.begin(); at != kinds_.end();) {
@@ -85,6 +86,7 @@ class RepeatedLines {
   }
 
   Microseconds interval_;
+  std::size_t most_kinds_;
   std::map<std::string, Kind> kinds_;
 };
 
