@@ -294,6 +294,82 @@ TEST_CASE("hub: a stranger has five seconds, however it spends them") {
   CHECK(next(*hub).kind == HubEvent::Kind::note);
 }
 
+namespace {
+
+Message megabyte(MessageType type) {
+  Message out;
+  out.type = type;
+  out.payload.resize(1 << 20);
+  out.form.shape = {1, 1 << 18};
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("hub: who does not take what it is sent holds nobody up for long") {
+  HubOptions options;
+  options.max_queued = 1 << 20;
+  LinkOptions limits;
+  limits.dead_limit = second_us / 2;
+  auto hub = start_hub(limits, options);
+  Client deaf(*hub);
+  const std::uint64_t id = deaf.join(*hub);
+  // It is alive, it only does not read.
+  std::atomic<bool> done{false};
+  std::thread pings([&] {
+    while (!done) {
+      Bytes out;
+      deaf.link.ping(steady_now());
+      deaf.link.produce(out, 1 << 10, steady_now());
+      if (!deaf.channel.write_some(out)) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  });
+  // More than the buffers of both sockets hold.
+  const Microseconds begin = steady_now();
+  for (int i = 0; i < 24; ++i) hub->send(id, megabyte(MessageType::grad));
+  CHECK(steady_now() - begin < 3 * second_us);
+  const HubEvent lost = next(*hub);
+  CHECK(lost.kind == HubEvent::Kind::lost);
+  CHECK(lost.connection == id);
+  CHECK_MESSAGE(lost.why.message.find("does not take what it is sent") != std::string::npos,
+                lost.why.message);
+  done = true;
+  pings.join();
+  Client other(*hub);
+  other.join(*hub);
+}
+
+TEST_CASE("hub: who sends faster than is computed is not read, and nothing of it is lost") {
+  auto hub = start_hub();
+  Client client(*hub);
+  const std::uint64_t id = client.join(*hub);
+  constexpr int count = 40;
+  for (int i = 0; i < count; ++i) {
+    Message step = megabyte(MessageType::step);
+    step.payload[0] = static_cast<std::uint8_t>(i);
+    client.link.send(std::move(step));
+  }
+  Bytes out;
+  client.link.produce(out, std::size_t{1} << 30, steady_now());
+  ByteSpan left = out;
+  const auto push = [&](Microseconds patience) {
+    while (!left.empty() && net::detail::wait_socket(client.channel.handle(), POLLOUT, patience))
+      left = left.subspan(*client.channel.write_some(left));
+  };
+  push(second_us / 5);
+  // Two messages wait at the hub, the others in the buffers of the sockets and here.
+  CHECK(left.size() > out.size() / 2);
+  for (int i = 0; i < count; ++i) {
+    push(0);
+    const HubEvent event = next(*hub);
+    REQUIRE(event.kind == HubEvent::Kind::message);
+    CHECK(event.connection == id);
+    REQUIRE(event.message.payload[0] == i);
+    push(second_us / 20);
+  }
+}
+
 TEST_CASE("hub: a peer that goes is reported, and sending to it does no harm") {
   auto hub = start_hub();
   std::uint64_t id = 0;

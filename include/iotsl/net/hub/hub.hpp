@@ -76,9 +76,14 @@ class Hub {
         context_(std::move(context)),
         listener_(std::move(listener)),
         port_(listener_.port()),
-        mailbox_(options.max_queued),
+        mailbox_(options.max_queued, patience_of(options.link)),
         peers_(options, mailbox_, std::move(prototype), std::move(devices), std::move(strangers)),
         share_(options.strangers.time_share, options.strangers.time_ahead) {}
+
+  static HubMailbox::Patience patience_of(const LinkOptions& link) {
+    const Microseconds seconds = link.dead_limit / second_us;
+    return {link.slow_bytes_per_second * static_cast<std::size_t>(seconds), link.dead_limit};
+  }
 
   void run() {
     for (;;) {
@@ -91,10 +96,18 @@ class Hub {
   void take_orders(Microseconds now) {
     HubMailbox::Orders orders = mailbox_.take_orders();
     for (HubMailbox::Command& command : orders.commands) {
-      if (command.close)
-        peers_.close(command.connection, now);
-      else
-        peers_.send(command.connection, std::move(command.message));
+      using enum HubMailbox::Command::Kind;
+      switch (command.kind) {
+        case send:
+          peers_.send(command.connection, std::move(command.message));
+          break;
+        case close:
+          peers_.close(command.connection, now);
+          break;
+        case cut:
+          peers_.cut(command.connection);
+          break;
+      }
     }
     for (const HubMailbox::Command& command : orders.commands)
       peers_.serve(command.connection, 0, now);

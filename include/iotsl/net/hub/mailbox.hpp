@@ -23,9 +23,15 @@ class HubMailbox {
  public:
   using Id = std::uint64_t;
   struct Command {
+    enum class Kind { send, close, cut };  ///< `cut`: the peer does not take what it is sent
     Id connection;
-    Message message;
-    bool close;
+    Kind kind;
+    Message message = {};
+  };
+  /// How much of a queue that is full has to go within how long.
+  struct Patience {
+    std::size_t bytes;
+    Microseconds span;
   };
   /// What the computing thread has done since the last look.
   struct Orders {
@@ -34,7 +40,8 @@ class HubMailbox {
     bool stopping = false;
   };
 
-  explicit HubMailbox(std::size_t max_queued) : max_queued_(max_queued) {}
+  HubMailbox(std::size_t max_queued, Patience patience)
+      : max_queued_(max_queued), patience_(patience) {}
   ~HubMailbox() {
     for (const int handle : wake_)
       if (handle >= 0) ::close(handle);
@@ -68,21 +75,19 @@ class HubMailbox {
   }
   void send(Id connection, Message message) {
     std::unique_lock lock(mutex_);
-    queue_drained_.wait(lock, [&] {
-      const auto at = waiting_.find(connection);
-      return stopping_ || at == waiting_.end() || at->second.to_send < max_queued_;
-    });
+    const bool takes = wait_for_room(connection, lock);
     const auto at = waiting_.find(connection);
     if (at == waiting_.end()) return;  // lost in the meantime; the event is on its way
     at->second.to_send += message.payload.size();
-    commands_.push_back({connection, std::move(message), false});
+    using enum Command::Kind;
+    commands_.push_back({connection, takes ? send : cut, std::move(message)});
     lock.unlock();
     wake();
   }
   void close(Id connection) {
     {
       const std::lock_guard lock(mutex_);
-      commands_.push_back({connection, {}, true});
+      commands_.push_back({connection, Command::Kind::close});
     }
     wake();
   }
@@ -157,6 +162,20 @@ class HubMailbox {
     std::size_t to_handle = 0;  ///< messages
   };
 
+  /// False where the peer does not take what it is sent: one device must not stop the others, whose
+  /// steps the same thread computes.
+  bool wait_for_room(Id connection, std::unique_lock<std::mutex>& lock) {
+    for (std::size_t before = 0;;) {
+      const auto at = waiting_.find(connection);
+      if (at == waiting_.end() || at->second.to_send < max_queued_ || stopping_) return true;
+      if (before != 0 && at->second.to_send + patience_.bytes >= before) return false;
+      before = at->second.to_send;
+      queue_drained_.wait_for(lock, std::chrono::microseconds(patience_.span), [&] {
+        const auto now = waiting_.find(connection);
+        return stopping_ || now == waiting_.end() || now->second.to_send < max_queued_;
+      });
+    }
+  }
   void wake() {
     const char byte = 0;
     // A full pipe already wakes the thread.
@@ -164,6 +183,7 @@ class HubMailbox {
   }
 
   std::size_t max_queued_;
+  Patience patience_;
   int wake_[2] = {-1, -1};
   std::mutex mutex_;
   std::condition_variable event_ready_, queue_drained_;

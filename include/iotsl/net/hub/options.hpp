@@ -39,7 +39,10 @@ struct HubOptions {
   StrangerLimits strangers = {};
   /// Connections in plain text that have said HELLO and have not joined; the oldest goes.
   std::size_t max_unjoined = 1024;
-  std::size_t max_queued = 8 << 20;          ///< bytes that wait to be sent on one connection
+  /// Bytes that wait to be sent on one connection. Who sends more waits for the peer, as long as it
+  /// is not slower than LinkOptions::slow_bytes_per_second over LinkOptions::dead_limit; then it
+  /// goes.
+  std::size_t max_queued = 8 << 20;
   std::size_t max_pending_messages = 2;      ///< received on one connection and not yet handled
   Microseconds close_limit = 5 * second_us;  ///< for the last bytes of a connection
   LinkOptions link = {};                     ///< time limits of the connections

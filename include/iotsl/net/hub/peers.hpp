@@ -79,6 +79,15 @@ class HubPeers {
     const auto at = connections_.find(id);
     if (at != connections_.end()) at->second.begin_close(now + options_.close_limit);
   }
+  /// What waits for it is not sent any more.
+  void cut(Id id) {
+    const auto at = connections_.find(id);
+    if (at == connections_.end()) return;
+    HubConnection& c = at->second;
+    drop(id, c,
+         failure(ErrorCode::network, c.peer(), ": does not take what it is sent, ",
+                 c.link.queued_bytes(), " bytes wait for it"));
+  }
   /// Closes all; strangers at once.
   void close_all(Microseconds now) {
     for_all([&](Id id, HubConnection& c) {
