@@ -49,18 +49,16 @@ class ServiceManager {
     is_stopping_ = true;
     send("STOPPING=1");
   }
-  /// One line that `systemctl status` shows; once a second at most.
+  /// One line that `systemctl status` shows; told once a second at most, a later one by progress().
   void status(std::string_view line) {
-    if (socket_ < 0 || line == status_) return;
-    const net::Microseconds now = net::steady_now();
-    if (told_status_ != 0 && now - told_status_ < net::second_us) return;
-    told_status_ = now;
+    if (socket_ < 0) return;
     status_ = line.substr(0, line.find('\n'));
-    send("STATUS=" + status_);
+    tell_status();
   }
   /// To be called between two pieces of work by the thread that does it, so that one that hangs is
   /// noticed. Four times in the time that systemd waits it hears of it.
   void progress() {
+    tell_status();
     if (watchdog_interval_ <= 0) return;
     const net::Microseconds now = net::steady_now();
     if (told_progress_ != 0 && now - told_progress_ < watchdog_interval_) return;
@@ -69,6 +67,14 @@ class ServiceManager {
   }
 
  private:
+  void tell_status() {
+    if (status_ == told_) return;
+    const net::Microseconds now = net::steady_now();
+    if (told_status_ != 0 && now - told_status_ < net::second_us) return;
+    told_status_ = now;
+    told_ = status_;
+    send("STATUS=" + told_);
+  }
   void send(std::string_view text) {
     if (socket_ < 0) return;
     // One that is lost comes again, or changes nothing.
@@ -81,7 +87,7 @@ class ServiceManager {
   socklen_t address_bytes_ = 0;
   int socket_ = -1;
   bool is_stopping_ = false;
-  std::string status_;
+  std::string status_, told_;
   net::Microseconds told_status_ = 0, told_progress_ = 0, watchdog_interval_ = 0;
 };
 

@@ -79,6 +79,7 @@ class Strangers:
         self.process = subprocess.Popen(
             [sys.executable, HERE / "strangers.py", kind, str(port), str(sockets), str(per_second),
              str(addresses), hello], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
 
     def stop(self):
         return json.loads(self.process.communicate()[0])
@@ -113,7 +114,8 @@ class Field:
             self.run(self.device, "enroll", "--identity", self.folder / name, input=token)
 
     def join(self, index, run, port=None):
-        return Program(self.folder / f"{run}-{index}.log", self.device, "run", "--identity",
+        log = self.folder / f"{run}-{index}{'-recorded' if port else ''}.log"
+        return Program(log, self.device, "run", "--identity",
                        self.folder / self.devices[index], "--server", f"127.0.0.1:{port or self.port}",
                        "--dataset", "glyphs", "--threads", "1", "--manifest",
                        self.folder / run / "manifest.json", "--index", str(index))
@@ -140,9 +142,9 @@ def record(field, run):
     for words in ((back, there, True), (there, back, False)):
         threading.Thread(target=copy, args=words, daemon=True).start()
     device.wait_for("joined as device")
-    for end in (there, back, listener):
-        end.close()
     device.stop(signal.SIGKILL)
+    for end in (there, back):
+        end.shutdown(socket.SHUT_RDWR)  # the threads still wait for it
     file = field.folder / "recorded"
     file.write_bytes(recorded)
     return file
@@ -163,7 +165,7 @@ def judge_joins(field, table, options):
     alone, device = timed_join(field, 0, "joins")
     devices = [device]
     table.row("a device joins, nobody else is there", "", f"{alone:.2f} s")
-    sockets, lead = (200, 0.4) if options.short else (1000, 6)
+    sockets, lead = (200, 0) if options.short else (1000, 6)
     for index, kind in enumerate(KINDS, 1):
         before, cpu, lines = server.resident(), server.processor_seconds(), server.text().count("\n")
         crowd = Strangers(kind, field.port, sockets, 300, 1 if kind == "idle" else 8, recorded)
@@ -197,7 +199,7 @@ def steps_of(folder):
 
 def judge_speed(field, table, options, recorded):
     """A device trains, with and without a crowd, in turns of some seconds."""
-    server = field.serve("speed", 1, "--limit-train", "800", "--rounds", "100000", "--partition", "iid",
+    server = field.serve("speed", 1, "--limit-train", "160", "--rounds", "100000", "--partition", "iid",
                          "--eval-every", "100000")
     device = field.join(0, "speed")
     device.wait_for("my turn")

@@ -2,7 +2,7 @@
 
 usage: strangers.py KIND PORT SOCKETS PER_SECOND ADDRESSES HELLO_FILE
 
-Runs until standard input ends, then prints one JSON object: how many sockets were opened and refused, and for how
+Says "here" once SOCKETS have been opened, runs until standard input ends, then prints one JSON object: how many sockets were opened and refused, and for how
 long each was held before the server closed it (seconds: count, mean, longest). Bounded by SOCKETS at a time, from
 ADDRESSES addresses 127.0.1.x, PER_SECOND new ones after the first SOCKETS, and by two minutes.
 HELLO_FILE: what a device sends when it joins; its first record is a ClientHello.
@@ -93,9 +93,12 @@ class Crowd:
         stop = sys.stdin.fileno()
         self.selector.register(stop, selectors.EVENT_READ)
         begin = time.monotonic()
-        trickled = begin
+        trickled, told = begin, False
         while time.monotonic() - begin < 120:
             due = self.sockets + self.per_second * (time.monotonic() - begin)
+            if self.opened >= self.sockets and not told:
+                told = True
+                print("here", flush=True)
             for _ in range(50):
                 if len(self.open) < self.sockets and self.opened < due:
                     self.start()

@@ -113,14 +113,14 @@ def notify(programs):
         def start(run_name):
             server = Service(folder, f"server-{run_name}", programs / "iotsl", "server", "--listen", address, "--out",
                              folder / run_name, "--dataset", "glyphs", "--width", "4", "--batch", "8", "--devices", "1",
-                             "--threads", "1", "--limit-train", "800", "--limit-test", "40", "--rounds", "100000",
-                             "--partition", "iid")
+                             "--threads", "1", "--limit-train", "3200", "--limit-test", "40", "--rounds", "100000",
+                             "--partition", "iid", "--eval-every", "100000")
             server.wait_for("READY=1")
             device = Service(folder, f"device-{run_name}", programs / "iotsl-device", "run", "--server", address, "--name",
                              "pi", "--dataset", "glyphs", "--threads", "1", "--manifest", folder / run_name / "manifest.json",
                              "--index", "0")
             device.wait_for("READY=1")
-            device.wait_for("STATUS=my turn")
+            device.wait_for("STATUS=")
             server.wait_for("STATUS=epoch ")
             return server, device
 

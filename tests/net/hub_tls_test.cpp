@@ -350,6 +350,27 @@ TEST_CASE("hub over TLS: who takes every session and does nothing with it keeps 
   moves.join();
 }
 
+TEST_CASE("hub over TLS: a device that says HELLO again and again keeps no other out") {
+  Server server;
+  const std::string one = server.folder / "one", two = server.folder / "two";
+  server.enroll(one, server.token_for("pi-01"));
+  server.enroll(two, server.token_for("pi-02"));
+  std::vector<std::unique_ptr<Device>> many;
+  for (std::size_t i = 0; i <= HubOptions{}.max_unjoined_of_device; ++i) {
+    many.push_back(Device::from(server.address(), one));
+    many.back()->link.send_fields(hello_of("pi-01"));
+    std::thread moves([&] { many.back()->receive(second_us / 5); });
+    CHECK(server.next().device == "pi-01");
+    CHECK(server.next().message.type == MessageType::hello);
+    moves.join();
+    if (i == 0) Device::from(server.address(), two)->join(server, "pi-02");
+    if (i == 0) CHECK(server.next().kind == HubEvent::Kind::lost);
+  }
+  const auto error = decode<ErrorMessage>(many[0]->receive().payload);
+  REQUIRE(error.ok());
+  CHECK(error->code == WireError::full);
+}
+
 TEST_CASE("hub over TLS: a session that comes byte by byte") {
   Server server;
   server.enroll(server.folder / "own", server.token_for("pi-01"));

@@ -132,8 +132,8 @@ class Hub {
     const bool all_served = serve_devices(now);
     if (options_.emulated) peers_.serve_all(now);
     if (is_open) serve_strangers(items[2].revents != 0, items[3].revents != 0, now);
-    // What has arrived is read before anybody's silence is judged.
-    if (!all_served || now < look_again_) return;
+    // What has arrived is read before anybody's silence is judged, unless there is no end of it.
+    if (now < look_again_ || (!all_served && now < look_again_ + second_us)) return;
     look_again_ = now + tick_interval;
     peers_.look_at_all(now);
   }

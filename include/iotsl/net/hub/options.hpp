@@ -37,8 +37,9 @@ struct HubOptions {
   /// from its start to its end.
   ServerCredentials* credentials = nullptr;
   StrangerLimits strangers = {};
-  /// Connections in plain text that have said HELLO and have not joined; the oldest goes.
-  std::size_t max_unjoined = 1024;
+  /// Connections that have said HELLO and have not joined: in plain text, where anybody can say so,
+  /// and over TLS of one device. The oldest goes.
+  std::size_t max_unjoined = 1024, max_unjoined_of_device = 4;
   /// Bytes that wait to be sent on one connection. Who sends more waits for the peer, as long as it
   /// is not slower than LinkOptions::slow_bytes_per_second over LinkOptions::dead_limit; then it
   /// goes.

@@ -200,20 +200,24 @@ class HubPeers {
     event.connection = id;
     event.device = c.device;
     mailbox_.post(std::move(event));
-    if (!keys_.required()) limit_unjoined(id, now);
+    limit_unjoined(id, c.device, now);
   }
-  /// In plain text anybody can say HELLO.
-  void limit_unjoined(Id id, Microseconds now) {
+  /// `device`: empty in plain text.
+  void limit_unjoined(Id id, const std::string& device, Microseconds now) {
     std::erase_if(unjoined_, [&](Id each) {
       const auto at = connections_.find(each);
       return at == connections_.end() || at->second.link.joined() || at->second.closing;
     });
     unjoined_.push_back(id);
-    if (unjoined_.size() <= options_.max_unjoined) return;
-    connections_.at(unjoined_.front())
-        .refuse("it has not joined, and others wait", now + options_.close_limit, WireError::full);
+    const auto is_alike = [&](Id each) { return connections_.at(each).device == device; };
+    const auto alike = std::count_if(unjoined_.begin(), unjoined_.end(), is_alike);
+    if (static_cast<std::size_t>(alike) <=
+        (device.empty() ? options_.max_unjoined : options_.max_unjoined_of_device))
+      return;
+    const Id oldest = *std::find_if(unjoined_.begin(), unjoined_.end(), is_alike);
+    connections_.at(oldest).refuse("it has not joined, and others wait", now + options_.close_limit,
+                                   WireError::full);
   }
-
   HubConnection::Wait wait_of(Id id, HubConnection& c, Microseconds now) {
     return c.wait(mailbox_.to_handle(id) < options_.max_pending_messages, now);
   }
@@ -387,7 +391,7 @@ class HubPeers {
   Poller devices_, strangers_;
   RepeatedLines refusals_;
   std::map<Id, HubConnection> connections_;
-  std::deque<Id> unjoined_;  ///< in plain text, in the order of their HELLOs
+  std::deque<Id> unjoined_;  ///< in the order of their HELLOs
   Id last_id_ = 0;
   StreamBuffers buffers_{4 * chunk_content_bytes};
   Bytes arrived_;  ///< through an emulated network
