@@ -204,7 +204,7 @@ def judge_speed(field, table, options, recorded):
     device = field.join(0, "speed")
     device.wait_for("my turn")
     run = field.folder / "speed"
-    span, pairs = (1.2, 1) if options.short else (6, 5)
+    span, pairs = (1.2, 1) if options.short else (6, 3)
     for kind in ["idle", "garbage", "hello"] if not options.short else ["hello"]:
         ratios = []
         for _ in range(pairs):

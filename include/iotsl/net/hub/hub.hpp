@@ -68,7 +68,7 @@ class Hub {
 
  private:
   static constexpr std::size_t strangers_per_turn = 32, accepts_per_turn = 16;
-  static constexpr Microseconds strangers_turn = 2000;  ///< computing time
+  static constexpr Microseconds sessions_turn = 1000;  ///< computing time
 
   Hub(const HubOptions& options, std::unique_ptr<asio::io_context> context, Listener listener,
       Poller devices, Poller strangers, Link prototype)
@@ -78,7 +78,8 @@ class Hub {
         port_(listener_.port()),
         mailbox_(options.max_queued, patience_of(options.link)),
         peers_(options, mailbox_, std::move(prototype), std::move(devices), std::move(strangers)),
-        share_(options.strangers.time_share, options.strangers.time_ahead) {}
+        door_(options.strangers.time_share / 2, options.strangers.time_ahead / 2),
+        sessions_(door_) {}
 
   static HubMailbox::Patience patience_of(const LinkOptions& link) {
     const Microseconds seconds = link.dead_limit / second_us;
@@ -119,8 +120,9 @@ class Hub {
   /// Devices, then strangers within their share, then what time brings.
   void turn() {
     Microseconds now = steady_now();
-    share_.grow(now);
-    const bool is_open = !stopping_ && share_.has_some();
+    door_.grow(now);
+    sessions_.grow(now);
+    const bool is_open = !stopping_ && door_.has_some();
     const bool accepts = is_open && now >= accept_again_;
     // poll passes over -1.
     pollfd items[] = {{mailbox_.wake_handle(), POLLIN, 0},
@@ -131,7 +133,8 @@ class Hub {
     now = steady_now();
     const bool all_served = serve_devices(now);
     if (options_.emulated) peers_.serve_all(now);
-    if (is_open) serve_strangers(items[2].revents != 0, items[3].revents != 0, now);
+    if (is_open) serve_strangers(items[3].revents != 0, items[2].revents != 0, now);
+    if (!stopping_ && sessions_.has_some()) begin_sessions(now);
     // What has arrived is read before anybody's silence is judged, unless there is no end of it.
     if (now < look_again_ || (!all_served && now < look_again_ + second_us)) return;
     look_again_ = now + tick_interval;
@@ -141,9 +144,10 @@ class Hub {
     Microseconds at = look_again_;
     if (options_.emulated) at = std::min(at, peers_.next_arrival(now));
     if (stopping_) return at;
-    if (!share_.has_some()) return std::min(at, now + share_.wait());
-    if (peers_.lobby().can_begin()) return now;
-    if (peers_.lobby().is_crowded()) at = std::min(at, now + options_.strangers.session_grace / 8);
+    if (!door_.has_some()) at = std::min(at, now + door_.wait());
+    const Lobby& lobby = peers_.lobby();
+    if (lobby.can_begin()) at = std::min(at, now + sessions_.wait());
+    if (lobby.is_crowded()) at = std::min(at, now + options_.strangers.session_grace / 8);
     return at;
   }
 
@@ -153,17 +157,20 @@ class Hub {
     for (const Poller::Ready& each : ready) peers_.serve(each.id, each.events, now);
     return ready.size() < Poller::most_at_once;
   }
-  void serve_strangers(bool some_ready, bool some_new, Microseconds now) {
+  void serve_strangers(bool some_new, bool some_ready, Microseconds now) {
     const Microseconds begin = thread_time();
-    const auto in_time = [&] { return thread_time() - begin < strangers_turn; };
+    for (std::size_t i = 0; some_new && i < accepts_per_turn; ++i) some_new = accept(now);
     if (some_ready)
       for (const Poller::Ready& each : peers_.strangers().take(strangers_per_turn))
         peers_.serve(each.id, each.events, now);
-    for (std::size_t i = 0; some_new && i < accepts_per_turn && in_time(); ++i)
-      some_new = accept(now);
-    while (peers_.lobby().is_asked() && in_time() && peers_.begin_session(now)) {
+    door_.spend(thread_time() - begin);
+  }
+  void begin_sessions(Microseconds now) {
+    if (!peers_.lobby().is_asked()) return;
+    const Microseconds begin = thread_time();
+    while (thread_time() - begin < sessions_turn && peers_.begin_session(now)) {
     }
-    share_.spend(thread_time() - begin);
+    sessions_.spend(thread_time() - begin);
   }
 
   /// False where nobody more is to be let in now.
@@ -198,7 +205,7 @@ class Hub {
   std::uint16_t port_;
   HubMailbox mailbox_;
   HubPeers peers_;
-  TimeShare share_;
+  TimeShare door_, sessions_;
   Microseconds look_again_ = 0;
   Microseconds accept_again_ = 0;
   bool stopping_ = false;

@@ -24,10 +24,9 @@ struct StrangerLimits {
   /// From being accepted to HELLO.
   Microseconds lifetime = 5 * second_us;
   /// Of the thread's computing time, in the long run: the rest is for devices, and the processor
-  /// for who computes.
+  /// for who computes. Half of it is for sessions, so that they keep nobody from being let in.
   double time_share = 0.2;
-  Microseconds time_ahead =
-      second_us / 2;  ///< after a quiet time, such as for a fleet that returns
+  Microseconds time_ahead = second_us;  ///< after a quiet time, such as for a fleet that returns
 };
 
 struct HubOptions {
