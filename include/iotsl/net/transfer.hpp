@@ -148,9 +148,7 @@ class TransferAssembler {
  public:
   /// The largest content of a kind, which follows from the model both sides agreed on. A kind
   /// without a limit is refused.
-  void set_limit(MessageType kind, std::size_t bytes) {
-    limits_[place_of(kind)] = bytes;
-  }
+  void set_limit(MessageType kind, std::size_t bytes) { limits_[place_of(kind)] = bytes; }
   bool open() const { return open_; }
   /// Kind of the transfer that is open.
   MessageType kind() const { return message_.type; }
