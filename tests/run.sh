@@ -36,7 +36,7 @@ options_of() {
 
 packages_of() {
   case $1 in
-    release) echo doctest-dev libbenchmark-dev pkg-config python3 iproute2 ;;
+    release) echo doctest-dev libbenchmark-dev pkg-config python3 iproute2 systemd ;;
     asan | tsan) echo doctest-dev ;;
     noexcept | minsize | static) echo python3 ;;
     armhf | armhf-smoke) echo doctest-dev g++-arm-linux-gnueabihf qemu-user python3 ;;

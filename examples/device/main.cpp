@@ -12,6 +12,7 @@
 #include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
 #include "support/exit_code.hpp"
+#include "support/service_manager.hpp"
 #include "support/standard_output.hpp"
 #include "support/stop_signals.hpp"
 #include "support/wait_policy.hpp"
@@ -26,7 +27,16 @@ void stop_while_loading(int) {
   stop_at_once("iotsl-device: stopped before it has joined; started again, it does\n");
 }
 
-void stop_after_step(int) { pause_requested.store(true); }
+void stop_after_step(int) {
+  pause_requested.store(true);
+  end_at_next_signal();
+}
+
+/// Between two pieces of work.
+void tell_progress() {
+  service_manager().progress();
+  if (pause_requested.load()) service_manager().stopping();
+}
 
 /// This device's samples, and their numbers in the whole set.
 struct LocalData {
@@ -120,7 +130,9 @@ IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
     device.reconnect_limit = options.reconnect_seconds * net::second_us;
   device.on_note = [](const std::string& text) {
     std::fprintf(stderr, "iotsl-device: %s\n", text.c_str());
+    service_manager().status(text);
   };
+  device.on_progress = tell_progress;
   device.files.state = options.state;
   device.files.generator = options.generator;
   device.files.private_only = options.private_only;
@@ -149,6 +161,8 @@ IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
                  "%s: insecure: labels and activations travel unencrypted, and the server "
                  "is not verified\n",
                  options.name.c_str());
+  service_manager().ready();
+  service_manager().status(concat("looking for the server ", options.server));
   return split::run_device(device, local->set, samples);
 }
 

@@ -1,4 +1,4 @@
-"""Installs a build into an empty folder and uses what is there: programs, man pages, completion of bash.
+"""Installs a build into an empty folder and uses what is there: programs, man pages, completion of bash, services.
 
 usage: installed.py CMAKE BUILD
 """
@@ -31,7 +31,10 @@ def main(cmake, build):
             completion = share / "bash-completion/completions" / program
             told = output("bash", "-c", f". {completion}; complete -p {program}")
             assert told.strip().endswith(f" {program}"), told
-    print("the installation has programs, man pages and completion")
+        for unit in ("iotsl-server", "iotsl-device"):
+            assert "[Service]" in (prefix / f"lib/systemd/system/{unit}.service").read_text()
+        assert (prefix / "lib/sysusers.d/iotsl.conf").read_text().startswith("u iotsl ")
+    print("the installation has programs, man pages, completion and services")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ ALLOWED["net"] = {"config", "core", "simd", "kernels", "options", "net"}
 ALLOWED["net/tls"] = ALLOWED["net"] | {"net/tls"}
 ALLOWED["net/identity"] = ALLOWED["net/tls"] | {"net/identity"}
 ALLOWED["net/channel"] = ALLOWED["net/identity"] | {"net/channel"}
+ALLOWED["net/hub"] = ALLOWED["net/channel"] | {"net/hub"}
 # The rooms of split/, each with the rooms it sees beside itself; all see what is no room, and the wire's
 # messages. Only device/ and server/ have sockets: the state machines of protocol/ never see one.
 SPLIT_ROOMS = {
@@ -39,15 +40,16 @@ SPLIT_ROOMS = {
     "records": {"halves", "protocol"},
     "prepare": {"halves", "protocol", "records"},
     "device": {"halves", "protocol", "records", "prepare", "sockets"},
-    "server": {"halves", "protocol", "records", "prepare", "sockets"},
-    "simulate": {"halves", "protocol", "records", "prepare", "device", "server", "sockets"},
+    "server": {"halves", "protocol", "records", "prepare", "sockets", "hub"},
+    "simulate": {"halves", "protocol", "records", "prepare", "device", "server", "sockets", "hub"},
 }
 for room, seen in SPLIT_ROOMS.items():
     ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "generators",
                                               "moments", "privacy", "measure", "net",
                                               f"split/{room}"}
-                                | {f"split/{r}" for r in seen - {"sockets"}}
-                                | ({"net/channel", "net/identity"} if "sockets" in seen else set()))
+                                | {f"split/{r}" for r in seen - {"sockets", "hub"}}
+                                | ({"net/channel", "net/identity"} if "sockets" in seen else set())
+                                | ({"net/hub"} if "hub" in seen else set()))
 ALLOWED["fwd"] = {"config", "core"}
 ALLOWED["iotsl"] = set(CHAIN) | {"data", "models", "train", "measure", "fwd"}
 
@@ -135,7 +137,9 @@ def self_test():
         "net/channel.hpp": '#include <asio.hpp>\n#include "iotsl/net/frame.hpp"\n',
         "net/tls/session.hpp": '#include <openssl/ssl.h>\n#include "iotsl/net/frame.hpp"\n',
         "net/identity/folder.hpp": '#include "iotsl/net/tls/session.hpp"\n',
-        "net/channel_hub.hpp": '#include "iotsl/net/identity/folder.hpp"\n',
+        "net/channel_stream.hpp": '#include "iotsl/net/identity/folder.hpp"\n',
+        "net/hub/hub.hpp": '#include "iotsl/net/channel.hpp"\n',
+        "split/server/hub.hpp": '#include "iotsl/net/hub/hub.hpp"\n',
         "linalg/eigen.hpp": "#include <Eigen/Dense>\n",
         "data/set.hpp": '#include "iotsl/core/error.hpp"\n',
         "impute/histogram.hpp": '#include "iotsl/data/set.hpp"\n',
@@ -156,6 +160,9 @@ def self_test():
         "net/codec.hpp": "#include <asio/buffer.hpp>",
         "net/tls/stream.hpp": "#include <asio.hpp>",
         "net/tls/hub.hpp": '#include "iotsl/net/channel.hpp"',
+        "net/channel_up.hpp": '#include "iotsl/net/hub/hub.hpp"',
+        "net/hub/asio.hpp": "#include <asio.hpp>",
+        "split/device/hub.hpp": '#include "iotsl/net/hub/hub.hpp"',
         "net/identity/token.hpp": "#include <openssl/hmac.h>",
         "net/channel_tls.hpp": "#include <openssl/ssl.h>",
         "net/link.hpp": '#include "iotsl/net/tls/session.hpp"',

@@ -1,5 +1,7 @@
 #include "iotsl/net/channel.hpp"
 
+#include "iotsl/net/codec.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace iotsl;

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/net/hub/hub.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -12,6 +12,7 @@
 #include "iotsl/core/parallel.hpp"
 #include "iotsl/net/identity/protection.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
+#include "support/service_manager.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -89,7 +90,14 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   server.expected = expected_data(manifest, data.train, is_private);
   RunReport report(sample_bytes(run.model, net::WireFormat::of(run.training)), run.quiet,
                    LineTimes::on);
+  report.on_status = [](const std::string& text) { service_manager().status(text); };
+  report.should_stop = [] {
+    service_manager().progress();
+    if (stop_requested()) service_manager().stopping();
+    return false;
+  };
   report.on_listening = [&](std::uint16_t port) {
+    service_manager().ready();
     const net::Address listening{server.address.host, port};
     report.note(concat(
         "listening on ", to_string(listening), " for ", config.devices, " devices; ",

@@ -110,7 +110,7 @@ split::RunHooks RunReport::hooks() {
   };
   out.should_stop = [](void* self) {
     const auto& stop = static_cast<RunReport*>(self)->should_stop;
-    return stop_requested() || (stop && stop());
+    return (stop && stop()) || stop_requested();
   };
   return out;
 }
@@ -132,7 +132,9 @@ void RunReport::on_device(const split::DeviceArrival& arrival) {
 }
 
 void RunReport::on_step(const split::StepProgress& step) {
-  progress_.phase(concat("epoch ", step.epoch, "/", step.epochs, " ", step.device_name));
+  const std::string phase = concat("epoch ", step.epoch, "/", step.epochs, " ", step.device_name);
+  progress_.phase(phase);
+  if (on_status) on_status(phase);
   epoch_samples_ += static_cast<Index>(step.samples);
   progress_.step(step.fraction(), static_cast<Index>(step.samples), step.loss,
                  counted_bytes_ + static_cast<double>(epoch_samples_ * sample_bytes_));

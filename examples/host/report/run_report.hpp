@@ -18,10 +18,14 @@ class RunReport {
   RunReport(Index sample_bytes, bool quiet, LineTimes times = LineTimes::off);
   /// Hooks that call this report; it must outlive the run.
   split::RunHooks hooks();
-  void note(const std::string& text) { progress_.line(text); }
+  void note(const std::string& text) {
+    progress_.line(text);
+    if (on_status) on_status(text);
+  }
 
   std::function<void(std::uint16_t port)> on_listening;  ///< may be empty
   std::function<bool()> should_stop;                     ///< beside Ctrl-C; may be empty
+  std::function<void(const std::string&)> on_status;     ///< where the run stands; may be empty
   std::function<Result<void>()> on_barrier;              ///< see RunHooks; may be empty
 
  private:

@@ -89,6 +89,7 @@ class Channel {
     socket_.non_blocking(true, ignored);
     const auto peer = socket_.remote_endpoint(ignored);
     peer_ = ignored ? "a peer that has gone" : detail::text_of(peer);
+    if (!ignored) peer_address_ = peer.address();
   }
 
   /// Connects to an endpoint within a time limit. `off_loopback`: it may be on another machine,
@@ -165,6 +166,16 @@ class Channel {
   bool closed() const { return closed_; }
   int handle() { return socket_.native_handle(); }
   const std::string& peer() const { return peer_; }
+  /// The peer's address without the port, or of IPv6 the network of 64 bits, all of which one
+  /// machine may have.
+  std::string peer_network() const {
+    if (peer_address_.is_v4()) return peer_address_.to_string();
+    const asio::ip::address_v6 address = peer_address_.to_v6();
+    if (address.is_v4_mapped())
+      return asio::ip::make_address_v4(asio::ip::v4_mapped, address).to_string();
+    const auto bytes = address.to_bytes();
+    return concat("[", std::string(bytes.begin(), bytes.begin() + 8), "]/64");
+  }
   std::uint64_t bytes_in() const { return bytes_in_; }
   std::uint64_t bytes_out() const { return bytes_out_; }
 
@@ -175,6 +186,7 @@ class Channel {
 
   asio::ip::tcp::socket socket_;
   std::string peer_;
+  asio::ip::address peer_address_;
   std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
   bool closed_ = false;
 };
@@ -246,6 +258,16 @@ inline Microseconds retry_delay(const ConnectOptions& options, std::uint32_t att
   return static_cast<Microseconds>(random.below(attempt, static_cast<std::uint64_t>(limit) + 1));
 }
 
+/// Sleeps, unless or until `stop` is set, which may be null: a signal can come just before the
+/// system's own sleep would begin.
+inline void sleep_unless(const std::atomic<bool>* stop, Microseconds span) {
+  const Microseconds end = steady_now() + span;
+  for (Microseconds left = span; left > 0; left = end - steady_now()) {
+    if (stop != nullptr && stop->load()) return;
+    ::poll(nullptr, 0, static_cast<int>((std::min(left, second_us / 4) + 999) / 1000));
+  }
+}
+
 /// Connects, and tries again while nobody listens.
 inline Result<Channel> connect_patiently(asio::io_context& context, const Address& address,
                                          const ConnectOptions& options) {
@@ -258,8 +280,7 @@ inline Result<Channel> connect_patiently(asio::io_context& context, const Addres
     if (steady_now() - start + delay > options.total_limit)
       return failure(ErrorCode::network, channel.failure().message, " (tried ", attempt,
                      " times in ", options.total_limit / second_us, " s)");
-    // A signal ends the wait early.
-    ::poll(nullptr, 0, static_cast<int>(delay / 1000));
+    sleep_unless(options.stop, delay);
     if (options.stop != nullptr && options.stop->load())
       return failure(ErrorCode::network, "stopped while waiting for ", address);
   }

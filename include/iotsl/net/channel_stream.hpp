@@ -30,8 +30,11 @@ class ChannelStream {
   };
   /// Reads what has arrived, as much as `buffers` hold. A failure ends the connection; where the
   /// peer does not speak as it should, problem() tells how.
-  Result<Arrived> read(StreamBuffers& buffers) {
-    const Result<std::size_t> got = channel_.read_some(buffers.socket);
+  Result<Arrived> read(StreamBuffers& buffers) { return read(buffers, buffers.socket.size()); }
+  /// The same, at most so many bytes of the socket.
+  Result<Arrived> read(StreamBuffers& buffers, std::size_t most) {
+    const Result<std::size_t> got =
+        channel_.read_some(std::span(buffers.socket).first(std::min(most, buffers.socket.size())));
     if (!got) return got.failure();
     const ByteSpan input = ByteSpan(buffers.socket).first(*got);
     if (input.empty()) return Arrived{};
@@ -43,10 +46,14 @@ class ChannelStream {
       return failure(ErrorCode::network, "the peer speaks TLS, this side plain text");
     }
     buffers.plain.clear();
-    const Result<void> taken = tls_->receive(input, buffers.plain);
-    if (taken) return Arrived{buffers.plain, true};
-    problem_ = tls_->problem();
-    return taken.failure();
+    return opened(tls_->receive(input, buffers.plain), buffers);
+  }
+  /// A whole ClientHello waits for answer_hello(), where the session is made to hold it.
+  bool holds_hello() const { return tls_ && tls_->holds_hello(); }
+  /// As read(), of what has come with it.
+  Result<Arrived> answer_hello(StreamBuffers& buffers) {
+    buffers.plain.clear();
+    return opened(tls_->answer_hello(buffers.plain), buffers);
   }
   /// Reads what has arrived and throws it away.
   Result<std::size_t> discard(StreamBuffers& buffers) { return channel_.read_some(buffers.socket); }
@@ -102,6 +109,14 @@ class ChannelStream {
     channel_.finish_writing();
   }
 
+  /// Gives back the room of larger writes, while nothing is to be sent; it is taken again.
+  void release_memory() {
+    if (is_unsent()) return;
+    sent_ = 0;
+    Bytes().swap(out_);
+    if (tls_) Bytes().swap(tls_->output());
+  }
+
   /// Frames may pass: at once in plain text, else once both sides have shown their keys.
   bool ready() const { return !tls_ || tls_->established(); }
   TlsProblem problem() const { return problem_; }
@@ -111,6 +126,12 @@ class ChannelStream {
   const Channel& channel() const { return channel_; }
 
  private:
+  Result<Arrived> opened(const Result<void>& taken, const StreamBuffers& buffers) {
+    if (taken) return Arrived{buffers.plain, true};
+    problem_ = tls_->problem();
+    return taken.failure();
+  }
+
   Channel channel_;
   std::optional<TlsSession> tls_;
   Bytes out_;             ///< in plain text

@@ -120,7 +120,26 @@ inline const char* to_string(MessageType type) {
   return "unknown";
 }
 
-inline bool known(MessageType type) { return std::string_view(to_string(type)) != "unknown"; }
+namespace detail {
+
+/// Of each number, its place among the messages that exist.
+inline constexpr auto place_table = [] {
+  std::array<std::uint8_t, 256> out{};
+  out.fill(static_cast<std::uint8_t>(std::size(message_names)));
+  std::uint8_t place = 0;
+  for (const MessageName& each : message_names) out[static_cast<std::size_t>(each.type)] = place++;
+  return out;
+}();
+
+}  // namespace detail
+
+/// For tables with an entry for each message, and a last one for all numbers without.
+inline constexpr std::size_t message_places = std::size(detail::message_names) + 1;
+inline std::size_t place_of(MessageType type) {
+  return detail::place_table[static_cast<std::size_t>(type)];
+}
+
+inline bool known(MessageType type) { return place_of(type) + 1 < message_places; }
 
 struct FrameHeader {
   MessageType type{};
@@ -220,10 +239,19 @@ class FrameReader {
 
   /// Bytes held now.
   std::size_t buffered() const { return buffer_.size(); }
+  /// Gives back the room of larger frames; it is taken again when one comes.
+  void release_memory() {
+    if (!complete_ && !buffer_.empty()) return;
+    Bytes().swap(buffer_);
+    complete_ = false;
+  }
 
  private:
   void move_bytes(ByteSpan& input, std::size_t until) {
     const std::size_t count = std::min(until - buffer_.size(), input.size());
+    // Twice what is here, and never beyond the frame: small ones of many peers lie in memory.
+    const std::size_t need = buffer_.size() + count;
+    if (need > buffer_.capacity()) buffer_.reserve(std::min(until, 2 * need));
     buffer_.insert(buffer_.end(), input.begin(),
                    input.begin() + static_cast<std::ptrdiff_t>(count));
     input = input.subspan(count);

@@ -145,6 +145,9 @@ class Link {
   void set_last_step(std::uint64_t step) { last_step_ = step; }
   Microseconds busy_cap() const { return options_.busy_cap; }
 
+  /// Gives back the room of larger frames, while the connection is idle.
+  void release_memory() { reader_.release_memory(); }
+
   // Counts.
 
   const Traffic& traffic_in() const { return traffic_in_; }

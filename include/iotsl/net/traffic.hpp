@@ -17,9 +17,9 @@ struct Traffic {
   };
   std::uint64_t frames = 0;
   std::uint64_t transfer_overhead_bytes = 0;  ///< BEGIN and END payloads, offsets of the chunks
-  std::array<Count, 0x80> by_type{};
+  std::array<Count, message_places> by_type{};
 
-  const Count& of(MessageType type) const { return by_type[static_cast<std::size_t>(type) & 0x7F]; }
+  const Count& of(MessageType type) const { return by_type[place_of(type)]; }
   std::uint64_t header_bytes_total() const { return frames * header_bytes; }
 
   /// All bytes: headers, payloads and contents.
@@ -68,7 +68,7 @@ struct Traffic {
   friend bool operator==(const Traffic&, const Traffic&) = default;
 
  private:
-  Count& at(MessageType type) { return by_type[static_cast<std::size_t>(type) & 0x7F]; }
+  Count& at(MessageType type) { return by_type[place_of(type)]; }
 };
 
 }  // namespace net

@@ -148,9 +148,7 @@ class TransferAssembler {
  public:
   /// The largest content of a kind, which follows from the model both sides agreed on. A kind
   /// without a limit is refused.
-  void set_limit(MessageType kind, std::size_t bytes) {
-    limits_[static_cast<std::size_t>(kind)] = bytes;
-  }
+  void set_limit(MessageType kind, std::size_t bytes) { limits_[place_of(kind)] = bytes; }
   bool open() const { return open_; }
   /// Kind of the transfer that is open.
   MessageType kind() const { return message_.type; }
@@ -159,7 +157,7 @@ class TransferAssembler {
     if (open_) return problem("BEGIN inside a transfer");
     const Result<Begin> begin = decode<Begin>(payload);
     if (!begin) return begin.failure();
-    const std::size_t limit = limits_[static_cast<std::size_t>(begin->kind)];
+    const std::size_t limit = limits_[place_of(begin->kind)];
     if (begin->total_bytes > limit)
       return failure(ErrorCode::network, "transfer of ", to_string(begin->kind), ": ",
                      begin->total_bytes, " bytes announced, limit ", limit);
@@ -221,7 +219,7 @@ class TransferAssembler {
                    message_.payload.size(), " of ", total_, ": ", what);
   }
 
-  std::array<std::size_t, 256> limits_{};
+  std::array<std::size_t, message_places> limits_{};
   Message message_;
   XxHash64 hash_;
   Sha256 digest_;

@@ -54,8 +54,11 @@ class TlsContext {
 class TlsSession {
  public:
   static TlsSession server(const TlsContext&) { return {}; }
+  static TlsSession holding_server(const TlsContext&) { return {}; }
   static Result<TlsSession> client(const TlsContext&, std::vector<Pin>) { return no_tls(); }
   Result<void> receive(ByteSpan, Bytes&) { return no_tls(); }
+  bool holds_hello() const { return false; }
+  Result<void> answer_hello(Bytes&) { return no_tls(); }
   Result<void> send(ByteSpan) { return no_tls(); }
   void finish() {}
   Bytes& output() { return output_; }

@@ -64,6 +64,12 @@ class TlsSession {
   static TlsSession server(const TlsContext& context) {
     return TlsSession(context, TlsRole::server, {});
   }
+  /// The same, but a whole ClientHello waits for answer_hello().
+  static TlsSession holding_server(const TlsContext& context) {
+    TlsSession out = server(context);
+    out.holds_ = true;
+    return out;
+  }
   /// The device's end, whose first bytes wait in output(). `accepted`: pins of the server, one or
   /// more.
   static Result<TlsSession> client(const TlsContext& context, std::vector<Pin> accepted) {
@@ -94,6 +100,18 @@ class TlsSession {
     wire_->input = input;
     const Result<void> done = advance(plain);
     wire_->input = {};
+    return done;
+  }
+  /// A whole ClientHello waits: nothing was spent on it yet.
+  bool holds_hello() const { return hello_is_whole_ && !ssl_; }
+  /// Makes the session for it; as receive().
+  Result<void> answer_hello(Bytes& plain) {
+    const Result<void> begun = begin();
+    if (!begun) return begun;
+    wire_->input = hello_;
+    const Result<void> done = advance(plain);
+    wire_->input = {};
+    Bytes().swap(hello_);
     return done;
   }
   /// Seals plain bytes; what is to be sent waits in output(). Only where established().
@@ -169,13 +187,8 @@ class TlsSession {
       case FirstBytes::whole_hello:
         break;
     }
-    const Result<void> begun = begin();
-    if (!begun) return begun;
-    wire_->input = hello_;
-    const Result<void> done = advance(plain);
-    wire_->input = {};
-    Bytes().swap(hello_);
-    return done;
+    hello_is_whole_ = true;
+    return holds_ ? Result<void>{} : answer_hello(plain);
   }
   /// A server answers with a handshake record or an alert.
   Result<void> check_answer(ByteSpan input) {
@@ -237,6 +250,7 @@ class TlsSession {
   TlsRole role_;
   TlsProblem problem_ = TlsProblem::none;
   bool is_established_ = false, peer_finished_ = false;
+  bool holds_ = false, hello_is_whole_ = false;
   bool heard_ = false;  ///< the client has seen what its server speaks
 };
 

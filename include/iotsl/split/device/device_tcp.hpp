@@ -24,6 +24,8 @@ struct DeviceOptions {
   const std::atomic<bool>* pause_requested = nullptr;
   /// A line for the user: joined, its turn, waiting, lost, back; may be null.
   void (*on_note)(const std::string& text) = nullptr;
+  /// Called between two pieces of work, several times a second but for long ones; may be null.
+  void (*on_progress)() = nullptr;
 };
 
 struct DeviceSummary {
@@ -47,6 +49,7 @@ class DeviceConnection {
         work_(work),
         pause_requested_(options.pause_requested),
         on_note_(options.on_note),
+        on_progress_(options.on_progress),
         is_back_(machine.has_joined()),
         told_turn_(machine.has_turn()) {}
 
@@ -54,6 +57,7 @@ class DeviceConnection {
   DeviceStatus run() {
     machine_.on_connected();
     for (;;) {
+      if (on_progress_ != nullptr) on_progress_();
       if (pause_requested_ != nullptr && pause_requested_->load() && !told_pause_) {
         told_pause_ = true;
         machine_.request_pause();
@@ -226,6 +230,7 @@ class DeviceConnection {
   DeviceWork& work_;
   const std::atomic<bool>* pause_requested_;
   void (*on_note_)(const std::string& text);
+  void (*on_progress_)();
   bool is_back_, told_joined_ = false, told_turn_;
   bool told_pause_ = false;
   net::StreamBuffers buffers_{2 * net::chunk_content_bytes};
@@ -277,6 +282,7 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
   DeviceFiles files = options.files;
   files.data_fingerprint = options.identity.data_fingerprint;
   auto pausing = [&] {
+    if (options.on_progress != nullptr) options.on_progress();
     return options.pause_requested != nullptr && options.pause_requested->load();
   };
   DeviceWork work(set, std::move(samples), std::move(files), StopCheck::of(pausing),
@@ -334,7 +340,7 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
     const net::Microseconds delay =
         std::max(connection.retry_after(), net::retry_delay(connect, attempt));
     if (delay > left()) return connection.problem();
-    ::poll(nullptr, 0, static_cast<int>(delay / 1000));
+    net::sleep_unless(options.pause_requested, delay);
   }
 }
 

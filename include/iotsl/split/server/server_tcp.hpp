@@ -1,7 +1,7 @@
 #pragma once
 // A server's run over TCP: the hub's network thread moves the bytes, the calling thread computes.
 
-#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/net/hub/hub.hpp"
 #include "iotsl/split/server/server_work.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -70,6 +70,8 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
   if (hooks.on_listening != nullptr) hooks.on_listening(hooks.context, (*hub)->port());
 
   const net::Microseconds start = net::steady_now();
+  // A device whose connection breaks again and again tells nothing new each time.
+  net::RepeatedLines lines(5 * net::second_us, static_cast<std::size_t>(config.devices) + 64);
   while (!run.done()) {
     net::HubEvent event = (*hub)->wait(run.has_work() ? 0 : net::tick_interval);
     switch (event.kind) {
@@ -89,12 +91,15 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
       case net::HubEvent::Kind::lost:
         if (!event.why.message.empty()) {
           const std::string_view name = run.name_of(event.connection);
-          hooks.note(concat(name, name.empty() ? "" : ": ", event.why.message));
+          const auto line = lines.add(concat(name, name.empty() ? "" : ": ", event.why.message),
+                                      net::steady_now(), name);
+          if (line) hooks.note(*line);
         }
         run.on_lost(event.connection);
         transport.forget(event.connection);
         break;
     }
+    for (const std::string& line : lines.take_due(net::steady_now())) hooks.note(line);
     if (run.has_work()) run.work();
     run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
@@ -103,6 +108,10 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
     if (hooks.stop_requested()) run.request_pause();
   }
   (*hub)->stop();
+  for (const std::string& line : lines.take_rest(net::steady_now())) hooks.note(line);
+  for (net::HubEvent left = (*hub)->wait(0); left.kind != net::HubEvent::Kind::none;
+       left = (*hub)->wait(0))
+    if (left.kind == net::HubEvent::Kind::note) hooks.note(left.why.message);
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())

@@ -27,8 +27,11 @@ struct HubConnection {
   Link link;
   std::optional<Network> network;
   Microseconds accepted;
-  bool opened = false;  ///< the compute thread knows of it
-  std::string device;   ///< whose key was shown
+  bool opened = false;            ///< it has said HELLO: the compute thread knows of it
+  std::string device;             ///< whose key was shown
+  short watched = -1;             ///< what its socket is watched for; -1: it is not
+  bool is_counted = true;         ///< the mailbox knows how much it has left to send
+  std::uint64_t moved_bytes = 0;  ///< at the last look at idle connections
   bool closing = false;
   bool cut = false;       ///< the link is not used any more
   bool finished = false;  ///< our side of the connection is shut
@@ -54,7 +57,8 @@ struct HubConnection {
   };
   /// `room`: the compute thread takes messages.
   Wait wait(bool room, Microseconds now) {
-    bool to_read = room || closing, to_write = stream.is_unsent() || has_frames();
+    bool to_read = (room || closing) && !stream.holds_hello();
+    bool to_write = stream.is_unsent() || has_frames();
     Microseconds until = for_ever;
     if (network) {
       const auto& [up, down] = *network;
@@ -73,9 +77,23 @@ struct HubConnection {
             until};
   }
 
-  /// Writes as much as the socket takes.
+  /// Writes as much as the socket takes, and no more than is fair to the others.
   Result<void> write(StreamBuffers& buffers, Microseconds now) {
-    return stream.write(buffers, [&](Bytes& out) { fill(out, now); });
+    std::size_t left = std::size_t{1} << 20;
+    return stream.write(buffers, [&](Bytes& out) {
+      if (left > 0) fill(out, now);
+      left -= std::min(left, out.size());
+    });
+  }
+  /// Gives back the room that larger messages took, where nothing has moved since the last call.
+  void rest() {
+    const Channel& channel = stream.channel();
+    const std::uint64_t moved = channel.bytes_in() + channel.bytes_out();
+    if (moved == moved_bytes) {
+      stream.release_memory();
+      link.release_memory();
+    }
+    moved_bytes = moved;
   }
 
   /// Closes when everything queued has been sent.
@@ -85,10 +103,9 @@ struct HubConnection {
     close_by = by;
   }
   /// Says why, then closes; nothing of the peer is looked at any more.
-  void refuse(const std::string& text, Microseconds by) {
+  void refuse(const std::string& text, Microseconds by, WireError code = WireError::identity) {
     why = failure(ErrorCode::network, peer(), ": ", text);
-    link.send_last(
-        make_message(ErrorMessage{WireError::identity, true, 0, text.substr(0, max_text_bytes)}));
+    link.send_last(make_message(ErrorMessage{code, true, 0, text.substr(0, max_text_bytes)}));
     begin_close(by);
   }
   /// The same where no session came about.

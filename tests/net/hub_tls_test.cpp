@@ -2,7 +2,7 @@
 
 #include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/channel_enroll.hpp"
-#include "iotsl/net/channel_hub.hpp"
+#include "iotsl/net/hub/hub.hpp"
 #include "support/temporary_folder.hpp"
 
 #if IOTSL_TLS
@@ -10,7 +10,7 @@
 using namespace iotsl;
 using namespace iotsl::net;
 
-namespace channel_tls_test {
+namespace hub_tls_test {
 
 namespace {
 
@@ -22,8 +22,10 @@ struct Server {
   LinkOptions limits;
   std::unique_ptr<Hub> hub;
 
-  explicit Server(const LinkOptions& link = {}) : limits(link) {
+  explicit Server(const LinkOptions& link = {}, void (*adapt)(StrangerLimits&) = nullptr)
+      : limits(link) {
     HubOptions options;
+    if (adapt != nullptr) adapt(options.strangers);
     options.address = {"127.0.0.1", 0};
     options.credentials = &credentials;
     options.close_limit = second_us / 5;
@@ -42,13 +44,12 @@ struct Server {
     REQUIRE(changed.ok());
     return {address(), credentials.pin(), secret};
   }
-  /// The hub's events of an enrolment: a note, and a connection that goes.
+  /// The hub's event of an enrolment.
   std::string enroll(const std::string& path, const EnrollToken& token) {
     const auto name = enroll_device(path, token, {});
     if (!name) return name.failure().message;
     const HubEvent note = next();
     CHECK(note.kind == HubEvent::Kind::note);
-    CHECK(next().kind == HubEvent::Kind::lost);
     return note.why.message;
   }
 };
@@ -183,13 +184,13 @@ TEST_CASE("hub over TLS: a token is good once; a wrong secret and an unknown key
   EnrollToken wrong = token;
   wrong.secret[3] ^= 1;
   CHECK(contains(server.enroll(server.folder / "liar", wrong), "no such token"));
-  HubEvent lost = server.next();
-  CHECK(lost.kind == HubEvent::Kind::lost);
-  CHECK(contains(lost.why.message, "no such token"));
+  HubEvent refused = server.next();
+  CHECK(refused.kind == HubEvent::Kind::note);
+  CHECK(contains(refused.why.message, "no such token"));
   server.enroll(server.folder / "first", token);
   CHECK(contains(server.enroll(server.folder / "second", token),
                  "the token of device 'pi-01' has been used already"));
-  CHECK(server.next().kind == HubEvent::Kind::lost);
+  CHECK(server.next().kind == HubEvent::Kind::note);
 
   // A key that was never enrolled says HELLO.
   const auto folder = IdentityFolder::make(server.folder / "stranger");
@@ -198,9 +199,9 @@ TEST_CASE("hub over TLS: a token is good once; a wrong secret and an unknown key
   auto stranger = Device::from(server.address(), server.folder / "stranger");
   stranger->link.send_fields(hello_of("pi-01"));
   CHECK(contains(stranger->receive_error(), "is not enrolled"));
-  lost = server.next();
-  CHECK(lost.kind == HubEvent::Kind::lost);  // and it never was `opened`
-  CHECK(contains(lost.why.message, "is not enrolled"));
+  refused = server.next();
+  CHECK(refused.kind == HubEvent::Kind::note);  // it never was `opened`
+  CHECK(contains(refused.why.message, "is not enrolled"));
 }
 
 TEST_CASE("hub over TLS: a revoked device's session is closed at once, and it does not come back") {
@@ -259,9 +260,9 @@ TEST_CASE("hub over TLS: who speaks plain text is told so, and the other way rou
   Device plain(server.address(), {});
   plain.link.send_fields(hello_of("pi-01"));
   CHECK(contains(plain.receive_error(), "this server speaks TLS: give --identity"));
-  const HubEvent lost = server.next();
-  CHECK(lost.kind == HubEvent::Kind::lost);
-  CHECK(contains(lost.why.message, "the peer speaks ISL in plain text"));
+  const HubEvent refused = server.next();
+  CHECK(refused.kind == HubEvent::Kind::note);
+  CHECK(contains(refused.why.message, "the peer speaks ISL in plain text"));
 
   HubOptions options;
   options.address = {"127.0.0.1", 0};
@@ -272,13 +273,12 @@ TEST_CASE("hub over TLS: who speaks plain text is told so, and the other way rou
   sealed->link.send_fields(hello_of("pi-01"));
   sealed->receive();
   CHECK(sealed->stream.problem() == TlsProblem::isl_peer);
-  CHECK(hub->wait(second_us).kind == HubEvent::Kind::opened);
   CHECK(
       contains(hub->wait(5 * second_us).why.message, "the peer speaks TLS, this side plain text"));
   const EnrollToken token{{"127.0.0.1", hub->port()}, server.credentials.pin(), {}};
-  const auto refused = enroll_device(server.folder / "new", token, once());
-  REQUIRE_FALSE(refused.ok());
-  CHECK(contains(refused.failure().message, "speaks plain TCP"));
+  const auto answer = enroll_device(server.folder / "new", token, once());
+  REQUIRE_FALSE(answer.ok());
+  CHECK(contains(answer.failure().message, "speaks plain TCP"));
 }
 
 TEST_CASE("hub over TLS: garbage, replays and slow handshakes are closed and open nothing") {
@@ -309,9 +309,9 @@ TEST_CASE("hub over TLS: garbage, replays and slow handshakes are closed and ope
   const auto send = [&](ByteSpan bytes) {
     auto channel = Channel::connect(context, server.address(), false, second_us).value();
     REQUIRE(*channel.write_some(bytes) == bytes.size());
-    const HubEvent lost = server.next();
-    CHECK(lost.kind == HubEvent::Kind::lost);
-    return lost.why.message;
+    const HubEvent refused = server.next();
+    CHECK(refused.kind == HubEvent::Kind::note);
+    return refused.why.message;
   };
   CHECK(contains(send(recorded), "TLS: handshake"));
   CHECK(contains(send(bytes_of("GET / HTTP/1.1\r\n")), "does not speak TLS"));
@@ -320,6 +320,55 @@ TEST_CASE("hub over TLS: garbage, replays and slow handshakes are closed and ope
   CHECK(steady_now() - begin < 2 * second_us);
   auto device = Device::from(server.address(), own);
   device->join(server, "pi-01");
+}
+
+TEST_CASE("hub over TLS: who takes every session and does nothing with it keeps no device out") {
+  LinkOptions limits;
+  Server server(limits, [](StrangerLimits& strangers) { strangers.sessions = 4; });
+  const std::string own = server.folder / "own";
+  server.enroll(own, server.token_for("pi-01"));
+  const auto credentials = DeviceCredentials::open(own);
+  asio::io_context context;
+  std::vector<Channel> idle;
+  for (int i = 0; i < 40; ++i) {
+    TlsSession hello =
+        TlsSession::client(credentials->context(), credentials->server_pins()).value();
+    idle.push_back(Channel::connect(context, server.address(), false, second_us).value());
+    REQUIRE(*idle.back().write_some(hello.output()) == hello.output().size());
+  }
+  const Microseconds begin = steady_now();
+  auto device = Device::from(server.address(), own);
+  device->link.send_fields(hello_of("pi-01"));
+  HubEvent event;
+  std::thread moves([&] { device->receive(3 * second_us); });
+  do event = server.next();
+  while (event.kind == HubEvent::Kind::note);
+  CHECK(event.kind == HubEvent::Kind::opened);
+  CHECK(event.device == "pi-01");
+  CHECK(steady_now() - begin < 3 * second_us);
+  server.hub->close(event.connection);
+  moves.join();
+}
+
+TEST_CASE("hub over TLS: a device that says HELLO again and again keeps no other out") {
+  Server server;
+  const std::string one = server.folder / "one", two = server.folder / "two";
+  server.enroll(one, server.token_for("pi-01"));
+  server.enroll(two, server.token_for("pi-02"));
+  std::vector<std::unique_ptr<Device>> many;
+  for (std::size_t i = 0; i <= HubOptions{}.max_unjoined_of_device; ++i) {
+    many.push_back(Device::from(server.address(), one));
+    many.back()->link.send_fields(hello_of("pi-01"));
+    std::thread moves([&] { many.back()->receive(second_us / 5); });
+    CHECK(server.next().device == "pi-01");
+    CHECK(server.next().message.type == MessageType::hello);
+    moves.join();
+    if (i == 0) Device::from(server.address(), two)->join(server, "pi-02");
+    if (i == 0) CHECK(server.next().kind == HubEvent::Kind::lost);
+  }
+  const auto error = decode<ErrorMessage>(many[0]->receive().payload);
+  REQUIRE(error.ok());
+  CHECK(error->code == WireError::full);
 }
 
 TEST_CASE("hub over TLS: a session that comes byte by byte") {
@@ -350,6 +399,6 @@ TEST_CASE("hub over TLS: a session that comes byte by byte") {
   CHECK(server.next().message.type == MessageType::hello);
 }
 
-}  // namespace channel_tls_test
+}  // namespace hub_tls_test
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "iotsl/net/channel_hub_connection.hpp"
+#include "iotsl/net/hub/connection.hpp"
 #include "iotsl/net/identity/server_credentials.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -19,7 +19,7 @@ class HubKeys {
   /// The TLS session of a new connection; none in plain text.
   std::optional<TlsSession> session() const {
     if (credentials_ == nullptr) return std::nullopt;
-    return TlsSession::server(credentials_->context());
+    return TlsSession::holding_server(credentials_->context());
   }
 
   /// A key was shown: whether its device, which `c` then names, is let in. A peer with an unknown
