@@ -135,6 +135,7 @@ class RunRecorder {
         r.values_formula = 0;
       if (turn.skipped) r.values_formula = 0;
       r.skipped = turn.skipped;
+      r.skip_reason = turn.skip_reason;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
       // A round that ends with a turn that was skipped has its mean all the same.
       if (last && (!turn.skipped || averages(config_.method))) {

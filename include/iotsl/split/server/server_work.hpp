@@ -9,6 +9,7 @@
 
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
+#include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
@@ -18,6 +19,10 @@
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
+
+/// No front gives such a value unless it explodes: the squares of a batch of them, weighed by a
+/// layer, would still be finite, and so the running statistics behind it are.
+inline constexpr float largest_smashed = 1e9f;
 
 class ServerRun {
  public:
@@ -69,6 +74,7 @@ class ServerRun {
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
     if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
+    release_devices(now);
     if (!attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
@@ -91,12 +97,15 @@ class ServerRun {
   }
   bool gathering() const { return machine_->phase() == ServerMachine::Phase::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
+  /// Devices that are not in quarantine.
+  std::uint32_t wanted_devices() const { return machine_->quarantine().left(); }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
     if (summary && preparation_) summary->add(preparation_->record());
+    if (summary) summary->quarantined = quarantine_.devices();
     return summary;
   }
 
@@ -133,6 +142,10 @@ class ServerRun {
     Result<BarrierRecord> start = recorder_.open(state(), number);
     if (!start) return start.failure();
     turns_.take_up(*start);
+    Result<QuarantineBook> quarantine =
+        QuarantineBook::open(config_.out, config_.resume, config_.devices);
+    if (!quarantine) return quarantine.failure();
+    quarantine_ = std::move(quarantine).value();
     if (config_.resume)
       recorder_.hooks().note(concat("going on after step ", start->step, ", barrier ", start->id));
     GeneratorsOnHand generators;
@@ -176,6 +189,8 @@ class ServerRun {
     plan.last_fence = recorder_.numbers().fence;
     plan.last_round = recorder_.numbers().round;
     plan.start = std::move(start);
+    plan.min_devices = static_cast<std::uint32_t>(config_.min_devices);
+    plan.quarantined = quarantine_.devices();
     return plan;
   }
 
@@ -221,7 +236,11 @@ class ServerRun {
   void carry_out(server_action::Send& action) {
     transport_.send(action.connection, std::move(action.message));
   }
-  void carry_out(server_action::Close& action) { transport_.close(action.connection); }
+  void carry_out(server_action::Close& action) {
+    // Booked now: the turn may end before the network says that the connection is gone.
+    turns_.on_lost(action.connection, transport_.traffic(action.connection));
+    transport_.close(action.connection);
+  }
 
   void carry_out(server_action::StoreGenerator& action) {
     const DeviceRecord& device = machine_->devices()[action.device];
@@ -292,9 +311,11 @@ class ServerRun {
     const Shape one = smashed_shape();
     for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
     const Tensor<float> smashed = sizes_.format.decode_smashed(step.smashed, shape);
-    if (!all_finite(smashed))
-      return machine_->on_trained(
-          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
+    if (!all_within(smashed, largest_smashed))
+      return machine_->on_step_refused(failure(ErrorCode::network, "STEP ", step.step,
+                                               all_finite(smashed)
+                                                   ? concat(" has values beyond ", largest_smashed)
+                                                   : std::string(" has NaN or Inf")));
     const TurnReport& turn = machine_->turns()->report();
     const Result<BackOutcome> out =
         back_.answer(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
@@ -319,7 +340,7 @@ class ServerRun {
     const AnsweredStep answered = std::exchange(answered_, std::nullopt).value();
     const net::Step& step = answered.action.step;
     if (const Result<void> updated = back_.update(); !updated) {
-      machine_->abort(updated.failure());
+      machine_->on_step_failed(updated.failure());
       return true;
     }
     const TurnReport& turn = machine_->turns()->report();
@@ -359,9 +380,11 @@ class ServerRun {
   void carry_out(server_action::Store& action) {
     const TurnReport& turn = action.barrier.report;
     const bool keeps = action.ack && caches_.keeps_samples();
-    Result<void> done =
-        action.ack ? front_.load(action.ack->front, action.barrier.step) : Result<void>{};
-    if (done && keeps) done = caches_.sync(turn.device);
+    if (action.ack) {
+      const Result<void> good = front_.load(action.ack->front, action.barrier.step);
+      if (!good) return machine_->on_front_refused(good.failure());
+    }
+    Result<void> done = keeps ? caches_.sync(turn.device) : Result<void>{};
     if (done)
       done = turns_.write_barrier(state(), action.barrier, traffic_of(turn.device),
                                   transport_.total());
@@ -393,9 +416,29 @@ class ServerRun {
         state(), action.barrier, traffic_of(action.barrier.report.device), transport_.total()));
   }
 
+  void carry_out(server_action::PutAside& action) {
+    const QuarantinedDevice& device = action.device;
+    recorder_.hooks().note(
+        concat("quarantine: device '", device.name, "' is put aside in turn ", device.turn + 1,
+               ", after step ", device.step, ": ", device.reason, "; ", wanted_devices(), " of ",
+               config_.devices, " devices are left; it may come back after: ",
+               release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
+    const Result<void> written = quarantine_.add(device);
+    if (!written) machine_->abort(written.failure());
+  }
+  /// Lets devices come back that a user has released.
+  void release_devices(net::Microseconds now) {
+    const Result<std::vector<std::uint32_t>> released = quarantine_.take_released(now);
+    if (!released) return recorder_.hooks().note(released.failure().message);
+    for (const std::uint32_t device : *released) {
+      machine_->release(device);
+      recorder_.hooks().note(concat("device '", machine_->devices()[device].name,
+                                    "' is released from quarantine: its place waits for it"));
+    }
+  }
+
   void carry_out(server_action::RollBack& action) {
-    recorder_.hooks().note(concat(machine_->devices()[action.device].name,
-                                  " has lost its state; back to step ", action.step));
+    recorder_.hooks().note(concat(action.why, "; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 
@@ -436,6 +479,7 @@ class ServerRun {
   std::optional<AnsweredStep> answered_;  // of which the update is left
   WireSizes sizes_;
   RunRecorder recorder_;
+  QuarantineBook quarantine_;
   EvaluationSets sets_;
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;
