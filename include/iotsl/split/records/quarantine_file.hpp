@@ -100,6 +100,11 @@ class QuarantineBook {
   }
 
   const std::vector<QuarantinedDevice>& devices() const { return known_; }
+  /// Whether the device is or was put aside.
+  bool names(std::size_t device) const {
+    return std::any_of(known_.begin(), known_.end(),
+                       [&](const QuarantinedDevice& each) { return each.device == device; });
+  }
 
   /// On the disk before anything follows from it.
   Result<void> add(const QuarantinedDevice& entry) {

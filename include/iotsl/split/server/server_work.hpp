@@ -206,7 +206,11 @@ class ServerRun {
     fingerprints.resize(out.size());
     for (std::size_t d = 0; d < out.size(); ++d) {
       const GeneratorRecord& record = preparation_->generator(d);
-      if (record.present) out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
+      // Who was in quarantine when the run was prepared is not asked any more.
+      const bool too_late =
+          preparation_->complete() && record.sha256.empty() && quarantine_.names(d);
+      if (record.present || too_late)
+        out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
       if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
     }
     return out;
