@@ -178,6 +178,34 @@ TEST_CASE("quarantine: a device that gives up or breaks the protocol, in every s
     }
 }
 
+TEST_CASE("quarantine: what a barrier inside the turn holds stays") {
+  ServerPlan often = two_rounds();
+  often.barrier_steps = 1;
+  ServerMachine m(often);
+  join(m, 1, 0);
+  join(m, 2, 1);
+  give(m, 1, net::TurnAccept{first, 3});
+  m.on_barrier_due();
+  give(m, 1, step_message(first, 1));
+  m.on_trained(TrainedStep{});
+  give(m, 1, ack_message(first, 1, 1));
+  m.on_stored({});
+  give(m, 1, step_message(first, 2));
+  m.on_trained(TrainedStep{});
+  give(m, 1, step_message(first, 3));
+  m.on_step_refused(failure(ErrorCode::network, "STEP 3 has NaN or Inf"));
+  auto actions = drain(m);
+  CHECK(as<PutAside>(actions.at(actions.size() - 2)).device.step == 1);
+  CHECK(as<RollBack>(actions.back()).step == 1);
+  m.on_rolled_back({});
+  actions = drain(m);
+  REQUIRE(actions.size() == 2);
+  CHECK(as<Report>(actions[0]).report.skipped);
+  CHECK(as<Report>(actions[0]).report.epochs[0].samples == 2);  // of its first step
+  CHECK(as<Grant>(actions[1]).connection == 2);
+  CHECK(as<Grant>(actions[1]).grant.first_step == 1);
+}
+
 TEST_CASE("quarantine: lies about counts, and a front that is refused") {
   ServerMachine steps(two_rounds());
   reach(steps, State::waiting_accept);

@@ -136,12 +136,38 @@ TEST_CASE("quarantine: the run ends as one in which the device is skipped from t
   check_put_aside(far, concat("front state: '", "features.0.weight", "' has NaN or Inf"));
 }
 
+TEST_CASE("quarantine: a run with too few devices left ends, and goes on after a release") {
+  const TemporaryFolder folder;
+  RunConfig config = three_rounds(folder / "run");
+  config.min_devices = 3;
+  config.resume_command = "iotsl server --resume run";
+  FragileRun run(config, train_set(), test_set(), three_devices());
+  run.set_culprit({.device = 1, .spoil = spoilt_step(10, nan)});
+  const auto stopped = run.run(Fault::none, 0);
+  REQUIRE_FALSE(stopped.ok());
+  CHECK(stopped.failure().code == ErrorCode::network);
+  CHECK(stopped.failure().message ==
+        concat("2 of 3 devices are left, at least 3 are needed (--min-devices): device 'device-1': "
+               "STEP 10 has NaN or Inf; release a device: iotsl device release NAME --run ",
+               config.out, ", and go on with: iotsl server --resume run"));
+  config.resume = true;
+  const auto early = run_inproc(config, {}, train_set(), test_set(), three_devices());
+  REQUIRE_FALSE(early.ok());
+  CHECK(early.failure().message == stopped.failure().message);
+  REQUIRE(release_device(config.out, "device-1").ok());
+  const auto whole = run_inproc(config, {}, train_set(), test_set(), three_devices());
+  REQUIRE_MESSAGE(whole.ok(), whole.failure().message);
+  CHECK(whole->quarantined.at(0).released);
+  config.resume = false;
+  config.out.clear();
+  const auto sound = run_inproc(config, {}, train_set(), test_set(), three_devices());
+  CHECK(whole->weights_sha256 == sound->weights_sha256);  // the step was not applied
+}
+
 TEST_CASE("quarantine: what is lost beside it changes nothing") {
   const TemporaryFolder folder;
   RunConfig config = three_rounds(folder / "whole");
   config.training.epochs = 6;
-  config.barriers.steps = 1;  // the turn ends inside
-  config.barriers.seconds = 0;
   config.offline_seconds = 0;
   const auto culprit = [] { return Culprit{.device = 1, .spoil = spoilt_step(4, nan)}; };
   FragileRun whole(config, train_set(), test_set(), three_devices());
@@ -149,7 +175,7 @@ TEST_CASE("quarantine: what is lost beside it changes nothing") {
   const auto expected = whole.run(Fault::none, 0);
   REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
   CHECK(expected->quarantined.size() == 1);
-  CHECK(expected->quarantined[0].step == 3);  // one step of its turn is in a barrier
+  CHECK(expected->quarantined[0].step == 2);
   for (const Fault fault : {Fault::cut, Fault::server_dies, Fault::device_dies})
     for (std::size_t at = static_cast<std::size_t>(fault); at < whole.messages(); at += 5) {
       config.out = folder / concat(static_cast<int>(fault), "-", at);
@@ -201,7 +227,8 @@ TEST_CASE("quarantine, method iotsl: a device whose generator fails, whoever els
   const auto culprit = [] {
     return Culprit{.device = 1, .spoil = own_error(net::MessageType::gen_upload)};
   };
-  FragileRun whole(config, train, test_set(), tiny::halves(train), files);
+  const auto samples = tiny::halves(train);
+  FragileRun whole(config, train, test_set(), samples, files);
   whole.set_culprit(culprit());
   const auto expected = whole.run(Fault::none, 0);
   REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
@@ -217,7 +244,7 @@ TEST_CASE("quarantine, method iotsl: a device whose generator fails, whoever els
   for (std::size_t at = 1; at < whole.messages(); at += 4) {
     config.out = folder / std::to_string(at);
     const Ending ending =
-        run_with(config, culprit(), train, tiny::halves(train), Fault::server_dies, at, files);
+        run_with(config, culprit(), train, samples, Fault::server_dies, at, files);
     CHECK_MESSAGE(history(ending.summary) == history(*expected), "fault at message " << at);
   }
 }
@@ -230,6 +257,7 @@ TEST_CASE("quarantine, method cache: a device that sends NaN is skipped, the oth
   config.training.epochs = 6;
   config.preparation = tiny::iotsl_config().preparation;
   config.preparation.generator.kind = generators::GeneratorKind::moments;
+  config.preparation.pretrain = false;
   const Ending ending = run_with(config, {.device = 1, .spoil = spoilt_step(4, nan)});
   REQUIRE(ending.summary.epochs.size() == 6);
   for (std::size_t e = 0; e < 6; ++e) CHECK(ending.summary.epochs[e].skipped == (e % 3 == 1));

@@ -13,6 +13,7 @@
 
 #include "iotsl/split/protocol/cached_turns.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
+#include "iotsl/split/protocol/step_answers.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -69,7 +70,7 @@ class ServerTurns {
     const bool in_turn = state_ == State::waiting_accept || state_ == State::stepping ||
                          state_ == State::waiting_ack || state_ == State::waiting_done;
     return is_holder(peer) && in_turn && resume.position.key == key_ &&
-           (step == step_ || (last_grad_ && step + 1 == step_));
+           (step == step_ || (answers_.any() && step + 1 == step_));
   }
   /// After can_proceed: says again what may have been lost on the way.
   std::optional<PeerFault> catch_up(const ServerPeer& peer, const net::Resume& resume) {
@@ -125,12 +126,12 @@ class ServerTurns {
       return answer(net::WireError::stale, "of an old turn");
     const bool taking = state_ == State::stepping || state_ == State::waiting_ack;
     if (!is_holder(peer) || step.key != key_ || !taking) return not_allowed(peer, message.type);
-    if (step.step == step_ && last_grad_) {
-      if (message.hash != last_grad_->step_hash)
+    if (step.step == step_ && answers_.any()) {
+      if (!answers_.answers(message))
         return PeerFault{
             net::WireError::nondeterminism,
             concat("device '", peer.record.name, "' repeated step ", step_, " with other content")};
-      outbox_.send_message(peer.connection, last_grad_->message);
+      outbox_.send_message(peer.connection, answers_.last());
       return std::nullopt;
     }
     if (step.step <= step_) return answer(net::WireError::stale, "old");
@@ -139,7 +140,7 @@ class ServerTurns {
     Result<void> good = check_step(plan_, step, message.form);
     if (good) good = cached_.check_step(report_, step);
     if (!good) return protocol_fault(good.failure());
-    pending_ = {message.hash, step.labels.size()};
+    answers_.begin(message.hash, step.labels.size());
     state_ = State::training;
     outbox_.push(server_action::Train{std::move(step), std::move(message)});
     return std::nullopt;
@@ -192,20 +193,14 @@ class ServerTurns {
   void on_trained(TrainedStep trained) {
     if (state_ != State::training) return;
     EpochTally& epoch = report_.epochs[report_.epoch_of(step_ - report_.first_step)];
-    epoch.add(trained.loss, pending_.samples, trained.correct, trained.server_us);
+    epoch.add(trained.loss, answers_.samples(), trained.correct, trained.server_us);
     ++step_;
     if (is_cached()) return go_on_cached();
-    net::Grad grad;
-    grad.key = key_;
-    grad.step = step_;
-    grad.loss = trained.loss;
-    grad.correct = trained.correct;
-    grad.gradient = trained.gradient;
-    last_grad_ = {pending_.hash, net::make_message(grad, std::move(trained.form))};
+    answers_.keep(key_, step_, std::move(trained));
     state_ = State::stepping;
     // Ahead of the gradient, so that the device stops in time.
     if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);
-    outbox_.send_message(holder(), last_grad_->message);
+    outbox_.send_message(holder(), answers_.last());
   }
 
   void on_step_finished(std::uint64_t took_us) {
@@ -263,17 +258,6 @@ class ServerTurns {
   }
 
  private:
-  /// What is known of a step while it is applied.
-  struct PendingStep {
-    std::uint64_t hash = 0;  ///< of its message
-    std::uint64_t samples = 0;
-  };
-  /// The answer to the last step that was applied, for a device that repeats it.
-  struct LastGrad {
-    std::uint64_t step_hash = 0;  ///< of the STEP that it answers
-    net::Message message;
-  };
-
   /// The turn needs nothing of its device.
   bool is_cached() const { return cached_.has(report_.device); }
   ConnectionId holder() const { return devices_[report_.device].connection; }
@@ -331,7 +315,7 @@ class ServerTurns {
 
   /// Goes on with the turn of `report_`, from step_ on.
   void grant() {
-    last_grad_.reset();
+    answers_.forget();
     barrier_due_ = leaving_ = false;
     state_ = State::waiting_holder;
     if (is_cached()) return begin_cached();
@@ -369,7 +353,7 @@ class ServerTurns {
       return;
     }
     state_ = State::training;
-    pending_ = {0, cached_.batch_size(batch)};
+    answers_.begin(0, cached_.batch_size(batch));
     outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
   }
 
@@ -440,8 +424,7 @@ class ServerTurns {
   // Of the last grant.
   net::TurnKey key_;
   std::vector<net::EpochCost> costs_before_;  ///< of the turn, up to the grant
-  PendingStep pending_;
-  std::optional<LastGrad> last_grad_;
+  StepAnswers answers_;
   bool barrier_due_ = false, leaving_ = false;
   net::Barrier barrier_;         ///< that was asked for last
   Sha256Digest barrier_hash_{};  ///< of its BARRIER_ACK

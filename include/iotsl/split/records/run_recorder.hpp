@@ -175,11 +175,15 @@ class RunRecorder {
 
   /// What a run that the user has stopped ends with.
   Failure stopped(std::uint64_t step) const {
-    return failure(
-        keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ", step,
-        !keeps_barriers()                ? "; without a run folder it cannot go on"
-        : config_.resume_command.empty() ? concat("; go on with --resume ", config_.out)
-                                         : concat("; go on with: ", config_.resume_command));
+    return failure(keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ",
+                   step,
+                   keeps_barriers() ? concat("; go on ", how_to_go_on())
+                                    : std::string("; without a run folder it cannot go on"));
+  }
+  /// What a user has to say.
+  std::string how_to_go_on() const {
+    return config_.resume_command.empty() ? concat("with --resume ", config_.out)
+                                          : concat("with: ", config_.resume_command);
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }

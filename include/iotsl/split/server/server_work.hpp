@@ -7,22 +7,17 @@
 #include <memory>
 #include <optional>
 
-#include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
-#include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
+#include "iotsl/split/server/step_work.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
-
-/// No front gives such a value unless it explodes: the squares of a batch of them, weighed by a
-/// layer, would still be finite, and so the running statistics behind it are.
-inline constexpr float largest_smashed = 1e9f;
 
 class ServerRun {
  public:
@@ -110,13 +105,6 @@ class ServerRun {
   }
 
  private:
-  /// A step whose gradient is sent.
-  struct AnsweredStep {
-    server_action::Train action;
-    Tensor<float> smashed;
-    double loss = 0;
-  };
-
   ServerRun(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets,
             SplitModel model, ServerTransport& transport)
       : config_(config),
@@ -126,6 +114,7 @@ class ServerRun {
         back_(model_.back, config.training.optimizer, config.seed, !config.training.frozen_front,
               products_of(config.server_precision)),
         sizes_(wire_sizes_of(config, model_.front, front_.optimizer())),
+        steps_(back_, replay_, caches_, sizes_, config.seed),
         recorder_(config, hooks, sets),
         sets_(sets),
         attendance_(config, hooks),
@@ -308,53 +297,25 @@ class ServerRun {
   }
 
   void carry_out(server_action::Train& action) {
-    const net::Microseconds start = net::steady_now();
-    const net::Step& step = action.step;
-    const Index n = static_cast<Index>(step.labels.size());
-    Shape shape{n};
-    const Shape one = smashed_shape();
-    for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
-    const Tensor<float> smashed = sizes_.format.decode_smashed(step.smashed, shape);
-    if (!all_within(smashed, largest_smashed))
-      return machine_->on_step_refused(failure(ErrorCode::network, "STEP ", step.step,
-                                               all_finite(smashed)
-                                                   ? concat(" has values beyond ", largest_smashed)
-                                                   : std::string(" has NaN or Inf")));
-    const TurnReport& turn = machine_->turns()->report();
-    const Result<BackOutcome> out =
-        back_.answer(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
-    if (!out) return machine_->on_trained(out.failure());
-    const net::EncodedBatch gradient =
-        sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
+    const Result<Tensor<float>> smashed = steps_.decode(action.step, smashed_shape());
+    if (!smashed) return machine_->on_step_refused(smashed.failure());
     machine_->on_trained(
-        TrainedStep{.loss = out->seen.loss,
-                    .correct = static_cast<std::uint32_t>(out->seen.correct),
-                    .gradient = gradient.bytes(),
-                    .form = {wire_shape(shape), sizes_.format.type_of(net::MessageType::grad)},
-                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
-    answered_ = {std::move(action), smashed, out->seen.loss};
+        steps_.answer(std::move(action), *smashed, machine_->turns()->report().device));
   }
   /// What is left of a step whose device has been sent its gradient, and works on meanwhile. It is
   /// done before the next message is looked at, so that the run's state never lies between the two:
   /// a barrier holds whole steps, and a server that is killed here goes back to its last one. False
   /// where there is none.
   bool finish_step() {
-    if (!answered_ || done_) return false;
-    const net::Microseconds start = net::steady_now();
-    const AnsweredStep answered = std::exchange(answered_, std::nullopt).value();
-    const net::Step& step = answered.action.step;
-    if (const Result<void> updated = back_.update(); !updated) {
-      machine_->on_step_failed(updated.failure());
+    if (!steps_.has_rest() || done_) return false;
+    const TurnReport& turn = machine_->turns()->report();
+    const Result<StepWork::Finished> done = steps_.finish(turn);
+    if (!done) {
+      machine_->on_step_failed(done.failure());
       return true;
     }
-    const TurnReport& turn = machine_->turns()->report();
-    const std::uint64_t batch = step.step - turn.first_step - 1;
-    replay_.keep(turn.device, turn.turn, answered.smashed, step.labels);
-    if (caches_.keeps_samples())
-      caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(batch), step.smashed,
-                   step.labels);
-    machine_->on_step_finished(static_cast<std::uint64_t>(net::steady_now() - start));
-    recorder_.on_step(turn, batch, step.labels.size(), answered.loss);
+    machine_->on_step_finished(done->took_us);
+    recorder_.on_step(turn, done->batch, done->samples, done->loss);
     return true;
   }
 
@@ -366,19 +327,10 @@ class ServerRun {
   /// Left for work(), so that events are looked at in between.
   void carry_out(server_action::TrainCached& action) { own_step_ = action; }
   void train_cached(const server_action::TrainCached& action) {
-    const net::Microseconds start = net::steady_now();
-    const SmashedCaches::Batch batch =
-        caches_.take(action.device, Index{action.round}, static_cast<Index>(action.batch));
-    const Result<BackOutcome> out = back_.train(batch.smashed, batch.labels, action.step);
-    if (!out) return machine_->on_trained(out.failure());
-    recorder_.on_step(machine_->turns()->report(), action.batch, batch.labels.size(),
-                      out->seen.loss);
-    machine_->on_trained(
-        TrainedStep{.loss = out->seen.loss,
-                    .correct = static_cast<std::uint32_t>(out->seen.correct),
-                    .gradient = {},
-                    .form = {},
-                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
+    std::uint64_t samples = 0;
+    Result<TrainedStep> out = steps_.train_cached(action, samples);
+    if (out) recorder_.on_step(machine_->turns()->report(), action.batch, samples, out->loss);
+    machine_->on_trained(std::move(out));
   }
 
   void carry_out(server_action::Store& action) {
@@ -456,7 +408,13 @@ class ServerRun {
 
   void carry_out(server_action::Finish&) { done_ = true; }
   void carry_out(server_action::Pause&) { fail(recorder_.stopped(machine_->committed().step)); }
-  void carry_out(server_action::Fail& action) { fail(std::move(action.problem)); }
+  void carry_out(server_action::Fail& action) {
+    const bool can_go_on = machine_->committed().id > 0 || preparation_;
+    if (!machine_->quarantine().check() && recorder_.keeps_barriers() && can_go_on)
+      action.problem.message += concat("; release a device: ", release_command("NAME", config_.out),
+                                       ", and go on ", recorder_.how_to_go_on());
+    fail(std::move(action.problem));
+  }
   void fail(Failure why) {
     done_ = true;
     problem_ = std::move(why);
@@ -480,8 +438,8 @@ class ServerRun {
   SmashedCaches caches_;               // of method cache
   std::optional<RoundModels> rounds_;  // of method fedavg
   std::optional<server_action::TrainCached> own_step_;
-  std::optional<AnsweredStep> answered_;  // of which the update is left
   WireSizes sizes_;
+  StepWork steps_;
   RunRecorder recorder_;
   QuarantineBook quarantine_;
   EvaluationSets sets_;
