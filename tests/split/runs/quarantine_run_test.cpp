@@ -136,6 +136,22 @@ TEST_CASE("quarantine: the run ends as one in which the device is skipped from t
   check_put_aside(far, concat("front state: '", "features.0.weight", "' has NaN or Inf"));
 }
 
+TEST_CASE("quarantine: a run whose last turn is skipped is tested all the same") {
+  const TemporaryFolder folder;
+  RunConfig config = three_rounds(folder / "run");
+  config.training.eval_every = 3;
+  const Ending ending =
+      run_with(config, {.device = 2, .spoil = own_error(net::MessageType::turn_accept)});
+  const std::vector<measure::EpochRecord>& epochs = ending.summary.epochs;
+  REQUIRE(epochs.size() == 9);
+  for (std::size_t e = 0; e < 9; ++e) {
+    CHECK(epochs[e].skipped == (e % 3 == 2));
+    CHECK(epochs[e].evaluated == (e % 3 == 2));
+  }
+  CHECK(ending.summary.chosen.epoch == 9);
+  CHECK(ending.summary.quarantined.at(0).reason == "it has failed: broken");
+}
+
 TEST_CASE("quarantine: a run with too few devices left ends, and goes on after a release") {
   const TemporaryFolder folder;
   RunConfig config = three_rounds(folder / "run");
