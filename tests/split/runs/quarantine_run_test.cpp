@@ -257,7 +257,8 @@ TEST_CASE("quarantine, method iotsl: a device whose generator fails, whoever els
   CHECK_FALSE(expected->preparation->generators[1].present);
   CHECK(expected->preparation->pretraining.done);
   CHECK(expected->preparation->devices[0].added == 0);  // nobody has what it lacks
-  for (std::size_t at = 1; at < whole.messages(); at += 4) {
+  // Once it is put aside: a server that starts again before gathers the devices anew.
+  for (std::size_t at = 16; at < whole.messages(); at += 4) {
     config.out = folder / std::to_string(at);
     const Ending ending =
         run_with(config, culprit(), train, samples, Fault::server_dies, at, files);
@@ -272,7 +273,6 @@ TEST_CASE("quarantine, method cache: a device that sends NaN is skipped, the oth
   config.training.frozen_front = true;
   config.training.epochs = 6;
   config.preparation = tiny::iotsl_config().preparation;
-  config.preparation.generator.kind = generators::GeneratorKind::moments;
   config.preparation.pretrain = false;
   const Ending ending = run_with(config, {.device = 1, .spoil = spoilt_step(4, nan)});
   REQUIRE(ending.summary.epochs.size() == 6);
