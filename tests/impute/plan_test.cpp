@@ -121,7 +121,7 @@ TEST_CASE("plan: what cannot be filled and wrong options are failures") {
         "imputation: device 0 lacks classes that no other device's generator can give: 2");
   CHECK(plan_for(sample_table, {}, {.scarce = 1.5}).failure().message ==
         "--scarce 1.5: expected 0 to 1");
-  CHECK(plan_for({{0}}).failure().message == "label histograms: device 0 has no sample");
+  CHECK(plan_for({{0}}).failure().message == "label histograms: no device has a sample");
 }
 
 TEST_CASE("plan: what is written is read") {

@@ -1,5 +1,5 @@
-// iotsl device: whose keys a server accepts. The server may be running: it takes changes up within
-// a second.
+// iotsl device: whose keys a server accepts, and which devices of a run may come back to it. The
+// server may be running: it takes changes up within a second.
 
 #include <cstdio>
 #include <memory>
@@ -8,6 +8,7 @@
 #include "host/options/output_file.hpp"
 #include "host/report/device_command.hpp"
 #include "iotsl/net/identity/server_credentials.hpp"
+#include "iotsl/split/records/quarantine_file.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -80,11 +81,30 @@ void list(const KeyCommandOptions& options) {
                net::short_text(credentials.pin()).c_str());
 }
 
+void add_release_command(CLI::App& device) {
+  struct Release {
+    std::string name, run;
+  };
+  auto options = std::make_shared<Release>();
+  CLI::App* command =
+      device.add_subcommand("release", "Let a device come back to a run in which it has failed");
+  command->add_option("name", options->name, "The device")->required();
+  command->add_option("--run", options->run, "The run's folder")->required();
+  command->callback([options] {
+    expect(split::release_device(options->run, options->name));
+    std::fprintf(stderr,
+                 "iotsl: %s is released from quarantine in %s; start it again, and its place is "
+                 "there\n",
+                 options->name.c_str(), options->run.c_str());
+  });
+}
+
 }  // namespace
 
 void add_device_command(CLI::App& app) {
   auto options = std::make_shared<KeyCommandOptions>();
-  CLI::App* device = app.add_subcommand("device", "Which devices a server lets in, by their keys");
+  CLI::App* device = app.add_subcommand(
+      "device", "Which devices a server lets in, by their keys, and back after a failure");
   device->require_subcommand(1);
   const auto command = [&](const char* name, const char* help,
                            void (*run)(const KeyCommandOptions&)) {
@@ -113,6 +133,7 @@ void add_device_command(CLI::App& app) {
   with_name(
       command("revoke", "Accept no key of a device any more; its session is closed", &revoke));
   command("list", "Devices, what they are, and the first digits of their keys' pins", &list);
+  add_release_command(*device);
 }
 
 }  // namespace iotsl::tool

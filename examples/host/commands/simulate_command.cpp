@@ -29,6 +29,7 @@ void add_simulate_command(CLI::App& app) {
     // Asked before a config.json gives options too.
     const bool over_sockets = command->count("--transport") > 0 && options->transport == "tcp";
     const bool limits_absence = command->count("--offline-limit") > 0;
+    const bool limits_failures = command->count("--min-devices") > 0;
     finish_run_options(*command, *options);
     if (pools_data(options->method) && over_sockets)
       fail_command(
@@ -42,6 +43,9 @@ void add_simulate_command(CLI::App& app) {
                    options->transport, " and --method ", options->method);
     };
     if (limits_absence && !has_processes) refuse("--offline-limit");
+    if (limits_failures && options->transport == "none")
+      fail_command(ErrorCode::usage, as_given(*command, "--min-devices"),
+                   ": only where devices can fail, not with --transport none");
     // In memory nothing takes time on its way, and times without it would pass for those with it.
     if (link_of(*options) && !has_processes) refuse("--link");
     if (!is_complete(*options)) print_summary(*options, expect(simulate(*options)));

@@ -15,7 +15,7 @@ namespace {
 /// Options that may differ between two starts of an experiment: they change no result.
 bool is_free(std::string_view option) {
   return option == "data" || option == "threads" || option == "barrier-steps" ||
-         option == "barrier-seconds" || option == "offline-limit";
+         option == "barrier-seconds" || option == "offline-limit" || option == "min-devices";
 }
 
 /// A table of the experiment, and generators of another of its runs, lie in its folder, which may

@@ -6,6 +6,7 @@
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/data/packed.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
+#include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 
 namespace iotsl::tool {
@@ -20,7 +21,8 @@ bool is_run_entry(const std::string& folder, const std::string& name) {
         summary_name, std::string_view(split::preparation_name),
         std::string_view(split::generation_log_name), std::string_view(split::pretrained_name),
         std::string_view(split::impute_plan_name), std::string_view(split::checkpoint_folder),
-        std::string_view(split::generator_folder), std::string_view(split::cache_folder)})
+        std::string_view(split::generator_folder), std::string_view(split::cache_folder),
+        std::string_view(split::quarantine_name), std::string_view(split::quarantine_lock_name)})
     // A file that was being written when its process ended bears the name with an ending.
     if (name == own || name.starts_with(concat(own, ".tmp."))) return true;
   if (name == "data") return file_exists(join_path(join_path(folder, name), data::pack_card_name));

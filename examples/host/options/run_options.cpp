@@ -91,10 +91,14 @@ void list_barrier_options(Options& o, List& list) {
 }
 
 template <class Options, class List>
-void list_offline_option(Options& o, List& list) {
+void list_absence_options(Options& o, List& list) {
   list.option("offline-limit", o.offline_seconds,
               "Seconds a device may stay away before its turn is skipped; 0: no limit",
               zero_or_more());
+  list.option("min-devices", o.min_devices,
+              "A device that fails by itself is put aside; with fewer left than so many the run "
+              "stops",
+              above_zero());
 }
 
 template <class Options, class List>
@@ -167,7 +171,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   if (use == RunUse::train) {
     list_slowdown_option(o.energy, list);
     list_meter_options(o.energy, list);
-    list_offline_option(o, list);
+    list_absence_options(o, list);
     list.given("resume", o.resume, "Go on with the run in this folder, where it stopped");
     list.given("out", o.out, "Run folder; default: runs/<time>-<dataset>-<method>");
     list.flag("overwrite", o.overwrite, "Replace an earlier run in the folder");
@@ -235,7 +239,7 @@ void check_can_be_recorded(const RunOptions& o) {
 /// for nobody.
 bool is_of_another_command(const std::string& key) {
   return key == "transport" || key == "test-per-class" || key == "offline-limit" ||
-         key == "device-slowdown";
+         key == "min-devices" || key == "device-slowdown";
 }
 
 void check_unchanged(const CLI::App& command, const std::string& run) {
@@ -253,11 +257,27 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 }  // namespace
 
 bool may_change_on_resume(const std::string& option) {
-  for (const char* free :
-       {"resume",        "data",        "threads", "transport", "barrier-steps", "barrier-seconds",
-        "offline-limit", "cache-limit", "link",    "json",      "quiet",         "listen",
-        "insecure",      "identity",    "tls",     "wait",      "power-model",   "device-slowdown",
-        "meter",         "meter-root"})
+  for (const char* free : {"resume",
+                           "data",
+                           "threads",
+                           "transport",
+                           "barrier-steps",
+                           "barrier-seconds",
+                           "offline-limit",
+                           "min-devices",
+                           "cache-limit",
+                           "link",
+                           "json",
+                           "quiet",
+                           "listen",
+                           "insecure",
+                           "identity",
+                           "tls",
+                           "wait",
+                           "power-model",
+                           "device-slowdown",
+                           "meter",
+                           "meter-root"})
     if (option == free) return true;
   return false;
 }
@@ -363,6 +383,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .resume = !o.resume.empty(),
                           .barriers = o.barriers,
                           .offline_seconds = o.offline_seconds,
+                          .min_devices = o.min_devices,
                           .cache_limit_gib = o.cache_limit_gib,
                           .resume_command = {}};
   TrainingOptions& training = config.training;
@@ -392,7 +413,7 @@ Json to_json(const RunOptions& options) {
   list.given("test-per-class", o.test_per_class);
   list.option("transport", o.transport);
   list_barrier_options(o, list);
-  list_offline_option(o, list);
+  list_absence_options(o, list);
   list_link_option(o.link, list);
   list_power_model_option(o.energy, list);
   list_slowdown_option(o.energy, list);

@@ -29,6 +29,7 @@ struct RunOptions {
   ServerPrecision server_precision = ServerPrecision::float32;
   split::BarrierOptions barriers;
   double offline_seconds = 300;
+  Index min_devices = 1;
   double cache_limit_gib = 16;            // of method cache
   std::string link;                       // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below

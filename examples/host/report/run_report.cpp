@@ -116,6 +116,7 @@ split::RunHooks RunReport::hooks() {
 }
 
 void RunReport::on_device(const split::DeviceArrival& arrival) {
+  all_devices_came_ = all_devices_came_ || arrival.ready == arrival.wanted;
   std::uint64_t samples = 0;
   std::string counts;
   for (std::size_t c = 0; c < arrival.label_counts.size(); ++c) {
@@ -145,7 +146,9 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
   epoch_samples_ = 0;
   if (r.evaluated) progress_.accuracy(r.test_accuracy);
   std::string text = concat("epoch ", r.epoch, "  round ", r.round + 1, "  ", r.device_name, "  ");
-  if (r.skipped) return progress_.line(text + "skipped");
+  if (r.skipped)
+    return progress_.line(
+        concat(text, "skipped", r.skip_reason.empty() ? "" : ": ", r.skip_reason));
   char numbers[64];
   if (r.has_training) {
     std::snprintf(numbers, sizeof numbers, "loss %.4f  ", r.loss);
@@ -189,6 +192,12 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["smashed_values"] = s.smashed_values;
   out["front_values"] = s.front_values;
   if (s.preparation) out["preparation"] = to_json(*s.preparation);
+  if (!s.quarantined.empty()) {
+    Json quarantined = Json::array();
+    for (const split::QuarantinedDevice& each : s.quarantined)
+      quarantined.push_back(to_json_fields(each));
+    out["quarantined"] = quarantined;
+  }
   out["privacy"] = privacy_json(promise_of(options, s));
   out["energy"] = energy_json(options, s);
   out["weights_sha256"] = s.weights_sha256;
@@ -231,6 +240,12 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
         static_cast<unsigned long long>(s.smashed_values),
         format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
+  for (const split::QuarantinedDevice& each : s.quarantined)
+    std::printf("%s %s in turn %llu, after step %llu: %s%s\n",
+                &each == s.quarantined.data() ? "quarantined     " : "                ",
+                each.name.c_str(), static_cast<unsigned long long>(each.turn + 1),
+                static_cast<unsigned long long>(each.step), each.reason.c_str(),
+                each.released ? "; released" : "");
   std::fputs(format_privacy(promise_of(options, s)).c_str(), stdout);
   std::fputs(format_energy(options, s).c_str(), stdout);
   if (options.server_precision != ServerPrecision::float32)

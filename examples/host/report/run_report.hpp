@@ -22,6 +22,8 @@ class RunReport {
     progress_.line(text);
     if (on_status) on_status(text);
   }
+  /// Every device that the run waits for was here.
+  bool all_devices_came() const { return all_devices_came_; }
 
   std::function<void(std::uint16_t port)> on_listening;  ///< may be empty
   std::function<bool()> should_stop;                     ///< beside Ctrl-C; may be empty
@@ -35,6 +37,7 @@ class RunReport {
 
   Progress progress_;
   Index sample_bytes_;
+  bool all_devices_came_ = false;
   Index epoch_samples_ = 0;
   double counted_bytes_ = 0;  // of complete epochs
 };

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 extern char** environ;
 
@@ -74,10 +75,10 @@ Result<int> DeviceProcesses::restart_killed() {
   return count;
 }
 
-std::string DeviceProcesses::failed_log() {
+std::string DeviceProcesses::take_failed_log() {
   collect();
-  for (const Process& process : processes_)
-    if (process.failed) return process.log;
+  for (Process& process : processes_)
+    if (std::exchange(process.failed, false)) return process.log;
   return {};
 }
 

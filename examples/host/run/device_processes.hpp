@@ -22,8 +22,8 @@ class DeviceProcesses {
 
   /// Starts `arguments` (the program first); what it prints goes to the file `log`.
   Result<void> start(const std::vector<std::string>& arguments, const std::string& log);
-  /// The log of a process that has ended with an error, or empty. Does not wait.
-  std::string failed_log();
+  /// The log of a process that has ended with an error, or empty; each is said once. Does not wait.
+  std::string take_failed_log();
   /// Starts those again that a signal has killed; the number of them.
   Result<int> restart_killed();
   /// Waits for all to end by themselves, `seconds` at most.

@@ -56,10 +56,16 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
     const Result<int> again = devices.restart_killed();
     if (!again && problem.message.empty()) problem = again.failure();
     if (again && *again > 0) report.note("a device process was killed; it is started again");
-    const std::string log = devices.failed_log();
-    if (!log.empty() && problem.message.empty())
-      problem = failure(ErrorCode::other, "a device process has failed; the end of its log ", log,
-                        ":\n", end_of_log(log));
+    const std::string log = devices.take_failed_log();
+    if (!log.empty()) {
+      const std::string what =
+          concat("a device process has failed; the end of its log ", log, ":\n", end_of_log(log));
+      // Later the server hears of it, and goes on with the other devices.
+      if (report.all_devices_came())
+        report.note(what);
+      else if (problem.message.empty())
+        problem = failure(ErrorCode::other, what);
+    }
     return !problem.message.empty();
   };
   auto summary = split::run_server(config, report.hooks(), {.emulated = link_of(options)}, sets);

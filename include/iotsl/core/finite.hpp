@@ -26,7 +26,20 @@ inline bool all_finite(const float* values, std::size_t count) {
 inline bool all_finite(const Tensor<float>& t) {
   return all_finite(t.data(), static_cast<std::size_t>(t.size()));
 }
-/// The same for float32 values on the wire, which may lie at any address.
+/// Whether every value lies between -limit and limit; false with NaN or Inf.
+inline bool all_within(const Tensor<float>& t, float limit) {
+  const float* const values = t.data();
+  std::uint32_t most;
+  std::memcpy(&most, &limit, sizeof most);
+  std::uint32_t bad = 0;
+  for (Index i = 0; i < t.size(); ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= static_cast<std::uint32_t>((bits & 0x7FFFFFFFu) > most);
+  }
+  return bad == 0;
+}
+/// Whether no float32 value on the wire is NaN or Inf. They may lie at any address.
 inline bool all_finite(ByteSpan values) {
   std::uint32_t bad = 0;
   for (std::size_t i = 0; i + 4 <= values.size(); i += 4) {

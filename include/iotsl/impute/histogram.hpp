@@ -26,24 +26,25 @@ struct Defects {
 };
 
 /// Whether the table [device][class] is one of histograms: every device with the same number of
-/// classes and at least one sample. It may come from peers or from a file.
+/// classes, and some with samples. Who has none takes no part: nothing is given or received. It may
+/// come from peers or from a file.
 inline Result<void> check_histograms(const data::CountTable& histograms) {
   if (histograms.empty()) return failure(ErrorCode::data, "label histograms: no device");
   const std::size_t classes = histograms.front().size();
+  bool any = false;
   for (std::size_t d = 0; d < histograms.size(); ++d) {
     const std::vector<Index>& row = histograms[d];
     if (row.size() != classes)
       return failure(ErrorCode::data, "label histograms: device ", d, " has ", row.size(),
                      " classes, device 0 has ", classes);
-    bool any = false;
     for (std::size_t c = 0; c < classes; ++c) {
       if (row[c] < 0 || row[c] > max_class_count)
         return failure(ErrorCode::data, "label histograms: device ", d, " has ", row[c],
                        " samples of class ", c, ", expected 0 to ", max_class_count);
       any |= row[c] > 0;
     }
-    if (!any) return failure(ErrorCode::data, "label histograms: device ", d, " has no sample");
   }
+  if (!any) return failure(ErrorCode::data, "label histograms: no device has a sample");
   return {};
 }
 
@@ -94,12 +95,13 @@ inline Index target_class_size(const std::vector<Index>& counts) {
 }
 
 /// What a device with these counts lacks of the classes in `all`. A class is scarce below `scarce`
-/// (0 to 1) of the device's mean class size; 0: none is.
+/// (0 to 1) of the device's mean class size; 0: none is. Who has no samples lacks nothing.
 inline Defects find_defects(const std::vector<Index>& counts, const std::vector<Index>& all,
                             double scarce = default_scarce) {
   const double mean = mean_class_size(counts);
   const Index target = target_class_size(counts);
   Defects out;
+  if (mean == 0) return out;
   for (const Index c : all) {
     const Index held = counts[static_cast<std::size_t>(c)];
     if (held == 0)

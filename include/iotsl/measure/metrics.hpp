@@ -39,7 +39,8 @@ struct EpochRecord {
   std::uint64_t bytes_down = 0;
   std::uint64_t values_formula = 0;     ///< Table I
   std::uint64_t peak_memory_bytes = 0;  ///< of the device's process
-  bool skipped = false;                 ///< the turn ended early: the device stayed away
+  bool skipped = false;                 ///< the turn ended early
+  std::string skip_reason;              ///< why
 };
 
 /// What was not measured is null.
@@ -76,6 +77,7 @@ inline Json to_json(const EpochRecord& r) {
   out["values_formula"] = r.values_formula;
   out["peak_memory_bytes"] = r.peak_memory_bytes;
   if (r.skipped) out["skipped"] = true;
+  if (!r.skip_reason.empty()) out["skip_reason"] = r.skip_reason;
   return out;
 }
 
@@ -122,6 +124,7 @@ inline Result<EpochRecord> parse_record(const Json& json) {
   read("values_formula", r.values_formula);
   read("peak_memory_bytes", r.peak_memory_bytes);
   r.skipped = known("skipped");
+  if (known("skip_reason")) read("skip_reason", r.skip_reason);
   if (!read.status()) return read.status().failure();
   return r;
 }

@@ -90,11 +90,13 @@ void reach_round(ServerMachine& m) {
 }
 
 std::string refusal_of(const std::vector<ServerAction>& actions, WireError code) {
-  REQUIRE(actions.size() == 2);
+  REQUIRE(actions.size() >= 2);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == code);
   CHECK(error.fatal);
   CHECK(is<Close>(actions[1]));
+  // In a run that has begun it is put aside for it.
+  if (actions.size() > 2) CHECK(as<PutAside>(actions[2]).device.reason == error.text);
   return error.text;
 }
 
@@ -152,7 +154,8 @@ TEST_CASE("server, method fedavg: nets of another turn, of other sizes or unaske
     net::LocalModel model = answer(key_of(0));
     change(model);
     const std::string text = refusal_of(give(m, 1, message_of(model)), code);
-    CHECK(m.missing_holder() == std::optional<std::uint32_t>{0});  // the run waits for it
+    CHECK(m.quarantine().has(0));
+    CHECK_FALSE(m.missing_holder());  // nobody waits for it
     return text;
   };
   CHECK(refused([](net::LocalModel& model) { model.key.turn = 1; }, WireError::protocol) ==

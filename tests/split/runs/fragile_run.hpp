@@ -1,7 +1,10 @@
 #pragma once
-// A run in memory that can lose its connections and both its sides.
+// A run in memory that can lose its connections and both its sides, and of which one device can
+// fail by itself.
 
 #include <doctest/doctest.h>
+
+#include <functional>
 
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "split/runs/tiny_run.hpp"
@@ -13,6 +16,15 @@ using namespace iotsl;
 using namespace iotsl::split;
 
 enum class Fault { none, cut, device_dies, server_dies };
+
+/// A device that fails by itself.
+struct Culprit {
+  std::size_t device = 0;
+  /// Changes what the device sends, where it is time for that.
+  std::function<void(net::Message& message)> spoil = {};
+  /// From the grant of this turn on it stays away; any turn where it fails in another way.
+  std::uint64_t leaves_at = ~std::uint64_t{0};
+};
 
 /// A run in memory whose connections and both sides can be lost. Messages are numbered as they
 /// arrive, in both directions; the fault comes in place of one of them.
@@ -26,6 +38,8 @@ class FragileRun {
         samples_(samples),
         files_(std::move(files)) {}
 
+  /// One of the devices is to fail by itself.
+  void set_culprit(Culprit culprit) { culprit_ = std::move(culprit); }
   Result<RunSummary> run(Fault fault, std::size_t at) {
     fault_ = fault;
     fault_at_ = at;
@@ -50,6 +64,8 @@ class FragileRun {
   void leave_server_alone_after_caching() { alone_after_caching_ = true; }
   std::size_t messages() const { return count_; }
   bool fault_happened() const { return count_ > fault_at_; }
+  /// What a device that is over for good has ended with.
+  const std::vector<std::string>& endings() const { return endings_; }
   /// What the server has said to its user.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -59,6 +75,7 @@ class FragileRun {
     std::unique_ptr<DeviceWork> work;
     std::unique_ptr<net::Link> link, server_link;  // null: no connection
     ConnectionId connection = 0;
+    bool over = false;  // nobody starts it again
   };
   struct Wire : ServerTransport {
     void send(ConnectionId connection, net::Message message) override {
@@ -154,8 +171,24 @@ class FragileRun {
     return true;
   }
 
+  bool is_culprit(std::size_t i) const { return culprit_ && culprit_->device == i; }
+  /// True where the device has gone for good in place of the message that it was sent.
+  bool leaves_now(std::size_t i, const net::Message& message) {
+    if (!is_culprit(i) || message.type != net::MessageType::turn_grant) return false;
+    if (net::decode<net::TurnGrant>(message.payload)->key.turn < culprit_->leaves_at) return false;
+    devices_[i].over = true;
+    disconnect(devices_[i], true);
+    return true;
+  }
+  void end(Device& device, const Failure& why) {
+    endings_.push_back(why.message);
+    device.over = true;
+    disconnect(device, true);
+  }
+
   bool serve(std::size_t i) {
     Device& device = devices_[i];
+    if (device.over) return false;
     bool active = false;
     if (device.link == nullptr) {
       connect(device);
@@ -165,7 +198,7 @@ class FragileRun {
     if (split::detail::move_bytes(*device.server_link, *device.link).value() > 0) active = true;
     while (device.link->pop(message)) {
       active = true;
-      if (fails_now(i)) return true;
+      if (fails_now(i) || leaves_now(i, message)) return true;
       device.machine->on_message(std::move(message));
     }
     Failure problem;
@@ -173,7 +206,11 @@ class FragileRun {
       active = true;
       const DeviceStatus status =
           carry_out(*action, *device.machine, *device.work, *device.link, problem);
-      REQUIRE_MESSAGE(status != DeviceStatus::failed, problem.message);
+      REQUIRE_MESSAGE((status != DeviceStatus::failed || is_culprit(i)), problem.message);
+      if (status == DeviceStatus::failed) {
+        end(device, problem);
+        return true;
+      }
       if (status == DeviceStatus::disconnected) {
         disconnect(device, true);
         return true;
@@ -183,6 +220,7 @@ class FragileRun {
     while (device.server_link != nullptr && device.server_link->pop(message)) {
       active = true;
       if (fails_now(i)) return true;
+      if (is_culprit(i) && culprit_->spoil) culprit_->spoil(message);
       server_->on_message(device.connection, std::move(message));
       if (server_->done()) break;
     }
@@ -202,7 +240,8 @@ class FragileRun {
   bool alone_after_caching_ = false, alone_ = false;
   std::uint64_t boots_ = 0;
   ConnectionId connections_ = 0;
-  std::vector<std::string> notes_;
+  std::optional<Culprit> culprit_;
+  std::vector<std::string> notes_, endings_;
 };
 
 /// What must not depend on faults.

@@ -1,9 +1,7 @@
 #pragma once
 // The folder of a key and of what is known of others' keys: nobody but its owner may look into it.
 
-#include <sys/file.h>
-
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/shared_file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -57,36 +55,12 @@ class IdentityFolder {
     return iotsl::detail::sync_folder(path_);
   }
 
+  /// To be held while a file of the folder is read, changed and written.
+  Result<FileLock> lock() const { return FileLock::take(path_of("lock"), 0600); }
+
  private:
   explicit IdentityFolder(std::string path) : path_(std::move(path)) {}
   std::string path_;
-};
-
-/// Held by one process at a time while it reads, changes and writes a file of the folder.
-class IdentityLock {
- public:
-  /// Waits for another holder for a second at most: it holds the lock for one file.
-  static Result<IdentityLock> take(const IdentityFolder& folder) {
-    IdentityLock out;
-    const std::string path = folder.path_of("lock");
-    out.file_ =
-        iotsl::detail::Descriptor(iotsl::detail::open_retrying(path, O_RDWR | O_CREAT, 0600));
-    if (!out.file_.ok())
-      return iotsl::detail::file_failure(ErrorCode::other, path, "cannot open", errno);
-    for (int attempt = 0; ::flock(out.file_.get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
-      if (errno != EWOULDBLOCK && errno != EINTR)
-        return iotsl::detail::file_failure(ErrorCode::other, path, "cannot lock", errno);
-      if (attempt == 50)
-        return failure(ErrorCode::other, folder.path(), ": is in use by another process");
-      ::usleep(20000);
-    }
-    return out;
-  }
-  IdentityLock(IdentityLock&& other) noexcept { file_ = std::move(other.file_); }
-
- private:
-  IdentityLock() = default;
-  iotsl::detail::Descriptor file_{-1};
 };
 
 }  // namespace net

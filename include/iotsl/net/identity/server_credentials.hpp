@@ -16,7 +16,7 @@ class ServerCredentials {
     Result<IdentityFolder> folder = IdentityFolder::make(path);
     if (!folder) return folder.failure();
     // Two commands at once must not make two keys.
-    const Result<IdentityLock> lock = IdentityLock::take(*folder);
+    const Result<FileLock> lock = folder->lock();
     if (!lock) return lock.failure();
     Result<PrivateKey> key = read_or_make_key(*folder, "server.key");
     if (!key) return key.failure();
@@ -36,7 +36,7 @@ class ServerCredentials {
   /// Looks whether the list's file is another one than before, and loads it; true where it was. A
   /// file that cannot be read leaves the list as it is, and is told once.
   Result<bool> refresh() {
-    const Stamp now = stamp();
+    const FileStamp now = stamp();
     if (now == seen_) return false;
     const Result<void> loaded = load();
     if (!loaded) {
@@ -50,7 +50,7 @@ class ServerCredentials {
   /// whether it may be; where it says no, nothing is written.
   template <class Apply>
   Result<void> change(const Apply& apply) {
-    const Result<IdentityLock> lock = IdentityLock::take(folder_);
+    const Result<FileLock> lock = folder_.lock();
     if (!lock) return lock.failure();
     const Result<void> loaded = load();
     if (!loaded) return loaded;
@@ -91,26 +91,14 @@ class ServerCredentials {
  private:
   static constexpr std::string_view list_name = "devices.json";
 
-  /// What changes with every write: the file is a new one each time.
-  struct Stamp {
-    std::uint64_t inode = 0, bytes = 0;
-    std::int64_t seconds = 0, nanoseconds = 0;
-    friend bool operator==(const Stamp&, const Stamp&) = default;
-  };
-
   ServerCredentials(IdentityFolder folder, TlsContext context, const Pin& pin)
       : folder_(std::move(folder)), context_(std::move(context)), pin_(pin) {}
 
-  Stamp stamp() const {
-    struct stat info {};
-    if (::stat(list_path().c_str(), &info) != 0) return {};
-    return {static_cast<std::uint64_t>(info.st_ino), static_cast<std::uint64_t>(info.st_size),
-            std::int64_t{info.st_mtim.tv_sec}, std::int64_t{info.st_mtim.tv_nsec}};
-  }
+  FileStamp stamp() const { return FileStamp::of(list_path()); }
   Result<void> load() {
-    const Stamp now = stamp();
-    if (now == Stamp{}) {
-      if (seen_ != Stamp{}) return failure(ErrorCode::data, list_path(), ": has gone");
+    const FileStamp now = stamp();
+    if (now == FileStamp{}) {
+      if (seen_ != FileStamp{}) return failure(ErrorCode::data, list_path(), ": has gone");
       return {};
     }
     Result<std::string> text = folder_.read(list_name);
@@ -127,7 +115,7 @@ class ServerCredentials {
   TlsContext context_;
   Pin pin_;
   AllowList list_;
-  Stamp seen_;
+  FileStamp seen_;
 };
 
 }  // namespace net

@@ -41,6 +41,10 @@ class Preparation {
     return {};
   }
 
+  /// Whether nothing is left to be prepared: a generator that comes now has come too late.
+  bool complete() const {
+    return (!impute_ || imputation_.planned()) && (!pretrain_ || pretraining_.record().done);
+  }
   PreparationRecord record() const {
     PreparationRecord out;
     out.generators = generators_.records();
@@ -87,10 +91,12 @@ class Preparation {
   }
 
   /// Plans, generates D and pre-trains `joined`, as far as it is not done yet. `histograms` of the
-  /// devices; every generator must be there. False where the user has stopped it: what is finished
-  /// stays.
+  /// devices; one without a generator takes no part. False where the user has stopped it: what is
+  /// finished stays.
   Result<bool> prepare(Sequential<float>& joined, const EvaluationSets& sets,
-                       const std::vector<std::vector<std::uint64_t>>& histograms) {
+                       std::vector<std::vector<std::uint64_t>> histograms) {
+    for (std::size_t d = 0; d < histograms.size(); ++d)
+      if (!generators_.has(d)) std::fill(histograms[d].begin(), histograms[d].end(), 0);
     for (std::size_t d = 0; d < histograms.size(); ++d) {
       const Result<void> fits = check_given(d, histograms[d]);
       if (!fits) return fits.failure();

@@ -8,6 +8,7 @@
 #include "iotsl/net/model_messages.hpp"
 #include "iotsl/net/transfer.hpp"
 #include "iotsl/options/schedule.hpp"
+#include "iotsl/split/protocol/quarantine.hpp"
 #include "iotsl/split/protocol/turn_report.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -45,6 +46,8 @@ struct ServerPlan {
   BarrierRecord start;               ///< where to begin; by default at the beginning
   /// Of method cache: for each device what is known of it from before, or nothing.
   std::vector<std::optional<CachedDevice>> cached;
+  std::uint32_t min_devices = 1;               ///< with fewer the run stops
+  std::vector<QuarantinedDevice> quarantined;  ///< by an earlier start
 };
 
 /// A device's generator that the server has when it begins.
@@ -158,9 +161,13 @@ struct AverageModel {
   BarrierRecord barrier;
   bool ends_round = false;
 };
-/// Load the last barrier, because `device` has lost its state; answer on_rolled_back.
+/// Remember that a device is put aside, and tell the user.
+struct PutAside {
+  QuarantinedDevice device;
+};
+/// Load the last barrier; answer on_rolled_back.
 struct RollBack {
-  std::uint32_t device = 0;
+  std::string why;            ///< names the device
   std::uint64_t barrier = 0;  ///< its id
   std::uint64_t step = 0;     ///< that it stands at
 };
@@ -186,8 +193,9 @@ using ServerAction =
                  server_action::Prepare, server_action::Impute, server_action::Grant,
                  server_action::Train, server_action::BeginCached, server_action::TrainCached,
                  server_action::Store, server_action::SendModel, server_action::KeepModel,
-                 server_action::AverageModel, server_action::RollBack, server_action::Report,
-                 server_action::Finish, server_action::Pause, server_action::Fail>;
+                 server_action::AverageModel, server_action::PutAside, server_action::RollBack,
+                 server_action::Report, server_action::Finish, server_action::Pause,
+                 server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.
 class ServerOutbox {

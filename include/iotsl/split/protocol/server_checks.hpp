@@ -72,6 +72,17 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   return index;
 }
 
+/// What somebody named `name` is told who comes for the place of a device in quarantine. It is of
+/// no use to come again before the device is released.
+inline PeerFault refuse_quarantined(const QuarantinedDevice& device, const std::string& name) {
+  if (name != device.name)
+    return {net::WireError::full, concat("place ", device.device, " is taken by '", device.name,
+                                         "', which is in quarantine")};
+  return {net::WireError::run_failed,
+          concat("device '", name, "' is in quarantine until somebody at the server says: ",
+                 release_command(name), "; ", device.reason)};
+}
+
 /// `samples` of the device in place `index`; `trained`: samples per class of the generator that the
 /// server has of it, empty where it has none.
 inline Result<void> check_label_hist(const ServerPlan& plan, const net::LabelHist& hist,

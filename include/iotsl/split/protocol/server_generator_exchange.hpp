@@ -19,14 +19,17 @@ class ServerGeneratorExchange {
   enum class State { collecting, preparing, prepared };
 
   /// Takes over what the server has at the start. From then on nobody else knows whose generator is
-  /// there.
-  ServerGeneratorExchange(GeneratorsOnHand generators, ServerOutbox& outbox)
-      : generators_(std::move(generators)), outbox_(outbox) {}
+  /// there. The run does without those of devices in `quarantine`.
+  ServerGeneratorExchange(GeneratorsOnHand generators, const Quarantine& quarantine,
+                          ServerOutbox& outbox)
+      : generators_(std::move(generators)), quarantine_(quarantine), outbox_(outbox) {}
 
   State state() const { return state_; }
   bool has_generator(std::uint32_t device) const { return generators_[device].has_value(); }
   /// Whether the device is to send its generator. One of other data than the device's is of no use.
+  /// Who was in quarantine while the run was prepared has come too late.
   bool wants_generator(const ServerPeer& peer) const {
+    if (state_ != State::collecting) return false;
     const std::optional<GeneratorOnHand>& generator = generators_[peer.index];
     return !generator || (generator->data_fingerprint != Sha256Digest{} &&
                           generator->data_fingerprint != peer.record.data_fingerprint);
@@ -34,8 +37,9 @@ class ServerGeneratorExchange {
   /// Samples per class that the device's generator was trained on, of one that the server had at
   /// the start and that is not wanted again.
   std::span<const std::uint64_t> trained_counts(const ServerPeer& peer) const {
-    if (wants_generator(peer)) return {};
-    return generators_[peer.index]->label_counts;
+    const std::optional<GeneratorOnHand>& generator = generators_[peer.index];
+    if (!generator || wants_generator(peer)) return {};
+    return generator->label_counts;
   }
   /// After on_prepared: samples that imputation adds, of each device.
   std::vector<std::uint64_t> added_samples() const {
@@ -49,7 +53,7 @@ class ServerGeneratorExchange {
     std::optional<GeneratorOnHand>& generator = generators_[peer.index];
     if (wants_generator(peer))
       generator.reset();
-    else
+    else if (generator)
       generator->data_fingerprint = peer.record.data_fingerprint;
   }
 
@@ -71,9 +75,9 @@ class ServerGeneratorExchange {
 
   /// Every device was here: has the run prepared as soon as every generator is there as well.
   void prepare_if_complete() {
-    const bool complete = std::all_of(generators_.begin(), generators_.end(),
-                                      [](const auto& each) { return each.has_value(); });
-    if (!complete || state_ != State::collecting) return;
+    if (state_ != State::collecting) return;
+    for (std::uint32_t d = 0; d < generators_.size(); ++d)
+      if (!generators_[d] && !quarantine_.has(d)) return;
     state_ = State::preparing;
     outbox_.push(server_action::Prepare{});
   }
@@ -95,6 +99,7 @@ class ServerGeneratorExchange {
  private:
   State state_ = State::collecting;
   GeneratorsOnHand generators_;
+  const Quarantine& quarantine_;
   std::vector<ImputationOrder> orders_;
   ServerOutbox& outbox_;
 };

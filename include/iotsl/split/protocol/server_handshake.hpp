@@ -23,9 +23,17 @@ class ServerHandshake {
   };
   using Progress = std::variant<Continues, Arrived, PeerFault>;
 
-  /// `exchange` of method iotsl, or null.
-  ServerHandshake(const ServerPlan& plan, ServerGeneratorExchange* exchange, ServerOutbox& outbox)
-      : plan_(plan), exchange_(exchange), outbox_(outbox), devices_(plan.devices) {}
+  /// `exchange` of method iotsl, or null. Nobody waits for devices in `quarantine`.
+  ServerHandshake(const ServerPlan& plan, const Quarantine& quarantine,
+                  ServerGeneratorExchange* exchange, ServerOutbox& outbox)
+      : plan_(plan),
+        quarantine_(quarantine),
+        exchange_(exchange),
+        outbox_(outbox),
+        devices_(plan.devices) {
+    for (const QuarantinedDevice& each : quarantine.entries())
+      if (!each.released) devices_[each.device] = record_of(each);
+  }
 
   const std::vector<DeviceRecord>& devices() const { return devices_; }
   std::uint32_t ready_devices() const {
@@ -33,7 +41,8 @@ class ServerHandshake {
         std::count_if(devices_.begin(), devices_.end(),
                       [](const DeviceRecord& each) { return each.connection != 0; }));
   }
-  /// Every device was here once, since this server began; from then on each keeps its place.
+  /// Every device that is not in quarantine was here once, since this server began; from then on
+  /// each keeps its place.
   bool complete() const { return complete_; }
 
   const std::vector<ServerPeer>& peers() const { return peers_; }
@@ -62,7 +71,10 @@ class ServerHandshake {
       if (other.index != net::any_index) places[other.index] = other.record;
     HelloVerdict verdict = check_hello(plan_, *hello, places, complete_);
     if (PeerFault* fault = std::get_if<PeerFault>(&verdict)) return std::move(*fault);
-    return Admission{std::move(hello).value(), *std::get_if<std::uint32_t>(&verdict)};
+    const std::uint32_t index = *std::get_if<std::uint32_t>(&verdict);
+    if (const QuarantinedDevice* aside = quarantine_.find(index))
+      return refuse_quarantined(*aside, hello->device);
+    return Admission{std::move(hello).value(), index};
   }
   /// Nobody else may hold the place. `incarnation` of the run.
   void admit(ServerPeer& peer, Admission admission, std::uint32_t incarnation) {
@@ -147,8 +159,16 @@ class ServerHandshake {
   Progress arrive(ServerPeer& peer, std::optional<net::Resume> resume) {
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;
-    if (ready_devices() == plan_.devices) complete_ = true;
+    if (ready_devices() == quarantine_.left()) complete_ = true;
     return Arrived{std::move(resume)};
+  }
+  static DeviceRecord record_of(const QuarantinedDevice& device) {
+    DeviceRecord out;
+    out.name = device.name;
+    out.label_counts = device.label_counts;
+    out.samples = device.samples;
+    parse_hex(device.data_fingerprint, out.data_fingerprint);
+    return out;
   }
   template <class Predicate>
   ServerPeer* find_if(Predicate is_wanted) {
@@ -157,6 +177,7 @@ class ServerHandshake {
   }
 
   const ServerPlan& plan_;
+  const Quarantine& quarantine_;
   ServerGeneratorExchange* exchange_;
   ServerOutbox& outbox_;
   std::vector<DeviceRecord> devices_;

@@ -30,20 +30,23 @@ class ServerMachine {
   /// `generators`: of each device, for method iotsl; else empty.
   explicit ServerMachine(ServerPlan plan, GeneratorsOnHand generators = {})
       : plan_(std::move(plan)),
-        exchange_(make_exchange(std::move(generators), outbox_)),
-        handshake_(plan_, exchange_ ? &*exchange_ : nullptr, outbox_) {
+        quarantine_(plan_.devices, plan_.min_devices, plan_.quarantined),
+        exchange_(make_exchange(std::move(generators))),
+        handshake_(plan_, quarantine_, exchange_ ? &*exchange_ : nullptr, outbox_) {
     if (!plan_.start.turn_complete()) return;
     // The barrier was the turn's last: only the books are left to be closed.
     outbox_.push(server_action::Report{plan_.start.report});
     if (plan_.start.report.turn + std::uint64_t{1} == plan_.turns) end(RunComplete{});
   }
-  /// To be called once the driver is ready: a run that needs no device any more goes on at once.
+  /// To be called once the driver is ready: a run that needs no device any more goes on at once,
+  /// and one that has too few left ends.
   void start() {
-    const auto& cached = plan_.cached;
-    const bool all_here =
-        !cached.empty() && std::all_of(cached.begin(), cached.end(),
-                                       [](const auto& each) { return each.has_value(); });
-    if (all_here && !ended_) begin_turns();
+    if (ended_) return;
+    if (const Result<void> enough = quarantine_.check(); !enough) return abort(enough.failure());
+    if (plan_.cached.empty()) return;
+    for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
+      if (!plan_.cached[d] && !quarantine_.has(d)) return;
+    begin_turns();
   }
   // Its parts hold on to each other.
   ServerMachine(const ServerMachine&) = delete;
@@ -57,6 +60,8 @@ class ServerMachine {
     return collecting ? Phase::collecting : Phase::preparing;
   }
   const std::vector<DeviceRecord>& devices() const { return handshake_.devices(); }
+  /// Who was put aside.
+  const Quarantine& quarantine() const { return quarantine_; }
   std::uint32_t ready_devices() const { return handshake_.ready_devices(); }
   /// Of method iotsl: whether the server has the generator of `device`.
   bool has_generator(std::uint32_t device) const { return exchange_->has_generator(device); }
@@ -156,8 +161,27 @@ class ServerMachine {
     begin_turns();
   }
 
+  /// The step that was asked for is applied. Where it cannot be, as with NaN, its device is put
+  /// aside; the server's half may hold some of it, and goes back to the last barrier.
   void on_trained(Result<TrainedStep> trained) {
-    if (turns_ && !ended_) settle(turns_->on_trained(std::move(trained)));
+    if (!turns_ || ended_) return;
+    if (!trained) return on_step_failed(trained.failure());
+    turns_->on_trained(std::move(trained).value());
+  }
+  /// The same where nothing of the step was taken over.
+  void on_step_refused(const Failure& why) {
+    if (turns_ && !ended_)
+      put_aside(turns_->report().device, {net::WireError::not_finite, why.message});
+  }
+  /// The last step, whose gradient may have been sent, cannot be finished.
+  void on_step_failed(const Failure& why) {
+    if (turns_ && !ended_)
+      put_aside(turns_->report().device, {net::WireError::not_finite, why.message}, true);
+  }
+  /// The front in BARRIER_ACK cannot be taken over, and was not.
+  void on_front_refused(const Failure& why) {
+    if (turns_ && !ended_)
+      put_aside(turns_->report().device, {net::WireError::model_mismatch, why.message}, true);
   }
   /// What was left of the last step has taken so long.
   void on_step_finished(std::uint64_t took_us) {
@@ -185,6 +209,9 @@ class ServerMachine {
     if (rounds_ && !ended_) rounds_->skip_turn();
   }
 
+  /// A user lets a device come back that was put aside; its place waits for it.
+  void release(std::uint32_t device) { quarantine_.release(device); }
+
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
   /// are told to come back.
   void request_pause() {
@@ -197,10 +224,9 @@ class ServerMachine {
   }
 
  private:
-  static std::optional<ServerGeneratorExchange> make_exchange(GeneratorsOnHand generators,
-                                                              ServerOutbox& outbox) {
+  std::optional<ServerGeneratorExchange> make_exchange(GeneratorsOnHand generators) {
     if (generators.empty()) return std::nullopt;
-    return ServerGeneratorExchange(std::move(generators), outbox);
+    return ServerGeneratorExchange(std::move(generators), quarantine_, outbox_);
   }
 
   // Devices.
@@ -245,13 +271,14 @@ class ServerMachine {
   void begin_turns() {
     if (plan_.turns == 0) return end(RunComplete{});  // nothing but generators was asked for
     if (averages(plan_.offer.description.method)) {
-      rounds_.emplace(plan_, handshake_.devices(), outbox_);
+      rounds_.emplace(plan_, handshake_.devices(), quarantine_, outbox_);
       for (const ServerPeer& peer : handshake_.peers())
         if (peer.state == PeerState::ready) rounds_->on_arrived(peer, peer.resume);
-      return;
+      return rounds_->begin();
     }
-    turns_.emplace(plan_, handshake_.devices(),
+    turns_.emplace(plan_, handshake_.devices(), quarantine_,
                    exchange_ ? exchange_->added_samples() : std::vector<std::uint64_t>(), outbox_);
+    settle(turns_->begin());
   }
 
   std::optional<PeerFault> on_step(const ServerPeer& peer, net::Message message) {
@@ -272,11 +299,10 @@ class ServerMachine {
   void on_error(ServerPeer& peer, const net::Message& message) {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(peer, protocol_fault(error.failure()));
-    Failure why =
-        failure(ErrorCode::network, "device '", peer.record.name, "' has failed: ", error->text);
-    const bool ends = handshake_.complete() && peer.state == PeerState::ready;
-    close(peer);
-    if (ends) abort(std::move(why));
+    if (!is_needed(peer)) return close(peer);
+    const std::uint32_t device = peer.index;
+    handshake_.close(peer);  // it knows
+    put_aside(device, {error->code, concat("it has failed: ", error->text)});
   }
   void on_leave(ServerPeer& peer, const net::Message& message) {
     const Result<net::Leave> leave = net::decode<net::Leave>(message.payload);
@@ -298,10 +324,40 @@ class ServerMachine {
     if (how) end(std::move(*how));
   }
   void give_up(ServerPeer& peer, const PeerFault& fault) {
+    if (fault.retry_after_ms == 0 && is_needed(peer)) return put_aside(peer.index, fault);
     net::ErrorMessage error = error_message(fault.code, fault.retry_after_ms == 0, fault.text);
     error.retry_after_ms = fault.retry_after_ms;
     outbox_.send(peer.connection, error);
     close(peer);
+  }
+  /// Whether the peer has its place in a run that has begun, and the run still needs it. Before,
+  /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.
+  bool is_needed(const ServerPeer& peer) const {
+    return handshake_.complete() && peer.index != net::any_index &&
+           !(turns_ && !turns_->needs(peer.index));
+  }
+  /// The device has failed, and would again: it is told, and the run goes on without it, unless too
+  /// few are left. `damaged`: see ServerTurns::on_quarantine.
+  void put_aside(std::uint32_t device, const PeerFault& fault, bool damaged = false) {
+    if (ServerPeer* const peer = handshake_.find_place(device)) {
+      outbox_.send(peer->connection, error_message(fault.code, true, fault.text));
+      handshake_.close(*peer);
+    }
+    const DeviceRecord& known = handshake_.devices()[device];
+    const std::uint64_t turn = turns_ ? turns_->report().turn : rounds_ ? rounds_->turn() : 0;
+    outbox_.push(
+        server_action::PutAside{quarantine_.add({.device = device,
+                                                 .name = known.name,
+                                                 .samples = known.samples,
+                                                 .label_counts = known.label_counts,
+                                                 .data_fingerprint = to_hex(known.data_fingerprint),
+                                                 .turn = turn,
+                                                 .step = committed().step,
+                                                 .reason = make_printable(fault.text)})});
+    if (const Result<void> enough = quarantine_.check(); !enough) return abort(enough.failure());
+    if (turns_) return settle(turns_->on_quarantine(device, damaged));
+    if (rounds_) return rounds_->on_quarantine(device);
+    if (exchange_) exchange_->prepare_if_complete();
   }
   void close(ServerPeer& peer) {
     handshake_.close(peer);
@@ -328,6 +384,7 @@ class ServerMachine {
 
   const ServerPlan plan_;
   ServerOutbox outbox_;
+  Quarantine quarantine_;
   std::optional<ServerGeneratorExchange> exchange_;  // of method iotsl
   ServerHandshake handshake_;
   // Once every device was here and all is prepared.

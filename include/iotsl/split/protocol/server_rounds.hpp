@@ -10,7 +10,8 @@
 // where it comes back with its turn its net is taken, even by a server that was started again: the
 // fence is that of the round, and a round's net never changes. Where it has lost its turn, it is
 // sent the round's net once more. A device whose net is kept has nothing left to do: where it comes
-// back, it drops its turn.
+// back, it drops its turn. A round's mean is without the nets of devices in quarantine that were
+// not averaged before.
 
 #include "iotsl/data/loader.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
@@ -23,9 +24,10 @@ class ServerRounds {
   /// Begins behind the plan's start; `devices` in the order of turns, who are all known. Nothing is
   /// sent before on_arrived().
   ServerRounds(const ServerPlan& plan, const std::vector<DeviceRecord>& devices,
-               ServerOutbox& outbox)
+               const Quarantine& quarantine, ServerOutbox& outbox)
       : plan_(plan),
         devices_(devices),
+        quarantine_(quarantine),
         outbox_(outbox),
         committed_(plan.start),
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
@@ -55,6 +57,18 @@ class ServerRounds {
       part.state = Part::State::training;
     else if (is_open)
       send_model(peer.index);
+  }
+
+  /// After on_arrived() for those who are here: goes past those who are put aside.
+  void begin() { average_next(); }
+  /// A device was put aside. A net of it that waits for its turn is not used: a server that starts
+  /// again would not have it either.
+  void on_quarantine(std::uint32_t device) {
+    Part& part = parts_[device];
+    if (part.state == Part::State::done) return;
+    part.state = Part::State::waiting;
+    answered_[device] = {};
+    average_next();
   }
 
   // Messages.
@@ -136,9 +150,7 @@ class ServerRounds {
   /// The device whose turn is in hand has been away for too long: the round's mean is one without
   /// its net.
   void skip_turn() {
-    if (!holder_is_away()) return;
-    report_.skipped = true;
-    store();
+    if (holder_is_away()) skip("the device stayed away");
   }
 
  private:
@@ -225,13 +237,20 @@ class ServerRounds {
 
   /// Has the net of the turn in hand averaged, where it is kept.
   void average_next() {
+    if (storing_) return;
+    if (const QuarantinedDevice* aside = quarantine_.find(holder())) return skip(aside->reason);
     const Part& part = parts_[holder()];
-    if (storing_ || part.state != Part::State::kept) return;
+    if (part.state != Part::State::kept) return;
     for (std::size_t e = 0; e < report_.epochs.size(); ++e) {
       const net::EpochResult& seen = part.results[e];
       report_.epochs[e] = {seen.loss_sum, seen.samples, seen.correct, 0};
     }
     report_.costs = part.costs;
+    store();
+  }
+  void skip(std::string why) {
+    report_.skipped = true;
+    report_.skip_reason = std::move(why);
     store();
   }
   void store() {
@@ -245,6 +264,7 @@ class ServerRounds {
 
   const ServerPlan& plan_;
   const std::vector<DeviceRecord>& devices_;
+  const Quarantine& quarantine_;
   ServerOutbox& outbox_;
 
   BarrierRecord committed_;  ///< the last barrier that is on disk

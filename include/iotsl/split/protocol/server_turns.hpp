@@ -5,13 +5,15 @@
 //   -> waiting for BARRIER_ACK -> storing -> stepping again, or waiting for TURN_DONE -> next turn
 //
 // A device that is lost keeps its place. Where it comes back with its state, the turn goes on;
-// where it has lost it, or missed the server's restart, the run goes back to the last barrier.
+// where it has lost it, or missed the server's restart, the run goes back to the last barrier. The
+// turn of a device in quarantine ends where its last barrier stands; further ones are skipped.
 //
 // With method cache a device is needed for one turn only; of its later ones the server does the
 // whole: training ... -> storing -> next turn.
 
 #include "iotsl/split/protocol/cached_turns.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
+#include "iotsl/split/protocol/step_answers.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -29,12 +31,13 @@ class ServerTurns {
     waiting_done
   };
 
-  /// Grants the first turn behind the plan's start. `devices` in the order of turns; `added`:
-  /// samples that each is to add to its own, or empty.
+  /// Behind the plan's start. `devices` in the order of turns; `added`: samples that each is to add
+  /// to its own, or empty.
   ServerTurns(const ServerPlan& plan, const std::vector<DeviceRecord>& devices,
-              std::vector<std::uint64_t> added, ServerOutbox& outbox)
+              const Quarantine& quarantine, std::vector<std::uint64_t> added, ServerOutbox& outbox)
       : plan_(plan),
         devices_(devices),
+        quarantine_(quarantine),
         added_(std::move(added)),
         outbox_(outbox),
         cached_(plan.cached, plan.offer.description.training.batch),
@@ -44,9 +47,10 @@ class ServerTurns {
         incarnation_(plan.offer.incarnation),
         fence_(plan.last_fence),
         barriers_(plan.start.id),
-        report_(report_at_barrier()) {
-    grant();
-  }
+        report_(report_at_barrier()) {}
+
+  /// Grants the first turn.
+  [[nodiscard]] std::optional<RunEnd> begin() { return proceed(); }
 
   State state() const { return state_; }
   /// It rises whenever the run goes back to a barrier.
@@ -56,6 +60,8 @@ class ServerTurns {
   /// The turn in hand, with what is known of it so far.
   const TurnReport& report() const { return report_; }
   bool holder_is_away() const { return !is_cached() && holder() == 0; }
+  /// Whether anything is still asked of the device.
+  bool needs(std::uint32_t device) const { return !cached_.has(device); }
 
   // Devices.
 
@@ -64,7 +70,7 @@ class ServerTurns {
     const bool in_turn = state_ == State::waiting_accept || state_ == State::stepping ||
                          state_ == State::waiting_ack || state_ == State::waiting_done;
     return is_holder(peer) && in_turn && resume.position.key == key_ &&
-           (step == step_ || (last_grad_ && step + 1 == step_));
+           (step == step_ || (answers_.any() && step + 1 == step_));
   }
   /// After can_proceed: says again what may have been lost on the way.
   std::optional<PeerFault> catch_up(const ServerPeer& peer, const net::Resume& resume) {
@@ -80,9 +86,17 @@ class ServerTurns {
   std::optional<RunEnd> on_arrived(const ServerPeer& peer) {
     if (!is_holder(peer) || is_busy()) return std::nullopt;
     if (state_ == State::waiting_done) return complete_turn();
-    if (is_ahead()) return roll_back();
+    if (is_ahead()) return roll_back(concat(name_of_holder(), " has lost its state"));
     grant();
     return std::nullopt;
+  }
+  /// A device was put aside. `damaged`: what it sent is in the server's half, in part.
+  std::optional<RunEnd> on_quarantine(std::uint32_t device, bool damaged) {
+    if (device != report_.device || state_ == State::rolling_back) return std::nullopt;
+    if (pausing_) return RunPaused{};  // the barrier that it waits for will not come
+    if (state_ == State::waiting_done) return complete_turn();
+    if (damaged || is_ahead()) return roll_back(concat(name_of_holder(), " is put aside"));
+    return proceed();
   }
   /// A device is lost: a pause does not wait for the holder.
   std::optional<RunEnd> on_dropped() const {
@@ -112,12 +126,12 @@ class ServerTurns {
       return answer(net::WireError::stale, "of an old turn");
     const bool taking = state_ == State::stepping || state_ == State::waiting_ack;
     if (!is_holder(peer) || step.key != key_ || !taking) return not_allowed(peer, message.type);
-    if (step.step == step_ && last_grad_) {
-      if (message.hash != last_grad_->step_hash)
+    if (step.step == step_ && answers_.any()) {
+      if (!answers_.answers(message))
         return PeerFault{
             net::WireError::nondeterminism,
             concat("device '", peer.record.name, "' repeated step ", step_, " with other content")};
-      outbox_.send_message(peer.connection, last_grad_->message);
+      outbox_.send_message(peer.connection, answers_.last());
       return std::nullopt;
     }
     if (step.step <= step_) return answer(net::WireError::stale, "old");
@@ -126,7 +140,7 @@ class ServerTurns {
     Result<void> good = check_step(plan_, step, message.form);
     if (good) good = cached_.check_step(report_, step);
     if (!good) return protocol_fault(good.failure());
-    pending_ = {message.hash, step.labels.size()};
+    answers_.begin(message.hash, step.labels.size());
     state_ = State::training;
     outbox_.push(server_action::Train{std::move(step), std::move(message)});
     return std::nullopt;
@@ -162,11 +176,8 @@ class ServerTurns {
   /// next one.
   std::optional<RunEnd> complete_turn() {
     if (!report_.skipped) cached_.enter(report_);
-    outbox_.push(server_action::Report{report_});
-    if (++turn_ == plan_.turns) return RunComplete{};
-    report_ = fresh_report();
-    grant();
-    return std::nullopt;
+    if (close_turn()) return RunComplete{};
+    return proceed();
   }
 
   /// A device wants to go. True where its turn is put into a barrier, or its end waited for, first.
@@ -178,29 +189,18 @@ class ServerTurns {
 
   // Reports of the driver, and its wishes.
 
-  /// The step that was asked for is applied, or the run ends.
-  std::optional<RunEnd> on_trained(Result<TrainedStep> trained) {
-    if (state_ != State::training) return std::nullopt;
-    if (!trained) return RunFailed{net::WireError::not_finite, trained.failure()};
+  /// The step that was asked for is applied.
+  void on_trained(TrainedStep trained) {
+    if (state_ != State::training) return;
     EpochTally& epoch = report_.epochs[report_.epoch_of(step_ - report_.first_step)];
-    epoch.add(trained->loss, pending_.samples, trained->correct, trained->server_us);
+    epoch.add(trained.loss, answers_.samples(), trained.correct, trained.server_us);
     ++step_;
-    if (is_cached()) {
-      go_on_cached();
-      return std::nullopt;
-    }
-    net::Grad grad;
-    grad.key = key_;
-    grad.step = step_;
-    grad.loss = trained->loss;
-    grad.correct = trained->correct;
-    grad.gradient = trained->gradient;
-    last_grad_ = {pending_.hash, net::make_message(grad, std::move(trained->form))};
+    if (is_cached()) return go_on_cached();
+    answers_.keep(key_, step_, std::move(trained));
     state_ = State::stepping;
     // Ahead of the gradient, so that the device stops in time.
     if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);
-    outbox_.send_message(holder(), last_grad_->message);
-    return std::nullopt;
+    outbox_.send_message(holder(), answers_.last());
   }
 
   void on_step_finished(std::uint64_t took_us) {
@@ -235,9 +235,7 @@ class ServerTurns {
     ++incarnation_;
     step_ = committed_.step;
     report_ = report_at_barrier();
-    if (skipping_) return skip();
-    grant();
-    return std::nullopt;
+    return skipping_ ? skip() : proceed();
   }
 
   /// The holder has been away for too long: its turn ends where its last barrier stands, and the
@@ -247,7 +245,7 @@ class ServerTurns {
       return std::nullopt;
     if (!is_ahead()) return skip();
     skipping_ = true;
-    return roll_back();
+    return roll_back(concat(name_of_holder(), " stays away"));
   }
 
   /// Puts the turn into a barrier first, where one can come.
@@ -260,20 +258,12 @@ class ServerTurns {
   }
 
  private:
-  /// What is known of a step while it is applied.
-  struct PendingStep {
-    std::uint64_t hash = 0;  ///< of its message
-    std::uint64_t samples = 0;
-  };
-  /// The answer to the last step that was applied, for a device that repeats it.
-  struct LastGrad {
-    std::uint64_t step_hash = 0;  ///< of the STEP that it answers
-    net::Message message;
-  };
-
   /// The turn needs nothing of its device.
   bool is_cached() const { return cached_.has(report_.device); }
   ConnectionId holder() const { return devices_[report_.device].connection; }
+  std::string name_of_holder() const {
+    return concat("device '", devices_[report_.device].name, "'");
+  }
   bool is_holder(const ServerPeer& peer) const {
     return !is_cached() && peer.state == PeerState::ready && peer.index == report_.device;
   }
@@ -306,9 +296,26 @@ class ServerTurns {
     return lies_in_turn ? committed_.report : fresh_report();
   }
 
+  /// Goes on with the turn in hand, or with the next one whose device is not put aside.
+  std::optional<RunEnd> proceed() {
+    while (const QuarantinedDevice* aside = quarantine_.find(report_.device)) {
+      note_skipped(aside->reason);
+      if (close_turn()) return RunComplete{};
+    }
+    grant();
+    return std::nullopt;
+  }
+  /// Closes the books of the turn; true where it was the last one.
+  bool close_turn() {
+    outbox_.push(server_action::Report{report_});
+    if (++turn_ == plan_.turns) return true;
+    report_ = fresh_report();
+    return false;
+  }
+
   /// Goes on with the turn of `report_`, from step_ on.
   void grant() {
-    last_grad_.reset();
+    answers_.forget();
     barrier_due_ = leaving_ = false;
     state_ = State::waiting_holder;
     if (is_cached()) return begin_cached();
@@ -346,7 +353,7 @@ class ServerTurns {
       return;
     }
     state_ = State::training;
-    pending_ = {0, cached_.batch_size(batch)};
+    answers_.begin(0, cached_.batch_size(batch));
     outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
   }
 
@@ -371,25 +378,34 @@ class ServerTurns {
   /// The barrier that is being written.
   BarrierRecord barrier_record() const { return {barrier_.id, barrier_.step, report_}; }
 
-  std::optional<RunEnd> roll_back() {
-    if (!plan_.keeps_barriers)
-      return RunFailed{net::WireError::run_failed,
-                       failure(ErrorCode::network, "device '", devices_[report_.device].name,
-                               "' has lost its state, and without a run folder (--out) there is no "
-                               "barrier to go back to")};
+  /// `why` names the device.
+  std::optional<RunEnd> roll_back(std::string why) {
+    if (!plan_.keeps_barriers) {
+      const QuarantinedDevice* aside = quarantine_.find(report_.device);
+      return RunFailed{
+          net::WireError::run_failed,
+          failure(ErrorCode::network, why, aside == nullptr ? "" : concat(" (", aside->reason, ")"),
+                  ", and without a run folder (--out) there is no barrier to go back "
+                  "to")};
+    }
     state_ = State::rolling_back;
-    outbox_.push(server_action::RollBack{report_.device, committed_.id, committed_.step});
+    outbox_.push(server_action::RollBack{std::move(why), committed_.id, committed_.step});
     return std::nullopt;
   }
   std::optional<RunEnd> skip() {
     skipping_ = false;
-    report_.skipped = true;
-    report_.device_name = devices_[report_.device].name;
+    note_skipped("the device stayed away");
     return complete_turn();
+  }
+  void note_skipped(std::string why) {
+    report_.skipped = true;
+    report_.skip_reason = std::move(why);
+    report_.device_name = devices_[report_.device].name;
   }
 
   const ServerPlan& plan_;
   const std::vector<DeviceRecord>& devices_;
+  const Quarantine& quarantine_;
   std::vector<std::uint64_t> added_;
   ServerOutbox& outbox_;
   CachedTurns cached_;
@@ -408,8 +424,7 @@ class ServerTurns {
   // Of the last grant.
   net::TurnKey key_;
   std::vector<net::EpochCost> costs_before_;  ///< of the turn, up to the grant
-  PendingStep pending_;
-  std::optional<LastGrad> last_grad_;
+  StepAnswers answers_;
   bool barrier_due_ = false, leaving_ = false;
   net::Barrier barrier_;         ///< that was asked for last
   Sha256Digest barrier_hash_{};  ///< of its BARRIER_ACK

@@ -38,7 +38,8 @@ struct TurnReport {
   std::uint64_t samples = 0;  ///< of the device
   std::uint64_t first_step = 0;
   std::uint64_t steps = 0;  ///< of the turn; 0: the device has not accepted it yet
-  bool skipped = false;     ///< ended early, because the device stayed away
+  bool skipped = false;     ///< ended early
+  std::string skip_reason;  ///< why
   bool cached = false;      ///< nothing was asked of the device
   std::vector<EpochTally> epochs;
   std::vector<net::EpochCost> costs;  ///< the device's
@@ -61,6 +62,7 @@ struct TurnReport {
     f("costs", self.costs);
     f.later("cached", self.cached);
     f.later("skipped", self.skipped);
+    f.later("skip_reason", self.skip_reason);
   }
 };
 

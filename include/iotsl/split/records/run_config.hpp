@@ -14,6 +14,7 @@
 #include "iotsl/options/server_precision.hpp"
 #include "iotsl/options/training.hpp"
 #include "iotsl/simd/target.hpp"
+#include "iotsl/split/protocol/quarantine.hpp"
 #include "iotsl/split/records/preparation_options.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
@@ -63,6 +64,7 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
+  Index min_devices = 1;            ///< with fewer that have not failed the run stops
   double cache_limit_gib = 16;      ///< of method cache: most that the smashed samples may take
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
@@ -198,6 +200,9 @@ inline Result<void> check_config(const RunConfig& c) {
   if (!(c.offline_seconds >= 0))
     return failure(ErrorCode::usage, "--offline-limit ", c.offline_seconds,
                    ": expected at least 0");
+  if (c.min_devices < 1 || c.min_devices > c.devices)
+    return failure(ErrorCode::usage, "--min-devices ", c.min_devices, ": expected 1 to ", c.devices,
+                   ", the devices of the run");
   if (!(c.cache_limit_gib > 0))
     return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
   const TrainingOptions scheduled = c.scheduled();
@@ -281,6 +286,7 @@ struct RunSummary {
   std::uint64_t smashed_values = 0, front_values = 0;  ///< F and w of Table I; 0: nothing is sent
   measure::ByteBill bill;
   std::optional<PreparationRecord> preparation;  ///< of method iotsl
+  std::vector<QuarantinedDevice> quarantined;    ///< who failed in the run, released or not
   std::string weights_sha256;
   double seconds = 0;
   /// What a meter of this machine has measured meanwhile; nothing: `no_meter` says why.

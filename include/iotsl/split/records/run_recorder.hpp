@@ -135,9 +135,11 @@ class RunRecorder {
         r.values_formula = 0;
       if (turn.skipped) r.values_formula = 0;
       r.skipped = turn.skipped;
+      r.skip_reason = turn.skip_reason;
       r.peak_memory_bytes = turn.costs[i].peak_memory_bytes;
-      // A round that ends with a turn that was skipped has its mean all the same.
-      if (last && (!turn.skipped || averages(config_.method))) {
+      // A turn that was skipped may be the last, or end a round.
+      note_training(r);
+      if (last && (trained_since_test_ || config_.is_an_end(r.epoch))) {
         const Result<void> kept = evaluate_into(r, joined);
         if (!kept) return kept;
       }
@@ -174,11 +176,15 @@ class RunRecorder {
 
   /// What a run that the user has stopped ends with.
   Failure stopped(std::uint64_t step) const {
-    return failure(
-        keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ", step,
-        !keeps_barriers()                ? "; without a run folder it cannot go on"
-        : config_.resume_command.empty() ? concat("; go on with --resume ", config_.out)
-                                         : concat("; go on with: ", config_.resume_command));
+    return failure(keeps_barriers() ? ErrorCode::stopped : ErrorCode::other, "stopped after step ",
+                   step,
+                   keeps_barriers() ? concat("; go on ", how_to_go_on())
+                                    : std::string("; without a run folder it cannot go on"));
+  }
+  /// What a user has to say.
+  std::string how_to_go_on() const {
+    return config_.resume_command.empty() ? concat("with --resume ", config_.out)
+                                          : concat("with: ", config_.resume_command);
   }
 
   double seconds() const { return seconds_of(net::steady_now() - start_); }
@@ -240,9 +246,13 @@ class RunRecorder {
     return note_accuracy(r) && keeps_barriers() ? keep_best(config_.out, newest_barrier_)
                                                 : Result<void>{};
   }
+  void note_training(const measure::EpochRecord& r) {
+    trained_since_test_ = trained_since_test_ || !r.skipped || r.has_training;
+  }
   /// Enters an epoch's evaluation in the summary; whether the run is reported by it from now on.
   bool note_accuracy(const measure::EpochRecord& r) {
     if (!r.evaluated) return false;
+    trained_since_test_ = false;
     summary_.final_test_accuracy = r.test_accuracy;
     summary_.best_test_accuracy = std::max(summary_.best_test_accuracy, r.test_accuracy);
     const bool better = measure::is_better(r, summary_.chosen);
@@ -256,6 +266,7 @@ class RunRecorder {
     const Result<void> cut = cut_file(metrics_path(), record.metrics_bytes);
     if (!cut) return cut;
     summary_ = {};
+    trained_since_test_ = false;
     const Result<std::string> text = read_text_file(metrics_path());
     if (!text) return text.failure();
     for (std::size_t at = 0; at < text->size();) {
@@ -267,6 +278,7 @@ class RunRecorder {
       if (!json) return wrong(json.failure());
       Result<measure::EpochRecord> r = measure::parse_record(*json);
       if (!r) return wrong(r.failure());
+      note_training(*r);
       note_accuracy(*r);
       summary_.values_formula += r->values_formula;
       summary_.epochs.push_back(std::move(*r));
@@ -283,6 +295,7 @@ class RunRecorder {
   RunNumbers numbers_;
   CheckpointRecord resumed_;  ///< what earlier incarnations have spent
   std::uint64_t newest_barrier_ = 0;
+  bool trained_since_test_ = false;
   std::uint64_t hand_overs_ = 0;  ///< turns whose last barrier this incarnation has committed
 };
 

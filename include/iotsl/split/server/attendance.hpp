@@ -79,7 +79,7 @@ class Attendance {
     hooks_.on_device(hooks_.context, {.name = device.name,
                                       .label_counts = device.label_counts,
                                       .ready = machine.ready_devices(),
-                                      .wanted = static_cast<std::uint32_t>(devices_.size())});
+                                      .wanted = machine.quarantine().left()});
   }
 
   /// Where nobody is left, nobody could go on.
@@ -97,7 +97,8 @@ class Attendance {
   /// waits.
   void tell_absent(const ServerMachine& machine) {
     for (std::uint32_t d = 0; d < devices_.size(); ++d) {
-      const bool away = !devices_[d].is_here && !machine.has_generator(d);
+      const bool away =
+          !devices_[d].is_here && !machine.has_generator(d) && !machine.quarantine().has(d);
       if (away && !devices_[d].told_absent)
         hooks_.note(concat(machine.devices()[d].name, " is away; the run waits for its generator"));
       devices_[d].told_absent = away;

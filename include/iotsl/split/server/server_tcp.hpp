@@ -103,8 +103,9 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
     if (run.has_work()) run.work();
     run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
-      run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ", config.devices,
-                        " devices came within ", options.gather_limit / net::second_us, " s"));
+      run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ",
+                        run.wanted_devices(), " devices came within ",
+                        options.gather_limit / net::second_us, " s"));
     if (hooks.stop_requested()) run.request_pause();
   }
   (*hub)->stop();

@@ -7,14 +7,14 @@
 #include <memory>
 #include <optional>
 
-#include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
-#include "iotsl/split/records/smashed_caches.hpp"
+#include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
+#include "iotsl/split/server/step_work.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -69,6 +69,7 @@ class ServerRun {
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
     if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
+    release_devices(now);
     if (!attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
@@ -91,23 +92,19 @@ class ServerRun {
   }
   bool gathering() const { return machine_->phase() == ServerMachine::Phase::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
+  /// Devices that are not in quarantine.
+  std::uint32_t wanted_devices() const { return machine_->quarantine().left(); }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
     if (summary && preparation_) summary->add(preparation_->record());
+    if (summary) summary->quarantined = quarantine_.devices();
     return summary;
   }
 
  private:
-  /// A step whose gradient is sent.
-  struct AnsweredStep {
-    server_action::Train action;
-    Tensor<float> smashed;
-    double loss = 0;
-  };
-
   ServerRun(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets,
             SplitModel model, ServerTransport& transport)
       : config_(config),
@@ -117,6 +114,7 @@ class ServerRun {
         back_(model_.back, config.training.optimizer, config.seed, !config.training.frozen_front,
               products_of(config.server_precision)),
         sizes_(wire_sizes_of(config, model_.front, front_.optimizer())),
+        steps_(back_, replay_, caches_, sizes_, config.seed),
         recorder_(config, hooks, sets),
         sets_(sets),
         attendance_(config, hooks),
@@ -133,6 +131,10 @@ class ServerRun {
     Result<BarrierRecord> start = recorder_.open(state(), number);
     if (!start) return start.failure();
     turns_.take_up(*start);
+    Result<QuarantineBook> quarantine =
+        QuarantineBook::open(config_.out, config_.resume, config_.devices);
+    if (!quarantine) return quarantine.failure();
+    quarantine_ = std::move(quarantine).value();
     if (config_.resume)
       recorder_.hooks().note(concat("going on after step ", start->step, ", barrier ", start->id));
     GeneratorsOnHand generators;
@@ -176,6 +178,8 @@ class ServerRun {
     plan.last_fence = recorder_.numbers().fence;
     plan.last_round = recorder_.numbers().round;
     plan.start = std::move(start);
+    plan.min_devices = static_cast<std::uint32_t>(config_.min_devices);
+    plan.quarantined = quarantine_.devices();
     return plan;
   }
 
@@ -191,7 +195,11 @@ class ServerRun {
     fingerprints.resize(out.size());
     for (std::size_t d = 0; d < out.size(); ++d) {
       const GeneratorRecord& record = preparation_->generator(d);
-      if (record.present) out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
+      // Who was in quarantine when the run was prepared is not asked any more.
+      const bool too_late =
+          preparation_->complete() && record.sha256.empty() && quarantine_.names(d);
+      if (record.present || too_late)
+        out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
       if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
     }
     return out;
@@ -221,7 +229,11 @@ class ServerRun {
   void carry_out(server_action::Send& action) {
     transport_.send(action.connection, std::move(action.message));
   }
-  void carry_out(server_action::Close& action) { transport_.close(action.connection); }
+  void carry_out(server_action::Close& action) {
+    // Booked now: the turn may end before the network says that the connection is gone.
+    turns_.on_lost(action.connection, transport_.traffic(action.connection));
+    transport_.close(action.connection);
+  }
 
   void carry_out(server_action::StoreGenerator& action) {
     const DeviceRecord& device = machine_->devices()[action.device];
@@ -285,51 +297,25 @@ class ServerRun {
   }
 
   void carry_out(server_action::Train& action) {
-    const net::Microseconds start = net::steady_now();
-    const net::Step& step = action.step;
-    const Index n = static_cast<Index>(step.labels.size());
-    Shape shape{n};
-    const Shape one = smashed_shape();
-    for (int d = 1; d < one.rank(); ++d) shape.push_back(one[d]);
-    const Tensor<float> smashed = sizes_.format.decode_smashed(step.smashed, shape);
-    if (!all_finite(smashed))
-      return machine_->on_trained(
-          failure(ErrorCode::network, "STEP ", step.step, " has NaN or Inf"));
-    const TurnReport& turn = machine_->turns()->report();
-    const Result<BackOutcome> out =
-        back_.answer(smashed, step.labels, step.step, replay_.draw(turn.device, n, step.step));
-    if (!out) return machine_->on_trained(out.failure());
-    const net::EncodedBatch gradient =
-        sizes_.format.encode_gradient(out->gradient, {config_.seed, step.step});
+    const Result<Tensor<float>> smashed = steps_.decode(action.step, smashed_shape());
+    if (!smashed) return machine_->on_step_refused(smashed.failure());
     machine_->on_trained(
-        TrainedStep{.loss = out->seen.loss,
-                    .correct = static_cast<std::uint32_t>(out->seen.correct),
-                    .gradient = gradient.bytes(),
-                    .form = {wire_shape(shape), sizes_.format.type_of(net::MessageType::grad)},
-                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
-    answered_ = {std::move(action), smashed, out->seen.loss};
+        steps_.answer(std::move(action), *smashed, machine_->turns()->report().device));
   }
   /// What is left of a step whose device has been sent its gradient, and works on meanwhile. It is
   /// done before the next message is looked at, so that the run's state never lies between the two:
   /// a barrier holds whole steps, and a server that is killed here goes back to its last one. False
   /// where there is none.
   bool finish_step() {
-    if (!answered_ || done_) return false;
-    const net::Microseconds start = net::steady_now();
-    const AnsweredStep answered = std::exchange(answered_, std::nullopt).value();
-    const net::Step& step = answered.action.step;
-    if (const Result<void> updated = back_.update(); !updated) {
-      machine_->abort(updated.failure());
+    if (!steps_.has_rest() || done_) return false;
+    const TurnReport& turn = machine_->turns()->report();
+    const Result<StepWork::Finished> done = steps_.finish(turn);
+    if (!done) {
+      machine_->on_step_failed(done.failure());
       return true;
     }
-    const TurnReport& turn = machine_->turns()->report();
-    const std::uint64_t batch = step.step - turn.first_step - 1;
-    replay_.keep(turn.device, turn.turn, answered.smashed, step.labels);
-    if (caches_.keeps_samples())
-      caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(batch), step.smashed,
-                   step.labels);
-    machine_->on_step_finished(static_cast<std::uint64_t>(net::steady_now() - start));
-    recorder_.on_step(turn, batch, step.labels.size(), answered.loss);
+    machine_->on_step_finished(done->took_us);
+    recorder_.on_step(turn, done->batch, done->samples, done->loss);
     return true;
   }
 
@@ -341,27 +327,20 @@ class ServerRun {
   /// Left for work(), so that events are looked at in between.
   void carry_out(server_action::TrainCached& action) { own_step_ = action; }
   void train_cached(const server_action::TrainCached& action) {
-    const net::Microseconds start = net::steady_now();
-    const SmashedCaches::Batch batch =
-        caches_.take(action.device, Index{action.round}, static_cast<Index>(action.batch));
-    const Result<BackOutcome> out = back_.train(batch.smashed, batch.labels, action.step);
-    if (!out) return machine_->on_trained(out.failure());
-    recorder_.on_step(machine_->turns()->report(), action.batch, batch.labels.size(),
-                      out->seen.loss);
-    machine_->on_trained(
-        TrainedStep{.loss = out->seen.loss,
-                    .correct = static_cast<std::uint32_t>(out->seen.correct),
-                    .gradient = {},
-                    .form = {},
-                    .server_us = static_cast<std::uint64_t>(net::steady_now() - start)});
+    std::uint64_t samples = 0;
+    Result<TrainedStep> out = steps_.train_cached(action, samples);
+    if (out) recorder_.on_step(machine_->turns()->report(), action.batch, samples, out->loss);
+    machine_->on_trained(std::move(out));
   }
 
   void carry_out(server_action::Store& action) {
     const TurnReport& turn = action.barrier.report;
     const bool keeps = action.ack && caches_.keeps_samples();
-    Result<void> done =
-        action.ack ? front_.load(action.ack->front, action.barrier.step) : Result<void>{};
-    if (done && keeps) done = caches_.sync(turn.device);
+    if (action.ack) {
+      const Result<void> good = front_.load(action.ack->front, action.barrier.step);
+      if (!good) return machine_->on_front_refused(good.failure());
+    }
+    Result<void> done = keeps ? caches_.sync(turn.device) : Result<void>{};
     if (done)
       done = turns_.write_barrier(state(), action.barrier, traffic_of(turn.device),
                                   transport_.total());
@@ -393,9 +372,29 @@ class ServerRun {
         state(), action.barrier, traffic_of(action.barrier.report.device), transport_.total()));
   }
 
+  void carry_out(server_action::PutAside& action) {
+    const QuarantinedDevice& device = action.device;
+    recorder_.hooks().note(
+        concat("quarantine: device '", device.name, "' is put aside in turn ", device.turn + 1,
+               ", after step ", device.step, ": ", device.reason, "; ", wanted_devices(), " of ",
+               config_.devices, " devices are left; it may come back after: ",
+               release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
+    const Result<void> written = quarantine_.add(device);
+    if (!written) machine_->abort(written.failure());
+  }
+  /// Lets devices come back that a user has released.
+  void release_devices(net::Microseconds now) {
+    const Result<std::vector<std::uint32_t>> released = quarantine_.take_released(now);
+    if (!released) return recorder_.hooks().note(released.failure().message);
+    for (const std::uint32_t device : *released) {
+      machine_->release(device);
+      recorder_.hooks().note(concat("device '", machine_->devices()[device].name,
+                                    "' is released from quarantine: its place waits for it"));
+    }
+  }
+
   void carry_out(server_action::RollBack& action) {
-    recorder_.hooks().note(concat(machine_->devices()[action.device].name,
-                                  " has lost its state; back to step ", action.step));
+    recorder_.hooks().note(concat(action.why, "; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 
@@ -409,7 +408,13 @@ class ServerRun {
 
   void carry_out(server_action::Finish&) { done_ = true; }
   void carry_out(server_action::Pause&) { fail(recorder_.stopped(machine_->committed().step)); }
-  void carry_out(server_action::Fail& action) { fail(std::move(action.problem)); }
+  void carry_out(server_action::Fail& action) {
+    const bool can_go_on = machine_->committed().id > 0 || preparation_;
+    if (!machine_->quarantine().check() && recorder_.keeps_barriers() && can_go_on)
+      action.problem.message += concat("; release a device: ", release_command("NAME", config_.out),
+                                       ", and go on ", recorder_.how_to_go_on());
+    fail(std::move(action.problem));
+  }
   void fail(Failure why) {
     done_ = true;
     problem_ = std::move(why);
@@ -433,9 +438,10 @@ class ServerRun {
   SmashedCaches caches_;               // of method cache
   std::optional<RoundModels> rounds_;  // of method fedavg
   std::optional<server_action::TrainCached> own_step_;
-  std::optional<AnsweredStep> answered_;  // of which the update is left
   WireSizes sizes_;
+  StepWork steps_;
   RunRecorder recorder_;
+  QuarantineBook quarantine_;
   EvaluationSets sets_;
   std::optional<Preparation> preparation_;  // of method iotsl
   std::optional<ServerMachine> machine_;

@@ -94,8 +94,10 @@ inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerR
     using namespace device_action;
     const bool trains_generator = is_any_of<TrainGenerator>(*action);
     const bool trains_net = is_any_of<TrainBatch>(*action);
+    // In a run that has begun the server hears why, and goes on with the other devices.
     if (carry_out(*action, device.machine, device.work, device.link, problem) ==
-        DeviceStatus::failed)
+            DeviceStatus::failed &&
+        run.gathering())
       run.abort(problem);
     if (trains_generator && !go_on_training(device, hooks)) break;
     if (trains_net && hooks.stop_requested()) break;

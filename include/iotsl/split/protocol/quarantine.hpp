@@ -1,0 +1,100 @@
+#pragma once
+// Devices that have failed by themselves and are put aside: their turns are skipped, and the run
+// goes on with the others until a user releases them.
+
+#include <algorithm>
+
+#include "iotsl/core/error.hpp"
+#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/text.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+/// A device that was put aside, with what a server that starts again must know of it.
+struct QuarantinedDevice {
+  std::uint32_t device = 0;  ///< its place in the order of turns
+  std::string name;
+  std::uint64_t samples = 0;
+  std::vector<std::uint64_t> label_counts;
+  std::string data_fingerprint;  ///< SHA-256
+  std::uint64_t turn = 0;        ///< of the run, that was in hand
+  std::uint64_t step = 0;        ///< of the last barrier
+  std::string reason;
+  bool released = false;  ///< it may come back, or has
+
+  friend bool operator==(const QuarantinedDevice&, const QuarantinedDevice&) = default;
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("device", self.device);
+    f("name", self.name);
+    f("samples", self.samples);
+    f("label_counts", self.label_counts);
+    f("data_fingerprint", self.data_fingerprint);
+    f("turn", self.turn);
+    f("step", self.step);
+    f("reason", self.reason);
+    f("released", self.released);
+  }
+};
+
+/// What lets a device come back.
+inline std::string release_command(std::string_view name, std::string_view run = "RUN") {
+  return concat("iotsl device release ", name, " --run ", run);
+}
+
+/// Who is put aside, in the order in which it happened; who was released stays on the list.
+class Quarantine {
+ public:
+  /// `known` of an earlier start; `least`: devices without which the run stops.
+  Quarantine(std::uint32_t devices, std::uint32_t least, std::vector<QuarantinedDevice> known = {})
+      : devices_(devices), least_(least), entries_(std::move(known)) {}
+
+  const std::vector<QuarantinedDevice>& entries() const { return entries_; }
+  /// Why the device is put aside; null where it is not.
+  const QuarantinedDevice* find(std::uint32_t device) const {
+    for (const QuarantinedDevice& each : entries_)
+      if (each.device == device && !each.released) return &each;
+    return nullptr;
+  }
+  bool has(std::uint32_t device) const { return find(device) != nullptr; }
+  /// Devices that are put aside.
+  std::uint32_t count() const {
+    return static_cast<std::uint32_t>(
+        std::count_if(entries_.begin(), entries_.end(),
+                      [](const QuarantinedDevice& each) { return !each.released; }));
+  }
+  /// Devices that the run goes on with.
+  std::uint32_t left() const { return devices_ - count(); }
+
+  const QuarantinedDevice& add(QuarantinedDevice entry) {
+    return entries_.emplace_back(std::move(entry));
+  }
+  void release(std::uint32_t device) {
+    for (QuarantinedDevice& each : entries_)
+      if (each.device == device) each.released = true;
+  }
+
+  /// Why the run cannot go on, where too few devices are left.
+  Result<void> check() const {
+    if (left() >= least_) return {};
+    return failure(ErrorCode::network, left(), " of ", devices_,
+                   devices_ == 1 ? " device is left" : " devices are left", ", at least ", least_,
+                   least_ == 1 ? " is" : " are", " needed (--min-devices): ", text());
+  }
+  /// Names and reasons of those that are put aside.
+  std::string text() const {
+    std::string out;
+    for (const QuarantinedDevice& each : entries_)
+      if (!each.released)
+        out += concat(out.empty() ? "" : "; ", "device '", each.name, "': ", each.reason);
+    return out;
+  }
+
+ private:
+  std::uint32_t devices_, least_;
+  std::vector<QuarantinedDevice> entries_;
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END
