@@ -91,6 +91,10 @@ void add_release_command(CLI::App& device) {
   command->add_option("name", options->name, "The device")->required();
   command->add_option("--run", options->run, "The run's folder")->required();
   command->callback([options] {
+    if (!file_exists(join_path(options->run, split::quarantine_name)))
+      fail_command(ErrorCode::usage, "--run ", options->run,
+                   ": no device has failed in a run there, ", split::quarantine_name,
+                   " is missing");
     expect(split::release_device(options->run, options->name));
     std::fprintf(stderr,
                  "iotsl: %s is released from quarantine in %s; start it again, and its place is "
