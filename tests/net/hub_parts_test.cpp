@@ -75,6 +75,21 @@ TEST_CASE("lobby: sessions go to addresses with fewest, and are given up after a
   CHECK(lobby.sessions() == 2);
 }
 
+TEST_CASE("lobby: a crowd whose sessions fail at once lets another address have its turn") {
+  Lobby lobby(limits_of(100, 100, 2));
+  for (Lobby::Id id = 1; id <= 20; ++id) {
+    lobby.enter(id, id % 2 == 0 ? "even" : "odd");
+    lobby.ask_for_session(id);
+  }
+  for (Lobby::Id id = 1; id <= 4; ++id) {
+    CHECK(lobby.next_session(0).begins == id);
+    lobby.leave(id);
+  }
+  lobby.enter(30, "home");
+  lobby.ask_for_session(30);
+  CHECK(lobby.next_session(0).begins == 30);
+}
+
 TEST_CASE("lobby: sessions go last for newcomers, and a crowd of one address hurts that address") {
   Lobby lobby(limits_of(100, 4, 4));
   for (Lobby::Id id = 1; id <= 3; ++id) {

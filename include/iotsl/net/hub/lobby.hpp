@@ -60,7 +60,7 @@ class Lobby {
   };
   Admission next_session(Microseconds now) {
     Admission out;
-    if (const Group* group = fewest_sessions()) {
+    if (Group* group = fewest_sessions()) {
       if (sessions_ >= limits_.sessions) {
         out.goes = longest_session(now);
         if (out.goes == nobody) return {};
@@ -70,6 +70,7 @@ class Lobby {
       out.begins = *group->of(State::waiting).begin();
       move(out.begins, State::session);
       members_[out.begins].since = now;
+      group->turn = ++turns_;
     }
     return out;
   }
@@ -84,6 +85,7 @@ class Lobby {
   struct Group {
     std::set<Id> by_state[4];
     std::size_t count = 0;
+    std::uint64_t turn = 0;  ///< at which it was given its last session
     std::set<Id>& of(State state) { return by_state[static_cast<std::size_t>(state)]; }
     const std::set<Id>& of(State state) const { return by_state[static_cast<std::size_t>(state)]; }
   };
@@ -127,14 +129,17 @@ class Lobby {
     if (greeting != nobody || waiting != nobody) return greeting + waiting;
     return first(State::session);
   }
-  /// Of those where somebody waits.
-  const Group* fewest_sessions() const {
-    const Group* best = nullptr;
+  /// Of those where somebody waits; one after the other where they have as many: sessions that end
+  /// as soon as they begin count, too.
+  Group* fewest_sessions() {
+    Group* best = nullptr;
     const auto before = [](const Group& a, const Group& b) {
       const std::size_t x = a.of(State::session).size(), y = b.of(State::session).size();
-      return x != y ? x < y : *a.of(State::waiting).begin() < *b.of(State::waiting).begin();
+      if (x != y) return x < y;
+      if (a.turn != b.turn) return a.turn < b.turn;
+      return *a.of(State::waiting).begin() < *b.of(State::waiting).begin();
     };
-    for (const auto& [address, group] : groups_)
+    for (auto& [address, group] : groups_)
       if (!group.of(State::waiting).empty() && (best == nullptr || before(group, *best)))
         best = &group;
     return best;
@@ -166,6 +171,7 @@ class Lobby {
   Groups groups_;
   std::map<Id, Member> members_;
   std::size_t sessions_ = 0, waiting_ = 0;
+  std::uint64_t turns_ = 0;
 };
 
 }  // namespace net
