@@ -329,7 +329,7 @@ TEST_CASE("experiment: joules of SL against a device alone, by a model of the us
   const Json results = read_results(out);
   CHECK(results.find("energy_origin")->as_string() ==
         "model board: 1.0 W idle, 3.0 W computing, the network counted as idle (the test); "
-        "computing as timed in the run, times 10.0; network as timed in the run");
+        "computing as timed in the run, times 10; network as timed in the run");
   const auto epoch_joules = [&](const char* key) {
     const Json summary = parse_json(read(out + "/runs/" + key + "-seed1/summary.json")).value();
     double joules = 0;
@@ -440,7 +440,7 @@ TEST_CASE("experiment: random distributions, spread and final accuracy") {
   const ProgramResult orphan = run_program("experiment fig9 --curves iotsl-constant --out " + out);
   CHECK(orphan.exit_code == 2);
   CHECK(orphan.err.find("takes the generators of iotsl") != std::string::npos);
-  CHECK(to_text(*manifest("sl-a").find("counts")) != to_text(*manifest("sl-c").find("counts")));
+  CHECK(to_text(*manifest("sl-a").find("devices")) != to_text(*manifest("sl-c").find("devices")));
 }
 
 TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {
