@@ -42,7 +42,7 @@ fuzz_round() {
   [ -e "$corpus/seeds/$target.dict" ] && dictionary=("-dict=$corpus/seeds/$target.dict")
   local known=()
   [ -d "tests/fuzz/regressions/$target" ] && known=("tests/fuzz/regressions/$target")
-  "$program" "--target=$target" -max_total_time="$seconds" -max_len="$longest" -timeout=20 -rss_limit_mb=1024 \
+  "$program" "--target=$target" -max_total_time="$seconds" -max_len="$longest" -timeout=20 -report_slow_units=20 -rss_limit_mb=1024 \
     -malloc_limit_mb=256 -print_final_stats=1 -artifact_prefix="$findings/$target-" "${dictionary[@]}" \
     "$corpus/$target" "$corpus/seeds/$target" "${known[@]}" >"$logs/$target.log" 2>&1 || broken[$target]=1
   done=$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$target.log")
@@ -51,6 +51,8 @@ fuzz_round() {
   sum=$((sum + ${done:-0}))
 }
 
+# Stopped by hand: the table is of what was done until then.
+trap 'wanted=0' INT TERM
 while [ "$sum" -lt "$wanted" ]; do
   before=$sum
   for line in "${all[@]}"; do
@@ -66,12 +68,14 @@ found=0
 for line in "${all[@]}"; do
   read -r _ target _ <<<"$line"
   count=$(find "$findings" -name "$target-*" | wc -l)
-  found=$((found + count))
+  found=$((found + count)) time=${spent[$target]:-0}
   printf '%-18s %12d %9d %8d %9d\n' "$target" "${executions[$target]:-0}" \
-    $((${executions[$target]:-0} / (${spent[$target]:-0} > 0 ? ${spent[$target]} : 1))) \
+    $((${executions[$target]:-0} / (time > 0 ? time : 1))) \
     "$(find "$corpus/$target" -type f 2>/dev/null | wc -l)" "$count"
 done
 printf '%-18s %12d %29d\n' all "$sum" "$found"
+
+trap - INT TERM
 
 # Coverage: every input once, without sanitizers.
 profiles=build/fuzz-profiles
@@ -80,7 +84,7 @@ for line in "${all[@]}"; do
   read -r program target _ <<<"$line"
   mkdir -p "$corpus/$target"
   inputs=("$corpus/$target" "$corpus/seeds/$target")
-  build/fuzz-coverage/tests/fuzz/"$program" "--target=$target" "--seeds=$corpus/seeds/$target"
+  build/fuzz/tests/fuzz/"$program" "--target=$target" "--seeds=$corpus/seeds/$target"
   [ -d "tests/fuzz/regressions/$target" ] && inputs+=("tests/fuzz/regressions/$target")
   LLVM_PROFILE_FILE=$profiles/$target.profraw build/fuzz-coverage/tests/fuzz/"$program" "--target=$target" \
     -runs=0 "${inputs[@]}" >"$logs/$target-coverage.log" 2>&1 || { echo "$target: no coverage"; found=$((found + 1)); }
