@@ -411,7 +411,8 @@ TEST_CASE("transports: NaN never enters the weights") {
   const auto inproc = run_inproc(config, {}, train, test, samples);
   REQUIRE_FALSE(inproc.ok());
   // The server does not wait for NaN: values that explode are refused before.
-  CHECK(inproc.failure().message.find("has values beyond 1e+09") != std::string::npos);
+  CHECK_MESSAGE(inproc.failure().message.find("has values beyond 1e+09") != std::string::npos,
+                inproc.failure().message);
   const auto none = run_one_net(config, {}, train, test, samples);
   REQUIRE_FALSE(none.ok());
   CHECK(none.failure().message.find("NaN or Inf") != std::string::npos);
