@@ -50,20 +50,26 @@ IOTSL_INLINE void max_2x2_step(Index count, const float* top, const float* botto
   store_results(y, best.value, index, best.at, count);
 }
 
-/// 2x2 windows with stride 2 and no padding.
+/// 2x2 windows with stride 2 and no padding, of one plane. Until `x_end` may be read, and until
+/// `y_end` written, whatever is there.
+inline void max_2x2_plane(const PoolShape& s, const float* x, const float* x_end, float* y,
+                          const float* y_end, std::uint8_t* index) {
+  for (Index p = 0; p < s.p; ++p, y += s.q, index += s.q) {
+    const float* top = x + 2 * p * s.w;
+    const float* bottom = top + s.w;
+    for (Index i = 0; i < s.q; i += lanes) {
+      const bool fits = y_end - (y + i) >= lanes && x_end - (bottom + 2 * i) >= 2 * lanes;
+      max_2x2_step(fits ? lanes : s.q - i, top + 2 * i, bottom + 2 * i, y + i, index + i);
+    }
+  }
+}
 inline void max_2x2(const PoolShape& s, Index planes, const float* x, float* y,
                     std::uint8_t* index) {
   const float* x_end = x + planes * s.h * s.w;
   const float* y_end = y + planes * s.p * s.q;
-  for (Index plane = 0; plane < planes; ++plane, x += s.h * s.w)
-    for (Index p = 0; p < s.p; ++p, y += s.q, index += s.q) {
-      const float* top = x + 2 * p * s.w;
-      const float* bottom = top + s.w;
-      for (Index i = 0; i < s.q; i += lanes) {
-        const bool fits = y_end - (y + i) >= lanes && x_end - (bottom + 2 * i) >= 2 * lanes;
-        max_2x2_step(fits ? lanes : s.q - i, top + 2 * i, bottom + 2 * i, y + i, index + i);
-      }
-    }
+  for (Index plane = 0; plane < planes; ++plane)
+    max_2x2_plane(s, x + plane * s.h * s.w, x_end, y + plane * s.p * s.q, y_end,
+                  index + plane * s.p * s.q);
 }
 
 // One row of gx: gy where the index says `left` or `right`, which sit side by side, else 0.

@@ -119,24 +119,18 @@ inline void apply_rows(Index rows, Index c, const float* x, const float* mean, c
   }
 }
 
-/// The n planes of one channel.
 template <bool with_relu>
-inline void apply_channel(Index n, Index stride, Index hw, const float* x, const NormChannel& by,
-                          float* y) {
-  const Vec mean = set1(by.mean), scale = set1(by.inv_std * by.gamma), beta = set1(by.beta);
-  for (Index row = 0; row < n; ++row)
-    normalize<with_relu>(hw, mean, scale, beta, x + row * stride, y + row * stride);
+inline void apply_plane(Index hw, const float* x, const NormChannel& by, float* y) {
+  normalize<with_relu>(hw, set1(by.mean), set1(by.inv_std * by.gamma), set1(by.beta), x, y);
 }
 
-/// The same with a ReLU and a pool of 2x2 behind it; `plane` holds h * w floats.
-inline void apply_channel_pool(const PoolShape& s, const float* x, const NormChannel& by,
-                               float* plane, float* y, std::uint8_t* index) {
-  const Vec mean = set1(by.mean), scale = set1(by.inv_std * by.gamma), beta = set1(by.beta);
-  const Index in = s.c * s.h * s.w, out = s.c * s.p * s.q;
-  for (Index row = 0; row < s.n; ++row) {
-    normalize<true>(s.h * s.w, mean, scale, beta, x + row * in, plane);
-    pool::max_2x2(s, 1, plane, y + row * out, index + row * out);
-  }
+/// The same with a ReLU and a pool of 2x2 behind it. `plane` holds h * w floats and
+/// pool_slack_elems; outputs may be written until `y_end`.
+inline void apply_plane_pool(const PoolShape& s, const float* x, const NormChannel& by,
+                             float* plane, float* y, const float* y_end, std::uint8_t* index) {
+  const Index hw = s.h * s.w;
+  apply_plane<true>(hw, x, by, plane);
+  pool::max_2x2_plane(s, plane, plane + hw + pool_slack_elems, y, y_end, index);
 }
 
 template <bool with_relu>
@@ -174,9 +168,9 @@ inline void channel_grad(Index n, Index stride, Index hw, const float* x, const 
 
 inline constexpr NormTable norm_table{
     .channel_stats = norm::channel_stats,
-    .apply_channel = norm::apply_channel<false>,
-    .apply_channel_relu = norm::apply_channel<true>,
-    .apply_channel_pool = norm::apply_channel_pool,
+    .apply_plane = norm::apply_plane<false>,
+    .apply_plane_relu = norm::apply_plane<true>,
+    .apply_plane_pool = norm::apply_plane_pool,
     .apply_rows = norm::apply_rows,
     .channel_grad = norm::channel_grad<false>,
     .channel_grad_relu = norm::channel_grad<true>,

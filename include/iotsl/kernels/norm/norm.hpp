@@ -25,15 +25,16 @@ struct NormChannel {
   float mean, inv_std, gamma, beta;
 };
 
+/// Floats behind a plane that is pooled, which may be read: two vectors of 16 lanes.
+inline constexpr Index pool_slack_elems = 32;
+
 /// Rows of a channel are `stride` = c * hw elements apart.
 struct NormTable {
   void (*channel_stats)(Index n, Index stride, Index hw, const float* x, float* mean, float* var);
-  void (*apply_channel)(Index n, Index stride, Index hw, const float* x, const NormChannel& by,
-                        float* y);
-  void (*apply_channel_relu)(Index n, Index stride, Index hw, const float* x, const NormChannel& by,
-                             float* y);
-  void (*apply_channel_pool)(const PoolShape& s, const float* x, const NormChannel& by,
-                             float* plane, float* y, std::uint8_t* index);
+  void (*apply_plane)(Index hw, const float* x, const NormChannel& by, float* y);
+  void (*apply_plane_relu)(Index hw, const float* x, const NormChannel& by, float* y);
+  void (*apply_plane_pool)(const PoolShape& s, const float* x, const NormChannel& by, float* plane,
+                           float* y, const float* y_end, std::uint8_t* index);
   void (*apply_rows)(Index rows, Index c, const float* x, const float* mean, const float* inv_std,
                      const float* gamma, const float* beta, float* y);
   void (*channel_grad)(Index n, Index stride, Index hw, const float* x, const float* gy,
@@ -102,8 +103,8 @@ void batch_norm_apply(Index n, Index c, Index hw, const T* x, const T* mean, con
     }
     detail::for_each_channel(1, n * c, hw, [&](Index plane) {
       const Index j = plane % c;
-      table.apply_channel(1, 0, hw, x + plane * hw, {mean[j], inv_std[j], gamma[j], beta[j]},
-                          y + plane * hw);
+      table.apply_plane(hw, x + plane * hw, {mean[j], inv_std[j], gamma[j], beta[j]},
+                        y + plane * hw);
     });
   } else {
     reference::batch_norm_apply(n, c, hw, x, mean, inv_std, gamma, beta, y);
@@ -157,19 +158,28 @@ struct BatchStatistics {
 
 namespace detail {
 
-/// Calls apply(first_plane, planes, j) for parts of channel j. In training a part is the whole
-/// channel, right behind the passes for its statistics; else a plane, in the order of memory.
+/// Smaller planes of a channel are pieces of a few cache lines that other channels share, so they
+/// are written in the order of memory. Decides no bits.
+inline constexpr Index whole_channel_elems = 512;
+
+/// Calls apply(plane, j, end_plane) for each plane, of channel j, once its statistics are known:
+/// for those of a channel right behind the passes for them, or in the order of memory. Planes up to
+/// end_plane will be written by the same thread later.
 template <class Apply>
-void normalize_parts(const NormInput& in, const BatchStatistics* found, const Apply& apply) {
-  if (found == nullptr)
-    return for_each_channel(1, in.n * in.c, in.hw,
-                            [&](Index plane) { apply(plane, 1, plane % in.c); });
+void normalize_planes(const NormInput& in, const BatchStatistics* found, const Apply& apply) {
   const NormTable& table = norm_table();
-  for_each_channel(in.n, in.c, in.hw, [&](Index j) {
-    table.channel_stats(in.n, in.stride(), in.hw, in.x + j * in.hw, found->mean + j,
-                        found->var + j);
-    found->inv_std[j] = 1.0F / scalar_math::sqrt(found->var[j] + found->eps);
-    apply(j, in.n, j);
+  const bool whole = found != nullptr && in.hw >= whole_channel_elems;
+  if (found != nullptr)
+    for_each_channel(in.n, in.c, in.hw, [&](Index j) {
+      table.channel_stats(in.n, in.stride(), in.hw, in.x + j * in.hw, found->mean + j,
+                          found->var + j);
+      found->inv_std[j] = 1.0F / scalar_math::sqrt(found->var[j] + found->eps);
+      for (Index plane = j; whole && plane < in.n * in.c; plane += in.c) apply(plane, j, plane + 1);
+    });
+  if (whole) return;
+  const Index grain = std::max<Index>(1, grain_elems / std::max<Index>(1, in.hw));
+  parallel_chunks(in.n * in.c, grain, [&](Index begin, Index end) {
+    for (Index plane = begin; plane < end; ++plane) apply(plane, plane % in.c, end);
   });
 }
 
@@ -178,9 +188,8 @@ void normalize_parts(const NormInput& in, const BatchStatistics* found, const Ap
 /// y [n,c,hw] = relu(batch norm of x). `found`: null where mean and inv_std are known.
 inline void batch_norm_relu(const NormInput& in, const BatchStatistics* found, float* y) {
   const NormTable& table = norm_table();
-  detail::normalize_parts(in, found, [&](Index first, Index planes, Index j) {
-    table.apply_channel_relu(planes, in.stride(), in.hw, in.x + first * in.hw, in.channel(j),
-                             y + first * in.hw);
+  detail::normalize_planes(in, found, [&](Index plane, Index j, Index) {
+    table.apply_plane_relu(in.hw, in.x + plane * in.hw, in.channel(j), y + plane * in.hw);
   });
 }
 
@@ -188,14 +197,14 @@ inline void batch_norm_relu(const NormInput& in, const BatchStatistics* found, f
 inline void batch_norm_relu_pool(const NormInput& in, const BatchStatistics* found,
                                  const PoolShape& s, float* y, std::uint8_t* index) {
   const NormTable& table = norm_table();
-  const Scratch kept(static_cast<std::size_t>(threads() * in.hw) * sizeof(float));
+  const Index kept_floats = in.hw + pool_slack_elems;
+  const Scratch kept(static_cast<std::size_t>(threads() * kept_floats) * sizeof(float));
+  std::fill_n(kept.as<float>(), threads() * kept_floats, 0.0F);
   const Index out = s.p * s.q;
-  detail::normalize_parts(in, found, [&](Index first, Index planes, Index j) {
-    PoolShape part = s;
-    part.n = planes;
-    table.apply_channel_pool(part, in.x + first * in.hw, in.channel(j),
-                             kept.as<float>() + worker_index() * in.hw, y + first * out,
-                             index + first * out);
+  detail::normalize_planes(in, found, [&](Index plane, Index j, Index end_plane) {
+    table.apply_plane_pool(s, in.x + plane * in.hw, in.channel(j),
+                           kept.as<float>() + worker_index() * kept_floats, y + plane * out,
+                           y + end_plane * out, index + plane * out);
   });
 }
 
@@ -216,11 +225,11 @@ inline void batch_norm_relu_pool_grad(const NormInput& in, const PoolShape& s, c
   const NormTable& table = norm_table();
   const PoolTable& pool = pool_table();
   const Index out = s.p * s.q;
+  const bool whole = in.hw >= detail::whole_channel_elems;
+  if (!whole) max_pool2d_grad(s, gy, index, gx);
   detail::for_each_channel(in.n, in.c, in.hw, [&](Index j) {
-    for (Index i = 0; i < in.n; ++i) {
-      const Index plane = i * in.c + j;
+    for (Index plane = j; whole && plane < in.n * in.c; plane += in.c)
       pool.scatter_2x2(s, 1, gy + plane * out, index + plane * out, gx + plane * in.hw);
-    }
     table.channel_grad_relu(in.n, in.stride(), in.hw, in.x + j * in.hw, gx + j * in.hw,
                             in.channel(j), gx + j * in.hw, ggamma + j, gbeta + j);
   });
