@@ -19,11 +19,8 @@ install_missing() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" >/dev/null
 }
 
-# Where a build folder is not there yet: make would wait for a library before it compiles what links it.
-export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
-
 # shellcheck disable=SC2034  # read by those who source this
-build_packages=(g++ ninja-build make cmake libasio-dev libcli11-dev libeigen3-dev libjpeg-dev libpng-dev libssl-dev libstb-dev libutf8proc-dev zlib1g-dev)
+build_packages=(g++ make cmake libasio-dev libcli11-dev libeigen3-dev libjpeg-dev libpng-dev libssl-dev libstb-dev libutf8proc-dev zlib1g-dev)
 
 # fetch_for ARCHITECTURE FOLDER PACKAGE...: unpacks packages of another architecture into FOLDER, with
 # package lists of their own, so that the system stays as it is. Needs no root.

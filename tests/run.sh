@@ -14,6 +14,8 @@ jobs=${IOTSL_JOBS:-$(nproc)}
 logs=build/logs
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
+# For build folders that are not there yet: make would wait for a library before it compiles what links it.
+export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 
 # What each stage configures. A test case in the suite "slow" runs in the release build only:
 # sanitizers make it 3 and emulation 20 times slower.
@@ -82,7 +84,7 @@ run_stage() {
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
-install_missing "${build_packages[@]}" || { echo "0 passed, 1 failed"; exit 1; }
+install_missing "${build_packages[@]}" ninja-build || { echo "0 passed, 1 failed"; exit 1; }
 # All packages first: the release stage compares with the cross compilers of the others.
 ready=()
 for stage in "${stages[@]}"; do

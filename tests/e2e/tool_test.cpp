@@ -152,7 +152,7 @@ TEST_CASE("too few file handles are said before anything is made, with limit and
   CHECK(WEXITSTATUS(status) == 2);
   std::ifstream file(folder / "said");
   const std::string said(std::istreambuf_iterator<char>(file), {});
-  CHECK_MESSAGE(said.find("20 devices need 36, the limit is 20 (ulimit -n)") != std::string::npos,
+  CHECK_MESSAGE(said.find("20 devices need 52, the limit is 20 (ulimit -n)") != std::string::npos,
                 said);
   CHECK_FALSE(std::ifstream(out + "/config.json").good());
 }
