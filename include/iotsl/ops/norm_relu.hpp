@@ -113,8 +113,9 @@ Tensor<T> batch_norm2d_relu(const Tensor<T>& x, const Tensor<T>& gamma, const Te
   return relu(batch_norm2d(x, gamma, beta, running_mean, running_var, options));
 }
 
-/// max_pool2d(relu(batch_norm2d(...)), pool), likewise; in one pass where the pool is of 2x2
-/// windows at stride 2, which keeps one byte for each of its outputs and no map between.
+/// max_pool2d(relu(batch_norm2d(...)), pool), likewise, but that a pool which does not fit x is
+/// noticed first; in one pass where the pool is of 2x2 windows at stride 2, which keeps one byte
+/// for each of its outputs and no map between.
 template <class T>
 Tensor<T> batch_norm2d_relu_max_pool2d(const Tensor<T>& x, const Tensor<T>& gamma,
                                        const Tensor<T>& beta, Tensor<T>& running_mean,

@@ -63,6 +63,10 @@ TEST_CASE("device energy: another network and a slower device than those of the 
   CHECK(times.awake == doctest::Approx(38));
   CHECK(assumed.origin().find("times 2") != std::string::npos);
   CHECK(assumed.origin().find("network calculated as 1mbit,250ms") != std::string::npos);
+  // A device that trains the whole net sends that, and waits for no step.
+  measure::EpochRecord whole_net = epoch_of(0, 1'000'000);
+  whole_net.has_training = false;
+  CHECK(assumed.times(whole_net).awake == doctest::Approx(37));
   // A device alone sends nothing and waits for nobody.
   measure::EpochRecord alone = epoch_of(0, 0);
   alone.seconds_server = 0;

@@ -20,8 +20,9 @@ struct EnergyAssumptions {
 
   measure::DeviceTimes times(const measure::EpochRecord& r) const {
     if (!link) return measure::device_times(r, slowdown);
-    // Without bytes there are no messages (method local, one net).
-    const std::uint64_t round_trips = r.bytes_down > 0 ? r.steps : 0;
+    // The server has seen its batches and answered them; not so with methods local and fedavg,
+    // whose turns have other messages, and where there is one net.
+    const std::uint64_t round_trips = r.has_training && r.bytes_down > 0 ? r.steps : 0;
     const double network = link->seconds(r.bytes_up) + link->seconds(r.bytes_down) +
                            static_cast<double>(round_trips) * net::to_seconds(link->round_trip);
     return measure::device_times(r, slowdown, network);
