@@ -1,5 +1,7 @@
 #include "host/run/process_run.hpp"
 
+#include <algorithm>
+
 #include "host/run/device_processes.hpp"
 #include "iotsl/core/file.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
@@ -32,8 +34,17 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
   const std::string program = expect(program_beside("iotsl-device"));
   DeviceProcesses devices;
   Failure problem;
+  // A device that is put aside would be told so and end.
+  std::vector<split::QuarantinedDevice> known;
+  if (config.resume) known = expect(split::read_quarantine(config.out));
+  const auto is_put_aside = [&](Index device) {
+    return std::any_of(known.begin(), known.end(), [&](const split::QuarantinedDevice& each) {
+      return Index{each.device} == device && !each.released;
+    });
+  };
   report.on_listening = [&](std::uint16_t port) {
     for (Index i = 0; i < config.devices; ++i) {
+      if (is_put_aside(i)) continue;
       const std::string name = concat("device-", i);
       std::vector<std::string> arguments{
           program,  "run",     "--with-parent",  "--server",          concat("127.0.0.1:", port),

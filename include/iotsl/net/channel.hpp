@@ -7,6 +7,7 @@
 #define ASIO_STANDALONE
 #endif
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include <asio/connect.hpp>
@@ -44,6 +45,9 @@ namespace detail {
 inline std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
   return to_string(Address{endpoint.address().to_string(), endpoint.port()});
 }
+
+/// A program that this one starts must not keep a connection open that is closed here.
+inline void close_on_exec(int handle) { ::fcntl(handle, F_SETFD, FD_CLOEXEC); }
 
 /// `off_loopback`: the address may be one of another machine.
 inline Result<asio::ip::tcp::endpoint> resolve(asio::io_context& context, const Address& address,
@@ -83,6 +87,7 @@ inline void wait_sockets(std::span<pollfd> items, Microseconds limit) {
 class Channel {
  public:
   explicit Channel(asio::ip::tcp::socket socket) : socket_(std::move(socket)) {
+    detail::close_on_exec(socket_.native_handle());
     asio::error_code ignored;
     // A batch waits for its last bytes: Nagle's delay would add up to 40 ms to every step.
     socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -202,6 +207,7 @@ class Listener {
     asio::error_code error;
     asio::ip::tcp::acceptor acceptor(context);
     acceptor.open(endpoint->protocol(), error);
+    if (!error) detail::close_on_exec(acceptor.native_handle());
     if (!error) acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor.bind(*endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);

@@ -137,6 +137,36 @@ TEST_CASE("server, method cache: a device that was skipped is asked again in the
   CHECK(as<Grant>(actions.back()).grant.round == 1);
 }
 
+TEST_CASE("server: a turn whose last barrier is committed is whole, whoever stays away behind it") {
+  ServerPlan plan = cache_plan();
+  plan.keeps_barriers = true;
+  ServerMachine m(plan);
+  reach(m, State::waiting_done);
+  m.on_lost(1);
+  m.skip_turn();
+  const auto actions = drain(m);
+  REQUIRE(actions.size() >= 1);
+  CHECK_FALSE(as<Report>(actions[0]).report.skipped);
+  CHECK(as<Report>(actions[0]).report.steps == 2);
+}
+
+TEST_CASE(
+    "server, method cache: where it has begun alone a device is released for the next start") {
+  ServerPlan plan = cache_plan();
+  plan.cached = {CachedDevice{"pi", 4}, std::nullopt};
+  plan.quarantined = {{.device = 1, .name = "pi-1", .samples = 4, .reason = "broken"}};
+  ServerMachine m(plan);
+  m.start();
+  CHECK(m.phase() == ServerMachine::Phase::turns);
+  CHECK_FALSE(m.release(1));
+  CHECK(m.quarantine().has(1));
+  plan.cached = {std::nullopt, std::nullopt};
+  ServerMachine gathering(plan);
+  gathering.start();
+  CHECK(gathering.release(1));
+  CHECK_FALSE(gathering.quarantine().has(1));
+}
+
 TEST_CASE("server, method cache: a pause lies behind the step in hand") {
   ServerPlan all = cache_plan();
   all.cached = {CachedDevice{"pi", 4}, CachedDevice{"pi", 4}};

@@ -180,6 +180,21 @@ TEST_CASE("quarantine: a run with too few devices left ends, and goes on after a
   CHECK(whole->weights_sha256 == sound->weights_sha256);  // the step was not applied
 }
 
+TEST_CASE("quarantine: a run in one process is taken up without the device") {
+  const TemporaryFolder folder;
+  RunConfig config = three_rounds(folder / "run");
+  config.min_devices = 3;
+  FragileRun run(config, train_set(), test_set(), three_devices());
+  run.set_culprit({.device = 1, .spoil = spoilt_step(10, nan)});
+  REQUIRE_FALSE(run.run(Fault::none, 0).ok());
+  config.resume = true;
+  config.min_devices = 2;
+  const auto rest = run_inproc(config, {}, train_set(), test_set(), three_devices());
+  REQUIRE_MESSAGE(rest.ok(), rest.failure().message);
+  const Ending away = run_with(three_rounds(folder / "away"), {.device = 1, .leaves_at = 4});
+  CHECK(rest->weights_sha256 == away.summary.weights_sha256);
+}
+
 TEST_CASE("quarantine: what is lost beside it changes nothing") {
   const TemporaryFolder folder;
   RunConfig config = three_rounds(folder / "whole");

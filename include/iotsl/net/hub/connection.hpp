@@ -104,9 +104,11 @@ struct HubConnection {
   }
   /// Says why, then closes; nothing of the peer is looked at any more.
   void refuse(const std::string& text, Microseconds by, WireError code = WireError::identity) {
-    why = failure(ErrorCode::network, peer(), ": ", text);
-    link.send_last(make_message(ErrorMessage{code, true, 0, text.substr(0, max_text_bytes)}));
-    begin_close(by);
+    end(text, by, {code, true, 0, text.substr(0, max_text_bytes)});
+  }
+  /// The same for a peer that may come back, a second later.
+  void send_away(const std::string& text, Microseconds by, WireError code) {
+    end(text, by, {code, false, 1000, text.substr(0, max_text_bytes)});
   }
   /// The same where no session came about.
   void refuse_unsealed(const Failure& problem, Microseconds by) {
@@ -122,6 +124,11 @@ struct HubConnection {
   }
 
  private:
+  void end(const std::string& text, Microseconds by, const ErrorMessage& last) {
+    why = failure(ErrorCode::network, peer(), ": ", text);
+    link.send_last(make_message(last));
+    begin_close(by);
+  }
   bool has_frames() const { return !cut && stream.ready() && link.wants_to_send(); }
   /// What the socket is to take next.
   void fill(Bytes& out, Microseconds now) {

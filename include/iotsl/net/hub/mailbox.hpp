@@ -128,12 +128,19 @@ class HubMailbox {
   }
   /// The last event of a connection. It goes behind the connection's own last message, but ahead of
   /// other connections: where the computing thread was busy, a device that comes back must find its
-  /// old connection gone.
+  /// old connection gone. Where many wait, one that has come and gone meanwhile leaves nothing: the
+  /// number of those who say HELLO and go has no limit.
   void post_lost(HubEvent event) {
     const std::lock_guard lock(mutex_);
     waiting_.erase(event.connection);
     queue_drained_.notify_all();
     const auto own = [&](const HubEvent& e) { return e.connection == event.connection; };
+    const auto first = std::find_if(events_.begin(), events_.end(), own);
+    if (events_.size() > most_events && first != events_.end() &&
+        first->kind == HubEvent::Kind::opened) {
+      std::erase_if(events_, own);
+      return;
+    }
     const auto last = std::find_if(events_.rbegin(), events_.rend(), own).base();
     events_.insert(last, std::move(event));
     event_ready_.notify_one();
@@ -157,6 +164,7 @@ class HubMailbox {
   }
 
  private:
+  static constexpr std::size_t most_events = 4096;
   struct Waiting {
     std::size_t to_send = 0;    ///< bytes
     std::size_t to_handle = 0;  ///< messages

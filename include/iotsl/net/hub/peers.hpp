@@ -215,8 +215,8 @@ class HubPeers {
         (device.empty() ? options_.max_unjoined : options_.max_unjoined_of_device))
       return;
     const Id oldest = *std::find_if(unjoined_.begin(), unjoined_.end(), is_alike);
-    connections_.at(oldest).refuse("it has not joined, and others wait", now + options_.close_limit,
-                                   WireError::full);
+    connections_.at(oldest).send_away("it has not joined, and others wait",
+                                      now + options_.close_limit, WireError::full);
   }
   HubConnection::Wait wait_of(Id id, HubConnection& c, Microseconds now) {
     return c.wait(mailbox_.to_handle(id) < options_.max_pending_messages, now);

@@ -46,6 +46,7 @@ class ServerMachine {
     if (plan_.cached.empty()) return;
     for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
       if (!plan_.cached[d] && !quarantine_.has(d)) return;
+    began_alone_ = true;
     begin_turns();
   }
   // Its parts hold on to each other.
@@ -209,8 +210,13 @@ class ServerMachine {
     if (rounds_ && !ended_) rounds_->skip_turn();
   }
 
-  /// A user lets a device come back that was put aside; its place waits for it.
-  void release(std::uint32_t device) { quarantine_.release(device); }
+  /// A user lets a device come back that was put aside; its place waits for it. False where that is
+  /// so when the server starts again only: a run of method cache that has gone on without any
+  /// device has not asked what they hold.
+  bool release(std::uint32_t device) {
+    if (!began_alone_) quarantine_.release(device);
+    return !began_alone_;
+  }
 
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
   /// are told to come back.
@@ -390,6 +396,7 @@ class ServerMachine {
   // Once every device was here and all is prepared.
   std::optional<ServerTurns> turns_;
   std::optional<ServerRounds> rounds_;  // of method fedavg, in its place
+  bool began_alone_ = false;            // no device was asked for anything
   bool ended_ = false;
 };
 

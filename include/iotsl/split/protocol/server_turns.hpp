@@ -243,6 +243,7 @@ class ServerTurns {
   std::optional<RunEnd> skip_turn() {
     if (!holder_is_away() || state_ == State::storing || state_ == State::training)
       return std::nullopt;
+    if (state_ == State::waiting_done) return complete_turn();  // its last barrier is on the disk
     if (!is_ahead()) return skip();
     skipping_ = true;
     return roll_back(concat(name_of_holder(), " stays away"));

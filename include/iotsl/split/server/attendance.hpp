@@ -82,9 +82,13 @@ class Attendance {
                                       .wanted = machine.quarantine().left()});
   }
 
-  /// Where nobody is left, nobody could go on.
+  /// Where nobody is left, nobody could go on; the server alone where it keeps samples of devices.
   bool is_limited(const ServerMachine& machine) const {
-    return offline_seconds_ > 0 && machine.ready_devices() > 0;
+    if (offline_seconds_ <= 0) return false;
+    if (machine.ready_devices() > 0) return true;
+    for (std::uint32_t d = 0; d < devices_.size(); ++d)
+      if (machine.turns() != nullptr && !machine.turns()->needs(d)) return true;
+    return false;
   }
   std::string limit_text(const ServerMachine& machine, net::Microseconds now) const {
     if (!is_limited(machine)) return "the run waits for it without a limit";

@@ -92,6 +92,10 @@ class ServerRun {
   }
   bool gathering() const { return machine_->phase() == ServerMachine::Phase::gathering; }
   std::uint32_t ready_devices() const { return machine_->ready_devices(); }
+  /// Whether the device is in quarantine.
+  bool is_put_aside(std::uint64_t device) const {
+    return machine_->quarantine().has(static_cast<std::uint32_t>(device));
+  }
   /// Devices that are not in quarantine.
   std::uint32_t wanted_devices() const { return machine_->quarantine().left(); }
 
@@ -387,9 +391,10 @@ class ServerRun {
     const Result<std::vector<std::uint32_t>> released = quarantine_.take_released(now);
     if (!released) return recorder_.hooks().note(released.failure().message);
     for (const std::uint32_t device : *released) {
-      machine_->release(device);
+      const bool now_back = machine_->release(device);
       recorder_.hooks().note(concat("device '", machine_->devices()[device].name,
-                                    "' is released from quarantine: its place waits for it"));
+                                    "' is released from quarantine: its place waits for it",
+                                    now_back ? "" : " when the server starts again (--resume)"));
     }
   }
 

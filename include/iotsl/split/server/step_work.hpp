@@ -2,6 +2,7 @@
 // What the server does with a step: with a device's in two parts, since the device waits for the
 // first only, and with one on samples that it keeps.
 
+#include "iotsl/net/clock.hpp"
 #include "iotsl/split/halves/cut.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 

@@ -97,7 +97,7 @@ inline Result<bool> serve(InprocDevice& device, ConnectionId connection, ServerR
     // In a run that has begun the server hears why, and goes on with the other devices.
     if (carry_out(*action, device.machine, device.work, device.link, problem) ==
             DeviceStatus::failed &&
-        run.gathering())
+        run.gathering() && !run.is_put_aside(connection - 1))
       run.abort(problem);
     if (trains_generator && !go_on_training(device, hooks)) break;
     if (trains_net && hooks.stop_requested()) break;
