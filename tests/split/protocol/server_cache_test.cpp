@@ -154,7 +154,12 @@ TEST_CASE(
     "server, method cache: where it has begun alone a device is released for the next start") {
   ServerPlan plan = cache_plan();
   plan.cached = {CachedDevice{"pi", 4}, std::nullopt};
-  plan.quarantined = {{.device = 1, .name = "pi-1", .samples = 4, .reason = "broken"}};
+  QuarantinedDevice broken;
+  broken.device = 1;
+  broken.name = "pi-1";
+  broken.samples = 4;
+  broken.reason = "broken";
+  plan.quarantined = {broken};
   ServerMachine m(plan);
   m.start();
   CHECK(m.phase() == ServerMachine::Phase::turns);
