@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cases/product_sizes.hpp"
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 #include "run_benchmarks.hpp"
 
 namespace {

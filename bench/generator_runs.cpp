@@ -11,7 +11,7 @@
 #include <numeric>
 #include <string>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/glyphs.hpp"
 #include "iotsl/generators/training.hpp"
 #include "iotsl/privacy/noise_key.hpp"

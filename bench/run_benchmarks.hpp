@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <string>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/target.hpp"
 
 /// The processor's name as Linux knows it; boards have it in the device tree.

@@ -10,7 +10,7 @@
 #include "bench/work/workloads.hpp"
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/target.hpp"
 #include "support/exit_code.hpp"
 #include "support/standard_output.hpp"

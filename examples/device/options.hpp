@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "iotsl/net/identity/protection.hpp"
-#include "iotsl/net/run_description.hpp"
+#include "iotsl/net/messages/run_description.hpp"
 #include "support/option_slots.hpp"
 
 namespace iotsl::device {

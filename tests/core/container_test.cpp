@@ -1,4 +1,4 @@
-#include "iotsl/core/container.hpp"
+#include "iotsl/core/files/container.hpp"
 
 #include <doctest/doctest.h>
 

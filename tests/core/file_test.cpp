@@ -1,4 +1,4 @@
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,10 +1,10 @@
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/core/random.hpp"
 
 using iotsl::Json;

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "e2e/program.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/json/parse.hpp"
 
 extern char** environ;
 

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "e2e/program.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/parse.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;

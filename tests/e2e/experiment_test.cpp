@@ -9,8 +9,8 @@
 
 #include "e2e/background.hpp"
 #include "e2e/program.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/json.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "support/draw_image.hpp"

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/source.hpp"
 
 namespace images_test {

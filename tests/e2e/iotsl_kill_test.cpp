@@ -4,7 +4,7 @@
 // tests/split/runs/iotsl_crash_test.cpp does the same in memory at every message.
 
 #include "e2e/killed_run.hpp"
-#include "iotsl/net/frame.hpp"
+#include "iotsl/net/messages/frame.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 using namespace iotsl;

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "support/fault_proxy.hpp"
 
 namespace iotsl::test {

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "e2e/program.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/parse.hpp"
 
 using namespace iotsl;
 using test::run_program;

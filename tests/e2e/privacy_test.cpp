@@ -1,7 +1,7 @@
 // Private generators from the command line to the report.
 
 #include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/generators/generator_file.hpp"
 
 namespace privacy_e2e_test {

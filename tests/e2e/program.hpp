@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace iotsl::test {

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 
 using namespace iotsl;

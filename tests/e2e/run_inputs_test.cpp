@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "e2e/background.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/packed.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/nn/state.hpp"

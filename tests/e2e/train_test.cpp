@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 using namespace iotsl;
 using test::ProgramResult;

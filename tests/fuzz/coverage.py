@@ -7,17 +7,17 @@ import sys
 
 # What reads bytes of a peer or of a file.
 FILES = """
-include/iotsl/core/container.hpp include/iotsl/core/json_fields.hpp include/iotsl/core/json_parse.hpp
+include/iotsl/core/files/container.hpp include/iotsl/core/json/fields.hpp include/iotsl/core/json/parse.hpp
 include/iotsl/data/celeba.hpp include/iotsl/data/count_table.hpp include/iotsl/data/idx.hpp
 include/iotsl/data/manifest.hpp include/iotsl/data/packed.hpp include/iotsl/gan/training_state.hpp
 include/iotsl/generators/card.hpp include/iotsl/generators/generator_file.hpp
 include/iotsl/generators/settings.hpp include/iotsl/impute/plan.hpp include/iotsl/models/net_file.hpp
-include/iotsl/moments/release.hpp include/iotsl/net/address.hpp include/iotsl/net/bulk_messages.hpp
-include/iotsl/net/codec.hpp include/iotsl/net/frame.hpp include/iotsl/net/identity/allow_list.hpp
-include/iotsl/net/identity/token.hpp include/iotsl/net/link_speed.hpp include/iotsl/net/messages.hpp
-include/iotsl/net/model_messages.hpp include/iotsl/net/run_description.hpp
+include/iotsl/moments/release.hpp include/iotsl/net/address.hpp include/iotsl/net/messages/bulk_messages.hpp
+include/iotsl/net/messages/codec.hpp include/iotsl/net/messages/frame.hpp include/iotsl/net/identity/allow_list.hpp
+include/iotsl/net/identity/token.hpp include/iotsl/net/link/link_speed.hpp include/iotsl/net/messages/messages.hpp
+include/iotsl/net/messages/model_messages.hpp include/iotsl/net/messages/run_description.hpp
 include/iotsl/net/tls/client_hello.hpp include/iotsl/net/tls/peer_key.hpp include/iotsl/net/tls/session.hpp
-include/iotsl/net/transfer.hpp include/iotsl/net/wire_format.hpp include/iotsl/nn/foreign_state.hpp
+include/iotsl/net/messages/transfer.hpp include/iotsl/net/messages/wire_format.hpp include/iotsl/nn/foreign_state.hpp
 include/iotsl/nn/layer_fields.hpp include/iotsl/nn/layer_list.hpp include/iotsl/nn/safetensors.hpp
 include/iotsl/nn/state.hpp include/iotsl/nn/state_check.hpp include/iotsl/privacy/ledger.hpp
 include/iotsl/split/audit/audit_report.hpp include/iotsl/split/halves/front_description.hpp

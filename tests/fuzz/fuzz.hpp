@@ -13,7 +13,7 @@
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::fuzz {
 

@@ -2,7 +2,7 @@
 // What holds of every record that is read as JSON.
 
 #include "fuzz/fuzz.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 namespace iotsl::fuzz {
 

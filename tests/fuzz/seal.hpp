@@ -3,8 +3,8 @@
 // is and sealed.
 
 #include "fuzz/fuzz.hpp"
-#include "iotsl/core/container.hpp"
-#include "iotsl/net/frame.hpp"
+#include "iotsl/core/files/container.hpp"
+#include "iotsl/net/messages/frame.hpp"
 
 namespace iotsl::fuzz {
 

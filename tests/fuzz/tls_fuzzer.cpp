@@ -3,7 +3,7 @@
 #include "fuzz/fuzz.hpp"
 #include "fuzz/json_check.hpp"
 #include "iotsl/net/identity/allow_list.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
 #include "iotsl/net/tls/session.hpp"
 
 namespace tls_fuzzer {

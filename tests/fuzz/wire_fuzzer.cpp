@@ -2,8 +2,8 @@
 
 #include "fuzz/seal.hpp"
 #include "iotsl/core/finite.hpp"
-#include "iotsl/net/model_messages.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 #include "iotsl/options/optimizer.hpp"
 
 namespace wire_fuzzer {

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 
 namespace sample_test {
 

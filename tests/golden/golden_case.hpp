@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/core/tensor.hpp"
 #include "iotsl/nn/safetensors.hpp"
 #include "support/double_instances.hpp"

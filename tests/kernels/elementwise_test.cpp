@@ -1,8 +1,8 @@
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 
 #include <cmath>
 
-#include "iotsl/kernels/activation.hpp"
+#include "iotsl/kernels/elementwise/activation.hpp"
 #include "kernels/judge.hpp"
 
 using namespace iotsl;

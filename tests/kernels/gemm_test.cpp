@@ -1,4 +1,4 @@
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 
 #include <doctest/doctest.h>
 

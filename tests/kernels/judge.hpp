@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/target.hpp"
 
 namespace judge {

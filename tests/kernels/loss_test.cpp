@@ -1,4 +1,4 @@
-#include "iotsl/kernels/loss.hpp"
+#include "iotsl/kernels/reduce/loss.hpp"
 
 #include <cmath>
 

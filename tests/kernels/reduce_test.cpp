@@ -1,4 +1,4 @@
-#include "iotsl/kernels/reduce.hpp"
+#include "iotsl/kernels/reduce/reduce.hpp"
 
 #include <cmath>
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/target.hpp"
 
 using namespace iotsl;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "iotsl/autograd/grad.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/models/model.hpp"
 #include "iotsl/optim/optimizer.hpp"
 

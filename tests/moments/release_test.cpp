@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "moments/small_set.hpp"
 
 namespace release_test {

@@ -1,6 +1,6 @@
 #include "iotsl/net/channel.hpp"
 
-#include "iotsl/net/codec.hpp"
+#include "iotsl/net/messages/codec.hpp"
 
 #include <doctest/doctest.h>
 

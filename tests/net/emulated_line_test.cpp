@@ -1,11 +1,11 @@
-#include "iotsl/net/emulated_line.hpp"
+#include "iotsl/net/link/emulated_line.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 
-#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/hub/hub.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

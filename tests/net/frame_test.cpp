@@ -1,4 +1,4 @@
-#include "iotsl/net/frame.hpp"
+#include "iotsl/net/messages/frame.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/channel_enroll.hpp"
 #include "iotsl/net/hub/hub.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 #include "support/temporary_folder.hpp"
 
 #if IOTSL_TLS

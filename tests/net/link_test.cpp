@@ -1,8 +1,8 @@
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link/link.hpp"
 
 #include <doctest/doctest.h>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -7,10 +7,10 @@
 
 #include <cstdlib>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/net/channel_enroll.hpp"
 #include "iotsl/net/hub/hub.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 #include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "iotsl/net/model_messages.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/net/run_description.hpp"
+#include "iotsl/net/messages/run_description.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

@@ -1,8 +1,8 @@
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 
 #include <doctest/doctest.h>
 
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 
 using namespace iotsl;
 using namespace iotsl::net;

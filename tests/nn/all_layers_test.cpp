@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/nn/layers/all.hpp"
 #include "iotsl/nn/state.hpp"
 #include "support/adjoint_check.hpp"

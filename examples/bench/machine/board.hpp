@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 namespace iotsl::bench {
 

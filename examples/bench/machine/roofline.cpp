@@ -1,7 +1,7 @@
 #include "bench/machine/roofline.hpp"
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/tensor.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/vec.hpp"
 
 namespace iotsl::bench {

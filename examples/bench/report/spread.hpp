@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 namespace iotsl::bench {
 

@@ -12,7 +12,7 @@
 #include "host/options/model_options.hpp"
 #include "host/report/device_command.hpp"
 #include "host/report/progress.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {

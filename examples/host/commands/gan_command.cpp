@@ -11,8 +11,8 @@
 #include "host/report/generator_report.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/stop_request.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/generators/training.hpp"
 
 namespace iotsl::tool {

@@ -5,7 +5,7 @@
 
 #include "host/options/output_file.hpp"
 #include "host/run/trained_model.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -10,7 +10,7 @@
 #include "host/run/board_speed.hpp"
 #include "host/run/preparation_cost.hpp"
 #include "host/run/simulation.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/split/audit/audit_report.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "host/commands/command.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/moments/audit/membership.hpp"
 #include "iotsl/moments/audit/parts.hpp"
 

@@ -6,7 +6,7 @@
 #include "host/commands/command.hpp"
 #include "host/files/json_file.hpp"
 #include "host/report/privacy_report.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/privacy/calibrate.hpp"
 #include "iotsl/privacy/ledger.hpp"

@@ -9,7 +9,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "host/run/stop_request.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/net/identity/protection.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 #include "support/service_manager.hpp"

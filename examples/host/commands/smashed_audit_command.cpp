@@ -11,7 +11,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/stop_request.hpp"
 #include "host/run/trained_model.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/split/audit/audit_report.hpp"
 #include "iotsl/split/audit/reconstruction.hpp"
 

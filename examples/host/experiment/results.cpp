@@ -6,7 +6,7 @@
 #include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
 #include "host/report/run_report.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -6,7 +6,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
 #include "host/run/stop_request.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 
 namespace iotsl::tool {

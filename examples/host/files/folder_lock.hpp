@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 

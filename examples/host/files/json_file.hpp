@@ -2,8 +2,8 @@
 // JSON files of a run folder or an experiment.
 
 #include "host/commands/command.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/json.hpp"
 
 namespace iotsl::tool {
 

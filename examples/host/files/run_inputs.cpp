@@ -2,7 +2,7 @@
 
 #include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "host/files/folder_lock.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "host/images/image_formats.hpp"
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/file_kind.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/files/file_kind.hpp"
 #include "iotsl/core/text.hpp"
 
 #pragma GCC diagnostic push

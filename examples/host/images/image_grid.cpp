@@ -1,6 +1,6 @@
 #include "host/images/image_grid.hpp"
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 

@@ -7,9 +7,9 @@
 #include "host/files/staged_folder.hpp"
 #include "host/images/name_form.hpp"
 #include "host/run/stop_request.hpp"
-#include "iotsl/core/file_kind.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/files/file_kind.hpp"
 #include "iotsl/core/text.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/idx_sets/known_files.hpp"
 
 namespace iotsl::tool {

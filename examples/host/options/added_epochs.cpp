@@ -1,7 +1,7 @@
 #include "host/options/added_epochs.hpp"
 
 #include "host/files/json_file.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "host/options/option_list.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
 
 namespace iotsl::tool {
 

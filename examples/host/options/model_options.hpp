@@ -5,9 +5,9 @@
 
 #include "host/images/image.hpp"
 #include "host/options/option_list.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/models/summary.hpp"
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 #include "iotsl/nn/shapes_only.hpp"
 
 namespace iotsl::tool {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "host/commands/command.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/core/named_enum.hpp"
 
 namespace iotsl::tool {

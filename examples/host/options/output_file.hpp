@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "host/commands/command.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 

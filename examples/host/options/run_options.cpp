@@ -3,7 +3,7 @@
 #include "host/files/json_file.hpp"
 #include "host/options/added_epochs.hpp"
 #include "host/options/link_option.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/split/halves/replay.hpp"
 #include "iotsl/split/records/checkpoint.hpp"

@@ -8,7 +8,7 @@
 #include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
 #include "host/run/model_card.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 namespace iotsl::tool {

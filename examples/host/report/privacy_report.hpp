@@ -1,7 +1,7 @@
 #pragma once
 // What a run promises about single images, for its report.
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 namespace iotsl::tool {

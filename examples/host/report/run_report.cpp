@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/local_time.hpp"
 
 namespace iotsl::tool {

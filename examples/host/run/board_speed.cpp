@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "bench/report/report.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -2,7 +2,7 @@
 // What must be known of a network beside its weights to use it: stands in a run folder as
 // model.json, and in an exported weights file as metadata.
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/models/model_spec.hpp"
 
 namespace iotsl::tool {

@@ -2,9 +2,9 @@
 
 #include "host/run/simulation.hpp"
 #include "iotsl/generators/training.hpp"
-#include "iotsl/net/bulk_messages.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/net/transfer_size.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
+#include "iotsl/net/messages/transfer_size.hpp"
 
 namespace iotsl::tool {
 namespace {

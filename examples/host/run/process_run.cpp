@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "host/run/device_processes.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 
 namespace iotsl::tool {

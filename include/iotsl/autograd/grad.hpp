@@ -5,7 +5,7 @@
 
 #include "iotsl/autograd/node.hpp"
 #include "iotsl/core/heap_sort.hpp"
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

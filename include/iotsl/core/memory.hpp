@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/sync.hpp"
+#include "iotsl/core/threads/sync.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

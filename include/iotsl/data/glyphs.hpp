@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/dataset.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/dataset.hpp"
 
 #if IOTSL_READS_GZIP

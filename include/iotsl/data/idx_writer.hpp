@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/dataset.hpp"
 
 IOTSL_NAMESPACE_BEGIN

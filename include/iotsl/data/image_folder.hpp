@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/file_kind.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/files/file_kind.hpp"
 #include "iotsl/core/text.hpp"
 #include "iotsl/data/dataset.hpp"
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/data/partition/validation.hpp"
 
 IOTSL_NAMESPACE_BEGIN

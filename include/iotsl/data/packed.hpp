@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/data/idx.hpp"
 #include "iotsl/data/idx_writer.hpp"
 

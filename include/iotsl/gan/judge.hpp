@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "iotsl/core/stop_check.hpp"
+#include "iotsl/core/threads/stop_check.hpp"
 #include "iotsl/data/batch.hpp"
 #include "iotsl/nn/layers/standard.hpp"
 #include "iotsl/nn/sequential.hpp"

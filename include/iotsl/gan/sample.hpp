@@ -2,7 +2,7 @@
 // Images from a generator: noise by counter, values as bytes, so that generated images are samples
 // like any other.
 
-#include "iotsl/core/stop_check.hpp"
+#include "iotsl/core/threads/stop_check.hpp"
 #include "iotsl/data/dataset.hpp"
 #include "iotsl/models/generator.hpp"
 

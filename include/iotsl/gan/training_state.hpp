@@ -1,9 +1,9 @@
 #pragma once
 // The file of a training that is stopped: a record as JSON, the tensors, and what else there is.
 
-#include "iotsl/core/container.hpp"
-#include "iotsl/core/json_fields.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/files/container.hpp"
+#include "iotsl/core/json/fields.hpp"
+#include "iotsl/core/json/parse.hpp"
 #include "iotsl/nn/module.hpp"
 
 IOTSL_NAMESPACE_BEGIN

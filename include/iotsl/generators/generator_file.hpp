@@ -2,7 +2,7 @@
 // The generator file: what a device shares. A container of kind "generator" with a card (JSON) and
 // the numbers that images are made from: a net's averaged weights (safetensors), or moments.
 
-#include "iotsl/core/container.hpp"
+#include "iotsl/core/files/container.hpp"
 #include "iotsl/core/finite.hpp"
 #include "iotsl/generators/card.hpp"
 #include "iotsl/generators/generator.hpp"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/core/random.hpp"
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/impute/histogram.hpp"

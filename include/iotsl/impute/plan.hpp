@@ -2,8 +2,8 @@
 // The plan of imputation: for every device what it lacks and which generator fills it with how many
 // samples. A file that people can read (`impute_plan.json`) and a table for the log.
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/core/random.hpp"
 #include "iotsl/impute/pairing.hpp"
 

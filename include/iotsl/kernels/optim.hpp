@@ -1,8 +1,8 @@
 #pragma once
 // Optimiser steps on ranges, one pass over memory each. Meaning: reference/optim.hpp.
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/scalar_math.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/reference/optim.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/reference/pool.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

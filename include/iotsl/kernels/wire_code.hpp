@@ -18,8 +18,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/random.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
 

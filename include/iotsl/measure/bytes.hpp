@@ -1,7 +1,7 @@
 #pragma once
 // Table I of the paper, and the bill of what really passed.
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {

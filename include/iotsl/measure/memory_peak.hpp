@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {

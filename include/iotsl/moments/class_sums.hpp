@@ -4,7 +4,7 @@
 // norm and divided by it. Integers: what is added up cannot depend on the order, and what is
 // released has no last digits of a floating-point number.
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/dataset.hpp"
 #include "iotsl/moments/cosine.hpp"
 #include "iotsl/moments/integer_noise.hpp"

@@ -4,7 +4,7 @@
 // 2016, without sampling). A record's gradient is the outer product of its error vector and its
 // input; both are integers, so that the gradient's norm is at most the product of their bounds.
 
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 #include "iotsl/moments/head_input.hpp"
 
 IOTSL_NAMESPACE_BEGIN

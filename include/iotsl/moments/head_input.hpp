@@ -2,7 +2,7 @@
 // What the head is a linear function of: an image's features, less their private mean, and a
 // constant; scaled to norm 1 and truncated to integers.
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/moments/class_sums.hpp"
 #include "iotsl/moments/features.hpp"
 

@@ -2,7 +2,7 @@
 // Gaussians of the classes as a source of images.
 
 #include "iotsl/core/random.hpp"
-#include "iotsl/core/stop_check.hpp"
+#include "iotsl/core/threads/stop_check.hpp"
 #include "iotsl/moments/class_gaussians.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -3,8 +3,8 @@
 // of the head. What a step adds to the sums follows from the training's key and its number, so that
 // a training that was stopped goes on with the same numbers and nothing is given away twice.
 
-#include "iotsl/core/container.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/files/container.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/moments/release.hpp"
 #include "iotsl/privacy/noise_key.hpp"
 

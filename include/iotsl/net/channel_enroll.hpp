@@ -3,7 +3,7 @@
 
 #include "iotsl/net/channel_stream.hpp"
 #include "iotsl/net/identity/device_credentials.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

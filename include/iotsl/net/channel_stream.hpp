@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "iotsl/net/channel.hpp"
-#include "iotsl/net/messages.hpp"
+#include "iotsl/net/messages/messages.hpp"
 #include "iotsl/net/tls/session.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -2,7 +2,7 @@
 // Weights that other programs have saved, as this engine's models expect them: names without the
 // prefixes of wrappers, values as F32, counters that older or trimmed files lack.
 
-#include "iotsl/core/file_kind.hpp"
+#include "iotsl/core/files/file_kind.hpp"
 #include "iotsl/nn/state.hpp"
 #include "iotsl/nn/state_check.hpp"
 

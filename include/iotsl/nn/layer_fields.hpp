@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "iotsl/core/json_value.hpp"
+#include "iotsl/core/json/value.hpp"
 #include "iotsl/core/shape.hpp"
 
 IOTSL_NAMESPACE_BEGIN

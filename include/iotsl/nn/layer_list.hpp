@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "iotsl/core/heap_sort.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/nn/branch.hpp"
 #include "iotsl/nn/layers/standard.hpp"
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "iotsl/core/bytes.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/heap_sort.hpp"
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

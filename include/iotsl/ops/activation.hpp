@@ -1,9 +1,9 @@
 #pragma once
 // ReLU and leaky ReLU, SiLU and GELU, dropout. Sigmoid and tanh are in elementwise.hpp.
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/random.hpp"
-#include "iotsl/kernels/activation.hpp"
+#include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/kernels/elementwise/activation.hpp"
 #include "iotsl/ops/elementwise.hpp"
 
 IOTSL_NAMESPACE_BEGIN

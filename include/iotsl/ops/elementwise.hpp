@@ -1,7 +1,7 @@
 #pragma once
 // Element-wise arithmetic with broadcasting, and functions of one argument.
 
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 #include "iotsl/ops/reduce.hpp"
 
 IOTSL_NAMESPACE_BEGIN

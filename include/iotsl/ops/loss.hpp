@@ -1,7 +1,7 @@
 #pragma once
 // Softmax, softmax cross-entropy and the mean squared error.
 
-#include "iotsl/kernels/loss.hpp"
+#include "iotsl/kernels/reduce/loss.hpp"
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/labels.hpp"
 

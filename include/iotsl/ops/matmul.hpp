@@ -2,7 +2,7 @@
 // Matrix products: a triple (NN, NT, TN) closed under differentiation.
 
 #include "iotsl/kernels/bf16/products_table.hpp"
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 #include "iotsl/ops/product_precision.hpp"
 #include "iotsl/ops/view.hpp"
 

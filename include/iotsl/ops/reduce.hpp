@@ -4,7 +4,7 @@
 #include <initializer_list>
 
 #include "iotsl/autograd/grad.hpp"
-#include "iotsl/kernels/reduce.hpp"
+#include "iotsl/kernels/reduce/reduce.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -1,7 +1,7 @@
 #pragma once
 // Exponential moving average of weights.
 
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 #include "iotsl/nn/module.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -2,7 +2,7 @@
 // SGD with momentum and Adam, as in PyTorch, with their state as named tensors that can travel.
 
 #include "iotsl/core/scalar_math.hpp"
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 #include "iotsl/kernels/optim.hpp"
 #include "iotsl/nn/module.hpp"
 #include "iotsl/options/optimizer.hpp"

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/privacy/settings.hpp"
 
 IOTSL_NAMESPACE_BEGIN

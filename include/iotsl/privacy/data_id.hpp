@@ -1,7 +1,7 @@
 #pragma once
 // A name for a device's samples that says nothing of them.
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/privacy/secure_random.hpp"
 

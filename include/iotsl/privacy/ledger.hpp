@@ -8,8 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/parse.hpp"
 #include "iotsl/privacy/card.hpp"
 #include "iotsl/privacy/gaussian.hpp"
 #include "iotsl/privacy/renyi_accountant.hpp"

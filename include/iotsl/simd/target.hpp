@@ -9,7 +9,7 @@
 
 #include "iotsl/config.hpp"
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/sync.hpp"
+#include "iotsl/core/threads/sync.hpp"
 #include "iotsl/simd/targets.hpp"
 
 IOTSL_NAMESPACE_BEGIN

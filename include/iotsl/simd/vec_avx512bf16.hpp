@@ -1,8 +1,8 @@
 #pragma once
 // Products of bfloat16 with sums in float, on the registers of avx512: a word of memory, where the
 // kernels of a product have a float, is a pair of bfloat16 numbers, the first in its low half. So
-// the same tiles (kernels/gemm_tile-inl.hpp) add twice the products with each instruction. Beyond
-// what moves words:
+// the same tiles (kernels/gemm/gemm_tile-inl.hpp) add twice the products with each instruction.
+// Beyond what moves words:
 //
 //   dot_pairs(a,b,c)      (c + a.second*b.second) + a.first*b.first in every lane; numbers below
 //                         2^-126 count as zero

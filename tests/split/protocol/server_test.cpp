@@ -1,4 +1,4 @@
-#include "iotsl/core/json_value.hpp"
+#include "iotsl/core/json/value.hpp"
 #include "split/protocol/server_fixture.hpp"
 
 namespace server_test {

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/split/simulate/run_one_net.hpp"
 
 using namespace iotsl;

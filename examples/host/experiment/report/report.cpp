@@ -7,7 +7,7 @@
 #include "host/page/html_page.hpp"
 #include "host/page/svg_chart.hpp"
 #include "host/report/progress.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {

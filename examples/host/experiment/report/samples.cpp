@@ -2,7 +2,7 @@
 
 #include "host/images/image_grid.hpp"
 #include "host/report/generator_report.hpp"
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/gan/sample.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <string>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/data/count_table.hpp"
 
 IOTSL_NAMESPACE_BEGIN

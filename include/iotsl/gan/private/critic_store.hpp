@@ -9,7 +9,7 @@
 
 #include <cstdlib>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/nn/module.hpp"
 

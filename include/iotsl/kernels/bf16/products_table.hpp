@@ -8,7 +8,7 @@ namespace kernels {
 
 /// The four behind one pointer: a program that asks for no bfloat16 (ops/product_precision.hpp)
 /// does not contain them. They need a bf16_table(). Arguments as in kernels/conv2d/conv2d.hpp and
-/// kernels/gemm.hpp.
+/// kernels/gemm/gemm.hpp.
 struct Bf16Products {
   void (*conv2d)(const ConvShape& s, const float* x, const float* w, const float* bias, float* y);
   void (*conv2d_input_grad)(const ConvShape& s, const float* gy, const float* w, float* gx);

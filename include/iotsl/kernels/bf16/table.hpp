@@ -4,7 +4,7 @@
 // words.
 
 #include "iotsl/kernels/conv2d/table.hpp"
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

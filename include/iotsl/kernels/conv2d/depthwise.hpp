@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
 #include "iotsl/simd/target.hpp"

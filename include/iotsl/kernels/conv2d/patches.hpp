@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
-#include "iotsl/kernels/elementwise.hpp"
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 #include "iotsl/kernels/types.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "iotsl/kernels/gemm_tile.hpp"
+#include "iotsl/kernels/gemm/gemm_tile.hpp"
 #include "iotsl/kernels/operands.hpp"
 
 IOTSL_NAMESPACE_BEGIN

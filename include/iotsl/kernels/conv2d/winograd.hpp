@@ -8,7 +8,7 @@
 
 #include "iotsl/kernels/conv2d/correlate.hpp"
 #include "iotsl/kernels/conv2d/winograd_table.hpp"
-#include "iotsl/kernels/gemm.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

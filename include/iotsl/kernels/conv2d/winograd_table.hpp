@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "iotsl/kernels/conv2d/geometry.hpp"
-#include "iotsl/kernels/gemm_tile.hpp"
+#include "iotsl/kernels/gemm/gemm_tile.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -7,11 +7,11 @@
 #include <algorithm>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/scalar_math.hpp"
-#include "iotsl/kernels/elementwise.hpp"
+#include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/kernels/elementwise/elementwise.hpp"
 #include "iotsl/kernels/pool.hpp"
-#include "iotsl/kernels/reduce.hpp"
+#include "iotsl/kernels/reduce/reduce.hpp"
 #include "iotsl/kernels/reference/norm.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"

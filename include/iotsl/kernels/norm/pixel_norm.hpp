@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/reference/pixel_norm.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace measure {

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -4,8 +4,8 @@
 #include <array>
 #include <optional>
 
-#include "iotsl/core/file.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/json/parse.hpp"
 #include "iotsl/measure/energy/energy.hpp"
 #include "iotsl/measure/metrics.hpp"
 

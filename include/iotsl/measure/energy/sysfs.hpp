@@ -3,7 +3,7 @@
 
 #include <charconv>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -2,7 +2,7 @@
 // The three queries of a moments training once more, as README.md states them: plain loops that
 // share no line with what they audit. Of the settings only the values are used.
 
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/dataset.hpp"
 #include "iotsl/moments/settings.hpp"
 

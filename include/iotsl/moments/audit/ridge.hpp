@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/scalar_math.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace moments {

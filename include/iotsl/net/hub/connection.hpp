@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "iotsl/net/channel_stream.hpp"
-#include "iotsl/net/emulated_line.hpp"
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link/emulated_line.hpp"
+#include "iotsl/net/link/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

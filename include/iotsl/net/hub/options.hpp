@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "iotsl/net/address.hpp"
-#include "iotsl/net/link_options.hpp"
-#include "iotsl/net/link_speed.hpp"
-#include "iotsl/net/traffic.hpp"
+#include "iotsl/net/link/link_options.hpp"
+#include "iotsl/net/link/link_speed.hpp"
+#include "iotsl/net/link/traffic.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

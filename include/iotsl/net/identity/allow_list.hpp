@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/net/identity/token.hpp"
-#include "iotsl/net/run_description.hpp"
+#include "iotsl/net/messages/run_description.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

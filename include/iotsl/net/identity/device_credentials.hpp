@@ -2,7 +2,7 @@
 // Who a device is and which server it trusts: its key, made here and never sent, its name in the
 // server's list, and the server's pin.
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/net/identity/key_file.hpp"
 #include "iotsl/net/identity/token.hpp"
 #include "iotsl/net/tls/context.hpp"

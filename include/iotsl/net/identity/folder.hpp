@@ -1,7 +1,7 @@
 #pragma once
 // The folder of a key and of what is known of others' keys: nobody but its owner may look into it.
 
-#include "iotsl/core/shared_file.hpp"
+#include "iotsl/core/files/shared_file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -2,7 +2,7 @@
 // The names of TLS in a build without OpenSSL: none of them can be made, and who asks is told why.
 // So code that carries either needs no #if.
 
-#include "iotsl/net/codec.hpp"
+#include "iotsl/net/messages/codec.hpp"
 #include "iotsl/net/tls/pin.hpp"
 
 IOTSL_NAMESPACE_BEGIN

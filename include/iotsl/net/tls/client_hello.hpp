@@ -3,7 +3,7 @@
 // ClientHello, and whether it is whole (RFC 8446, 4 and 5.1).
 
 #include "iotsl/core/bytes.hpp"
-#include "iotsl/net/frame.hpp"
+#include "iotsl/net/messages/frame.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/options/training.hpp"
 
 IOTSL_NAMESPACE_BEGIN

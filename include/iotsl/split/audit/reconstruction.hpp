@@ -4,10 +4,10 @@
 // at what devices send.
 
 #include "iotsl/autograd/grad.hpp"
-#include "iotsl/core/stop_check.hpp"
+#include "iotsl/core/threads/stop_check.hpp"
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/ssim.hpp"
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 #include "iotsl/ops/loss.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/audit/decoder.hpp"

@@ -2,7 +2,7 @@
 // The driver of a device's state machine: carries out what DeviceMachine asks for, whatever moves
 // the bytes.
 
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link/link.hpp"
 #include "iotsl/split/device/device_work.hpp"
 #include "iotsl/split/protocol/device_machine.hpp"
 

@@ -7,7 +7,7 @@
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/net/model_messages.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
 #include "iotsl/split/halves/model_mean.hpp"
 #include "iotsl/train/trainer.hpp"
 

@@ -3,8 +3,8 @@
 // it needs neither the back nor a table of models, and both sides know from it how large each
 // message may be. With method fedavg the front is the whole net.
 
-#include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 #include "iotsl/nn/layer_list.hpp"
 
 IOTSL_NAMESPACE_BEGIN

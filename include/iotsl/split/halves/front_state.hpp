@@ -2,7 +2,7 @@
 // What travels with the front: parameters, running statistics, counters and optimiser state.
 
 #include "iotsl/core/finite.hpp"
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 #include "iotsl/nn/sequential.hpp"
 #include "iotsl/optim/optimizer.hpp"
 #include "iotsl/split/halves/wire_sizes.hpp"

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

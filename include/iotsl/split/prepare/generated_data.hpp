@@ -6,7 +6,7 @@
 #include "iotsl/generators/generator_file.hpp"
 #include "iotsl/impute/generation_log.hpp"
 #include "iotsl/moments/ensemble.hpp"
-#include "iotsl/net/messages.hpp"
+#include "iotsl/net/messages/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -3,8 +3,8 @@
 // and what is known of each. Whether a device's generator is there is known here and nowhere else.
 
 #include "iotsl/generators/generator_check.hpp"
-#include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/transfer_size.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
+#include "iotsl/net/messages/transfer_size.hpp"
 #include "iotsl/split/prepare/generation.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

@@ -4,8 +4,8 @@
 
 #include <variant>
 
-#include "iotsl/net/model_messages.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -8,7 +8,7 @@
 // Work goes on without a connection; the net is said after RESUME_OK where there was none, and once
 // more where its TURN_COMMITTED did not come.
 
-#include "iotsl/net/model_messages.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
 #include "iotsl/split/protocol/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN

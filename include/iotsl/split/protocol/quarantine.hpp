@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "iotsl/core/error.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN

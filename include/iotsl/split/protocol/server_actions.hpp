@@ -5,8 +5,8 @@
 #include <optional>
 #include <variant>
 
-#include "iotsl/net/model_messages.hpp"
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/model_messages.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 #include "iotsl/options/schedule.hpp"
 #include "iotsl/split/protocol/quarantine.hpp"
 #include "iotsl/split/protocol/turn_report.hpp"

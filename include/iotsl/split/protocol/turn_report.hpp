@@ -1,7 +1,7 @@
 #pragma once
 // The books of a turn, and the states of a run that it can go back to.
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -2,8 +2,8 @@
 // From counted messages to the itemised bill.
 
 #include "iotsl/measure/bytes.hpp"
-#include "iotsl/net/bulk_messages.hpp"
-#include "iotsl/net/traffic.hpp"
+#include "iotsl/net/link/traffic.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 #include "iotsl/split/halves/wire_sizes.hpp"
 
 IOTSL_NAMESPACE_BEGIN

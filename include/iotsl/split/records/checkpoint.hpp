@@ -3,8 +3,8 @@
 // state, the last two and the chosen one, and the number of times that the server has begun. At the
 // end the joined net with torchvision's names.
 
-#include "iotsl/core/container.hpp"
-#include "iotsl/core/json_fields.hpp"
+#include "iotsl/core/files/container.hpp"
+#include "iotsl/core/json/fields.hpp"
 #include "iotsl/measure/bytes.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/nn/state.hpp"

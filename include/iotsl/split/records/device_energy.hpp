@@ -4,7 +4,7 @@
 #include <span>
 
 #include "iotsl/measure/energy/power_model.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN

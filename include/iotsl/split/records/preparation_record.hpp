@@ -4,10 +4,10 @@
 
 #include <cstdio>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
-#include "iotsl/core/json_fields.hpp"
-#include "iotsl/core/json_parse.hpp"
+#include "iotsl/core/json/fields.hpp"
+#include "iotsl/core/json/parse.hpp"
 #include "iotsl/impute/generation_log.hpp"
 #include "iotsl/privacy/card.hpp"
 

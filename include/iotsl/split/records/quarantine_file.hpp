@@ -2,8 +2,8 @@
 // quarantine.json in a run's folder: which devices are put aside, and why. The server adds to it, a
 // command releases devices in it while the server runs or not; both change it under a lock.
 
+#include "iotsl/core/files/shared_file.hpp"
 #include "iotsl/core/shape.hpp"
-#include "iotsl/core/shared_file.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/protocol/quarantine.hpp"
 

@@ -13,7 +13,7 @@
 #include <limits>
 #include <span>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 #include "iotsl/core/shape.hpp"
 

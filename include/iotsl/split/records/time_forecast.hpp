@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "iotsl/measure/energy/power_model.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
 #include "iotsl/split/records/wire_forecast.hpp"
 
 IOTSL_NAMESPACE_BEGIN

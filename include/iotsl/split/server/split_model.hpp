@@ -1,8 +1,8 @@
 #pragma once
 // The model of a run in its two halves, and what the devices are told of it.
 
-#include "iotsl/core/json.hpp"
-#include "iotsl/net/link_options.hpp"
+#include "iotsl/core/json/json.hpp"
+#include "iotsl/net/link/link_options.hpp"
 #include "iotsl/nn/foreign_state.hpp"
 #include "iotsl/ops/bfloat16.hpp"
 #include "iotsl/split/halves/front_description.hpp"

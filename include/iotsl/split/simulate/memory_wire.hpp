@@ -1,7 +1,7 @@
 #pragma once
 // The wire of a run in one process.
 
-#include "iotsl/net/link.hpp"
+#include "iotsl/net/link/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

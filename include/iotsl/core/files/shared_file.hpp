@@ -4,7 +4,7 @@
 
 #include <sys/file.h>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 

@@ -4,9 +4,9 @@
 
 #include <deque>
 
-#include "iotsl/net/link_options.hpp"
-#include "iotsl/net/messages.hpp"
-#include "iotsl/net/traffic.hpp"
+#include "iotsl/net/link/link_options.hpp"
+#include "iotsl/net/link/traffic.hpp"
+#include "iotsl/net/messages/messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -3,8 +3,8 @@
 // tile_cols accumulators that stay in registers while a loop over the depth
 // adds outer products to them.
 
-#include "iotsl/core/parallel.hpp"
 #include "iotsl/core/shape.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/simd/vec.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -47,7 +47,7 @@ constexpr Index round_up(Index value, Index step) { return (value + step - 1) / 
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm_tile-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm/gemm_tile-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

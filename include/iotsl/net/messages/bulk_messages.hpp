@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "iotsl/net/messages.hpp"
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/messages.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "iotsl/core/json.hpp"
+#include "iotsl/core/json/json.hpp"
 #include "iotsl/core/named_enum.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -3,8 +3,8 @@
 // between them. Every chunk is a frame and has the CRC32C of that frame; END has XXH64 of the
 // whole, and SHA-256 for the kinds that hold a front or a generator.
 
-#include "iotsl/net/messages.hpp"
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/messages.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

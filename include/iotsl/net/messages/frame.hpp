@@ -12,7 +12,7 @@
 //          24  payload_crc32c u32
 //          28  header_crc32c u32    over the 28 bytes before
 
-#include "iotsl/net/codec.hpp"
+#include "iotsl/net/messages/codec.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -1,8 +1,8 @@
 #pragma once
 // The messages of ISL that need no transfer. Each lists its fields in the order of the wire.
 
-#include "iotsl/net/run_description.hpp"
-#include "iotsl/net/wire_format.hpp"
+#include "iotsl/net/messages/run_description.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

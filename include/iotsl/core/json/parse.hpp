@@ -5,7 +5,7 @@
 #include <system_error>
 
 #include "iotsl/core/heap_sort.hpp"
-#include "iotsl/core/json_value.hpp"
+#include "iotsl/core/json/value.hpp"
 #include "iotsl/core/text.hpp"
 
 IOTSL_NAMESPACE_BEGIN

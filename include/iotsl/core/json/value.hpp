@@ -1,5 +1,5 @@
 #pragma once
-// A JSON value and typed access to its members. Text in and out is core/json.hpp.
+// A JSON value and typed access to its members. Text in and out is core/json/json.hpp.
 
 #include <concepts>
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/core/parallel.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/kernels/reference/reduce.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -26,7 +26,7 @@ struct ReduceTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/reduce-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/reduce/reduce-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -4,5 +4,5 @@
 #include "iotsl/config.hpp"
 #include "iotsl/simd/vec.hpp"
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/math-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/elementwise/math-inl.hpp"
 #include "iotsl/simd/foreach_target.hpp"

@@ -2,7 +2,7 @@
 // What passed over a link, by message type: the numbers from which the itemised bill is made. Their
 // sum equals the bytes of the socket in plain text; what TLS adds is counted by the sockets alone.
 
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

@@ -7,7 +7,7 @@
 
 #include "iotsl/core/tensor.hpp"
 #include "iotsl/kernels/wire_code.hpp"
-#include "iotsl/net/frame.hpp"
+#include "iotsl/net/messages/frame.hpp"
 #include "iotsl/options/training.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -1,7 +1,7 @@
 #pragma once
 // What a device is told of a run in HELLO_OK.
 
-#include "iotsl/net/frame.hpp"
+#include "iotsl/net/messages/frame.hpp"
 #include "iotsl/options/method.hpp"
 #include "iotsl/options/training.hpp"
 

@@ -2,8 +2,8 @@
 // Element-wise functions on ranges. Meaning and aliasing: reference/elementwise.hpp. In float,
 // exp, log, sigmoid and tanh are within 2 ulp, and multiply-adds round twice on the baseline.
 
-#include "iotsl/core/parallel.hpp"
-#include "iotsl/kernels/math.hpp"
+#include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/kernels/elementwise/math.hpp"
 #include "iotsl/kernels/reference/elementwise.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -25,7 +25,7 @@ struct ElementwiseTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/elementwise-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/elementwise/elementwise-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -3,8 +3,8 @@
 // within 6e-7 of themselves, times max(1, x^2) for negative x, where the square stands in an
 // exponent, and slopes within 3e-6.
 
-#include "iotsl/core/parallel.hpp"
-#include "iotsl/kernels/math.hpp"
+#include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/kernels/elementwise/math.hpp"
 #include "iotsl/kernels/reference/activation.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -24,7 +24,7 @@ struct ActivationTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/activation-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/elementwise/activation-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

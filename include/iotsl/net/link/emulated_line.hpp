@@ -5,8 +5,8 @@
 
 #include <deque>
 
-#include "iotsl/net/codec.hpp"
-#include "iotsl/net/link_speed.hpp"
+#include "iotsl/net/link/link_speed.hpp"
+#include "iotsl/net/messages/codec.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

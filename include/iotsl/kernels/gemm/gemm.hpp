@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "iotsl/core/memory.hpp"
-#include "iotsl/kernels/gemm_tile.hpp"
+#include "iotsl/kernels/gemm/gemm_tile.hpp"
 #include "iotsl/kernels/operands.hpp"
 #include "iotsl/kernels/reference/gemm.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -41,7 +41,7 @@ struct GemmTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/gemm/gemm-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

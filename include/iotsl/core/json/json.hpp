@@ -3,8 +3,8 @@
 
 #include <charconv>
 
-#include "iotsl/core/json_parse.hpp"
-#include "iotsl/core/json_value.hpp"
+#include "iotsl/core/json/parse.hpp"
+#include "iotsl/core/json/value.hpp"
 #include "iotsl/core/scalar_math.hpp"
 
 IOTSL_NAMESPACE_BEGIN

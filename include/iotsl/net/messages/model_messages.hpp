@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "iotsl/net/bulk_messages.hpp"
+#include "iotsl/net/messages/bulk_messages.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

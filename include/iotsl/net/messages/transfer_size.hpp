@@ -1,7 +1,7 @@
 #pragma once
 // How many bytes a transfer takes on the wire, before there is one.
 
-#include "iotsl/net/transfer.hpp"
+#include "iotsl/net/messages/transfer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {

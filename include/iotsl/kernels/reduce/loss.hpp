@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "iotsl/core/parallel.hpp"
-#include "iotsl/kernels/math.hpp"
+#include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/kernels/elementwise/math.hpp"
 #include "iotsl/kernels/reference/loss.hpp"
 #include "iotsl/kernels/rows.hpp"
 #include "iotsl/kernels/types.hpp"
@@ -21,7 +21,7 @@ struct LossTable {
 
 IOTSL_NAMESPACE_END
 
-#define IOTSL_TARGET_INCLUDE "iotsl/kernels/loss-inl.hpp"
+#define IOTSL_TARGET_INCLUDE "iotsl/kernels/reduce/loss-inl.hpp"
 #include "iotsl/kernels/foreach_target.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -23,7 +23,7 @@
 #include <string>
 #include <vector>
 
-#include "iotsl/core/file.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
 
 IOTSL_NAMESPACE_BEGIN
