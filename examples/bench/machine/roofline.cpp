@@ -89,8 +89,9 @@ Workloads roofline_workloads(const Scale& scale, const Machine& machine, int thr
   const Index in_l2 = whole_vectors(l2_bytes(machine, threads) / 2 / thread_count / 3);
   const auto passes = static_cast<Index>(scale.l2_bytes / (12.0 * static_cast<double>(in_l2))) + 1;
   out.push_back(triad("L2", in_l2, passes, threads));
-  // Far beyond the last cache, as far as memory and patience allow.
-  const double most = std::min(768e6, static_cast<double>(available_bytes(machine)) / 4);
+  // Far beyond the last cache, as far as memory, patience and the addresses of 32-bit boards allow.
+  const double most = std::min({768e6, static_cast<double>(available_bytes(machine)) / 4,
+                                4.0 * static_cast<double>(Shape::max_elements)});
   const double total = std::min(
       most, std::max(scale.memory_bytes_least, 4 * static_cast<double>(machine.last_cache_bytes)));
   out.push_back(triad("memory", whole_vectors(total / 3 / thread_count), 1, threads));
