@@ -151,6 +151,7 @@ class GeneratorWork {
     if (!files_.state.empty()) {
       const Result<void> made = create_folders(files_.state);
       if (!made) return made.failure();
+      remove_leftovers(files_.state, last_component(path("")));
       if (file_exists(cost_path())) {
         const Result<std::string> text = read_text_file(cost_path());
         const Result<Json> json = text ? parse_json(*text) : Result<Json>(text.failure());
@@ -158,18 +159,23 @@ class GeneratorWork {
                                : Result<net::EpochCost>(json.failure());
         if (cost) cost_ = *cost;
       }
-      if (file_exists(file_path())) {
+      const Result<bool> finished = look_for_file(file_path());
+      if (!finished) return finished.failure();
+      if (*finished) {
         Result<std::vector<std::uint8_t>> bytes = read_file(file_path());
         const auto file = bytes ? generators::parse_generator(*bytes)
                                 : Result<generators::GeneratorFile>(bytes.failure());
         if (file) return share(std::move(*bytes), file->card.privacy);
+        if (!is_damage(file.failure())) return file.failure();
       }
     }
-    Result<void> ready = make_trainer();
-    if (ready && !files_.state.empty() && file_exists(training_path())) {
+    const Result<bool> stopped =
+        files_.state.empty() ? Result<bool>(false) : look_for_file(training_path());
+    Result<void> ready = stopped ? make_trainer() : stopped.failure();
+    if (ready && *stopped) {
       // A state that is damaged costs time only: the training begins again.
-      if (!trainer_->load(training_path())) {
-        ready = make_trainer();
+      if (const Result<void> loaded = trainer_->load(training_path()); !loaded) {
+        ready = is_damage(loaded.failure()) ? make_trainer() : loaded;
         cost_ = {};
       }
     } else {
@@ -183,6 +189,8 @@ class GeneratorWork {
     return false;
   }
 
+  /// Not only that it cannot be read just now.
+  static bool is_damage(const Failure& why) { return why.code != ErrorCode::other; }
   bool is_private() const { return task_.settings.privacy.is_private(); }
 
   Result<void> make_trainer() {

@@ -28,8 +28,9 @@ class Preparation {
 
   /// Takes up what the run's folder holds, and what --generators gives beside it.
   Result<void> open() {
-    const bool goes_on = resume_ && file_exists(record_path());
-    Result<void> ready = goes_on ? take_up() : create();
+    const Result<bool> goes_on = resume_ ? look_for_file(record_path()) : Result<bool>(false);
+    if (!goes_on) return goes_on.failure();
+    Result<void> ready = *goes_on ? take_up() : create();
     if (!ready) return ready;
     const Result<std::vector<std::size_t>> given = generators_.find_given();
     if (!given) return given.failure();
