@@ -18,6 +18,7 @@
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/core/heap_sort.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -68,7 +69,8 @@ inline int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
 /// All bytes, or false with errno.
 inline bool write_all(int fd, ByteSpan bytes) {
   while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+    const ssize_t done =
+        IOTSL_FAILPOINT_FAILS("file.write") ? -1 : ::write(fd, bytes.data(), bytes.size());
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return false;
     bytes = bytes.subspan(static_cast<std::size_t>(done));
@@ -132,7 +134,8 @@ class FolderSync {
   }
   Result<void> sync() const {
     // Some file systems cannot sync a folder and say EINVAL.
-    if (::fsync(handle_.get()) != 0 && errno != EINVAL)
+    if ((IOTSL_FAILPOINT_FAILS("file.sync_folder") || ::fsync(handle_.get()) != 0) &&
+        errno != EINVAL)
       return file_failure(ErrorCode::other, folder_, "cannot sync folder", errno);
     return {};
   }
@@ -182,8 +185,10 @@ inline Result<void> write_new_file(int fd, const std::string& path,
   for (const ByteSpan& part : parts)
     if (!write_all(file.get(), part))
       return file_failure(ErrorCode::other, path, "cannot write", errno);
-  if (::fsync(file.get()) != 0) return file_failure(ErrorCode::other, path, "cannot sync", errno);
-  if (file.close() != 0) return file_failure(ErrorCode::other, path, "cannot close", errno);
+  if (IOTSL_FAILPOINT_FAILS("file.sync") || ::fsync(file.get()) != 0)
+    return file_failure(ErrorCode::other, path, "cannot sync", errno);
+  if (IOTSL_FAILPOINT_FAILS("file.close") || file.close() != 0)
+    return file_failure(ErrorCode::other, path, "cannot close", errno);
   return {};
 }
 
@@ -235,7 +240,7 @@ inline Result<bool> look_for_file(const std::string& path) {
 inline Result<void> create_folders(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string folder = path.substr(0, end);
-    if (::mkdir(folder.c_str(), 0777) != 0) {
+    if (IOTSL_FAILPOINT_FAILS("file.make_folder") || ::mkdir(folder.c_str(), 0777) != 0) {
       // EROFS and EACCES are also the answers for a folder that exists on a protected path.
       const int error = errno;
       struct stat info {};
@@ -285,11 +290,12 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) return detail::file_failure(ErrorCode::other, temporary, "cannot create", errno);
+  IOTSL_FAILPOINT("file.created");
   if (auto written = detail::write_new_file(fd, temporary, parts); !written) {
     ::unlink(temporary.c_str());
     return written;
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.rename") || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     return detail::file_failure(ErrorCode::other, path, "cannot rename the new file to it", error);
@@ -310,7 +316,7 @@ inline Result<void> write_file_atomic(const std::string& path, std::string_view 
 inline Result<void> append_file(const std::string& path, std::string_view text) {
   detail::Descriptor file(detail::open_retrying(path, O_WRONLY | O_CREAT | O_APPEND, 0666));
   if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
-  if (!detail::write_all(file.get(), bytes_of(text)))
+  if (IOTSL_FAILPOINT_FAILS("file.append") || !detail::write_all(file.get(), bytes_of(text)))
     return detail::file_failure(ErrorCode::other, path, "cannot write", errno);
   if (file.close() != 0) return detail::file_failure(ErrorCode::other, path, "cannot close", errno);
   return {};
@@ -320,7 +326,7 @@ inline Result<void> append_file(const std::string& path, std::string_view text) 
 inline Result<void> sync_file(const std::string& path) {
   detail::Descriptor file(detail::open_retrying(path, O_RDONLY));
   if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
-  if (::fsync(file.get()) != 0)
+  if (IOTSL_FAILPOINT_FAILS("file.sync_appended") || ::fsync(file.get()) != 0)
     return detail::file_failure(ErrorCode::other, path, "cannot sync", errno);
   return {};
 }
@@ -331,7 +337,7 @@ inline Result<void> cut_file(const std::string& path, std::uint64_t size) {
   if (!now) return now.failure();
   if (*now < size)
     return failure(ErrorCode::data, path, ": has ", *now, " bytes, at least ", size, " expected");
-  if (::truncate(path.c_str(), static_cast<off_t>(size)) != 0)
+  if (IOTSL_FAILPOINT_FAILS("file.cut") || ::truncate(path.c_str(), static_cast<off_t>(size)) != 0)
     return detail::file_failure(ErrorCode::other, path, "cannot cut", errno);
   return {};
 }
@@ -343,12 +349,13 @@ inline Result<void> link_file(const std::string& path, const std::string& second
   const detail::FolderSync names(folder);
   if (const Result<void> opened = names.opened(); !opened) return opened;
   ::unlink(temporary.c_str());
-  if (::link(path.c_str(), temporary.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.link") || ::link(path.c_str(), temporary.c_str()) != 0) {
     const auto bytes = read_file(path, std::uint64_t{16} << 30);
     if (!bytes) return bytes.failure();
     return write_file_atomic(second, ByteSpan(*bytes));
   }
-  if (::rename(temporary.c_str(), second.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.rename_link") ||
+      ::rename(temporary.c_str(), second.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     return detail::file_failure(ErrorCode::other, second, "cannot rename the new link to it",

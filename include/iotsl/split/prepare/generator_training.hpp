@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/generators/generator_check.hpp"
 #include "iotsl/generators/training.hpp"
 #include "iotsl/measure/memory_peak.hpp"
@@ -60,6 +61,7 @@ class GeneratorWork {
       if (!complete || *complete) return complete;
     }
     if (!trainer_->done()) {
+      IOTSL_FAILPOINT("device.generator.step");
       const Result<generators::TrainingProgress> now = trainer_->step(stop_);
       if (!now) {
         trainer_.reset();  // so that save() leaves the last good state
@@ -89,6 +91,7 @@ class GeneratorWork {
     saved_ = net::steady_now();
     if (files_.state.empty() || !trainer_) return {};
     const Result<void> written = trainer_->save(training_path());
+    IOTSL_FAILPOINT("device.generator.saved");
     return written ? write_cost() : written;
   }
   /// Whether the next step() ends with a look at the quality, which takes longer than the rest.
@@ -139,6 +142,7 @@ class GeneratorWork {
     if (files_.state.empty()) return {};
     Result<void> done = write_cost();
     if (done) done = write_file_atomic(file_path(), ByteSpan(file_));
+    IOTSL_FAILPOINT("device.generator.kept");
     if (done) ::unlink(training_path().c_str());
     if (done) ::unlink(critics_path().c_str());
     return done;
@@ -210,6 +214,7 @@ class GeneratorWork {
 
   Result<void> enter_ledger() {
     Result<void> done = save();
+    IOTSL_FAILPOINT("device.ledger.enter");
     if (done) done = trainer_->enter_ledger(files_.ledger, files_.max_epsilon, files_.new_data);
     if (done) tell_promise(trainer_->promise());
     return done;

@@ -3,6 +3,7 @@
 // state, the last two and the chosen one, and the number of times that the server has begun. At the
 // end the joined net with torchvision's names.
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/core/files/container.hpp"
 #include "iotsl/core/json/fields.hpp"
 #include "iotsl/measure/bytes.hpp"
@@ -176,6 +177,7 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
   const std::uint64_t id = record.barrier.id;
   const Result<void> written =
       save_container(join_path(folder, detail::barrier_name(id)), checkpoint_kind, sections);
+  IOTSL_FAILPOINT("server.barrier.saved");
   if (written) detail::remove_old_barriers(folder);
   return written;
 }
