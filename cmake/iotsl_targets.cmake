@@ -30,6 +30,10 @@ if(IOTSL_WITH_ZLIB)
   target_compile_definitions(iotsl_engine INTERFACE IOTSL_WITH_ZLIB=1)
 endif()
 
+if(IOTSL_FAILPOINTS)
+  target_compile_definitions(iotsl_engine INTERFACE IOTSL_FAILPOINTS=1)
+endif()
+
 # Part of the names in every header, so that units of the engine and of the wire fit together; only
 # iotsl::net links OpenSSL.
 if(IOTSL_WITH_TLS)

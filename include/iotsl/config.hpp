@@ -61,13 +61,22 @@
 #define IOTSL_ABI_WIRE notls
 #endif
 
+// IOTSL_FAILPOINTS=1 has named points at which tests end a program (core/failpoint.hpp). Without them
+// the tag is as if there were no such thing.
+#if defined(IOTSL_FAILPOINTS) && IOTSL_FAILPOINTS
+#define IOTSL_ABI_POINTS _points
+#else
+#define IOTSL_FAILPOINTS 0
+#define IOTSL_ABI_POINTS
+#endif
+
 // The tag is part of every mangled name: two translation units that were compiled with different
 // settings get different symbols and cannot silently share one definition.
-#define IOTSL_ABI_JOIN_(a, b, c, d, e) v0_1_##a##_##b##_##c##_##d##_##e
-#define IOTSL_ABI_JOIN(a, b, c, d, e) IOTSL_ABI_JOIN_(a, b, c, d, e)
+#define IOTSL_ABI_JOIN_(a, b, c, d, e, f) v0_1_##a##_##b##_##c##_##d##_##e##f
+#define IOTSL_ABI_JOIN(a, b, c, d, e, f) IOTSL_ABI_JOIN_(a, b, c, d, e, f)
 #define IOTSL_ABI_TAG                                                                         \
   IOTSL_ABI_JOIN(IOTSL_ABI_EXCEPTIONS, IOTSL_ABI_THREADS, IOTSL_ABI_TARGETS, IOTSL_ABI_FILES, \
-                 IOTSL_ABI_WIRE)
+                 IOTSL_ABI_WIRE, IOTSL_ABI_POINTS)
 
 #define IOTSL_NAMESPACE_BEGIN \
   namespace iotsl {           \

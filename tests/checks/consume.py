@@ -132,7 +132,8 @@ def two_units(place):
 # One flag for each part of the ABI tag, beside OpenMP, which give_tensor.cpp has and take_tensor.cpp then has not.
 OTHER_SETTINGS = {"exceptions": ["-fopenmp", "-fno-exceptions"], "threads": [],
                   "targets": ["-fopenmp", "-DIOTSL_BASELINE_ONLY"], "gzip": ["-fopenmp", "-DIOTSL_WITH_ZLIB=1"],
-                  "TLS": ["-fopenmp", "-DIOTSL_WITH_TLS=1"]}
+                  "TLS": ["-fopenmp", "-DIOTSL_WITH_TLS=1"],
+                  "failpoints": ["-fopenmp", "-DIOTSL_FAILPOINTS=1"]}
 
 
 def mixed_units(place):

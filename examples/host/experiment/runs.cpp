@@ -233,7 +233,7 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
       say("has ended before, its results are taken");
       return read_finished(run, folder);
     }
-    if (split::has_begun(folder)) {
+    if (expect(split::has_begun(folder))) {
       say("was interrupted, goes on");
       options.resume = folder;
     } else {

@@ -47,7 +47,7 @@ bool has_progress(const std::string& folder) {
   for (const std::string_view result : {summary_name, std::string_view(split::model_name)})
     if (file_exists(join_path(folder, result))) return true;
   const auto barriers = split::detail::barrier_ids(join_path(folder, split::checkpoint_folder));
-  if (!barriers.empty() && barriers.back() > 0) return true;
+  if (!barriers || (!barriers->empty() && barriers->back() > 0)) return true;
   for (const std::string& name : list_folder(split::training_folder(folder)))
     if (name.starts_with("generator-") || name.starts_with("device-")) return true;
   const Result<split::PreparationRecord> made = split::read_preparation(folder);

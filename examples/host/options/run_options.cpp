@@ -293,7 +293,7 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
                    ": is no run folder, config.json is missing");
     more = take_more_epochs(command, o);
     check_unchanged(command, o.resume);
-    if (!split::has_begun(o.resume)) {
+    if (!expect(split::has_begun(o.resume))) {
       // Stopped before anything was begun: from the start, with the same options.
       o.resume.clear();
       o.overwrite = true;

@@ -16,7 +16,9 @@ inline Result<Sha256Digest> data_id(const std::string& folder, const Sha256Diges
   if (!made) return made.failure();
   const std::string path = join_path(folder, concat("data-id-", to_hex(fingerprint).substr(0, 16)));
   Sha256Digest out{};
-  if (file_exists(path)) {
+  const Result<bool> there = look_for_file(path);
+  if (!there) return there.failure();
+  if (*there) {
     const Result<std::vector<std::uint8_t>> kept = read_file(path, out.size());
     if (!kept) return kept.failure();
     if (kept->size() != out.size())

@@ -4,11 +4,7 @@
 // release composes with every other, whatever samples it was made of, unless the owner declares
 // that they are others.
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include "iotsl/core/files/file.hpp"
+#include "iotsl/core/files/shared_file.hpp"
 #include "iotsl/core/json/parse.hpp"
 #include "iotsl/privacy/card.hpp"
 #include "iotsl/privacy/gaussian.hpp"
@@ -114,7 +110,9 @@ struct Ledger {
 /// A file that is not there is an empty ledger; a damaged one is refused, since what was released
 /// is then unknown.
 inline Result<Ledger> read_ledger(const std::string& path) {
-  if (!file_exists(path)) return Ledger{};
+  const Result<bool> there = look_for_file(path);
+  if (!there) return there.failure();
+  if (!*there) return Ledger{};
   const Result<std::string> text = read_text_file(path);
   if (!text) return text.failure();
   const auto wrong = [&](const std::string& why) {
@@ -134,38 +132,21 @@ inline Result<Ledger> read_ledger(const std::string& path) {
   return ledger;
 }
 
-namespace detail {
-
-/// Holds a lock beside the ledger, so that two programs do not both write it.
-class LedgerLock {
- public:
-  explicit LedgerLock(const std::string& ledger)
-      : file_(::open((ledger + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-    if (file_ >= 0) ::flock(file_, LOCK_EX);
-  }
-  LedgerLock(const LedgerLock&) = delete;
-  LedgerLock& operator=(const LedgerLock&) = delete;
-  ~LedgerLock() {
-    if (file_ >= 0) ::close(file_);
-  }
-  bool held() const { return file_ >= 0; }
-
- private:
-  int file_;
-};
-
-}  // namespace detail
-
 /// Enters a release before its first step, unless it is there already, and gives the ledger with
 /// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`:
 /// then nothing is entered. On the disk when it returns.
 inline Result<Ledger> enter_release(const std::string& path, const Release& release, double delta,
                                     double max_epsilon) {
-  const detail::LedgerLock lock(path);
-  if (!lock.held())
-    return failure(ErrorCode::other, path, ": cannot be locked, so nothing is released");
+  const Result<FileLock> lock = FileLock::take(path + ".lock", 0600);
+  if (!lock)
+    return failure(ErrorCode::other, lock.failure().message, "; nothing is released without it");
   Result<Ledger> ledger = read_ledger(path);
-  if (!ledger || ledger->find(release.id) != nullptr) return ledger;
+  if (!ledger) return ledger;
+  if (ledger->find(release.id) != nullptr) {
+    // Who entered it may have died before its name was on the disk.
+    const Result<void> synced = iotsl::detail::sync_folder(iotsl::detail::parent_folder(path));
+    return synced ? ledger : synced.failure();
+  }
   ledger->releases.push_back(release);
   const double epsilon = composed_epsilon(ledger->current(), Adjacency::zero_out, delta);
   if (!(epsilon <= max_epsilon))

@@ -17,6 +17,20 @@ using namespace iotsl::split;
 
 enum class Fault { none, cut, device_dies, server_dies };
 
+/// What an observer of a run is told of. `server_gets` and `device_gets`: a message that is handed
+/// to the machine; what a fault takes away is not.
+enum class Seen {
+  server_starts,
+  device_starts,
+  connects,
+  disconnects,
+  server_sends,
+  device_gets,
+  server_gets
+};
+/// `message`: null where there is none.
+using Observer = std::function<void(Seen seen, std::size_t device, const net::Message* message)>;
+
 /// A device that fails by itself.
 struct Culprit {
   std::size_t device = 0;
@@ -38,13 +52,15 @@ class FragileRun {
         samples_(samples),
         files_(std::move(files)) {}
 
+  void set_observer(Observer observer) { observer_ = std::move(observer); }
   /// One of the devices is to fail by itself.
   void set_culprit(Culprit culprit) { culprit_ = std::move(culprit); }
   Result<RunSummary> run(Fault fault, std::size_t at) {
     fault_ = fault;
     fault_at_ = at;
     for (std::size_t i = 0; i < samples_.size(); ++i) devices_.push_back(new_device(i));
-    start_server(false);
+    if (const Result<void> started = start_server(config_.resume); !started)
+      return started.failure();
     std::size_t idle = 0;
     while (!server_->done()) {
       REQUIRE_MESSAGE(++idle < 4, "neither side has anything to do, fault at " << at);
@@ -79,7 +95,10 @@ class FragileRun {
   };
   struct Wire : ServerTransport {
     void send(ConnectionId connection, net::Message message) override {
-      if (Device* device = find(connection)) device->server_link->send(std::move(message));
+      Device* const device = find(connection);
+      if (device == nullptr) return;
+      run->tell(Seen::server_sends, run->place_of(*device), &message);
+      device->server_link->send(std::move(message));
     }
     void close(ConnectionId) override {}
     LinkTraffic traffic(ConnectionId connection) override {
@@ -94,9 +113,18 @@ class FragileRun {
       return nullptr;
     }
     std::vector<Device>* devices = nullptr;
+    FragileRun* run = nullptr;
   };
 
+  void tell(Seen seen, std::size_t device = 0, const net::Message* message = nullptr) const {
+    if (observer_) observer_(seen, device, message);
+  }
+  std::size_t place_of(const Device& device) const {
+    return static_cast<std::size_t>(&device - devices_.data());
+  }
+
   Device new_device(std::size_t i) {
+    tell(Seen::device_starts, i);
     DeviceIdentity identity = tiny::identity(config_, train_, samples_[i], i);
     identity.boot_nonce = ++boots_;
     Device out;
@@ -106,8 +134,10 @@ class FragileRun {
     out.work = std::make_unique<DeviceWork>(train_, samples_[i], std::move(files));
     return out;
   }
-  void start_server(bool resume) {
+  Result<void> start_server(bool resume) {
     wire_.devices = &devices_;
+    wire_.run = this;
+    tell(Seen::server_starts);
     RunConfig config = config_;
     config.resume = resume;
     RunHooks hooks;
@@ -116,8 +146,14 @@ class FragileRun {
       static_cast<FragileRun*>(self)->notes_.push_back(text);
     };
     auto created = ServerRun::create(config, hooks, test_, {}, wire_);
-    REQUIRE_MESSAGE(created.ok(), created.failure().message);
+    if (!created) return created.failure();
     server_ = std::move(created).value();
+    return {};
+  }
+  void start_server_again() {
+    server_.reset();
+    const Result<void> started = start_server(true);
+    REQUIRE_MESSAGE(started.ok(), started.failure().message);
   }
   void connect(Device& device) {
     device.link = std::make_unique<net::Link>(net::LinkOptions{.timers = false});
@@ -125,11 +161,13 @@ class FragileRun {
         std::make_unique<net::Link>(net::LinkOptions{.server = true, .timers = false});
     set_transfer_limits(*device.server_link, server_->sizes(), true);
     device.connection = ++connections_;
+    tell(Seen::connects, place_of(device));
     server_->on_open(device.connection);
     device.machine->on_connected();
   }
   void disconnect(Device& device, bool tell_server) {
     if (device.link == nullptr) return;
+    tell(Seen::disconnects, place_of(device));
     if (tell_server) server_->on_lost(device.connection);
     device.link.reset();
     device.server_link.reset();
@@ -144,8 +182,7 @@ class FragileRun {
     alone_after_caching_ = false;
     alone_ = true;
     for (Device& each : devices_) disconnect(each, true);
-    server_.reset();
-    start_server(true);
+    start_server_again();
   }
 
   /// True where the fault came in place of this message.
@@ -164,8 +201,7 @@ class FragileRun {
         break;
       case Fault::server_dies:
         for (Device& each : devices_) disconnect(each, false);
-        server_.reset();
-        start_server(true);
+        start_server_again();
         break;
     }
     return true;
@@ -199,6 +235,7 @@ class FragileRun {
     while (device.link->pop(message)) {
       active = true;
       if (fails_now(i) || leaves_now(i, message)) return true;
+      tell(Seen::device_gets, i, &message);
       device.machine->on_message(std::move(message));
     }
     Failure problem;
@@ -221,6 +258,7 @@ class FragileRun {
       active = true;
       if (fails_now(i)) return true;
       if (is_culprit(i) && culprit_->spoil) culprit_->spoil(message);
+      tell(Seen::server_gets, i, &message);
       server_->on_message(device.connection, std::move(message));
       if (server_->done()) break;
     }
@@ -241,6 +279,7 @@ class FragileRun {
   std::uint64_t boots_ = 0;
   ConnectionId connections_ = 0;
   std::optional<Culprit> culprit_;
+  Observer observer_;
   std::vector<std::string> notes_, endings_;
 };
 

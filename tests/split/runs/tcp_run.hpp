@@ -1,6 +1,7 @@
 #pragma once
 // A run over TCP in one process: the server in the test's thread, every device in one of its own.
 
+#include <functional>
 #include <thread>
 
 #include "iotsl/split/simulate/every_transport.hpp"
@@ -37,6 +38,8 @@ struct TcpRun {
   LayerTypes<float> layers = config.layers;  ///< that the devices can build
   std::string state = {};  ///< where the devices keep their generators; empty: nowhere
   std::string keys = {};   ///< of enroll_all: the run goes over TLS; empty: plain text
+  /// What stands between a device and the server's port: the port that the device goes to.
+  std::function<std::uint16_t(std::size_t device, std::uint16_t port)> wire = {};
   std::vector<std::thread> threads = {};
   std::vector<Result<DeviceSummary>> outcomes = {};
 
@@ -57,10 +60,10 @@ struct TcpRun {
   }
 
  private:
-  void start_devices(std::uint16_t port) {
+  void start_devices(std::uint16_t server) {
     outcomes.resize(samples.size(), Failure{});
     for (std::size_t i = 0; i < samples.size(); ++i)
-      threads.emplace_back([this, i, port] {
+      threads.emplace_back([this, i, port = wire ? wire(i, server) : server] {
         DeviceOptions options;
         options.server = {"127.0.0.1", port};
         options.identity = identity(config, train, samples[i], i);

@@ -18,6 +18,7 @@
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/error.hpp"
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/core/heap_sort.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -52,6 +53,12 @@ inline IOTSL_COLD Failure file_failure(ErrorCode code, const std::string& path, 
   return failure(code, path, ": ", action, ": ", std::strerror(error));
 }
 
+/// What a reader's error says of the file: a lack of descriptors or memory nothing, so that nobody
+/// takes the file for damaged.
+inline ErrorCode read_error_code(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM ? ErrorCode::other : ErrorCode::data;
+}
+
 inline int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
   int fd;
   do fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
@@ -62,7 +69,8 @@ inline int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
 /// All bytes, or false with errno.
 inline bool write_all(int fd, ByteSpan bytes) {
   while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+    const ssize_t done =
+        IOTSL_FAILPOINT_FAILS("file.write") ? -1 : ::write(fd, bytes.data(), bytes.size());
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return false;
     bytes = bytes.subspan(static_cast<std::size_t>(done));
@@ -73,10 +81,10 @@ inline bool write_all(int fd, ByteSpan bytes) {
 template <class Container>
 Result<Container> read_whole(const std::string& path, std::uint64_t max_bytes) {
   Descriptor file(open_retrying(path, O_RDONLY));
-  if (!file.ok()) return file_failure(ErrorCode::data, path, "cannot open", errno);
+  if (!file.ok()) return file_failure(read_error_code(errno), path, "cannot open", errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0)
-    return file_failure(ErrorCode::data, path, "cannot stat", errno);
+    return file_failure(read_error_code(errno), path, "cannot stat", errno);
   if (S_ISDIR(info.st_mode)) return failure(ErrorCode::data, path, ": is a folder, not a file");
   const auto announced = static_cast<std::uint64_t>(info.st_size);
   const auto too_large = [&](std::uint64_t size) {
@@ -96,7 +104,7 @@ Result<Container> read_whole(const std::string& path, std::uint64_t max_bytes) {
     }
     const ssize_t got = ::read(file.get(), out.data() + filled, out.size() - filled);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return file_failure(ErrorCode::data, path, "cannot read", errno);
+    if (got < 0) return file_failure(read_error_code(errno), path, "cannot read", errno);
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
   }
@@ -112,13 +120,48 @@ inline std::string parent_folder(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// Puts the names in a folder on the disk. Opened before a name is changed, so that a lack of
+/// descriptors shows while nothing has happened yet.
+class FolderSync {
+ public:
+  explicit FolderSync(std::string folder)
+      : folder_(std::move(folder)), handle_(open_retrying(folder_, O_RDONLY | O_DIRECTORY)) {
+    if (!handle_.ok()) error_ = errno;
+  }
+  Result<void> opened() const {
+    if (handle_.ok()) return {};
+    return file_failure(ErrorCode::other, folder_, "cannot open folder", error_);
+  }
+  Result<void> sync() const {
+    // Some file systems cannot sync a folder and say EINVAL.
+    if ((IOTSL_FAILPOINT_FAILS("file.sync_folder") || ::fsync(handle_.get()) != 0) &&
+        errno != EINVAL)
+      return file_failure(ErrorCode::other, folder_, "cannot sync folder", errno);
+    return {};
+  }
+
+ private:
+  std::string folder_;
+  Descriptor handle_;
+  int error_ = 0;
+};
+
 inline Result<void> sync_folder(const std::string& folder) {
-  Descriptor handle(open_retrying(folder, O_RDONLY | O_DIRECTORY));
-  if (!handle.ok()) return file_failure(ErrorCode::other, folder, "cannot open folder", errno);
-  // Some file systems cannot sync a folder and say EINVAL.
-  if (::fsync(handle.get()) != 0 && errno != EINVAL)
-    return file_failure(ErrorCode::other, folder, "cannot sync folder", errno);
-  return {};
+  const FolderSync handle(folder);
+  const Result<void> opened = handle.opened();
+  return opened ? handle.sync() : opened;
+}
+
+/// Puts the name of a folder that was just made on the disk; it is removed again where that fails.
+/// Who may write in the folder above but not read it gets no promise.
+inline Result<void> sync_new_folder(const std::string& folder) {
+  const std::string parent = parent_folder(folder);
+  const FolderSync above(parent);
+  if (::access(parent.c_str(), R_OK) != 0) return {};
+  Result<void> synced = above.opened();
+  if (synced) synced = above.sync();
+  if (!synced) ::rmdir(folder.c_str());
+  return synced;
 }
 
 /// Whether the disk of `folder` has `size` bytes for what `path` names.
@@ -142,8 +185,10 @@ inline Result<void> write_new_file(int fd, const std::string& path,
   for (const ByteSpan& part : parts)
     if (!write_all(file.get(), part))
       return file_failure(ErrorCode::other, path, "cannot write", errno);
-  if (::fsync(file.get()) != 0) return file_failure(ErrorCode::other, path, "cannot sync", errno);
-  if (file.close() != 0) return file_failure(ErrorCode::other, path, "cannot close", errno);
+  if (IOTSL_FAILPOINT_FAILS("file.sync") || ::fsync(file.get()) != 0)
+    return file_failure(ErrorCode::other, path, "cannot sync", errno);
+  if (IOTSL_FAILPOINT_FAILS("file.close") || file.close() != 0)
+    return file_failure(ErrorCode::other, path, "cannot close", errno);
   return {};
 }
 
@@ -182,15 +227,29 @@ inline Result<std::uint64_t> file_size(const std::string& path) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-/// Makes a folder and the folders above it; no error where it exists.
+/// Whether there is a file, where it matters: a disk that does not answer is no missing file.
+inline Result<bool> look_for_file(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) return !S_ISDIR(info.st_mode);
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return detail::file_failure(ErrorCode::data, path, "cannot stat", errno);
+}
+
+/// Makes a folder and the folders above it, whose names are on the disk then; no error where it
+/// exists.
 inline Result<void> create_folders(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string folder = path.substr(0, end);
-    if (::mkdir(folder.c_str(), 0777) != 0) {
-      const int error = errno;
+    if (IOTSL_FAILPOINT_FAILS("file.make_folder") || ::mkdir(folder.c_str(), 0777) != 0) {
       // EROFS and EACCES are also the answers for a folder that exists on a protected path.
-      if (!folder_exists(folder))
-        return detail::file_failure(ErrorCode::other, folder, "cannot make folder", error);
+      const int error = errno;
+      struct stat info {};
+      const bool found = ::stat(folder.c_str(), &info) == 0;
+      if (!found || !S_ISDIR(info.st_mode))
+        return detail::file_failure(ErrorCode::other, folder, "cannot make folder",
+                                    !found && error == EEXIST ? errno : error);
+    } else if (const Result<void> synced = detail::sync_new_folder(folder); !synced) {
+      return synced;
     }
     if (end == std::string::npos) return {};
   }
@@ -219,6 +278,8 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
   std::uint64_t size = 0;
   for (const ByteSpan& part : parts) size += part.size();
   if (const Result<void> fits = detail::check_free_space(folder, path, size); !fits) return fits;
+  const detail::FolderSync names(folder);
+  if (const Result<void> opened = names.opened(); !opened) return opened;
 
   // A temporary file of a process that died may be in the way under the same number.
   std::string temporary;
@@ -229,16 +290,17 @@ inline Result<void> write_file_atomic(const std::string& path, std::span<const B
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) return detail::file_failure(ErrorCode::other, temporary, "cannot create", errno);
+  IOTSL_FAILPOINT("file.created");
   if (auto written = detail::write_new_file(fd, temporary, parts); !written) {
     ::unlink(temporary.c_str());
     return written;
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.rename") || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     return detail::file_failure(ErrorCode::other, path, "cannot rename the new file to it", error);
   }
-  return detail::sync_folder(folder);
+  return names.sync();
 }
 
 /// Writes bytes that are in one piece.
@@ -254,7 +316,7 @@ inline Result<void> write_file_atomic(const std::string& path, std::string_view 
 inline Result<void> append_file(const std::string& path, std::string_view text) {
   detail::Descriptor file(detail::open_retrying(path, O_WRONLY | O_CREAT | O_APPEND, 0666));
   if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
-  if (!detail::write_all(file.get(), bytes_of(text)))
+  if (IOTSL_FAILPOINT_FAILS("file.append") || !detail::write_all(file.get(), bytes_of(text)))
     return detail::file_failure(ErrorCode::other, path, "cannot write", errno);
   if (file.close() != 0) return detail::file_failure(ErrorCode::other, path, "cannot close", errno);
   return {};
@@ -264,7 +326,7 @@ inline Result<void> append_file(const std::string& path, std::string_view text) 
 inline Result<void> sync_file(const std::string& path) {
   detail::Descriptor file(detail::open_retrying(path, O_RDONLY));
   if (!file.ok()) return detail::file_failure(ErrorCode::other, path, "cannot open", errno);
-  if (::fsync(file.get()) != 0)
+  if (IOTSL_FAILPOINT_FAILS("file.sync_appended") || ::fsync(file.get()) != 0)
     return detail::file_failure(ErrorCode::other, path, "cannot sync", errno);
   return {};
 }
@@ -275,7 +337,7 @@ inline Result<void> cut_file(const std::string& path, std::uint64_t size) {
   if (!now) return now.failure();
   if (*now < size)
     return failure(ErrorCode::data, path, ": has ", *now, " bytes, at least ", size, " expected");
-  if (::truncate(path.c_str(), static_cast<off_t>(size)) != 0)
+  if (IOTSL_FAILPOINT_FAILS("file.cut") || ::truncate(path.c_str(), static_cast<off_t>(size)) != 0)
     return detail::file_failure(ErrorCode::other, path, "cannot cut", errno);
   return {};
 }
@@ -283,33 +345,64 @@ inline Result<void> cut_file(const std::string& path, std::uint64_t size) {
 /// Gives a file a second name, replacing what had it; a copy where the disk knows no links.
 inline Result<void> link_file(const std::string& path, const std::string& second) {
   const std::string temporary = concat(second, ".tmp.", static_cast<long>(::getpid()));
+  const std::string folder = detail::parent_folder(second);
+  const detail::FolderSync names(folder);
+  if (const Result<void> opened = names.opened(); !opened) return opened;
   ::unlink(temporary.c_str());
-  if (::link(path.c_str(), temporary.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.link") || ::link(path.c_str(), temporary.c_str()) != 0) {
     const auto bytes = read_file(path, std::uint64_t{16} << 30);
     if (!bytes) return bytes.failure();
     return write_file_atomic(second, ByteSpan(*bytes));
   }
-  if (::rename(temporary.c_str(), second.c_str()) != 0) {
+  if (IOTSL_FAILPOINT_FAILS("file.rename_link") ||
+      ::rename(temporary.c_str(), second.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     return detail::file_failure(ErrorCode::other, second, "cannot rename the new link to it",
                                 error);
   }
-  return detail::sync_folder(detail::parent_folder(second));
+  ::unlink(temporary.c_str());  // stays where `second` was this file already
+  return names.sync();
 }
 
 /// The names in a folder, sorted; none where it does not exist.
-inline std::vector<std::string> list_folder(const std::string& folder) {
+inline Result<std::vector<std::string>> read_folder(const std::string& folder) {
+  struct Folder {
+    DIR* handle;
+    ~Folder() {
+      if (handle != nullptr) ::closedir(handle);
+    }
+  };
   std::vector<std::string> out;
-  DIR* handle = ::opendir(folder.c_str());
-  if (handle == nullptr) return out;
-  while (const dirent* entry = ::readdir(handle)) {
+  const Folder open{::opendir(folder.c_str())};
+  if (open.handle == nullptr && errno == ENOENT) return out;
+  if (open.handle == nullptr)
+    return detail::file_failure(detail::read_error_code(errno), folder, "cannot open folder",
+                                errno);
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(open.handle);
+    if (entry == nullptr && errno != 0)
+      return detail::file_failure(ErrorCode::data, folder, "cannot read folder", errno);
+    if (entry == nullptr) break;
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") out.emplace_back(name);
   }
-  ::closedir(handle);
   heap_sort(out);
   return out;
+}
+/// The same where a folder that cannot be read is as good as none.
+inline std::vector<std::string> list_folder(const std::string& folder) {
+  Result<std::vector<std::string>> names = read_folder(folder);
+  return names ? std::move(names).value() : std::vector<std::string>();
+}
+
+/// Removes what write_file_atomic() and link_file() have left of files whose names begin so, where
+/// the program died in the middle. Of a folder that nobody else writes such files to.
+inline void remove_leftovers(const std::string& folder, std::string_view begin) {
+  for (const std::string& name : list_folder(folder))
+    if (name.starts_with(begin) && name.find(".tmp.", begin.size()) != name.npos)
+      ::unlink(join_path(folder, name).c_str());
 }
 
 IOTSL_NAMESPACE_END

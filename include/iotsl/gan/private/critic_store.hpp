@@ -117,9 +117,14 @@ class CriticStore {
       file_ = iotsl::detail::Descriptor(::mkstemp(name.data()));
       if (file_.ok()) ::unlink(name.c_str());
     }
-    if (file_.ok()) return {};
-    return iotsl::detail::file_failure(ErrorCode::other, has_name() ? path_ : "file of the critics",
-                                       "cannot open", errno);
+    if (!file_.ok())
+      return iotsl::detail::file_failure(
+          ErrorCode::other, has_name() ? path_ : "file of the critics", "cannot open", errno);
+    if (!has_name()) return {};
+    // The states that name places in it must not outlive it.
+    const Result<void> named = iotsl::detail::sync_folder(iotsl::detail::parent_folder(path_));
+    if (!named) file_ = iotsl::detail::Descriptor(-1);
+    return named;
   }
   IOTSL_SMALL Result<void> write_at(std::uint64_t at, ByteSpan bytes) {
     while (!bytes.empty()) {

@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/generators/generator_check.hpp"
 #include "iotsl/generators/training.hpp"
 #include "iotsl/measure/memory_peak.hpp"
@@ -60,6 +61,7 @@ class GeneratorWork {
       if (!complete || *complete) return complete;
     }
     if (!trainer_->done()) {
+      IOTSL_FAILPOINT("device.generator.step");
       const Result<generators::TrainingProgress> now = trainer_->step(stop_);
       if (!now) {
         trainer_.reset();  // so that save() leaves the last good state
@@ -89,6 +91,7 @@ class GeneratorWork {
     saved_ = net::steady_now();
     if (files_.state.empty() || !trainer_) return {};
     const Result<void> written = trainer_->save(training_path());
+    IOTSL_FAILPOINT("device.generator.saved");
     return written ? write_cost() : written;
   }
   /// Whether the next step() ends with a look at the quality, which takes longer than the rest.
@@ -139,6 +142,7 @@ class GeneratorWork {
     if (files_.state.empty()) return {};
     Result<void> done = write_cost();
     if (done) done = write_file_atomic(file_path(), ByteSpan(file_));
+    IOTSL_FAILPOINT("device.generator.kept");
     if (done) ::unlink(training_path().c_str());
     if (done) ::unlink(critics_path().c_str());
     return done;
@@ -151,6 +155,7 @@ class GeneratorWork {
     if (!files_.state.empty()) {
       const Result<void> made = create_folders(files_.state);
       if (!made) return made.failure();
+      remove_leftovers(files_.state, last_component(path("")));
       if (file_exists(cost_path())) {
         const Result<std::string> text = read_text_file(cost_path());
         const Result<Json> json = text ? parse_json(*text) : Result<Json>(text.failure());
@@ -158,18 +163,23 @@ class GeneratorWork {
                                : Result<net::EpochCost>(json.failure());
         if (cost) cost_ = *cost;
       }
-      if (file_exists(file_path())) {
+      const Result<bool> finished = look_for_file(file_path());
+      if (!finished) return finished.failure();
+      if (*finished) {
         Result<std::vector<std::uint8_t>> bytes = read_file(file_path());
         const auto file = bytes ? generators::parse_generator(*bytes)
                                 : Result<generators::GeneratorFile>(bytes.failure());
         if (file) return share(std::move(*bytes), file->card.privacy);
+        if (!is_damage(file.failure())) return file.failure();
       }
     }
-    Result<void> ready = make_trainer();
-    if (ready && !files_.state.empty() && file_exists(training_path())) {
+    const Result<bool> stopped =
+        files_.state.empty() ? Result<bool>(false) : look_for_file(training_path());
+    Result<void> ready = stopped ? make_trainer() : stopped.failure();
+    if (ready && *stopped) {
       // A state that is damaged costs time only: the training begins again.
-      if (!trainer_->load(training_path())) {
-        ready = make_trainer();
+      if (const Result<void> loaded = trainer_->load(training_path()); !loaded) {
+        ready = is_damage(loaded.failure()) ? make_trainer() : loaded;
         cost_ = {};
       }
     } else {
@@ -183,6 +193,8 @@ class GeneratorWork {
     return false;
   }
 
+  /// Not only that it cannot be read just now.
+  static bool is_damage(const Failure& why) { return why.code != ErrorCode::other; }
   bool is_private() const { return task_.settings.privacy.is_private(); }
 
   Result<void> make_trainer() {
@@ -202,6 +214,7 @@ class GeneratorWork {
 
   Result<void> enter_ledger() {
     Result<void> done = save();
+    IOTSL_FAILPOINT("device.ledger.enter");
     if (done) done = trainer_->enter_ledger(files_.ledger, files_.max_epsilon, files_.new_data);
     if (done) tell_promise(trainer_->promise());
     return done;

@@ -3,6 +3,7 @@
 // imputation, and pre-trains. The same for every transport. Each finished piece is written to the
 // run's folder, and a server that starts again goes on behind it.
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/privacy/statement.hpp"
 #include "iotsl/split/prepare/generator_store.hpp"
 #include "iotsl/split/prepare/imputation.hpp"
@@ -28,8 +29,9 @@ class Preparation {
 
   /// Takes up what the run's folder holds, and what --generators gives beside it.
   Result<void> open() {
-    const bool goes_on = resume_ && file_exists(record_path());
-    Result<void> ready = goes_on ? take_up() : create();
+    const Result<bool> goes_on = resume_ ? look_for_file(record_path()) : Result<bool>(false);
+    if (!goes_on) return goes_on.failure();
+    Result<void> ready = *goes_on ? take_up() : create();
     if (!ready) return ready;
     const Result<std::vector<std::size_t>> given = generators_.find_given();
     if (!given) return given.failure();
@@ -69,8 +71,10 @@ class Preparation {
   /// Keeps a generator that check() has found good; the SHA-256 of its file.
   Result<Sha256Digest> store(std::size_t device, GeneratorRecord made, ByteSpan file) {
     Result<void> kept = generators_.keep(device, std::move(made), file);
+    IOTSL_FAILPOINT("server.generator.kept");
     if (kept) kept = write_record();
     if (!kept) return kept.failure();
+    IOTSL_FAILPOINT("server.generator.recorded");
     const GeneratorRecord& now = generator(device);
     hooks_.note(concat("device ", device, ": generator of ", now.values, " values, ",
                        now.checked ? concat("accuracy ", one_decimal(100 * now.accuracy), " %")
@@ -103,15 +107,18 @@ class Preparation {
     }
     const Result<impute::GenerationLog> log = keep_log(histograms);
     if (!log) return log.failure();
+    IOTSL_FAILPOINT("server.prepare.log");
     if (impute_) {
       const Result<bool> made = imputation_.plan(histograms, *log);
       if (!made) return made;
       const Result<void> written = *made ? write_record() : Result<void>{};
       if (!written) return written.failure();
     }
+    IOTSL_FAILPOINT("server.prepare.plan");
     if (!pretrain_ || pretraining_.record().done) return true;
     const Result<bool> done = pretraining_.run(joined, sets, *log);
     if (!done || !*done) return done;
+    IOTSL_FAILPOINT("server.prepare.pretrained");
     const Result<void> written = write_record();
     if (!written) return written.failure();
     return true;

@@ -3,6 +3,7 @@
 // state, the last two and the chosen one, and the number of times that the server has begun. At the
 // end the joined net with torchvision's names.
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/core/files/container.hpp"
 #include "iotsl/core/json/fields.hpp"
 #include "iotsl/measure/bytes.hpp"
@@ -94,15 +95,23 @@ inline std::string barrier_name(std::uint64_t id) {
                 ".iotsl");
 }
 /// Ids of the barriers in a folder, rising.
-inline std::vector<std::uint64_t> barrier_ids(const std::string& folder) {
+inline Result<std::vector<std::uint64_t>> barrier_ids(const std::string& folder) {
+  const Result<std::vector<std::string>> names = read_folder(folder);
+  if (!names) return names.failure();
   std::vector<std::uint64_t> out;
-  for (const std::string& name : list_folder(folder)) {
+  for (const std::string& name : *names) {
     if (name.size() < 15 || name.compare(0, 8, "barrier-") != 0) continue;
     const std::uint64_t id = std::strtoull(name.c_str() + 8, nullptr, 10);
     if (name == barrier_name(id)) out.push_back(id);
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+/// Removes all but the last two.
+inline void remove_old_barriers(const std::string& folder) {
+  const Result<std::vector<std::uint64_t>> ids = barrier_ids(folder);
+  for (std::size_t i = 0; ids && i + 2 < ids->size(); ++i)
+    ::unlink(join_path(folder, barrier_name((*ids)[i])).c_str());
 }
 
 /// Weights, buffers, counters, optimiser slots, and what else belongs to the run.
@@ -146,9 +155,12 @@ inline Result<RunNumbers> read_run_numbers(const std::string& out) {
 }
 
 /// Whether the run in `out` has come as far as having a number, or even a turn's barrier.
-inline bool has_begun(const std::string& out) {
+inline Result<bool> has_begun(const std::string& out) {
+  const Result<bool> numbers = look_for_file(join_path(out, run_numbers_name));
+  if (!numbers || *numbers) return numbers;
   const auto ids = detail::barrier_ids(join_path(out, checkpoint_folder));
-  return file_exists(join_path(out, run_numbers_name)) || (!ids.empty() && ids.back() > 0);
+  if (!ids) return ids.failure();
+  return !ids->empty() && ids->back() > 0;
 }
 
 /// Writes barrier `record.barrier.id` of the run in `out` and removes all but the last two. Free
@@ -157,6 +169,7 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
                                      const CheckpointRecord& record) {
   const std::string folder = join_path(out, checkpoint_folder);
   if (const Result<void> made = create_folders(folder); !made) return made;
+  remove_leftovers(folder, "");  // each as large as a barrier
   const std::string text = to_text(to_json_fields(record));
   std::vector<Section> sections{{"record", iotsl::bytes_of(std::string_view(text))}};
   for (const StatePart& part : detail::state_parts(state))
@@ -164,13 +177,9 @@ inline Result<void> write_checkpoint(const std::string& out, const TrainingState
   const std::uint64_t id = record.barrier.id;
   const Result<void> written =
       save_container(join_path(folder, detail::barrier_name(id)), checkpoint_kind, sections);
-  if (!written) return written;
-  std::vector<std::uint64_t> ids = detail::barrier_ids(folder);
-  while (ids.size() > 2) {
-    ::unlink(join_path(folder, detail::barrier_name(ids.front())).c_str());
-    ids.erase(ids.begin());
-  }
-  return {};
+  IOTSL_FAILPOINT("server.barrier.saved");
+  if (written) detail::remove_old_barriers(folder);
+  return written;
 }
 
 /// Remembers barrier `id` as the one that the run is reported by, however long it goes on.
@@ -223,11 +232,15 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& out, std::uin
 inline Result<CheckpointRecord> read_newest_checkpoint(const std::string& out,
                                                        const TrainingState& state) {
   const std::string folder = join_path(out, checkpoint_folder);
-  std::vector<std::uint64_t> ids = detail::barrier_ids(folder);
+  const Result<std::vector<std::uint64_t>> ids = detail::barrier_ids(folder);
+  if (!ids) return ids.failure();
+  // Who wrote the newest may have died before its name was on the disk.
+  const Result<void> synced = ids->empty() ? Result<void>{} : iotsl::detail::sync_folder(folder);
+  if (!synced) return synced.failure();
   Failure why = failure(ErrorCode::data, folder, ": has no barrier to go on from");
-  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+  for (auto id = ids->rbegin(); id != ids->rend(); ++id) {
     Result<CheckpointRecord> record = read_checkpoint(out, *id, state);
-    if (record) return record;
+    if (record || record.failure().code == ErrorCode::other) return record;
     why = record.failure();
   }
   return why;

@@ -28,7 +28,9 @@ struct QuarantineRecord {
 /// Empty where the run has no such file.
 inline Result<std::vector<QuarantinedDevice>> read_quarantine(const std::string& folder) {
   const std::string path = join_path(folder, quarantine_name);
-  if (!file_exists(path)) return std::vector<QuarantinedDevice>();
+  const Result<bool> there = look_for_file(path);
+  if (!there) return there.failure();
+  if (!*there) return std::vector<QuarantinedDevice>();
   const auto wrong = [&](const Failure& why) {
     return failure(ErrorCode::data, path, ": ", why.message);
   };

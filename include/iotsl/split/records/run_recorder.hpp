@@ -1,6 +1,7 @@
 #pragma once
 // Keeps a run's books: evaluation, metrics, checkpoint and summary, the same for every transport.
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/split/protocol/turn_report.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
@@ -44,6 +45,7 @@ class RunRecorder {
     const RunNumbers granted{numbers_.run, incarnation, fence, round};
     if (granted == numbers_) return {};
     numbers_ = granted;
+    IOTSL_FAILPOINT("server.grant.numbers");
     return keeps_barriers() ? write_run_numbers(config_.out, numbers_) : Result<void>{};
   }
 
@@ -79,6 +81,7 @@ class RunRecorder {
     record.back_steps = static_cast<std::uint64_t>(state.optimizers.back()->steps());
     const Result<void> synced = sync_file(metrics_path());
     if (!synced) return synced;
+    IOTSL_FAILPOINT("server.barrier.books");
     const Result<std::uint64_t> metrics = file_size(metrics_path());
     if (!metrics) return metrics.failure();
     record.metrics_bytes = *metrics;
@@ -148,6 +151,7 @@ class RunRecorder {
       if (!config_.out.empty()) {
         const Result<void> written = measure::append_record(metrics_path(), r);
         if (!written) return written;
+        IOTSL_FAILPOINT("server.turn.line");
       }
       if (hooks_.on_epoch != nullptr) hooks_.on_epoch(hooks_.context, r);
     }
@@ -167,6 +171,7 @@ class RunRecorder {
     }
     summary_.weights_sha256 = state_sha256(joined);
     if (!config_.out.empty()) {
+      IOTSL_FAILPOINT("server.end.model");
       const Result<void> written = write_model(config_.out, joined);
       if (!written) return written.failure();
     }
@@ -197,7 +202,9 @@ class RunRecorder {
     if (!keeps_barriers()) return {};
     Result<void> done = create_folders(config_.out);
     if (done) done = write_file_atomic(metrics_path(), std::string_view());
+    IOTSL_FAILPOINT("server.begin.books");
     if (done) done = write_checkpoint(config_.out, state, {});
+    IOTSL_FAILPOINT("server.begin.barrier");
     if (done) done = write_run_numbers(config_.out, numbers_);
     return done;
   }
@@ -211,7 +218,9 @@ class RunRecorder {
     ++numbers_.incarnation;
     Result<CheckpointRecord> found = read_newest_checkpoint(config_.out, state);
     if (!found) return found.failure();
+    IOTSL_FAILPOINT("server.resume.barrier");
     Result<void> done = take_back(*found);
+    IOTSL_FAILPOINT("server.resume.books");
     if (done) done = write_run_numbers(config_.out, numbers_);
     if (!done) return done.failure();
     resumed_ = std::move(found).value();
@@ -231,6 +240,7 @@ class RunRecorder {
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
     if (r.epoch % config_.eval_interval() != 0 && !config_.is_an_end(r.epoch)) return {};
     const net::Microseconds start = net::steady_now();
+    IOTSL_FAILPOINT("server.turn.evaluate");
     const train::Evaluation result = train::evaluate(joined, sets_.test());
     r.evaluated = true;
     r.test_loss = result.loss;

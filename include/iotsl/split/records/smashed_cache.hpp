@@ -126,8 +126,10 @@ class SmashedCache {
       return iotsl::detail::file_failure(ErrorCode::other, path_, "cannot write", errno);
     return {};
   }
-  /// Every sample was put: from now on the cache is complete().
+  /// Every sample was put: from now on the cache is complete(), on the disk once the samples are.
   Result<void> close() {
+    const Result<void> there = sync();
+    if (!there) return there;
     header_.hash = content_hash();
     header_.complete = 1;
     write_header();

@@ -54,7 +54,9 @@ class SmashedCaches {
   /// Takes up what an earlier start has left of its devices, where the run goes on at `start`.
   Result<void> take_up(const BarrierRecord& start) {
     for (std::size_t device = 0; device < caches_.size() && !run_.empty(); ++device) {
-      if (!file_exists(path_of(device))) continue;
+      const Result<bool> there = look_for_file(path_of(device));
+      if (!there) return there.failure();
+      if (!*there) continue;
       Result<SmashedCache> cache = SmashedCache::load(path_of(device), sample_bytes());
       if (!cache) return cache.failure();
       caches_[device] = std::move(cache).value();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "iotsl/core/failpoint.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
@@ -55,9 +56,11 @@ class ServerRun {
 
   /// `proven`: the name that goes with the key of the peer; empty where it has shown none.
   void on_open(ConnectionId connection, std::string proven = {}) {
+    IOTSL_FAILPOINT("server.connection.open");
     machine_->on_open(connection, std::move(proven));
   }
   void on_message(ConnectionId connection, net::Message message) {
+    IOTSL_FAILPOINT("server.message");
     machine_->on_message(connection, std::move(message));
     carry_out_all();
   }
@@ -275,12 +278,14 @@ class ServerRun {
     std::vector<ImputationOrder> orders = preparation_->orders();
     for (std::size_t d = 0; d < orders.size(); ++d) samples[d] += orders[d].added;
     if (ready && caches_.keeps_samples()) ready = caches_.reserve(samples, names);
+    IOTSL_FAILPOINT("server.prepare.done");
     machine_->on_prepared(ready, std::move(orders));
   }
 
   void carry_out(server_action::Impute& action) {
     auto messages = preparation_->imputation_messages(action.device);
     if (!messages) return machine_->abort(messages.failure());
+    IOTSL_FAILPOINT("server.impute.send");
     for (net::Message& message : *messages) transport_.send(action.connection, std::move(message));
   }
 
@@ -297,10 +302,12 @@ class ServerRun {
     }
     turns_.begin_turn(grant.key.turn);
     grant.front = front_.state();
+    IOTSL_FAILPOINT("server.grant.send");
     transport_.send(action.connection, net::make_message(grant));
   }
 
   void carry_out(server_action::Train& action) {
+    IOTSL_FAILPOINT("server.step.received");
     const Result<Tensor<float>> smashed = steps_.decode(action.step, smashed_shape());
     if (!smashed) return machine_->on_step_refused(smashed.failure());
     machine_->on_trained(
@@ -312,6 +319,7 @@ class ServerRun {
   /// where there is none.
   bool finish_step() {
     if (!steps_.has_rest() || done_) return false;
+    IOTSL_FAILPOINT("server.step.answered");
     const TurnReport& turn = machine_->turns()->report();
     const Result<StepWork::Finished> done = steps_.finish(turn);
     if (!done) {
@@ -319,6 +327,7 @@ class ServerRun {
       return true;
     }
     machine_->on_step_finished(done->took_us);
+    IOTSL_FAILPOINT("server.step.finished");
     recorder_.on_step(turn, done->batch, done->samples, done->loss);
     return true;
   }
@@ -338,6 +347,7 @@ class ServerRun {
   }
 
   void carry_out(server_action::Store& action) {
+    IOTSL_FAILPOINT("server.barrier.received");
     const TurnReport& turn = action.barrier.report;
     const bool keeps = action.ack && caches_.keeps_samples();
     if (action.ack) {
@@ -354,6 +364,7 @@ class ServerRun {
         recorder_.hooks().note(concat("all ", turn.samples, " samples of ", turn.device_name,
                                       " are here: it may be switched off"));
     }
+    IOTSL_FAILPOINT("server.barrier.written");
     machine_->on_stored(done);
   }
 
@@ -367,11 +378,13 @@ class ServerRun {
     transport_.send(action.connection, net::make_message(global));
   }
   void carry_out(server_action::KeepModel& action) {
+    IOTSL_FAILPOINT("server.model.received");
     const Result<void> kept = rounds_->keep(action);
     machine_->on_model_kept(action.connection, kept);
   }
   void carry_out(server_action::AverageModel& action) {
     rounds_->average(action);
+    IOTSL_FAILPOINT("server.model.averaged");
     machine_->on_stored(turns_.write_barrier(
         state(), action.barrier, traffic_of(action.barrier.report.device), transport_.total()));
   }
@@ -383,6 +396,7 @@ class ServerRun {
                ", after step ", device.step, ": ", device.reason, "; ", wanted_devices(), " of ",
                config_.devices, " devices are left; it may come back after: ",
                release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
+    IOTSL_FAILPOINT("server.quarantine.add");
     const Result<void> written = quarantine_.add(device);
     if (!written) machine_->abort(written.failure());
   }
@@ -399,12 +413,14 @@ class ServerRun {
   }
 
   void carry_out(server_action::RollBack& action) {
+    IOTSL_FAILPOINT("server.roll_back");
     recorder_.hooks().note(concat(action.why, "; back to step ", action.step));
     machine_->on_rolled_back(recorder_.roll_back(state(), action.barrier));
   }
 
   void carry_out(server_action::Report& action) {
     const TurnReport& turn = action.report;
+    IOTSL_FAILPOINT("server.turn.report");
     const Result<void> written = turns_.end_turn(turn, traffic_of(turn.device), model_.joined);
     if (!written) return machine_->abort(written.failure());
     // The devices of a round work at the same time: a turn is what is left behind the one before.
