@@ -4,7 +4,9 @@
 
 #include "iotsl/kernels/conv2d/algorithm.hpp"
 #include "iotsl/kernels/conv2d/correlate.hpp"
-#include "iotsl/kernels/conv2d/patches.hpp"
+#include "iotsl/kernels/conv2d/patches/forward.hpp"
+#include "iotsl/kernels/conv2d/patches/input_grad.hpp"
+#include "iotsl/kernels/conv2d/patches/weight_grad.hpp"
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
 #include "iotsl/kernels/conv2d/winograd.hpp"
 #include "iotsl/kernels/conv2d/winograd_weight_grad.hpp"

@@ -41,6 +41,23 @@ IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&ac
   }
 }
 
+/// One term of accumulate() where each factor is loaded into all lanes. at[i] is &rows[i][d], and
+/// moves on where that is how loads are done.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_broadcast(const float* const (&rows)[Rows], const float* (&at)[Rows],
+                                       std::ptrdiff_t d, const float* b, Vec (&acc)[Rows][Vecs]) {
+  Vec bv[Vecs];
+  IOTSL_UNROLL
+  for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    hold_loads();
+    const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(a, bv[v], acc[i][v]);
+  }
+}
+
 /// acc[i][:] += sum over d < depth of rows[i][d] * b[d * b_step + (0 .. Vecs * lanes)].
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
@@ -62,18 +79,7 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
-  for (; d < end; ++d, b += b_step) {
-    Vec bv[Vecs];
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      hold_loads();
-      const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
-      IOTSL_UNROLL
-      for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(a, bv[v], acc[i][v]);
-    }
-  }
+  for (; d < end; ++d, b += b_step) accumulate_broadcast(rows, at, d, b, acc);
 }
 
 /// One term of accumulate_columns(); moves both addresses to the next.
@@ -159,10 +165,27 @@ inline void copy_strided(Index count, const float* src, Index src_step, float* d
   for (; i < count; ++i) dst[i * dst_step] = src[i * src_step];
 }
 
+/// At most `lanes` rows.
+inline void transpose_rows(Index rows, Index cols, const float* src, Index src_stride, float* dst,
+                           Index dst_stride) {
+  Index j = 0;
+  if (rows == lanes)
+    for (; j + lanes <= cols; j += lanes, src += lanes, dst += lanes * dst_stride)
+      transpose(src, src_stride, dst, dst_stride);
+  for (; j < cols; j += lanes, src += lanes, dst += lanes * dst_stride)
+    transpose_edge(rows, cols - j < lanes ? cols - j : lanes, src, src_stride, dst, dst_stride);
+}
+
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                              Index dst_stride) {
   if (rows == 1) return copy_strided(cols, src, 1, dst, dst_stride);
   if (cols == 1) return copy_strided(rows, src, src_stride, dst, 1);
+  if (rows <= tile_cols) {  // few rows: the longer loop inside
+    for (Index i = 0; i < rows; i += lanes)
+      transpose_rows(rows - i < lanes ? rows - i : lanes, cols, src + i * src_stride, src_stride,
+                     dst + i, dst_stride);
+    return;
+  }
   for (Index j = 0; j < cols; j += lanes) {
     const Index width = cols - j < lanes ? cols - j : lanes;
     const float* from = src + j;
