@@ -1,5 +1,7 @@
 #include "host/experiment/table.hpp"
 
+#include "host/experiment/methods/method_table.hpp"
+
 namespace iotsl::tool {
 namespace {
 
@@ -112,14 +114,12 @@ ExperimentSpec fig3() {
                   .label = "SL",
                   .panel = "Energy",
                   .method = Method::split_learning,
-                  .partition = "iid",
-                  .style = 1},
+                  .partition = "iid"},
                  {.key = "local",
                   .label = "alone, random gradients",
                   .panel = "Energy",
                   .method = Method::random_gradient,
-                  .partition = "iid",
-                  .style = 2}},
+                  .partition = "iid"}},
       .rows = {{"sl", Measure::epoch_joules, {}, {}},
                {"local", Measure::epoch_joules, {}, {}},
                {"sl", Measure::epoch_joules, {42.6}, {42.6}, "local"},
@@ -321,8 +321,9 @@ ExperimentSpec quickstart() {
 }  // namespace
 
 std::span<const ExperimentSpec> all_experiments() {
-  static const std::vector<ExperimentSpec> all{fig3(),  fig5(),  fig9(),  fig10(),     fig11(),
-                                               fig12(), fig13(), fig14(), quickstart()};
+  static const std::vector<ExperimentSpec> all{fig3(),       fig5(),        fig9(),  fig10(),
+                                               fig11(),      fig12(),       fig13(), fig14(),
+                                               quickstart(), method_table()};
   return all;
 }
 

@@ -9,10 +9,12 @@
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/options/method.hpp"
+#include "iotsl/options/wire_coding.hpp"
 
 namespace iotsl::tool {
 
-/// One line of a figure: a method on a partition.
+/// One line of a figure: a method on a partition. All in which its runs differ from the others of
+/// the experiment is here; options_of() makes a run of it.
 struct CurveSpec {
   std::string_view key;    ///< names its runs: letters, digits, dashes
   std::string_view label;  ///< in legends and tables
@@ -23,8 +25,12 @@ struct CurveSpec {
   bool constant_rate = false;             ///< whatever the schedule of the others
   /// Key of a curve before this one whose generators it uses; empty: its devices train their own.
   std::string_view generators_of = "";
-  /// Colour, dashes and points of its lines; nothing: those of its place in the chart.
-  std::optional<std::size_t> style = {};
+  /// As --generator; empty: what the command was given, for all curves alike.
+  std::string_view generator = "";
+  double epsilon = 0;           ///< of that generator; 0: without noise
+  bool generator_only = false;  ///< nothing but generators leaves a device
+  bool replays = false;         ///< the server keeps smashed samples: ExperimentSizes::replay
+  WireCoding wire = WireCoding::fp32;
 };
 
 /// What a row of the table "paper | ours" compares.
@@ -73,6 +79,7 @@ struct ExperimentSizes {
   std::string_view gan_preset = "paper";
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
   Index pretrain_iterations = 5000;         ///< at most
+  Index replay = 0;                         ///< as --replay, of the curves that replay
 };
 
 /// Samples per device and class of a partition that has no name of its own.
@@ -95,6 +102,7 @@ struct ExperimentSpec {
   std::string_view transport = "inproc";  ///< where no other is asked for
   bool judges_energy = false;             ///< accuracy is not what it is about
   bool epochs_only = false;               ///< one chart for each panel: there are many
+  bool compares_methods = false;          ///< a table of methods takes the place of the paper's
   ExperimentSizes quick, paper;
 };
 
