@@ -57,6 +57,7 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.limit_test, o.given.limit_test);
   take(e.sizes.epochs, o.given.epochs);
   take(e.sizes.iotsl_epochs, o.given.epochs);
+  take(e.sizes.calibrated_epochs, o.given.epochs);
   take(e.sizes.schedule_epochs, o.run.training.schedule_epochs);
   if (constant && e.sizes.schedule_epochs > 0)
     fail_command(ErrorCode::usage, "--schedule-epochs ", e.sizes.schedule_epochs,

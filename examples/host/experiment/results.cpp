@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/experiment/methods/figures.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
@@ -9,6 +10,16 @@
 #include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
+
+Json to_json(const Statistic& s) {
+  Json out = Json::object();
+  out["mean"] = s.count > 0 ? Json(s.mean) : Json();
+  out["deviation"] = s.count > 1 ? Json(s.deviation) : Json();
+  out["seeds"] = s.of;
+  out["seeds_with_value"] = s.count;
+  return out;
+}
+
 namespace {
 
 double generator_values(const split::PreparationRecord& p) {
@@ -152,15 +163,6 @@ EqualWork equal_work_of(const std::vector<CurveResult>& curves) {
   return out;
 }
 
-Json to_json(const Statistic& s) {
-  Json out = Json::object();
-  out["mean"] = s.count > 0 ? Json(s.mean) : Json();
-  out["deviation"] = s.count > 1 ? Json(s.deviation) : Json();
-  out["seeds"] = s.of;
-  out["seeds_with_value"] = s.count;
-  return out;
-}
-
 Json to_json(const CurveResult& curve) {
   Json out = Json::object();
   out["key"] = curve.spec->key;
@@ -283,7 +285,12 @@ Json to_json(const ExperimentResult& result) {
   out["table"] = table;
   out["equal_work"] = to_json(result.equal_work, result.curves);
   Json curves = Json::array();
-  for (const CurveResult& curve : result.curves) curves.push_back(to_json(curve));
+  for (const CurveResult& curve : result.curves) {
+    Json entry = to_json(curve);
+    if (e.spec->compares_methods && !curve.runs.empty())
+      entry["figures"] = to_json(figures_of(result, curve));
+    curves.push_back(entry);
+  }
   out["curves"] = curves;
   return out;
 }

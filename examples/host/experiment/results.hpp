@@ -80,6 +80,9 @@ bool has_validation(const ExperimentResult& result);
 /// Values that a sample sends over the cut (F of Table I) in the runs; 0: none sends any.
 std::uint64_t smashed_values(const ExperimentResult& result);
 
+/// Of no seed: mean null. Of one: deviation null.
+Json to_json(const Statistic& s);
+
 /// Writes results.json and epochs.csv (a line per device epoch and run) into the experiment's
 /// folder.
 void write_results(const ExperimentResult& result);

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "host/experiment/calibration.hpp"
 #include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
@@ -102,8 +103,12 @@ std::string Experiment::rate_text() const {
   const auto& curves = spec->curves;
   const bool excepted = std::any_of(curves.begin(), curves.end(),
                                     [](const CurveSpec& curve) { return curve.constant_rate; });
-  return concat(to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
-                excepted ? " but those of a constant rate" : "");
+  const bool calibrated = std::any_of(curves.begin(), curves.end(),
+                                      [](const CurveSpec& curve) { return curve.calibrated; });
+  return concat(
+      to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
+      excepted ? " but those of a constant rate" : "",
+      calibrated ? concat("; calibrated: ", describe(calibration_of(common.data.dataset))) : "");
 }
 
 namespace {
@@ -162,8 +167,10 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
   const auto passes = [&](Index device_epochs) { return (device_epochs + of_one - 1) / of_one; };
   training.epochs =
       passes(has_generators(curve.method) || sizes.epochs == 0 ? sizes.iotsl_epochs : sizes.epochs);
+  if (curve.calibrated && sizes.calibrated_epochs > 0)
+    training.epochs = passes(sizes.calibrated_epochs);
   training.schedule_epochs = 0;
-  if (curve.constant_rate) training.schedule = Schedule::constant;
+  if (curve.constant_rate || curve.calibrated) training.schedule = Schedule::constant;
   if (training.schedule != Schedule::constant)
     training.schedule_epochs = passes(experiment.schedule_epochs());
 }
@@ -214,6 +221,8 @@ RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std:
   o.model.spec.name = sizes.model;
   o.model.spec.width = sizes.width;
   set_epochs(o.training, experiment, curve);
+  if (curve.calibrated)
+    o.training.optimizer = {.kind = OptimizerKind::sgd, .lr = calibration_of(o.data.dataset).rate};
   o.training.replay = curve.replays ? sizes.replay : 0;
   o.training.wire = curve.wire;
   if (caches(o.method)) o.training.frozen_front = true;

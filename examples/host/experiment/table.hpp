@@ -31,6 +31,8 @@ struct CurveSpec {
   bool generator_only = false;  ///< nothing but generators leaves a device
   bool replays = false;         ///< the server keeps smashed samples: ExperimentSizes::replay
   WireCoding wire = WireCoding::fp32;
+  /// With the optimiser of calibration.hpp, over ExperimentSizes::calibrated_epochs.
+  bool calibrated = false;
 };
 
 /// What a row of the table "paper | ours" compares.
@@ -75,6 +77,7 @@ struct ExperimentSizes {
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;  ///< device epochs of SL and of IoTSL
   Index schedule_epochs = 0;           ///< over which every rate falls; 0: the longer of the two
+  Index calibrated_epochs = 0;         ///< device epochs of the curves with that optimiser
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
   std::string_view gan_preset = "paper";
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's

@@ -11,7 +11,7 @@ namespace {
 
 // After the colours of Okabe and Ito (2008), made for eyes that confuse red and green; lighter or
 // darker where the background asks for it, and with shades of the same for methods that are akin.
-constexpr std::string_view style = R"(
+constexpr std::string_view style_sheet = R"(
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --rule: #d5dae0; --paper: #fff;
   --c0: #4a5159; --c1: #d55e00; --c2: #8f3d00; --c3: #0072b2; --c4: #4aa3df; --c5: #7a52b3;
   --c6: #b0588f; --c7: #00805f; --c8: #6bab3f; --c9: #12a3a8; --c10: #1d3f94; --c11: #b58900;
@@ -24,7 +24,8 @@ body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sa
   max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; } .wide { width: min(95vw, 92rem); position: relative; left: 50%;
-  transform: translateX(-50%); font-size: .88rem; } p, li { max-width: 48rem; }
+  transform: translateX(-50%); font-size: .88rem; }
+.wide td.text:first-child { white-space: nowrap; } sup { line-height: 0; } p, li { max-width: 48rem; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; text-align: right;
   vertical-align: top; }
@@ -165,7 +166,7 @@ std::string HtmlPage::text() const {
   return concat(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
-      escape(title_), "</title>\n<style>", style, "</style>\n</head>\n<body>\n<h1>", escape(title_),
+      escape(title_), "</title>\n<style>", style_sheet, "</style>\n</head>\n<body>\n<h1>", escape(title_),
       "</h1>\n", body_, "</body>\n</html>\n");
 }
 

@@ -1,5 +1,6 @@
 #include "host/experiment/methods/figures.hpp"
 
+#include <cmath>
 #include <limits>
 #include <map>
 
@@ -58,6 +59,29 @@ double elapsed_seconds(const FinishedRun& run, std::size_t epochs) {
   return sum;
 }
 
+Json to_json(const MethodFigures& f) {
+  const auto epsilon = [](std::optional<double> value) {
+    return value && std::isfinite(*value) ? Json(*value) : Json();
+  };
+  Json out = Json::object();
+  out["chosen_test_accuracy_percent"] = to_json(f.chosen);
+  out["final_test_accuracy_percent"] = to_json(f.final);
+  out["device_epochs_until"] = to_json(f.epochs_until);
+  out["seconds_until"] = to_json(f.seconds_until);
+  out["bytes_until"] = to_json(f.bytes_until);
+  out["device_joules_until"] = to_json(f.joules_until);
+  out["awake_seconds_until"] = to_json(f.awake_until);
+  out["values"] = to_json(f.values);
+  out["bytes_up"] = to_json(f.bytes_up);
+  out["bytes_down"] = to_json(f.bytes_down);
+  out["device_joules"] = to_json(f.joules);
+  out["awake_seconds"] = to_json(f.awake_seconds);
+  out["epsilon"] = epsilon(f.run_epsilon);
+  out["generator_epsilon"] = epsilon(f.generator_epsilon);
+  out["generator_seconds_told"] = !f.training_untold;
+  return out;
+}
+
 MethodFigures figures_of(const ExperimentResult& result, const CurveResult& curve) {
   const double threshold = result.experiment.threshold(), devices = devices_of(result);
   const auto over = [&](const auto& number_of) { return over_seeds(curve.runs, number_of); };
@@ -106,10 +130,11 @@ MethodFigures figures_of(const ExperimentResult& result, const CurveResult& curv
   });
   out.joules = whole(device_joules);
   out.awake_seconds = whole(awake_seconds);
-  for (const FinishedRun& run : curve.runs)
-    if (run.preparation)
-      out.generator_epsilon =
-          std::max(out.generator_epsilon.value_or(0), run.preparation->epsilon());
+  for (const FinishedRun& run : curve.runs) {
+    if (!run.preparation) continue;
+    out.generator_epsilon = std::max(out.generator_epsilon.value_or(0), run.preparation->epsilon());
+    out.training_untold = out.training_untold || run.preparation->seconds_training() == 0;
+  }
   out.run_epsilon = sends_in_turns(options_of(result.experiment, *curve.spec, 1))
                         ? std::numeric_limits<double>::infinity()
                         : out.generator_epsilon.value_or(0);

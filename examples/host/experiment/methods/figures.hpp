@@ -21,7 +21,13 @@ struct MethodFigures {
   std::optional<double> generator_epsilon;
   /// Of everything that leaves a device.
   double run_epsilon = 0;
+  /// A private device does not say how long the training of its generator took: it is not in joules
+  /// and times.
+  bool training_untold = false;
 };
+
+/// What is not reached, or not promised, is null.
+Json to_json(const MethodFigures& figures);
 
 MethodFigures figures_of(const ExperimentResult& result, const CurveResult& curve);
 

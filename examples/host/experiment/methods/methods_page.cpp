@@ -30,6 +30,13 @@ std::string cell(const Statistic& s, Format format, std::string_view none) {
 
 constexpr std::string_view dash = "&ndash;", not_reached = "not reached";
 
+/// Of a device: no joules and no seconds where there is none, or where it does not tell them.
+std::string device_cell(const MethodFigures& f, const Statistic& s, Format format) {
+  if (s.count == 0 || s.mean > 0)
+    return concat(f.training_untold && s.mean > 0 ? "&ge; " : "", cell(s, format, dash));
+  return std::string(f.training_untold ? "not told" : dash);
+}
+
 /// The epsilon of all that leaves a device, and of the generators where that is another one.
 std::string epsilon_cell(const MethodFigures& f) {
   const auto text = [](double epsilon) {
@@ -55,8 +62,7 @@ std::string label_cell(const ExperimentResult& result, const CurveResult& curve)
                 "\"></span>", escape(curve.spec->label));
 }
 
-/// The cells of a row behind the method's name. No joules and no time awake where there is no
-/// device.
+/// The cells of a row behind the method's name.
 HtmlRow whole_run_cells(const ExperimentResult& result, const CurveResult& curve) {
   const std::string missing = escape(missing_text(curve));
   if (curve.runs.empty()) {
@@ -66,17 +72,17 @@ HtmlRow whole_run_cells(const ExperimentResult& result, const CurveResult& curve
     return out;
   }
   const MethodFigures f = figures_of(result, curve);
-  const bool devices = f.awake_seconds.mean > 0;
   const std::string learns = escape(server_learns(options_of(result.experiment, *curve.spec, 1)));
   return {cell(f.chosen, as_percent, dash),
           cell(f.final, as_percent, dash),
           cell(f.epochs_until, as_count, not_reached),
-          cell(f.seconds_until, show_duration, not_reached),
+          concat(f.training_untold && f.seconds_until.count > 0 ? "&ge; " : "",
+                 cell(f.seconds_until, show_duration, not_reached)),
           cell(f.values, as_large, dash),
           cell(f.bytes_up, as_bytes, dash),
           cell(f.bytes_down, as_bytes, dash),
-          devices ? cell(f.joules, show_joules, dash) : std::string(dash),
-          devices ? cell(f.awake_seconds, show_duration, dash) : std::string(dash),
+          device_cell(f, f.joules, show_joules),
+          device_cell(f, f.awake_seconds, show_duration),
           epsilon_cell(f),
           missing.empty() ? learns : concat(learns, "; ", missing)};
 }
@@ -111,11 +117,11 @@ void add_until_table(HtmlPage& page, const ExperimentResult& result, std::string
     if (curve.spec->panel != panel || curve.runs.empty()) continue;
     const MethodFigures f = figures_of(result, curve);
     if (f.epochs_until.count == 0) continue;
-    const bool devices = f.awake_seconds.mean > 0;
     rows.push_back({label_cell(result, curve), cell(f.epochs_until, as_count, dash),
-                    cell(f.seconds_until, show_duration, dash), cell(f.bytes_until, as_bytes, dash),
-                    devices ? cell(f.joules_until, show_joules, dash) : std::string(dash),
-                    devices ? cell(f.awake_until, show_duration, dash) : std::string(dash)});
+                    device_cell(f, f.seconds_until, show_duration),
+                    cell(f.bytes_until, as_bytes, dash),
+                    device_cell(f, f.joules_until, show_joules),
+                    device_cell(f, f.awake_until, show_duration)});
   }
   if (rows.empty()) return;
   page.paragraph(concat("Spent until the validation accuracy exceeds ",
@@ -140,9 +146,10 @@ void add_method_tables(HtmlPage& page, const ExperimentResult& result) {
         rows.back().push_back(std::move(each));
     }
     page.table(whole_run_head(result), rows, 1, 1);
-    page.paragraph(
-        concat(sizes_text(result, panel), "; ", e.sizes.epochs,
-               " device epochs (one net on all data: as many passes over a fifth of them)."));
+    page.paragraph(concat(sizes_text(result, panel), "; ", e.sizes.epochs,
+                          " device epochs, which of one net on all data are ",
+                          (e.sizes.epochs + e.spec->devices - 1) / e.spec->devices,
+                          " passes over all of them."));
     add_until_table(page, result, panel);
   }
   page.heading("How to read it");
@@ -158,7 +165,9 @@ void add_method_tables(HtmlPage& page, const ExperimentResult& result) {
       concat("Joules and times of devices are calculated, not measured: ", e.energy.origin(),
              ". The time until the threshold is that of such devices and of the server "
              "here: the longest training of a generator, pre-training, and turns that "
-             "follow each other (FedAvg: the longest of each round)."));
+             "follow each other (FedAvg: the longest of each round). A private device does not "
+             "say how long it has trained its generator: its joules and times are "
+             "without that."));
   page.paragraph(concat(
       "Epsilon is of one image and of all that leaves a device, at delta ",
       to_text(Json(e.common.generator.delta)),
@@ -185,8 +194,8 @@ std::string format_method_tables(const ExperimentResult& result) {
           "chosen ", cell(f.chosen, as_percent, dash), ", final ", cell(f.final, as_percent, dash),
           "; ", cell(f.epochs_until, as_count, "never"), " device epochs until ",
           format_tick(result.experiment.threshold()), " %; up ", cell(f.bytes_up, as_bytes, dash),
-          ", down ", cell(f.bytes_down, as_bytes, dash), ", ", cell(f.joules, show_joules, dash),
-          " a device, epsilon ", epsilon_cell(f), "\n"));
+          ", down ", cell(f.bytes_down, as_bytes, dash), ", ",
+          device_cell(f, f.joules, show_joules), " a device, epsilon ", epsilon_cell(f), "\n"));
     }
   }
   return out;

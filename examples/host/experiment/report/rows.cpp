@@ -150,6 +150,7 @@ std::string plain_text(std::string html) {
   replace("&plusmn;", "+-");
   replace("&minus;", "-");
   replace("&ndash;", "-");
+  replace("&ge;", ">=");
   return html;
 }
 
