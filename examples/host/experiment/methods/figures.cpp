@@ -133,7 +133,7 @@ MethodFigures figures_of(const ExperimentResult& result, const CurveResult& curv
   for (const FinishedRun& run : curve.runs) {
     if (!run.preparation) continue;
     out.generator_epsilon = std::max(out.generator_epsilon.value_or(0), run.preparation->epsilon());
-    out.training_untold = out.training_untold || run.preparation->seconds_training() == 0;
+    out.training_untold = out.training_untold || keeps_training_secret(run);
   }
   out.run_epsilon = sends_in_turns(options_of(result.experiment, *curve.spec, 1))
                         ? std::numeric_limits<double>::infinity()

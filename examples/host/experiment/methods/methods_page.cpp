@@ -172,8 +172,8 @@ void add_method_tables(HtmlPage& page, const ExperimentResult& result) {
       "Epsilon is of one image and of all that leaves a device, at delta ",
       to_text(Json(e.common.generator.delta)),
       "; none: nothing is promised, since smashed data or weights of the same images go to the "
-      "server. Its decoder makes images of smashed data that look much like those of the device "
-      "(iotsl audit smashed); fewer bits on the wire hide nothing."));
+      "server, who can make images of smashed data that look much like those of the device (iotsl "
+      "audit smashed); fewer bits on the wire hide nothing."));
 }
 
 std::string format_method_tables(const ExperimentResult& result) {

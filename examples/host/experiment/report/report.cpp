@@ -57,10 +57,14 @@ ChartLine line_of(const ExperimentResult& result, const CurveResult& curve, cons
     out.label += concat(": ", absence(curve));
     return out;
   }
+  const bool untold = axis.kind == &Work::joules && keeps_training_secret(curve.runs.front());
   if (!curve.points.empty() && curve.points.back().work.*axis.kind == 0) {
-    out.label += axis.kind == &Work::joules ? ": no device" : ": sends nothing";
+    out.label += untold                       ? ": not told"
+                 : axis.kind == &Work::joules ? ": no device"
+                                              : ": sends nothing";
     return out;
   }
+  if (untold) out.label += ": without generators";
   for (const CurvePoint& point : curve.points)
     out.points.push_back(
         {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
