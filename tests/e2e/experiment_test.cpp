@@ -8,9 +8,7 @@
 #include <thread>
 
 #include "e2e/background.hpp"
-#include "e2e/program.hpp"
-#include "iotsl/core/files/file.hpp"
-#include "iotsl/core/json/json.hpp"
+#include "e2e/experiment.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;
@@ -25,45 +23,6 @@ const std::string tiny_fig9 =
     "experiment fig9 --dataset glyphs --width 4 --limit-train 100 --limit-test 60 --epochs 3 "
     "--batch 8 --gan-preset tiny --gan-width 8 --gan-iterations 2 --pretrain-iterations 4 "
     "--threshold 1 --quiet ";
-
-ProgramResult run_well(const std::string& arguments) {
-  ProgramResult result = run_program(arguments);
-  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
-  return result;
-}
-
-std::string read(const std::string& path) {
-  auto text = read_text_file(path);
-  REQUIRE_MESSAGE(text.ok(), path);
-  return std::move(text).value();
-}
-
-Json read_results(const std::string& folder) {
-  Result<Json> json = parse_json(read(folder + "/results.json"));
-  REQUIRE(json.ok());
-  return std::move(json).value();
-}
-
-std::size_t count(const std::string& text, std::string_view part) {
-  std::size_t out = 0;
-  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++out;
-  return out;
-}
-
-/// Needs nothing from elsewhere, runs nothing, and every number is one.
-void check_page(const std::string& page) {
-  CHECK(page.starts_with("<!doctype html>"));
-  for (const char* foreign : {"http:", "https:", "<script", "<link", "@import", "url("})
-    CHECK_MESSAGE(page.find(foreign) == page.npos, foreign);
-  for (const char* broken : {"nan", "inf", "not a number"})
-    CHECK_MESSAGE(page.find(std::string(">") + broken) == page.npos, broken);
-  for (const char* element : {"svg", "table", "h1", "text", "code", "figure"})
-    CHECK_MESSAGE(count(page, std::string("<") + element + ">") +
-                          count(page, std::string("<") + element + " ") ==
-                      count(page, std::string("</") + element + ">"),
-                  element);
-  CHECK(count(page, "src=\"") == count(page, "src=\"data:image/png;base64,"));
-}
 
 }  // namespace
 
@@ -177,7 +136,7 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
   const Json results = read_results(out);
   CHECK(results.find("threshold_percent")->as_double() == 1);
   CHECK(results.find("schedule")->as_string() == "cosine over 3 device epochs");
-  REQUIRE(results.find("curves")->size() == 5);
+  REQUIRE(results.find("curves")->size() == 7);
   const Json& iotsl = results.find("curves")->as_array()[0];
   const Json& sl = results.find("curves")->as_array()[1];
   CHECK(iotsl.find("runs")->size() == 2);
@@ -197,7 +156,8 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
 
   const std::string page = read(out + "/report.html");
   check_page(page);
-  CHECK(count(page, "<svg") == 4);  // over device epochs, steps, bytes and joules
+  // Two recipes, each over device epochs, steps, bytes and joules.
+  CHECK(count(page, "<svg") == 8);
   CHECK(page.find("optimiser steps of the network") != page.npos);
   CHECK(page.find("bytes on the wire") != page.npos);
   CHECK(page.find("F = 784") != page.npos);
@@ -214,12 +174,7 @@ TEST_CASE(
         std::string::npos);
   const Json results = read_results(out);
   CHECK(results.find("validation")->as_double() == 0.1);
-  const auto curve = [&](const char* key) -> const Json& {
-    for (const Json& each : results.find("curves")->as_array())
-      if (each.find("key")->as_string() == key) return each;
-    FAIL("no curve ", key);
-    return results;
-  };
+  const auto curve = [&](const char* key) -> const Json& { return curve_of(results, key); };
   const auto run_of = [&](const char* key) -> const Json& {
     return curve(key).find("runs")->as_array()[0];
   };
@@ -237,6 +192,14 @@ TEST_CASE(
   CHECK(rates("sl").back() > 0.9e-3);  // 3 of 12 epochs
   CHECK(rates("sl-constant") == std::vector<double>{1e-3, 1e-3, 1e-3});
   CHECK(rates("iotsl-constant") == rates("sl-constant"));
+  // The other recipe: plain SGD, the same for both, whatever the schedule of the others.
+  CHECK(rates("sl-sgd") == rates("iotsl-sgd"));
+  CHECK(rates("sl-sgd").front() == rates("sl-sgd").back());
+  for (const char* key : {"sl-sgd", "iotsl-sgd"}) {
+    CHECK(run_of(key).find("config")->find("optimizer")->as_string() == "sgd");
+    CHECK(run_of(key).find("config")->find("lr")->as_double() == rates("sl-sgd").front());
+  }
+  CHECK(run.err.find("calibrated: plain SGD") != std::string::npos);
   CHECK(run_of("iotsl").find("config")->find("gan")->as_string() == "light");
 
   // What is reported is the test accuracy where the validation accuracy is highest.
@@ -283,7 +246,7 @@ TEST_CASE(
 
   // Nothing is run again, and another schedule is another experiment.
   const ProgramResult again = run_well(tiny_fig9 + "--schedule-epochs 12 --gan light --out " + out);
-  CHECK(count(again.err, "has ended before, its results are taken") == 5);
+  CHECK(count(again.err, "has ended before, its results are taken") == 7);
   const ProgramResult other =
       run_program(tiny_fig9 + "--schedule-epochs 13 --gan light --out " + out);
   CHECK(other.exit_code == 2);

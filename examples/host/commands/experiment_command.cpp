@@ -57,6 +57,7 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.limit_test, o.given.limit_test);
   take(e.sizes.epochs, o.given.epochs);
   take(e.sizes.iotsl_epochs, o.given.epochs);
+  take(e.sizes.calibrated_epochs, o.given.epochs);
   take(e.sizes.schedule_epochs, o.run.training.schedule_epochs);
   if (constant && e.sizes.schedule_epochs > 0)
     fail_command(ErrorCode::usage, "--schedule-epochs ", e.sizes.schedule_epochs,
@@ -96,9 +97,10 @@ void describe(const Experiment& e, const std::vector<PlannedRun>& runs,
   double sum = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const PlannedRun& run = runs[i];
-    std::fprintf(stderr, "  %-34.*s %-7s seed %llu  %4ld %s epochs",
+    std::fprintf(stderr, "  %-34.*s %-7s %-10.*s seed %llu  %4ld %s epochs",
                  static_cast<int>(run.curve->label.size()), run.curve->label.data(),
-                 to_string(run.options.method), static_cast<unsigned long long>(run.seed),
+                 to_string(run.options.method), static_cast<int>(run.curve->partition.size()),
+                 run.curve->partition.data(), static_cast<unsigned long long>(run.seed),
                  static_cast<long>(run.options.training.epochs),
                  pools_data(run.options.method) ? "whole" : "device");
     if (i < seconds.size()) {
@@ -140,9 +142,20 @@ class ExperimentFolder {
   std::string made_;  // empty: it was there, or is kept
 };
 
+/// What is said of generators must mean something to the curves.
+void check_generator_options(const CLI::App& command, const ExperimentSpec& spec,
+                             const GeneratorOptions& o) {
+  const bool own = std::any_of(spec.curves.begin(), spec.curves.end(),
+                               [](const CurveSpec& curve) { return !curve.generator.empty(); });
+  if (!own) return check_net_options(command, o);
+  if (!o.kind.empty())
+    fail_command(ErrorCode::usage, as_given(command, "--generator"), ": ", spec.name,
+                 " compares kinds of generators, each has a curve");
+}
+
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
-  check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
+  check_generator_options(command, *e.spec, o.run.generator);
   const bool full = e.scale == Scale::paper;
   ExperimentFolder folder(e.out);
   const FolderLock lock = expect(FolderLock::take(e.out));
@@ -151,16 +164,22 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
   folder.keep();
-  std::vector<FinishedRun> finished;
-  for (const PlannedRun& run : runs) {
-    finished.push_back(carry_out(run, e.overwrite));
-    finished.back().energy = e.energy;
-  }
-  const ExperimentResult result = summarize(e, std::move(finished));
+  CarriedOut done = carry_out_all(e, runs);
+  const bool stopped = done.stopped;
+  const std::size_t missing = done.missing.size();
+  // Nothing to report: as a run by itself would have ended.
+  if (done.finished.empty()) throw CommandFailure{done.missing.front().reason};
+  const ExperimentResult result = summarize(e, std::move(done));
   write_results(result);
   write_report(result);
   std::printf("%s\nreport  %s\n", format_table(result).c_str(),
               join_path(e.out, report_name).c_str());
+  if (stopped)
+    fail_command(ErrorCode::stopped, e.out, ": stopped; ", runs.size() - missing, " of ",
+                 runs.size(), " runs are in the report, the same command goes on from there");
+  if (missing > 0)
+    fail_command(ErrorCode::other, e.out, ": ", missing, " of ", runs.size(),
+                 " runs have failed; the report says why");
 }
 
 }  // namespace

@@ -44,6 +44,10 @@ double turn_joules(const FinishedRun& run, std::size_t epochs) {
 double generator_joules(const FinishedRun& run) {
   return sum_of(energy_after(run, 0), &split::DeviceEnergy::generator_joules);
 }
+bool keeps_training_secret(const FinishedRun& run) {
+  return run.preparation && !run.preparation->generators.empty() &&
+         run.preparation->seconds_training() == 0;
+}
 double awake_seconds(const FinishedRun& run, std::size_t epochs) {
   return sum_of(energy_after(run, epochs), &split::DeviceEnergy::awake_seconds) / devices_of(run);
 }

@@ -55,6 +55,9 @@ std::optional<double> measure_run(const FinishedRun& run, Measure measure, doubl
 double turn_joules(const FinishedRun& run, std::size_t epochs);
 /// Of all devices for their generators.
 double generator_joules(const FinishedRun& run);
+/// Whether devices have trained generators and do not say how long that took, as private ones do:
+/// their joules and times are without it.
+bool keeps_training_secret(const FinishedRun& run);
 /// Seconds that a device was awake, on average: in its turns, and for its generator.
 double awake_seconds(const FinishedRun& run, std::size_t epochs);
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/experiment/methods/figures.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/files/json_file.hpp"
 #include "host/page/html_page.hpp"
@@ -9,6 +10,16 @@
 #include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
+
+Json to_json(const Statistic& s) {
+  Json out = Json::object();
+  out["mean"] = s.count > 0 ? Json(s.mean) : Json();
+  out["deviation"] = s.count > 1 ? Json(s.deviation) : Json();
+  out["seeds"] = s.of;
+  out["seeds_with_value"] = s.count;
+  return out;
+}
+
 namespace {
 
 double generator_values(const split::PreparationRecord& p) {
@@ -42,6 +53,7 @@ Work mean_work(const std::vector<FinishedRun>& runs, std::size_t epochs) {
 
 std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
   std::vector<CurvePoint> out;
+  if (runs.empty()) return out;
   if (runs.front().curve->pretrain) {
     CurvePoint start{.work = mean_work(runs, 0)};
     start.accuracy = over_seeds(runs, [](const FinishedRun& run) {
@@ -71,7 +83,7 @@ std::vector<CurvePoint> points_of(const std::vector<FinishedRun>& runs) {
 
 Costs costs_of(const std::vector<FinishedRun>& runs, double threshold) {
   Costs out;
-  out.until_threshold = threshold > 0;
+  out.until_threshold = threshold > 0 && !runs.empty();
   const auto reached = [&](const FinishedRun& run) {
     return epochs_until(run, threshold, ChosenBy::validation);
   };
@@ -151,15 +163,6 @@ EqualWork equal_work_of(const std::vector<CurveResult>& curves) {
   return out;
 }
 
-Json to_json(const Statistic& s) {
-  Json out = Json::object();
-  out["mean"] = s.count > 0 ? Json(s.mean) : Json();
-  out["deviation"] = s.count > 1 ? Json(s.deviation) : Json();
-  out["seeds"] = s.of;
-  out["seeds_with_value"] = s.count;
-  return out;
-}
-
 Json to_json(const CurveResult& curve) {
   Json out = Json::object();
   out["key"] = curve.spec->key;
@@ -187,6 +190,15 @@ Json to_json(const CurveResult& curve) {
     runs.push_back(entry);
   }
   out["runs"] = runs;
+  Json missing = Json::array();
+  for (const MissingRun& run : curve.missing) {
+    Json entry = Json::object();
+    entry["seed"] = run.seed;
+    entry["failed"] = run.failed();
+    entry["reason"] = run.reason.message;
+    missing.push_back(entry);
+  }
+  out["missing"] = missing;
   Json points = Json::array();
   for (const CurvePoint& point : curve.points) {
     Json entry = to_json(point.accuracy);
@@ -273,7 +285,12 @@ Json to_json(const ExperimentResult& result) {
   out["table"] = table;
   out["equal_work"] = to_json(result.equal_work, result.curves);
   Json curves = Json::array();
-  for (const CurveResult& curve : result.curves) curves.push_back(to_json(curve));
+  for (const CurveResult& curve : result.curves) {
+    Json entry = to_json(curve);
+    if (e.spec->compares_methods && !curve.runs.empty())
+      entry["figures"] = to_json(figures_of(result, curve));
+    curves.push_back(entry);
+  }
   out["curves"] = curves;
   return out;
 }
@@ -311,12 +328,14 @@ const CurveResult& ExperimentResult::curve(std::string_view key) const {
   fail("experiment ", experiment.spec->name, ": has no curve ", key);
 }
 
-ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun> runs) {
+ExperimentResult summarize(const Experiment& experiment, CarriedOut runs) {
   ExperimentResult out{.experiment = experiment};
   for (const CurveSpec& spec : experiment.spec->curves) {
     CurveResult curve{.spec = &spec};
-    for (FinishedRun& run : runs)
+    for (FinishedRun& run : runs.finished)
       if (run.curve == &spec) curve.runs.push_back(std::move(run));
+    for (MissingRun& run : runs.missing)
+      if (run.curve == &spec) curve.missing.push_back(std::move(run));
     curve.points = points_of(curve.runs);
     curve.costs = costs_of(curve.runs, experiment.threshold());
     for (const FinishedRun& run : curve.runs) out.seconds += run.seconds;
@@ -324,6 +343,36 @@ ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun
   }
   out.equal_work = equal_work_of(out.curves);
   return out;
+}
+
+const FinishedRun& first_run(const ExperimentResult& result) {
+  for (const CurveResult& curve : result.curves)
+    if (!curve.runs.empty()) return curve.runs.front();
+  fail("experiment ", result.experiment.spec->name, ": no run has ended");
+}
+
+std::string sizes_text(const ExperimentResult& result, std::string_view panel) {
+  const Experiment& e = result.experiment;
+  std::vector<std::uint64_t> images, validation;
+  for (const CurveResult& curve : result.curves)
+    for (const FinishedRun& run : curve.runs) {
+      if (!panel.empty() && curve.spec->panel != panel) continue;
+      images.push_back(run.training_images);
+      validation.push_back(run.validation_images);
+    }
+  const auto range = [](const std::vector<std::uint64_t>& counts) {
+    if (counts.empty()) return std::string("no");
+    const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+    return *least == *most ? std::to_string(*most) : concat(*least, " to ", *most);
+  };
+  const std::string tested = e.spec->test_per_class > 0
+                                 ? concat(e.spec->test_per_class, " test images of a class")
+                             : e.sizes.limit_test > 0 ? concat(e.sizes.limit_test, " test images")
+                                                      : std::string("all test images");
+  return concat(range(images), " training images over ", e.spec->devices,
+                e.spec->devices == 1 ? " device, " : " devices, ", range(validation),
+                " for validation, ", tested, ", ", e.sizes.model, " of width ", e.sizes.width, ", ",
+                e.seeds, e.seeds == 1 ? " seed" : " seeds");
 }
 
 Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
@@ -334,13 +383,24 @@ Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy 
   if (row.against.empty()) return over_seeds(runs, number);
   // Seed by seed: the same samples on the same devices.
   const std::vector<FinishedRun>& others = result.curve(row.against).runs;
-  std::vector<std::optional<double>> changes;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const auto ours = number(runs[i]), theirs = number(others.at(i));
-    const bool known = ours && theirs && *theirs > 0;
-    changes.push_back(known ? std::optional<double>(100 * (*ours / *theirs - 1)) : std::nullopt);
-  }
-  return statistic(changes);
+  return over_seeds(runs, [&](const FinishedRun& run) -> std::optional<double> {
+    for (const FinishedRun& other : others) {
+      if (other.seed != run.seed) continue;
+      const auto ours = number(run), theirs = number(other);
+      if (ours && theirs && *theirs > 0) return 100 * (*ours / *theirs - 1);
+    }
+    return std::nullopt;
+  });
+}
+
+double chance(const ExperimentResult& result) {
+  const FinishedRun& run = first_run(result);
+  std::size_t classes = 0;
+  for (const measure::EpochRecord& r : run.epochs)
+    if (r.evaluated) classes = r.test_class_accuracy.size();
+  if (classes == 0 && run.preparation)
+    classes = run.preparation->pretraining.test_class_accuracy.size();
+  return classes > 0 ? 100.0 / static_cast<double>(classes) : 0;
 }
 
 bool has_validation(const ExperimentResult& result) {

@@ -43,7 +43,8 @@ struct Costs {
 
 struct CurveResult {
   const CurveSpec* spec = nullptr;
-  std::vector<FinishedRun> runs = {};  ///< one per seed
+  std::vector<FinishedRun> runs = {};  ///< one per seed but those that are missing
+  std::vector<MissingRun> missing = {};
   std::vector<CurvePoint> points = {};
   Costs costs = {};
 };
@@ -57,16 +58,30 @@ struct ExperimentResult {
   const CurveResult& curve(std::string_view key) const;
 };
 
-ExperimentResult summarize(const Experiment& experiment, std::vector<FinishedRun> runs);
+ExperimentResult summarize(const Experiment& experiment, CarriedOut runs);
+
+/// A run that has ended, of the first curve that has one. There is one.
+const FinishedRun& first_run(const ExperimentResult& result);
+
+/// "6000 training images over 5 devices, 660 for validation, 2000 test images, vgg16bn-compact of
+/// width 16, 2 seeds", of the runs of one panel or, where none is named, of all: for the line below
+/// a chart.
+std::string sizes_text(const ExperimentResult& result, std::string_view panel = "");
 
 /// The number of a row over the seeds.
 Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by);
+
+/// Accuracy of guessing, %: of the classes that the runs were tested on.
+double chance(const ExperimentResult& result);
 
 /// Whether the runs have a validation part to choose by.
 bool has_validation(const ExperimentResult& result);
 
 /// Values that a sample sends over the cut (F of Table I) in the runs; 0: none sends any.
 std::uint64_t smashed_values(const ExperimentResult& result);
+
+/// Of no seed: mean null. Of one: deviation null.
+Json to_json(const Statistic& s);
 
 /// Writes results.json and epochs.csv (a line per device epoch and run) into the experiment's
 /// folder.

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "host/experiment/calibration.hpp"
 #include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "host/run/simulation.hpp"
@@ -67,6 +68,9 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
       status = record.failure();
   }
   if (!status) fail_command(ErrorCode::data, path, ": ", status.failure().message);
+  const data::Manifest manifest = expect(data::load_manifest(join_path(folder, "manifest.json")));
+  for (const std::vector<Index>& device : manifest.devices) out.training_images += device.size();
+  out.validation_images = manifest.validation.size();
   if (has_generators(run.options.method)) out.preparation = expect(split::read_preparation(folder));
   return out;
 }
@@ -99,8 +103,12 @@ std::string Experiment::rate_text() const {
   const auto& curves = spec->curves;
   const bool excepted = std::any_of(curves.begin(), curves.end(),
                                     [](const CurveSpec& curve) { return curve.constant_rate; });
-  return concat(to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
-                excepted ? " but those of a constant rate" : "");
+  const bool calibrated = std::any_of(curves.begin(), curves.end(),
+                                      [](const CurveSpec& curve) { return curve.calibrated; });
+  return concat(
+      to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
+      excepted ? " but those of a constant rate" : "",
+      calibrated ? concat("; calibrated: ", describe(calibration_of(common.data.dataset))) : "");
 }
 
 namespace {
@@ -159,8 +167,10 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
   const auto passes = [&](Index device_epochs) { return (device_epochs + of_one - 1) / of_one; };
   training.epochs =
       passes(has_generators(curve.method) || sizes.epochs == 0 ? sizes.iotsl_epochs : sizes.epochs);
+  if (curve.calibrated && sizes.calibrated_epochs > 0)
+    training.epochs = passes(sizes.calibrated_epochs);
   training.schedule_epochs = 0;
-  if (curve.constant_rate) training.schedule = Schedule::constant;
+  if (curve.constant_rate || curve.calibrated) training.schedule = Schedule::constant;
   if (training.schedule != Schedule::constant)
     training.schedule_epochs = passes(experiment.schedule_epochs());
 }
@@ -174,41 +184,68 @@ void write_partition_tables(const Experiment& experiment) {
     expect(write_file_atomic(table_path(experiment, table.name), table.text));
 }
 
-std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
+namespace {
+
+/// The generators of a curve that names its own; an epsilon or a noise that the command was given
+/// takes the place of the curve's.
+void set_generator(GeneratorOptions& o, const CurveSpec& curve) {
+  if (curve.generator.empty()) return;
+  o.kind = curve.generator;
+  if (curve.epsilon == 0) {
+    o.privacy.clear();
+    o.epsilon = o.noise_multiplier = 0;
+  } else if (o.epsilon == 0 && o.noise_multiplier == 0) {
+    o.epsilon = curve.epsilon;
+  }
+}
+
+}  // namespace
+
+RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std::uint64_t seed) {
   const ExperimentSpec& spec = *experiment.spec;
+  const ExperimentSizes& sizes = experiment.sizes;
+  RunOptions o = experiment.common;
+  o.energy.power_model.clear();  // the page calculates, with what this start was given
+  o.energy.slowdown = 0;
+  o.method = curve.method;
+  if (pools_data(o.method)) o.transport = "none";  // there is nothing to send
+  o.data.partition = curve.partition;
+  for (const NamedTable& table : spec.tables)
+    if (table.name == curve.partition)
+      o.data.partition = concat("table:", table_path(experiment, table.name));
+  o.data.devices = spec.devices;
+  o.data.seed = seed;
+  o.data.limit_train = sizes.limit_train;
+  o.data.limit_test = spec.test_per_class > 0 ? 0 : sizes.limit_test;
+  o.test_per_class = spec.test_per_class;
+  o.model.spec.name = sizes.model;
+  o.model.spec.width = sizes.width;
+  set_epochs(o.training, experiment, curve);
+  if (curve.calibrated)
+    o.training.optimizer = {.kind = OptimizerKind::sgd, .lr = calibration_of(o.data.dataset).rate};
+  o.training.replay = curve.replays ? sizes.replay : 0;
+  o.training.wire = curve.wire;
+  if (caches(o.method)) o.training.frozen_front = true;
+  if (!curve.generators_of.empty())
+    o.preparation.generators = join_path(
+        experiment.out, concat("runs/", curve.generators_of, "-seed", seed, "/generators"));
+  o.preparation.pretrain = curve.pretrain;
+  o.preparation.impute = curve.impute;
+  o.preparation.generator_only = curve.generator_only;
+  o.preparation.pretrain_iterations = sizes.pretrain_iterations;
+  set_generator(o.generator, curve);
+  o.gan_preset = sizes.gan_preset;
+  o.gan_width = sizes.gan_width;
+  o.gan_iterations = sizes.gan_iterations;
+  o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));
+  return o;
+}
+
+std::vector<PlannedRun> plan_runs(const Experiment& experiment) {
   std::vector<PlannedRun> out;
-  for (const CurveSpec& curve : spec.curves)
-    for (std::uint64_t seed = 1; seed <= experiment.seeds; ++seed) {
-      PlannedRun run{&curve, seed, experiment.common};
-      RunOptions& o = run.options;
-      o.energy.power_model.clear();  // the page calculates, with what this start was given
-      o.energy.slowdown = 0;
-      o.method = curve.method;
-      if (pools_data(o.method)) o.transport = "none";  // there is nothing to send
-      o.data.partition = curve.partition;
-      for (const NamedTable& table : spec.tables)
-        if (table.name == curve.partition)
-          o.data.partition = concat("table:", table_path(experiment, table.name));
-      o.data.devices = spec.devices;
-      o.data.seed = seed;
-      o.data.limit_train = experiment.sizes.limit_train;
-      o.data.limit_test = spec.test_per_class > 0 ? 0 : experiment.sizes.limit_test;
-      o.test_per_class = spec.test_per_class;
-      o.model.spec.name = experiment.sizes.model;
-      o.model.spec.width = experiment.sizes.width;
-      set_epochs(o.training, experiment, curve);
-      if (!curve.generators_of.empty())
-        o.preparation.generators = join_path(
-            experiment.out, concat("runs/", curve.generators_of, "-seed", seed, "/generators"));
-      o.preparation.pretrain = curve.pretrain;
-      o.preparation.impute = curve.impute;
-      o.gan_preset = experiment.sizes.gan_preset;
-      o.gan_width = experiment.sizes.gan_width;
-      o.gan_iterations = experiment.sizes.gan_iterations;
-      o.preparation.pretrain_iterations = experiment.sizes.pretrain_iterations;
-      o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));
-      out.push_back(std::move(run));
-    }
+  for (const CurveSpec& curve : experiment.spec->curves)
+    for (std::uint64_t seed = 1; seed <= experiment.seeds; ++seed)
+      out.push_back({&curve, seed, options_of(experiment, curve, seed)});
   return out;
 }
 
@@ -216,7 +253,7 @@ bool has_ended(const PlannedRun& run) {
   return file_exists(join_path(run.options.out, summary_name));
 }
 
-FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
+Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite) {
   RunOptions options = run.options;
   const std::string& folder = run.options.out;
   const std::string config = join_path(folder, "config.json");
@@ -243,11 +280,37 @@ FinishedRun carry_out(const PlannedRun& run, bool overwrite) {
   } else {
     say("starts");
   }
-  const Result<split::RunSummary> done = simulate(options);
-  if (!done && stop_requested())
-    fail_command(done.failure().code, folder, ": stopped; the same command goes on from there");
-  if (!done) throw CommandFailure{done.failure()};
+  const auto trained = [&]() -> Result<split::RunSummary> {
+    try {
+      return simulate(options);
+    } catch (const CommandFailure& ended) {  // what a command of its own would have ended with
+      return ended.failure;
+    }
+  }();
+  if (!trained) return trained.failure();
   return read_finished(run, folder);
+}
+
+CarriedOut carry_out_all(const Experiment& experiment, const std::vector<PlannedRun>& runs) {
+  CarriedOut out;
+  for (const PlannedRun& run : runs) {
+    if (out.stopped && !has_ended(run)) {
+      out.missing.push_back({run.curve, run.seed, {ErrorCode::stopped, "not run yet"}});
+      continue;
+    }
+    Result<FinishedRun> done = carry_out(run, experiment.overwrite);
+    if (done) {
+      done->energy = experiment.energy;
+      out.finished.push_back(std::move(*done));
+      continue;
+    }
+    out.stopped = stop_requested();
+    const Failure reason = out.stopped ? Failure{ErrorCode::stopped, "stopped"} : done.failure();
+    std::fprintf(stderr, "%s: %s%s\n", run.options.out.c_str(),
+                 out.stopped ? "" : "has failed: ", reason.message.c_str());
+    out.missing.push_back({run.curve, run.seed, reason});
+  }
+  return out;
 }
 
 }  // namespace iotsl::tool

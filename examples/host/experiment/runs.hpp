@@ -56,6 +56,9 @@ std::shared_ptr<const ExperimentSpec> without_constant_rates(const ExperimentSpe
 std::shared_ptr<const ExperimentSpec> with_curves(const ExperimentSpec& spec,
                                                   const std::vector<std::string>& keys);
 
+/// All options of one run: what the experiment has in common, with what its curve has of its own.
+RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std::uint64_t seed);
+
 /// Curve by curve, seed by seed. Touches no file.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment);
 
@@ -71,18 +74,38 @@ struct FinishedRun {
   std::vector<measure::EpochRecord> epochs = {};
   std::uint64_t bytes_up = 0, bytes_down = 0, values_formula = 0;
   std::uint64_t smashed_values = 0;  ///< F of Table I; 0: nothing is sent
+  std::uint64_t training_images = 0, validation_images = 0;
   std::string weights_sha256 = {};
   double seconds = 0;
   std::optional<split::PreparationRecord> preparation = {};  ///< of method iotsl
   split::EnergyAssumptions energy = {};                      ///< the experiment's
 };
 
+/// A run without results: it has failed, or was not reached before the user stopped.
+struct MissingRun {
+  const CurveSpec* curve = nullptr;
+  std::uint64_t seed = 1;
+  Failure reason = {};
+  bool failed() const { return reason.code != ErrorCode::stopped; }
+};
+
 /// Whether an earlier start has left the results of this run.
 bool has_ended(const PlannedRun& run);
 
 /// Carries the run out, goes on with it where it was interrupted, or takes its results where it has
-/// ended; says on standard error which. Ends the command where the folder holds a run with other
-/// options.
-FinishedRun carry_out(const PlannedRun& run, bool overwrite);
+/// ended; says on standard error which. A run that fails is a failure; stopped by the user it has
+/// the code `stopped`. Ends the command where the folder holds a run with other options.
+Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite);
+
+/// What has become of the runs of an experiment.
+struct CarriedOut {
+  std::vector<FinishedRun> finished;
+  std::vector<MissingRun> missing;
+  bool stopped = false;
+};
+
+/// All runs, one after the other: one that fails does not keep the others from theirs. Once the
+/// user has stopped, those that have ended before are still taken.
+CarriedOut carry_out_all(const Experiment& experiment, const std::vector<PlannedRun>& runs);
 
 }  // namespace iotsl::tool

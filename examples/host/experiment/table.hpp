@@ -9,10 +9,12 @@
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/options/method.hpp"
+#include "iotsl/options/wire_coding.hpp"
 
 namespace iotsl::tool {
 
-/// One line of a figure: a method on a partition.
+/// One line of a figure: a method on a partition. All in which its runs differ from the others of
+/// the experiment is here; options_of() makes a run of it.
 struct CurveSpec {
   std::string_view key;    ///< names its runs: letters, digits, dashes
   std::string_view label;  ///< in legends and tables
@@ -23,8 +25,14 @@ struct CurveSpec {
   bool constant_rate = false;             ///< whatever the schedule of the others
   /// Key of a curve before this one whose generators it uses; empty: its devices train their own.
   std::string_view generators_of = "";
-  /// Colour, dashes and points of its lines; nothing: those of its place in the chart.
-  std::optional<std::size_t> style = {};
+  /// As --generator; empty: what the command was given, for all curves alike.
+  std::string_view generator = "";
+  double epsilon = 0;           ///< of that generator; 0: without noise
+  bool generator_only = false;  ///< nothing but generators leaves a device
+  bool replays = false;         ///< the server keeps smashed samples: ExperimentSizes::replay
+  WireCoding wire = WireCoding::fp32;
+  /// With the optimiser of calibration.hpp, over ExperimentSizes::calibrated_epochs.
+  bool calibrated = false;
 };
 
 /// What a row of the table "paper | ours" compares.
@@ -69,10 +77,12 @@ struct ExperimentSizes {
   Index limit_train = 0, limit_test = 0;
   Index epochs = 0, iotsl_epochs = 0;  ///< device epochs of SL and of IoTSL
   Index schedule_epochs = 0;           ///< over which every rate falls; 0: the longer of the two
+  Index calibrated_epochs = 0;         ///< device epochs of the curves with that optimiser
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
   std::string_view gan_preset = "paper";
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
   Index pretrain_iterations = 5000;         ///< at most
+  Index replay = 0;                         ///< as --replay, of the curves that replay
 };
 
 /// Samples per device and class of a partition that has no name of its own.
@@ -95,6 +105,7 @@ struct ExperimentSpec {
   std::string_view transport = "inproc";  ///< where no other is asked for
   bool judges_energy = false;             ///< accuracy is not what it is about
   bool epochs_only = false;               ///< one chart for each panel: there are many
+  bool compares_methods = false;          ///< a table of methods takes the place of the paper's
   ExperimentSizes quick, paper;
 };
 

@@ -9,18 +9,23 @@
 namespace iotsl::tool {
 namespace {
 
-// The colours of Okabe and Ito (2008), made for eyes that confuse red and green; lighter or darker
-// where the background asks for it.
-constexpr std::string_view style = R"(
+// After the colours of Okabe and Ito (2008), made for eyes that confuse red and green; lighter or
+// darker where the background asks for it, and with shades of the same for methods that are akin.
+constexpr std::string_view style_sheet = R"(
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --rule: #d5dae0; --paper: #fff;
-  --c0: #0072b2; --c1: #d55e00; --c2: #00805f; --c3: #b0588f; --c4: #a87400; --c5: #3b8fc4; }
+  --c0: #4a5159; --c1: #d55e00; --c2: #8f3d00; --c3: #0072b2; --c4: #4aa3df; --c5: #7a52b3;
+  --c6: #b0588f; --c7: #00805f; --c8: #6bab3f; --c9: #12a3a8; --c10: #1d3f94; --c11: #b58900;
+  --c12: #8b949e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --soft: #9aa4af; --rule: #3a424c;
-  --paper: #14181d; --c0: #56b4e9; --c1: #ff8a3d; --c2: #2fc79b; --c3: #e39bc8; --c4: #f0b429;
-  --c5: #9fd3f2; } }
+  --paper: #14181d; --c0: #c3cad2; --c1: #ff8a3d; --c2: #c9743a; --c3: #56b4e9; --c4: #9fd3f2;
+  --c5: #b79be6; --c6: #e39bc8; --c7: #2fc79b; --c8: #a5d97f; --c9: #5fd6da; --c10: #7f9ff0;
+  --c11: #f0c94a; --c12: #79828c; } }
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
   max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.scroll { overflow-x: auto; } p, li { max-width: 48rem; }
+.scroll { overflow-x: auto; } .wide { width: min(95vw, 92rem); position: relative; left: 50%;
+  transform: translateX(-50%); font-size: .88rem; }
+.wide td.text:first-child { white-space: nowrap; } sup { line-height: 0; } p, li { max-width: 48rem; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; text-align: right;
   vertical-align: top; }
@@ -40,16 +45,20 @@ svg .heading { font-weight: 600; font-size: 15px; }
 svg .middle { text-anchor: middle; } svg .end { text-anchor: end; }
 svg .grid { stroke: var(--rule); stroke-width: 1; } svg .axis { stroke: var(--soft); }
 svg .mark { stroke: var(--soft); stroke-dasharray: 5 4; }
-svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-svg .point { stroke: none; } svg .band { stroke: none; opacity: .16; }
-svg .c0.line { stroke: var(--c0); } svg .c0.point, svg .c0.band { fill: var(--c0); }
-svg .c1.line { stroke: var(--c1); } svg .c1.point, svg .c1.band { fill: var(--c1); }
-svg .c2.line { stroke: var(--c2); } svg .c2.point, svg .c2.band { fill: var(--c2); }
-svg .c3.line { stroke: var(--c3); } svg .c3.point, svg .c3.band { fill: var(--c3); }
-svg .c4.line { stroke: var(--c4); } svg .c4.point, svg .c4.band { fill: var(--c4); }
-svg .c5.line { stroke: var(--c5); } svg .c5.point, svg .c5.band { fill: var(--c5); }
-svg .c1.line { stroke-dasharray: 7 3; } svg .c2.line { stroke-dasharray: 2 3; }
-svg .c3.line { stroke-dasharray: 10 3 2 3; } svg .c4.line { stroke-dasharray: 4 2; }
+svg .line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
+svg .point { fill: currentColor; stroke: none; }
+svg .outline { fill: var(--paper); stroke: currentColor; stroke-width: 1.5; }
+svg .band { fill: currentColor; stroke: none; opacity: .14; }
+svg .d1 { stroke-dasharray: 7 3; } svg .d2 { stroke-dasharray: 2 3; }
+svg .d3 { stroke-dasharray: 10 3 2 3; } svg .d4 { stroke-dasharray: 4 2; }
+svg .d5 { stroke-dasharray: 12 4; }
+.swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .5em;
+  background: currentColor; }
+.c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); }
+.c3 { color: var(--c3); } .c4 { color: var(--c4); } .c5 { color: var(--c5); }
+.c6 { color: var(--c6); } .c7 { color: var(--c7); } .c8 { color: var(--c8); }
+.c9 { color: var(--c9); } .c10 { color: var(--c10); } .c11 { color: var(--c11); }
+.c12 { color: var(--c12); }
 )";
 
 }  // namespace
@@ -114,20 +123,26 @@ void HtmlPage::heading(std::string_view text) { body_ += concat("<h2>", escape(t
 
 void HtmlPage::paragraph(std::string_view text) { body_ += concat("<p>", escape(text), "</p>\n"); }
 
+void HtmlPage::figure(std::string_view html, std::string_view caption) {
+  body_ += concat("<figure>", html, "<figcaption>", escape(caption), "</figcaption></figure>\n");
+}
+
 void HtmlPage::code(std::string_view text) {
   body_ += concat("<pre><code>", escape(text), "</code></pre>\n");
 }
 
 void HtmlPage::table(const HtmlRow& head, const std::vector<HtmlRow>& rows,
-                     std::size_t text_columns) {
+                     std::size_t text_columns, std::size_t last_text_columns) {
   const auto add_row = [&](const HtmlRow& row, const char* cell) {
     body_ += "<tr>";
-    for (std::size_t i = 0; i < row.size(); ++i)
-      body_ +=
-          concat("<", cell, i < text_columns ? " class=\"text\">" : ">", row[i], "</", cell, ">");
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool text = i < text_columns || i + last_text_columns >= row.size();
+      body_ += concat("<", cell, text ? " class=\"text\">" : ">", row[i], "</", cell, ">");
+    }
     body_ += "</tr>\n";
   };
-  body_ += "<div class=\"scroll\"><table>\n";
+  body_ +=
+      head.size() > 9 ? "<div class=\"scroll wide\"><table>\n" : "<div class=\"scroll\"><table>\n";
   add_row(head, "th");
   for (const HtmlRow& row : rows) add_row(row, "td");
   body_ += "</table></div>\n";
@@ -142,16 +157,16 @@ void HtmlPage::pairs(const std::vector<std::pair<std::string, std::string>>& ite
 
 void HtmlPage::image(std::span<const std::uint8_t> png, int width, int scale,
                      std::string_view caption) {
-  body_ += concat("<figure><img width=\"", width * scale, "\" alt=\"", escape(caption),
-                  "\" src=\"data:image/png;base64,", base64(png), "\"><figcaption>",
-                  escape(caption), "</figcaption></figure>\n");
+  figure(concat("<img width=\"", width * scale, "\" alt=\"", escape(caption),
+                "\" src=\"data:image/png;base64,", base64(png), "\">"),
+         caption);
 }
 
 std::string HtmlPage::text() const {
   return concat(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
-      escape(title_), "</title>\n<style>", style, "</style>\n</head>\n<body>\n<h1>", escape(title_),
+      escape(title_), "</title>\n<style>", style_sheet, "</style>\n</head>\n<body>\n<h1>", escape(title_),
       "</h1>\n", body_, "</body>\n</html>\n");
 }
 

@@ -36,10 +36,14 @@ class HtmlPage {
   void add(std::string_view html) { body_ += html; }
   void heading(std::string_view text);
   void paragraph(std::string_view text);
+  /// HTML, such as a chart, with a line below it.
+  void figure(std::string_view html, std::string_view caption);
   /// A block to copy from.
   void code(std::string_view text);
-  /// The first `text_columns` are aligned to the left, the others, numbers, to the right.
-  void table(const HtmlRow& head, const std::vector<HtmlRow>& rows, std::size_t text_columns = 1);
+  /// The first `text_columns` and the last `last_text_columns` are aligned to the left, the others,
+  /// numbers, to the right. One of many columns is wider than the text around it.
+  void table(const HtmlRow& head, const std::vector<HtmlRow>& rows, std::size_t text_columns = 1,
+             std::size_t last_text_columns = 0);
   /// Names with their values, in columns.
   void pairs(const std::vector<std::pair<std::string, std::string>>& items);
   /// A PNG image, drawn with hard pixels at `scale` times its size, with a line below it.

@@ -1,7 +1,6 @@
 #pragma once
 // Line charts as SVG text for a page of html_page.hpp, whose style sheet holds the colours.
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +11,18 @@ struct ChartPoint {
   double x = 0, y = 0, spread = 0;
 };
 
+/// How a line looks: each number below the count of its kind.
+struct LineStyle {
+  std::size_t colour = 0;  ///< of the page's style sheet
+  std::size_t dashes = 0;  ///< 0: none
+  std::size_t mark = 0;    ///< shape of the points
+};
+inline constexpr std::size_t line_colours = 13, line_dashes = 6, line_marks = 12;
+
 struct ChartLine {
   std::string label;
   std::vector<ChartPoint> points = {};  ///< x ascending
-  /// Colour, dashes and points, below max_chart_lines; nothing: those of its place in the chart.
-  std::optional<std::size_t> style = {};
+  LineStyle style = {};
 };
 
 /// A horizontal line with its name, such as an accuracy to be reached.
@@ -28,18 +34,20 @@ struct ChartMark {
 struct Chart {
   std::string title;
   std::string x_label, y_label;
-  std::vector<ChartLine> lines = {};  ///< told apart by colour, dashes and the shape of the points
+  std::vector<ChartLine> lines = {};
   std::vector<ChartMark> marks = {};
   double y_min = 0, y_max = 100;
   bool whole_ticks = true;  ///< of x, such as epochs, of which half a one is nothing
+  bool log_x = false;       ///< points at 0 and below are left out
 };
-
-/// How many lines a chart can tell apart.
-inline constexpr std::size_t max_chart_lines = 6;
 
 /// Ticks at round numbers (1, 2 or 5 times a power of ten) that cover [low, high]: about `wanted`
 /// of them, all inside.
 std::vector<double> round_ticks(double low, double high, int wanted);
+
+/// Ticks of a logarithmic axis inside of [low, high], low > 0: powers of ten, with two and five
+/// times them where there are few.
+std::vector<double> log_ticks(double low, double high);
 
 /// The chart as one <svg> element, as wide as its place.
 std::string draw_chart(const Chart& chart);

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "host/experiment/methods/methods_page.hpp"
+#include "host/experiment/report/line_style.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/experiment/report/samples.hpp"
 #include "host/page/html_page.hpp"
@@ -32,6 +34,7 @@ std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
       {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
       {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
   if (result.experiment.spec->epochs_only) out.pop_back();
+  if (result.experiment.spec->compares_methods) out.erase(out.begin());
   if (most_bytes == 0 || result.experiment.spec->epochs_only) return out;
   const bool large = most_bytes > 2e9;
   out.push_back({&Work::bytes, "bytes",
@@ -45,35 +48,65 @@ std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
   return out;
 }
 
+/// A line for every curve, so that a legend is the same in all charts. Points only where the axis
+/// has a place for them.
+ChartLine line_of(const ExperimentResult& result, const CurveResult& curve, const WorkAxis& axis) {
+  ChartLine out{.label = std::string(curve.spec->label),
+                .style = line_style(result.experiment, *curve.spec)};
+  if (curve.runs.empty()) {
+    out.label += concat(": ", absence(curve));
+    return out;
+  }
+  const bool untold = axis.kind == &Work::joules && keeps_training_secret(curve.runs.front());
+  if (!curve.points.empty() && curve.points.back().work.*axis.kind == 0) {
+    out.label += untold                       ? ": not told"
+                 : axis.kind == &Work::joules ? ": no device"
+                                              : ": sends nothing";
+    return out;
+  }
+  if (untold) out.label += ": without generators";
+  for (const CurvePoint& point : curve.points)
+    out.points.push_back(
+        {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
+  return out;
+}
+
+/// The line below the charts of a panel.
+std::string chart_caption(const ExperimentResult& result, std::string_view panel) {
+  std::string out = sizes_text(result, panel);
+  if (result.experiment.seeds > 1) out += "; lines: mean over the seeds, bands: standard deviation";
+  return out + ".";
+}
+
 /// For each kind of work one chart per panel, in the order of the curves.
 void add_charts(HtmlPage& page, const ExperimentResult& result) {
-  const double threshold = result.experiment.threshold();
-  std::vector<Chart> charts;
+  const Experiment& e = result.experiment;
+  const double guessing = chance(result);
+  struct PanelChart {
+    std::string_view panel;
+    Chart chart;
+  };
+  std::vector<PanelChart> charts;
   for (const WorkAxis& axis : work_axes(result))
     for (const CurveResult& curve : result.curves) {
-      const std::string title = concat(curve.spec->panel, ", over ", axis.name);
-      if (charts.empty() || charts.back().title != title) {
-        charts.push_back({.title = title, .x_label = axis.label, .y_label = "test accuracy, %"});
-        charts.back().whole_ticks = axis.whole;
-        // The sets of the experiments have ten classes.
-        charts.back().marks.push_back({"chance", 10.0});
-        if (threshold > 0)
-          charts.back().marks.push_back({concat(format_tick(threshold), " %"), threshold});
+      const std::string_view panel = curve.spec->panel;
+      const std::string title = concat(panel, ", over ", axis.name);
+      if (charts.empty() || charts.back().chart.title != title) {
+        charts.push_back(
+            {panel, {.title = title, .x_label = axis.label, .y_label = "test accuracy, %"}});
+        Chart& chart = charts.back().chart;
+        chart.whole_ticks = axis.whole;
+        // Methods differ by powers of ten in what they send.
+        chart.log_x = e.spec->compares_methods;
+        if (chart.log_x) chart.x_label += " (logarithmic)";
+        if (guessing > 0) chart.marks.push_back({"chance", guessing});
+        if (e.threshold() > 0)
+          chart.marks.push_back({concat(format_tick(e.threshold()), " %"), e.threshold()});
       }
-      // A line for every curve, so that its colour is the same in all charts.
-      ChartLine line{.label = std::string(curve.spec->label), .style = curve.spec->style};
-      const bool sends = curve.points.empty() || curve.points.back().work.*axis.kind > 0;
-      if (!sends) line.label += axis.kind == &Work::joules ? ": no device" : ": sends nothing";
-      for (const CurvePoint& point : curve.points)
-        if (sends)
-          line.points.push_back(
-              {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
-      charts.back().lines.push_back(std::move(line));
+      charts.back().chart.lines.push_back(line_of(result, curve, axis));
     }
-  for (const Chart& chart : charts) page.add(draw_chart(chart));
-  if (result.experiment.seeds > 1)
-    page.paragraph(
-        concat("Lines: mean over ", result.experiment.seeds, " seeds; bands: standard deviation."));
+  for (const PanelChart& each : charts)
+    page.figure(draw_chart(each.chart), chart_caption(result, each.panel));
 }
 
 /// Joules over device epochs: the slope is what an epoch costs.
@@ -83,7 +116,9 @@ void add_energy_chart(HtmlPage& page, const ExperimentResult& result) {
               .y_label = "joules"};
   double most = 0;
   for (const CurveResult& curve : result.curves) {
-    ChartLine line{.label = std::string(curve.spec->label), .style = curve.spec->style};
+    ChartLine line{.label = std::string(curve.spec->label),
+                   .style = line_style(result.experiment, *curve.spec)};
+    if (curve.runs.empty()) continue;
     line.points.push_back({0, curve.costs.generator_joules.mean});
     for (const CurvePoint& point : curve.points) {
       most = std::max(most, point.work.joules);
@@ -92,7 +127,7 @@ void add_energy_chart(HtmlPage& page, const ExperimentResult& result) {
     chart.lines.push_back(std::move(line));
   }
   chart.y_max = most > 0 ? 1.05 * most : 1;
-  page.add(draw_chart(chart));
+  page.figure(draw_chart(chart), chart_caption(result, ""));
 }
 
 std::string show_accuracy(const Statistic& s) {
@@ -143,8 +178,8 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
   for (const RowSpec& row : e.spec->rows)
     rows.push_back({escape(result.curve(row.curve).spec->label), escape(measure_name(result, row)),
                     show(row, e.fashion() ? row.fashion : row.mnist),
-                    show(row, measured(result, row, ChosenBy::validation)),
-                    show(row, measured(result, row, ChosenBy::test))});
+                    show_measured(result, row, ChosenBy::validation),
+                    show_measured(result, row, ChosenBy::test)});
   page.table({"", "measure", "paper", "ours", "ours, chosen on the test set"}, rows, 2);
   page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
@@ -186,6 +221,7 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
   page.heading("What it cost");
   std::vector<HtmlRow> paper_rows, full_rows;
   for (const CurveResult& curve : result.curves) {
+    if (curve.runs.empty()) continue;
     const Costs& c = curve.costs;
     const std::string label = escape(curve.spec->label);
     paper_rows.push_back({label, c.until_threshold ? "until the threshold" : "all epochs",
@@ -243,6 +279,8 @@ void add_energy(HtmlPage& page, const ExperimentResult& result) {
 void add_samples(HtmlPage& page, const ExperimentResult& result) {
   bool first = true;
   for (const CurveResult& curve : result.curves) {
+    // Of one kind of generators one picture is enough.
+    if (curve.runs.empty() || !curve.spec->generators_of.empty()) continue;
     const std::optional<SamplePicture> picture = picture_of_samples(curve.runs.front());
     if (!picture) continue;
     if (first) page.heading("What the generators make");
@@ -251,10 +289,23 @@ void add_samples(HtmlPage& page, const ExperimentResult& result) {
   }
 }
 
+/// Why curves or seeds are missing, where some are.
+void add_missing(HtmlPage& page, const ExperimentResult& result) {
+  std::vector<HtmlRow> rows;
+  for (const CurveResult& curve : result.curves)
+    for (const MissingRun& run : curve.missing)
+      rows.push_back({escape(curve.spec->label), escape(curve.spec->partition),
+                      std::to_string(run.seed), run.failed() ? "failed" : "not run yet",
+                      escape(run.reason.message)});
+  if (rows.empty()) return;
+  page.heading("Runs without results");
+  page.table({"run", "partition", "seed", "", "why"}, rows, 5);
+}
+
 /// The members that all runs share, and those in which they differ.
 void add_settings(HtmlPage& page, const ExperimentResult& result) {
   page.heading("Settings");
-  const Json& first = result.curves.front().runs.front().config;
+  const Json& first = first_run(result).config;
   std::vector<std::pair<std::string, std::string>> common;
   for (const JsonMember& member : first.as_object()) {
     bool shared = member.key != "data";
@@ -298,14 +349,18 @@ void write_report(const ExperimentResult& result) {
                         ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
                         e.sizes.width, ". Learning rate: ", e.rate_text(),
                         ". All runs together took ", show_duration(result.seconds), "."));
+  if (e.spec->compares_methods) add_method_tables(page, result);
   if (e.spec->judges_energy)
     add_energy_chart(page, result);
   else
     add_charts(page, result);
-  add_comparison(page, result);
-  if (!e.spec->judges_energy) add_equal_work(page, result);
-  add_costs(page, result);
-  add_energy(page, result);
+  if (!e.spec->compares_methods) {
+    add_comparison(page, result);
+    if (!e.spec->judges_energy) add_equal_work(page, result);
+    add_costs(page, result);
+    add_energy(page, result);
+  }
+  add_missing(page, result);
   add_samples(page, result);
   add_settings(page, result);
   page.heading("To repeat it");
@@ -334,12 +389,14 @@ std::string align(const std::vector<std::vector<std::string>>& rows) {
 
 std::string format_table(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
+  if (e.spec->compares_methods)
+    return concat(format_method_tables(result), "energy: ", e.energy.figures(), "\n");
   std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours", "chosen on test"}};
   for (const RowSpec& row : e.spec->rows)
     rows.push_back({std::string(result.curve(row.curve).spec->label), measure_name(result, row),
                     plain_text(show(row, e.fashion() ? row.fashion : row.mnist)),
-                    plain_text(show(row, measured(result, row, ChosenBy::validation))),
-                    plain_text(show(row, measured(result, row, ChosenBy::test)))});
+                    plain_text(show_measured(result, row, ChosenBy::validation)),
+                    plain_text(show_measured(result, row, ChosenBy::test))});
   const std::string chosen =
       concat(align(rows), "learning rate ", e.schedule_text(), "; ",
              has_validation(result) ? "ours: chosen on the validation part"

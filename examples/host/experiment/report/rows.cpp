@@ -130,6 +130,17 @@ std::string show(const RowSpec& row, const Statistic& s) {
   return out;
 }
 
+std::string_view absence(const CurveResult& curve) {
+  return curve.missing.empty() || !curve.missing.front().failed() ? "not run yet" : "failed";
+}
+
+std::string show_measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
+  for (const std::string_view key : {row.curve, row.against})
+    if (!key.empty() && result.curve(key).runs.empty())
+      return std::string(absence(result.curve(key)));
+  return show(row, measured(result, row, by));
+}
+
 std::string plain_text(std::string html) {
   const auto replace = [&](std::string_view from, std::string_view to) {
     for (std::size_t at; (at = html.find(from)) != html.npos;) html.replace(at, from.size(), to);
@@ -139,6 +150,7 @@ std::string plain_text(std::string html) {
   replace("&plusmn;", "+-");
   replace("&minus;", "-");
   replace("&ndash;", "-");
+  replace("&ge;", ">=");
   return html;
 }
 

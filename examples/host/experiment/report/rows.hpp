@@ -14,6 +14,10 @@ std::string measure_unit(const RowSpec& row);
 std::string show(const RowSpec& row, double value);
 std::string show(const RowSpec& row, const PaperNumber& paper);
 std::string show(const RowSpec& row, const Statistic& s);
+/// The number of a row, or that its curve has no run that has ended.
+std::string show_measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by);
+/// "failed" or "not run yet", of a curve without a run that has ended.
+std::string_view absence(const CurveResult& curve);
 
 /// 12.3 s, or 1:02:05 from a minute on.
 std::string show_duration(double seconds);
