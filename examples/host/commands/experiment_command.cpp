@@ -83,6 +83,7 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
+  if (e.sizes.batch > 0 && command.count("--batch") == 0) e.common.training.batch = e.sizes.batch;
   take(e.sizes.image_side, o.given.image_side);
   take(e.sizes.per_class, o.given.per_class);
   if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;

@@ -332,13 +332,14 @@ ExperimentSpec fig15() {
                   9000}},
       .epochs_only = true,
       .quick = {.width = 8,
-                .epochs = 40,
-                .iotsl_epochs = 40,
+                .epochs = 30,
+                .iotsl_epochs = 30,
                 .threshold_mnist = 50,
                 .gan_preset = "tiny",
                 .gan = "coarse",
                 .gan_iterations = 300,
-                .pretrain_iterations = 400,
+                .pretrain_iterations = 200,
+                .batch = 16,
                 .image_side = 128,
                 .per_class = 200},
       // The net of the paper's counts would have 8.6 GB of weights in its first linear layer here.
@@ -346,6 +347,7 @@ ExperimentSpec fig15() {
                 .epochs = 700,
                 .iotsl_epochs = 100,
                 .threshold_mnist = 80,
+                .batch = 8,  // so that a front of this width fits a device of 256 MB
                 .image_side = 128,
                 .per_class = 10000},
   };

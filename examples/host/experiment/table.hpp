@@ -74,6 +74,7 @@ struct ExperimentSizes {
   std::string_view gan = "";                ///< as --gan; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
   Index pretrain_iterations = 5000;         ///< at most
+  Index batch = 0;                          ///< samples of a step; 0: the default
   Index image_side = 0, per_class = 0;      ///< of faces and CelebA, as the options
 };
 
