@@ -406,6 +406,38 @@ TEST_CASE("experiment: random distributions, spread and final accuracy") {
   CHECK(to_text(*manifest("sl-a").find("devices")) != to_text(*manifest("sl-c").find("devices")));
 }
 
+TEST_CASE("experiment: faces in distributions that lack classes, with their sizes") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig15";
+  run_well(
+      "experiment fig15 --curves iotsl-a,sl-a --image-size 16 --per-class 40 --width 4 --epochs 3 --batch 8 "
+      "--gan-width 8 --gan-iterations 2 --pretrain-iterations 4 --quiet --out " +
+      out);
+  const std::string page = read(out + "/report.html");
+  check_page(page);
+  CHECK(page.find("(drawn faces)") != page.npos);
+  CHECK(page.find("Data: faces, 3x16x16, 40 images of each class, a tenth of them to test.") !=
+        page.npos);
+  CHECK(page.find("What the generators make") != page.npos);
+  const Json manifest = parse_json(read(out + "/runs/sl-a-seed1/manifest.json")).value();
+  const JsonArray& devices = manifest.find("devices")->as_array();
+  REQUIRE(devices.size() == 5);
+  // 36 of 9000 images of a class: the fourth device has the first and the last class only.
+  CHECK(to_text(*devices[3].find("counts")) == "[9,0,0,0,0,0,0,10]");
+  const Json config = parse_json(read(out + "/runs/iotsl-a-seed1/config.json")).value();
+  CHECK(config.find("gan")->as_string() == "coarse");
+  const ProgramResult digits = run_program("experiment fig15 --dataset mnist --out " + out);
+  CHECK(digits.exit_code == 2);
+  CHECK(digits.err.find("--dataset mnist: fig15 takes faces, celeba, packed") != std::string::npos);
+  const ProgramResult faces = run_program("experiment fig9 --dataset faces --out " + out);
+  CHECK(faces.exit_code == 2);
+  CHECK(faces.err.find("--dataset faces: fig9 takes mnist, fashion-mnist, glyphs") !=
+        std::string::npos);
+  const ProgramResult sized = run_program("experiment fig9 --image-size 64 --out " + out);
+  CHECK(sized.exit_code == 2);
+  CHECK(sized.err.find("--image-size 64: not for fig9") != std::string::npos);
+}
+
 TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {
   const TemporaryFolder folder;
   const ProgramResult unasked = run_program(

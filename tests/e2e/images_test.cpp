@@ -178,7 +178,7 @@ TEST_CASE("images: errors name the file or option and what was expected") {
   CHECK(pack_error(images + " --per-class 5", 2, folder)
             .find("--per-class 5: only for --dataset celeba") != std::string::npos);
   CHECK(pack_error("glyphs --image-size 8", 2, folder)
-            .find("--image-size 8: only for --dataset images and celeba, not for glyphs") !=
+            .find("--image-size 8: only for --dataset images, celeba and faces, not for glyphs") !=
         std::string::npos);
   std::filesystem::remove(set + "/kind-1/0.png");
   std::filesystem::create_symlink("nowhere.png", set + "/kind-1/0.png");

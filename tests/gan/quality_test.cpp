@@ -147,6 +147,22 @@ TEST_CASE("quality: a judge looks at 32 pixels a side, at most") {
   for (const auto& [y, x] : {std::pair<Index, Index>{0, 0}, {3, 16}, {21, 0}, {21, 16}})
     CHECK(std::abs(small.sample(0)[static_cast<std::size_t>((22 + y) * 17 + x)] -
                    block_mean(1, 1, y, x)) <= 0.5);
+  // Enlarged, a plane that rises evenly rises evenly, but for the last half of a small pixel.
+  Dataset large = data::empty_like(set), ramp = data::empty_like(small);
+  ramp.labels = {2};
+  for (Index at = 0; at < 2 * 22 * 17; ++at)
+    ramp.pixels.push_back(static_cast<std::uint8_t>(6 * (at / 17 % 22) + 4 * (at % 17)));
+  gan::append_enlarged(large, ramp);
+  CHECK(large.labels == std::vector<data::Label>{2});
+  REQUIRE(large.pixels.size() == 2 * 65 * 34);
+  for (Index y = 1; y < 64; ++y)
+    for (Index x = 1; x < 33; ++x) {
+      const double expected = 2.0 * static_cast<double>(y - 1) + static_cast<double>(2 * x - 1);
+      CHECK(std::abs(large.sample(0)[static_cast<std::size_t>((65 + y) * 34 + x)] - expected) <=
+            0.51);
+    }
+  CHECK_THROWS_WITH_AS(gan::append_enlarged(large, set),
+                       "append_enlarged: images of 2x65x34; expected 2x22x17", Error);
   // What is small enough stays as it is.
   const Dataset same = gan::small_images(digits(20), std::vector<Index>{3, 4});
   CHECK(same.pixels == data::select_samples(digits(20), std::vector<Index>{3, 4}).pixels);

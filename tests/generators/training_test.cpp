@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gan/small_training.hpp"
+#include "iotsl/data/drawn/faces.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace generators_training_test {
@@ -57,6 +58,34 @@ TEST_CASE("generator training: the card of either kind says what the device held
     CHECK(card.quality.checked);
     CHECK(card.privacy.mode == privacy::PrivacyMode::off);
   }
+}
+
+TEST_CASE("generator training: a coarse net learns small images and gives large ones") {
+  const data::Dataset set =
+      data::make_faces(data::Split::train, {.count = 64, .height = 128, .width = 96});
+  GeneratorSettings coarse = net_settings(2);
+  coarse.net.generator = "coarse";
+  const GeneratorFile file = trained(set, all_of(set), coarse);
+  CHECK(file.card.images == gan::image_spec(set));
+  CHECK(file.generator.images() == file.card.images);
+  CHECK(file.generator.net()->net.spec().images == ImageSpec{3, 32, 32, 8});
+  const std::vector<std::uint8_t> bytes = bytes_of_file(file);
+  CHECK(bytes.size() <= generators::generator_file_limit(coarse, file.card.images));
+  const GeneratorFile read = generators::parse_generator(bytes).value();
+  data::Dataset a = gan::empty_set("a", file.card.images), b = a;
+  CHECK(file.append(a, 2, 3, 11));
+  CHECK(read.append(b, 2, 3, 11));
+  CHECK(a.size() == 3);
+  CHECK(a.pixels.size() == 3 * 3 * 128 * 96);
+  CHECK(a.pixels == b.pixels);
+  // A training of other samples of the set does not go on with its state.
+  const TemporaryFolder folder;
+  GeneratorTraining first(set, {0, 1, 2, 3, 4, 5, 6, 7}, {coarse, 7, 2}, {}),
+      second(set, {0, 1, 2, 3, 4, 5, 6, 15}, {coarse, 7, 2}, {}),
+      same(set, {0, 1, 2, 3, 4, 5, 6, 7}, {coarse, 7, 2}, {});
+  REQUIRE(first.save(folder / "state").ok());
+  CHECK_FALSE(second.load(folder / "state").ok());
+  CHECK(same.load(folder / "state").ok());
 }
 
 TEST_CASE("generator training: a file of either kind is read back and makes the same images") {

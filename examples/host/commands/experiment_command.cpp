@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -40,6 +41,20 @@ std::string command_text(const CLI::App& command) {
   return out;
 }
 
+/// Whether the experiment is one of its set, and the sizes of faces are given for faces.
+void check_dataset(const Experiment& e) {
+  const std::string& set = e.common.data.dataset;
+  const auto sets = datasets_of(*e.spec);
+  std::string names;
+  for (const std::string_view name : sets) names += concat(names.empty() ? "" : ", ", name);
+  if (std::find(sets.begin(), sets.end(), set) == sets.end())
+    fail_command(ErrorCode::usage, "--dataset ", set, ": ", e.spec->name, " takes ", names);
+  if (e.sizes.image_side > 0 && e.spec->dataset != "faces")
+    fail_command(ErrorCode::usage, "--image-size ", e.sizes.image_side, ": not for ", e.spec->name);
+  if (e.sizes.per_class > 0 && e.spec->dataset != "faces")
+    fail_command(ErrorCode::usage, "--per-class ", e.sizes.per_class, ": not for ", e.spec->name);
+}
+
 Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   Experiment e;
   const ExperimentSpec& spec = *find_experiment(o.name);
@@ -69,7 +84,11 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
+  if (e.sizes.batch > 0 && command.count("--batch") == 0) e.common.training.batch = e.sizes.batch;
+  take(e.sizes.image_side, o.given.image_side);
+  take(e.sizes.per_class, o.given.per_class);
   if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;
+  check_dataset(e);
   if (e.common.transport.empty()) e.common.transport = e.spec->transport;
   e.energy = energy_assumptions(o.run.energy);
   const bool over_sockets = e.common.transport == "tcp";
@@ -201,9 +220,10 @@ void add_experiment_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--out", o->out,
                       "Folder; default: runs/NAME-DATASET-SCALE. Runs that it holds are taken up");
-  command
-      ->add_option("--dataset", o->run.data.dataset, "Default: mnist, and of fig10 fashion-mnist")
-      ->check(CLI::IsMember({"mnist", "fashion-mnist", "glyphs"}));
+  command->add_option(
+      "--dataset", o->run.data.dataset,
+      "mnist, fashion-mnist or glyphs; of fig15 faces, celeba or packed. Default: mnist, of "
+      "fig10 fashion-mnist, of fig15 faces");
   command->add_option("--data", o->run.data.folder,
                       "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
   command
@@ -237,10 +257,16 @@ void add_experiment_command(CLI::App& app) {
   size("--epochs", o->given.epochs, "Device epochs of every run")->check(above_zero());
   size("--gan-preset", o->gan_preset, "Training of the generators: tiny, fast, paper or auto")
       ->check(CLI::IsMember({"tiny", "fast", "paper", "auto"}));
-  size("--gan", o->run.gan, "Generators: full, or light with about a sixth of the operations")
-      ->check(CLI::IsMember({"full", "light"}));
+  size("--gan", o->run.gan,
+       "Generators: full, light with about a sixth of the operations, or coarse, of at most 32 "
+       "pixels a side and enlarged")
+      ->check(CLI::IsMember({"full", "light", "coarse"}));
   size("--gan-width", o->given.gan_width, "Width of generator and critic")->check(between(1, 1024));
   size("--gan-iterations", o->given.gan_iterations, "Generator steps")->check(above_zero());
+  size("--image-size", o->given.image_side, "fig15: pixels of a side")->check(between(16, 1024));
+  size("--per-class", o->given.per_class,
+       "fig15: images of each class, a tenth of them to test; of a packed set those that it has")
+      ->check(between(20, 1000000));
   size("--pretrain-iterations", o->given.pretrain_iterations, "Steps of pre-training at most")
       ->check(above_zero());
   size("--threshold", o->given.threshold_mnist, "Accuracy to be exceeded, %")

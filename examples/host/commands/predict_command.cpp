@@ -207,9 +207,9 @@ void predict_folder(const PredictOptions& options, TrainedModel& trained) {
 data::Dataset load_test(const PredictOptions& options, const TrainedModel& trained) {
   const ModelSpec& spec = trained.card.spec;
   DataOptions data = options.data;
+  if (takes_image_size(data) && data.image_size.empty())
+    data.image_size = concat(spec.images.height, "x", spec.images.width);
   if (is_image_set(data)) {
-    if (data.image_size.empty())
-      data.image_size = concat(spec.images.height, "x", spec.images.width);
     if (data.channels == 0) data.channels = spec.images.channels;
     data.center_crop = data.center_crop || trained.card.center_crop;
   }
@@ -281,10 +281,8 @@ void predict(const CLI::App& command, PredictOptions options) {
     options.choice.input.channels = options.data.channels;
     options.choice.input.classes = options.data.classes;
     options.choice.input.image_size = options.data.image_size;
-    if (!is_image_set(options.data)) {
-      options.data.channels = 0;
-      options.data.image_size.clear();
-    }
+    if (!is_image_set(options.data)) options.data.channels = 0;
+    if (!takes_image_size(options.data)) options.data.image_size.clear();
     if (options.data.dataset != "idx") options.data.classes = 0;
   }
   const bool folder = folder_exists(options.image);

@@ -79,9 +79,12 @@ FinishedRun read_finished(const PlannedRun& run, const std::string& folder) {
 
 std::string Experiment::title() const {
   const std::string& set = common.data.dataset;
-  const std::string_view set_name = set == "mnist"    ? "MNIST"
-                                    : set == "glyphs" ? "built-in digits"
-                                                      : "Fashion-MNIST";
+  const std::string_view set_name = set == "mnist"           ? "MNIST"
+                                    : set == "fashion-mnist" ? "Fashion-MNIST"
+                                    : set == "glyphs"        ? "built-in digits"
+                                    : set == "faces"         ? "drawn faces"
+                                    : set == "celeba"        ? "CelebA"
+                                                             : "a packed set";
   return concat(fashion() ? spec->figure_fashion : spec->figure_mnist, ": ", spec->title, " (",
                 set_name, ")");
 }
@@ -177,11 +180,29 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
 
 }  // namespace
 
+namespace {
+
+/// The table for as many training images of a class as this start takes.
+std::string table_text(const Experiment& experiment, const NamedTable& table) {
+  if (table.of == 0) return std::string(table.text);
+  const Index of_class = experiment.sizes.per_class;
+  const Index trained = of_class - std::max<Index>(1, of_class / 10);
+  std::string out;
+  for (const auto& row : expect(data::parse_count_table(table.text))) {
+    for (const Index count : row)
+      out += concat(out.empty() || out.back() == '\n' ? "" : " ", count * trained / table.of);
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 void write_partition_tables(const Experiment& experiment) {
   if (!experiment.spec->tables.empty())
     expect(create_folders(join_path(experiment.out, partition_folder)));
   for (const NamedTable& table : experiment.spec->tables)
-    expect(write_file_atomic(table_path(experiment, table.name), table.text));
+    expect(write_file_atomic(table_path(experiment, table.name), table_text(experiment, table)));
 }
 
 namespace {
@@ -235,6 +256,11 @@ RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std:
   o.preparation.pretrain_iterations = sizes.pretrain_iterations;
   set_generator(o.generator, curve);
   o.gan_preset = sizes.gan_preset;
+  if (o.gan.empty()) o.gan = sizes.gan;
+  if (takes_image_size(o.data)) {
+    o.data.image_size = std::to_string(sizes.image_side);
+    o.data.per_class = sizes.per_class;
+  }
   o.gan_width = sizes.gan_width;
   o.gan_iterations = sizes.gan_iterations;
   o.out = join_path(experiment.out, concat("runs/", curve.key, "-seed", seed));

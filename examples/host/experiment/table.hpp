@@ -80,15 +80,19 @@ struct ExperimentSizes {
   Index calibrated_epochs = 0;         ///< device epochs of the curves with that optimiser
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
   std::string_view gan_preset = "paper";
+  std::string_view gan = "";                ///< as --gan; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
   Index pretrain_iterations = 5000;         ///< at most
   Index replay = 0;                         ///< as --replay, of the curves that replay
+  Index batch = 0;                          ///< samples of a step; 0: the default
+  Index image_side = 0, per_class = 0;      ///< of faces and CelebA, as the options
 };
 
 /// Samples per device and class of a partition that has no name of its own.
 struct NamedTable {
   std::string_view name;  ///< in CurveSpec::partition
   std::string_view text;  ///< as --partition table:FILE reads it
+  Index of = 0;           ///< training images of a class for which the numbers are; 0: for any
 };
 
 struct ExperimentSpec {
@@ -98,6 +102,7 @@ struct ExperimentSpec {
   std::string_view about;              ///< what the figure shows, and what of it is repeated here
   std::string_view dataset = "mnist";  ///< where no other is asked for
   Index devices = 5;
+  Index classes = 10;
   Index test_per_class = 0;  ///< as the option; 0: the whole test set
   std::vector<CurveSpec> curves;
   std::vector<RowSpec> rows;
@@ -108,6 +113,9 @@ struct ExperimentSpec {
   bool compares_methods = false;          ///< a table of methods takes the place of the paper's
   ExperimentSizes quick, paper;
 };
+
+/// Sets that the experiment can be repeated on: the built-in one and those that are like it.
+std::span<const std::string_view> datasets_of(const ExperimentSpec& spec);
 
 /// The network that devices are taken to have, where no other is asked for.
 inline constexpr std::string_view default_link = "100mbit,1ms";

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "host/files/staged_folder.hpp"
+#include "host/images/face_sets.hpp"
 #include "host/images/name_form.hpp"
 #include "host/run/stop_request.hpp"
 #include "iotsl/core/files/file_kind.hpp"
@@ -21,17 +22,20 @@ Result<void> check_image_options(const DataOptions& o) {
     return failure(ErrorCode::usage, option, value, ": only for --dataset ", sets, ", not for ",
                    o.dataset);
   };
-  if (o.dataset != "celeba" && o.per_class != 0) return only("--per-class ", o.per_class, "celeba");
+  if (o.dataset != "celeba" && o.dataset != "faces" && o.per_class != 0)
+    return only("--per-class ", o.per_class, "celeba and faces");
   if (o.dataset != "images" && o.test_fraction != 0)
     return only("--test-fraction ", o.test_fraction, "images");
   if (o.dataset != "idx" && o.classes != 0) return only("--classes ", o.classes, "idx");
   if (is_image_set(o)) return {};
   constexpr const char* both = "images and celeba";
   if (o.skip_bad) return only("--skip-bad", "", both);
-  if (!o.image_size.empty()) return only("--image-size ", o.image_size, both);
   if (o.channels != 0) return only("--channels ", o.channels, both);
   if (o.center_crop) return only("--center-crop", "", both);
-  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed ", o.split_seed, both);
+  if (takes_image_size(o)) return {};
+  constexpr const char* all = "images, celeba and faces";
+  if (!o.image_size.empty()) return only("--image-size ", o.image_size, all);
+  if (o.split_seed != DataOptions{}.split_seed) return only("--split-seed ", o.split_seed, all);
   return {};
 }
 
@@ -213,12 +217,9 @@ Result<ImageSource> open_source(const DataOptions& o) {
 
 Result<data::Dataset> decode_set(const ImageSource& source, data::Split split) {
   const std::vector<data::ImageFile>& files = source.list.part(split);
-  constexpr Index max_bytes = Index{2} << 30;
   const auto count = static_cast<Index>(files.size());
-  if (count > max_bytes / source.sample_elems())
-    return failure(ErrorCode::data, "--dataset ", source.list.name, ": ", count, " images of ",
-                   source.sample_elems(), " bytes are more than ", max_bytes,
-                   "; write them once with iotsl data pack, then give --dataset packed");
+  if (const auto small = check_in_memory(source.list.name, count, source.sample_elems()); !small)
+    return small.failure();
   data::Dataset out;
   out.name = source.list.name;
   out.channels = source.fit.channels;
@@ -284,7 +285,7 @@ Failure explained(const DataOptions& options, Failure why) {
   if (!known)
     return failure(
         ErrorCode::usage, "--dataset ", options.dataset,
-        ": expected mnist, fashion-mnist, glyphs, images, celeba, packed, qmnist, idx or "
+        ": expected mnist, fashion-mnist, glyphs, faces, images, celeba, packed, qmnist, idx or "
         "emnist-letters, -digits, -balanced, -byclass, -bymerge, -mnist");
   // Where files were not found: what there is instead.
   std::string there;
@@ -304,6 +305,15 @@ Failure explained(const DataOptions& options, Failure why) {
 
 }  // namespace
 
+Result<void> check_in_memory(const std::string& set, Index count, Index bytes_each) {
+  constexpr Index max_bytes = Index{2} << 30;
+  if (count > max_bytes / bytes_each)
+    return failure(ErrorCode::data, "--dataset ", set, ": ", count, " images of ", bytes_each,
+                   " bytes are more than ", max_bytes,
+                   "; write them once with iotsl data pack, then give --dataset packed");
+  return {};
+}
+
 Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bool pixels) {
   if (is_image_set(options)) {
     const auto source = open_source(options);
@@ -311,6 +321,7 @@ Result<data::Dataset> load_set(const DataOptions& options, data::Split split, bo
     return decode_set(*source, split);
   }
   if (const Result<void> good = check_image_options(options); !good) return good.failure();
+  if (options.dataset == "faces") return load_faces(options, split, pixels);
   if (data::is_other_idx_set(options.dataset)) {
     auto other = data::load_other_idx_set(options.dataset, options.folder, split, options.classes);
     if (!other) return explained(options, other.failure());
@@ -364,6 +375,10 @@ Result<data::PackCard> pack_set(const DataOptions& options, const std::string& f
       if (!source) return source.failure();
       return pack_images(*source, place);
     });
+  if (options.dataset == "faces") {
+    if (const Result<void> good = check_image_options(options); !good) return good.failure();
+    return publish_pack(folder, [&](const std::string& at) { return pack_faces(options, at); });
+  }
   const auto train = load_set(options, data::Split::train);
   if (!train) return train.failure();
   const auto test = load_set(options, data::Split::test);

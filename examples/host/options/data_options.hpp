@@ -34,9 +34,14 @@ inline bool is_image_set(const DataOptions& options) {
   return options.dataset == "images" || options.dataset == "celeba";
 }
 
+/// Whether the images of the set come in any size that is asked for.
+inline bool takes_image_size(const DataOptions& options) {
+  return is_image_set(options) || options.dataset == "faces";
+}
+
 /// Whether devices cannot read the set as it is, but only what iotsl data pack makes of it.
 inline bool needs_packing(const DataOptions& options) {
-  return is_image_set(options) || data::is_other_idx_set(options.dataset);
+  return takes_image_size(options) || data::is_other_idx_set(options.dataset);
 }
 
 /// --dataset, --data and what image files need.
@@ -44,29 +49,32 @@ template <class Options, class List>
 void list_dataset_options(Options& o, List& list) {
   list.option(
       "dataset", o.dataset,
-      "mnist, fashion-mnist, glyphs (built in), images (a folder per class), celeba, packed "
-      "(written by iotsl data pack), emnist-letters, -digits, -balanced, -byclass, -bymerge or "
-      "-mnist, qmnist, or idx (MNIST's file names, with --classes)");
+      "mnist, fashion-mnist, glyphs (built in), faces (built in, CelebA's layout), images (a folder "
+      "per class), celeba, packed (written by iotsl data pack), emnist-letters, -digits, "
+      "-balanced, -byclass, -bymerge or -mnist, qmnist, or idx (MNIST's file names, with "
+      "--classes)");
   list.given("data", o.folder,
              "Folder with the files, or its parent; default: $IOTSL_DATA, else ./data");
   list.given("classes", o.classes,
              "idx: number of classes; a weights file that does not describe itself: default 10",
              between(Index{2}, data::max_classes));
   list.begin_group("Images");
-  list.given("image-size", o.image_size,
-             "Scale images to SIDE or HEIGHTxWIDTH; celeba: 128; images: the size that all files "
-             "have");
+  list.given(
+      "image-size", o.image_size,
+      "Scale images to SIDE or HEIGHTxWIDTH; celeba and faces: 128; images: the size that all "
+      "files have");
   list.given("channels", o.channels, "3: colour (default), 1: grey", CLI::IsMember({1, 3}));
   list.flag("center-crop", o.center_crop,
             "Before scaling cut out the largest centred part of the target's shape");
   list.given("test-fraction", o.test_fraction,
              "images without train/ and test/: part of each class to test; default 0.2",
              between(0.0001, 0.9999));
-  list.given("per-class", o.per_class,
-             "celeba: images of each class, a tenth of them to test; default 10000",
-             between(2, 1000000));
-  list.option("split-seed", o.split_seed, "Draws which images test",
-              between(std::uint64_t{0}, std::uint64_t{1} << 53), is_image_set(o));
+  list.given(
+      "per-class", o.per_class,
+      "celeba and faces: images of each class, a tenth of them to test; default 10000 and 1000",
+      between(2, 1000000));
+  list.option("split-seed", o.split_seed, "Draws which images test; faces: all of them",
+              between(std::uint64_t{0}, std::uint64_t{1} << 53), takes_image_size(o));
   list.flag("skip-bad", o.skip_bad, "Leave out files that are no images or are damaged");
   list.end_group();
 }

@@ -28,7 +28,10 @@ inline void add_gan_options(CLI::App& app, GanOptions& o) {
          "Base width of generator and critic; 64 is the published size; 0: the preset's");
   option("--gan-iterations", o.iterations,
          "Generator steps; with auto at most so many; 0: the preset's");
-  option("--gan", o.generator, "full, or light: about a sixth of the operations");
+  option(
+      "--gan", o.generator,
+      "full; light: about a sixth of the operations; coarse: learns images of at most 32 pixels a "
+      "side, and what it makes is enlarged");
   option("--latent", o.latent, "Values of noise for one image");
   option("--noise", o.noise, "bernoulli: bits, at most 2^latent images of a class; or gaussian");
   option("--critic-steps", o.critic_steps, "Critic steps for each generator step");

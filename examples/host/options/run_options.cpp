@@ -132,8 +132,9 @@ void list_preparation_options(Options& o, List& list) {
               CLI::IsMember(std::vector<std::string>(std::begin(presets), std::end(presets))));
   list.given(
       "gan", o.gan,
-      "Generators: full, or light with about a sixth of the operations; default: the preset's",
-      CLI::IsMember({"full", "light"}));
+      "Generators: full, light with about a sixth of the operations, or coarse, of at most 32 "
+      "pixels a side and enlarged; default: the preset's",
+      CLI::IsMember({"full", "light", "coarse"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
               between(0, 1024));
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
@@ -331,8 +332,10 @@ void finish_run_options(CLI::App& command, RunOptions& o) {
 }
 
 RunData load_run_data(RunOptions& o) {
-  // Over sockets the devices read their own samples: the server needs the labels only.
-  RunData out{expect(load_set(o.data, data::Split::train, o.transport != "tcp")),
+  // Over sockets the devices read their own samples: the server needs the labels only, but where it
+  // packs the samples for them.
+  const bool pixels = o.transport != "tcp" || needs_packing(o.data);
+  RunData out{expect(load_set(o.data, data::Split::train, pixels)),
               expect(load_set(o.data, data::Split::test))};
   expect(data::check_same_shape(out.train, out.test));
   o.set_name = out.train.name;

@@ -9,6 +9,7 @@
 
 #include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/data/dataset.hpp"
+#include "iotsl/data/drawn/fixed_point.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace data {
@@ -29,30 +30,7 @@ inline std::string_view glyph_sha256(Split split) {
 
 namespace detail {
 
-/// Fixed point with 16 fraction bits. Glyph coordinates: x right, y down, a digit fills about
-/// [-0.6, 0.6] x [-1, 1].
-using Fixed = std::int64_t;
-inline constexpr Fixed fixed_one = 65536;
-constexpr Fixed fixed(double v) { return static_cast<Fixed>(v * 65536.0 + (v < 0 ? -0.5 : 0.5)); }
-constexpr Fixed fixed_mul(Fixed a, Fixed b) { return (a * b) / fixed_one; }
-
-/// Sine of an angle in degrees, within 2e-4: odd polynomial of degree 5 on a quarter turn, which is
-/// the minimax one with the value 1 at its end.
-constexpr Fixed fixed_sin(Fixed degrees) {
-  constexpr Fixed turn = 360 * fixed_one;
-  Fixed angle = degrees % turn;
-  if (angle < 0) angle += turn;
-  const bool negative = angle >= turn / 2;
-  if (negative) angle -= turn / 2;
-  if (angle > turn / 4) angle = turn / 2 - angle;
-  const Fixed x = angle / 90;
-  const Fixed x2 = fixed_mul(x, x);
-  const Fixed y = fixed_mul(
-      x, fixed(1.5706268) - fixed_mul(x2, fixed(0.6432292) - fixed_mul(x2, fixed(0.0727102))));
-  return negative ? -y : y;
-}
-constexpr Fixed fixed_cos(Fixed degrees) { return fixed_sin(degrees + 90 * fixed_one); }
-
+/// x right, y down; a digit fills about [-0.6, 0.6] x [-1, 1].
 struct GlyphPoint {
   Fixed x;
   Fixed y;
@@ -81,36 +59,13 @@ inline constexpr std::array<std::array<Stroke, max_strokes>, 10> glyph_strokes =
     {{{0, -0.42, 0.55, 0.58, 0, 360}, {-0.55, -0.42, 1.1, 1.4, 0, 75}}},
 }};
 
-/// Random numbers of one image in the order in which they are drawn.
-class GlyphRandom {
- public:
-  GlyphRandom(const Random& random, Index image)
-      : random_(random), next_(static_cast<std::uint64_t>(image) << 12) {}
-  /// Uniform between two fixed-point values.
-  Fixed between(double low, double high) {
-    const Fixed bits = random_.bits(next_++) >> 8;  // 24 bits: the product fits 64 bits
-    return fixed(low) + (fixed(high) - fixed(low)) * bits / (Fixed{1} << 24);
-  }
-  /// Four times 32 random bits.
-  std::array<std::uint32_t, 4> block() {
-    next_ = (next_ + 3) / 4 * 4;
-    const auto out = random_.block(next_ / 4);
-    next_ += 4;
-    return out;
-  }
-
- private:
-  const Random& random_;
-  std::uint64_t next_;
-};
-
 /// The look of one image: where a glyph point goes, how thick the pen is.
 struct GlyphPose {
   Fixed xx, xy, yx, yy;  // pixels per glyph unit
   Fixed dx, dy;          // pixels
   Fixed radius;          // pixels
 
-  explicit GlyphPose(GlyphRandom& random) {
+  explicit GlyphPose(DrawnRandom& random) {
     const Fixed angle = random.between(-22, 22);
     const Fixed shear = random.between(-0.35, 0.35);
     const Fixed width = random.between(6.0, 10.5);
@@ -131,14 +86,6 @@ struct GlyphPose {
             fixed_mul(yx, p.x) + fixed_mul(yy, p.y) + dy};
   }
 };
-
-/// Floor of the square root; 0 <= v < 2^40.
-constexpr Fixed integer_sqrt(Fixed v) {
-  Fixed root = 0;
-  for (Fixed bit = Fixed{1} << 19; bit != 0; bit >>= 1)
-    if ((root + bit) * (root + bit) <= v) root += bit;
-  return root;
-}
 
 /// How much ink each pixel gets, 0 to 256.
 class GlyphCanvas {
@@ -178,7 +125,7 @@ class GlyphCanvas {
 };
 
 inline void draw_stroke(GlyphCanvas& canvas, const GlyphPose& pose, const Stroke& stroke,
-                        GlyphRandom& random) {
+                        DrawnRandom& random) {
   // The hand is not exact: every end and every arc moves a little.
   const auto shaken = [&](double v) { return fixed(v) + random.between(-0.08, 0.08); };
   const Fixed ax = shaken(stroke.ax), ay = shaken(stroke.ay);
@@ -200,7 +147,7 @@ inline void draw_stroke(GlyphCanvas& canvas, const GlyphPose& pose, const Stroke
 }
 
 /// Draws one image into `pixels` [28*28].
-inline void draw_glyph(int digit, GlyphRandom random, std::uint8_t* pixels) {
+inline void draw_glyph(int digit, DrawnRandom random, std::uint8_t* pixels) {
   const GlyphPose pose(random);
   const Fixed ink = random.between(150, 255) / fixed_one;
   const Fixed noise = random.between(4, 60) / fixed_one;
@@ -252,7 +199,7 @@ inline Dataset make_glyphs(Split split, Index count, std::uint64_t seed = 1,
       const Index i = keep == nullptr ? at : (*keep)[static_cast<std::size_t>(at)];
       const std::uint8_t digit = detail::glyph_label(random, i);
       out.labels[static_cast<std::size_t>(at)] = digit;
-      detail::draw_glyph(digit, detail::GlyphRandom(random, i),
+      detail::draw_glyph(digit, detail::DrawnRandom(random, i),
                          out.pixels.data() + at * out.sample_elems());
     }
   });

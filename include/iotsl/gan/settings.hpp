@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "iotsl/gan/small_images.hpp"
 #include "iotsl/models/generator_spec.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -11,8 +12,10 @@ namespace gan {
 
 /// Defaults are GS-WGAN's (Chen, Orekondy, Fritz 2020), from which the paper's GAN is taken.
 struct GanSettings {
-  std::string preset = "paper";     ///< where the numbers come from, for reports
-  std::string generator = "full";   ///< full; light: about a sixth of the operations
+  std::string preset = "paper";  ///< where the numbers come from, for reports
+  /// full; light: about a sixth of the operations; coarse: of small_images(), whose images are
+  /// enlarged
+  std::string generator = "full";
   std::string noise = "bernoulli";  ///< bernoulli: bits, at most 2^latent images a class; gaussian
   Index width = 64;                 ///< of both nets
   Index latent = 10;                ///< values of noise
@@ -88,8 +91,8 @@ inline Result<void> check_settings(const GanSettings& s) {
   const auto wrong = [](const auto&... parts) {
     return failure(ErrorCode::usage, "GAN: ", parts...);
   };
-  if (s.generator != "full" && s.generator != "light")
-    return wrong("generator '", s.generator, "'; expected full or light");
+  if (s.generator != "full" && s.generator != "light" && s.generator != "coarse")
+    return wrong("generator '", s.generator, "'; expected full, light or coarse");
   if (s.noise != "bernoulli" && s.noise != "gaussian")
     return wrong("noise '", s.noise, "'; expected bernoulli or gaussian");
   if (s.iterations < 1 || s.iterations > 10000000)
@@ -120,7 +123,10 @@ inline GanSettings checked(GanSettings s) {
 
 /// The generator that these settings train for such images.
 inline GeneratorSpec generator_spec(const GanSettings& s, const ImageSpec& images) {
-  return {.images = images, .width = s.width, .latent = s.latent, .light = s.generator == "light"};
+  return {.images = s.generator == "coarse" ? small_spec(images) : images,
+          .width = s.width,
+          .latent = s.latent,
+          .light = s.generator == "light"};
 }
 
 }  // namespace gan

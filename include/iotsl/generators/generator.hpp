@@ -2,9 +2,11 @@
 // What a device shares: a thing that makes images of a class from a seed. Nothing else in the
 // system asks which kind it is.
 
+#include <optional>
 #include <variant>
 
 #include "iotsl/gan/sample.hpp"
+#include "iotsl/gan/small_images.hpp"
 #include "iotsl/generators/settings.hpp"
 #include "iotsl/moments/generator.hpp"
 
@@ -15,7 +17,19 @@ namespace generators {
 struct NetGenerator {
   GeneratorNet<float> net;
   bool gaussian = false;  ///< else bits
+  /// What images are enlarged to: those of a coarse net; nothing: they are as the net makes them.
+  std::optional<ImageSpec> enlarged = {};
+
+  const ImageSpec& images() const { return enlarged ? *enlarged : net.spec().images; }
 };
+
+/// A net that was trained with these settings for such images.
+inline NetGenerator net_generator(GeneratorNet<float> net, const gan::GanSettings& settings,
+                                  const ImageSpec& images) {
+  const bool as_it_is = net.spec().images == images;
+  return {std::move(net), settings.noise == "gaussian",
+          as_it_is ? std::nullopt : std::optional(images)};
+}
 
 class Generator {
  public:
@@ -37,7 +51,7 @@ class Generator {
   }
   const ImageSpec& images() const {
     const NetGenerator* net = std::get_if<NetGenerator>(&made_);
-    return net != nullptr ? net->net.spec().images : std::get<moments::Generator>(made_).images();
+    return net != nullptr ? net->images() : std::get<moments::Generator>(made_).images();
   }
   /// Numbers that it is made of, by the paper's way of counting what is sent.
   std::uint64_t values() const {
@@ -63,13 +77,21 @@ class Generator {
   bool append(data::Dataset& set, Index label, Index count, std::uint64_t seed,
               std::uint32_t number, const StopCheck& stop = {}) const {
     if (const NetGenerator* net = std::get_if<NetGenerator>(&made_))
-      return gan::append_generated(set, net->net, label, count,
-                                   {.gaussian = net->gaussian, .seed = seed, .number = number},
-                                   stop);
+      return append_of_net(*net, set, label, count,
+                           {.gaussian = net->gaussian, .seed = seed, .number = number}, stop);
     return std::get<moments::Generator>(made_).append(set, label, count, seed, number, stop);
   }
 
  private:
+  static bool append_of_net(const NetGenerator& made, data::Dataset& set, Index label, Index count,
+                            const gan::SampleSource& source, const StopCheck& stop) {
+    if (!made.enlarged) return gan::append_generated(set, made.net, label, count, source, stop);
+    data::Dataset small = gan::empty_set(set.name, made.net.spec().images);
+    const bool whole = gan::append_generated(small, made.net, label, count, source, stop);
+    gan::append_enlarged(set, small);
+    return whole;
+  }
+
   std::variant<NetGenerator, moments::Generator> made_;
 };
 

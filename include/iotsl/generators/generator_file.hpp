@@ -80,7 +80,7 @@ inline Result<Generator> parse_net(const GeneratorCard& card, const Container& c
   GeneratorNet<float> net(spec);
   if (const Result<void> loaded = load_state(net, *tensors); !loaded) return loaded.failure();
   if (const Result<void> good = check_finite(net); !good) return good.failure();
-  return Generator(NetGenerator{std::move(net), card.settings.net.noise == "gaussian"});
+  return Generator(net_generator(std::move(net), card.settings.net, card.images));
 }
 
 }  // namespace detail

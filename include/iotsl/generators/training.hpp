@@ -36,15 +36,22 @@ class GeneratorTraining {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
       fail(good.failure().message);
+    const data::Dataset* learned = set_;
+    if (s.kind == GeneratorKind::net && s.net.generator == "coarse") {
+      small_.emplace(gan::small_images(set, samples));
+      small_->sha256 = to_hex(data::fingerprint(set.sha256, samples));  // a state is of these only
+      learned = &*small_;
+      samples = data::count_up(small_->size());
+    }
     if (s.kind == GeneratorKind::net && s.privacy.is_private()) {
       const Result<NetNoise> noise = net_noise(s.privacy, s.net, samples.size());
       if (!noise) fail(noise.failure().message);
-      private_net_.emplace(set, std::move(samples), s.net, noise->plan, task_.seed, task_.device,
-                           key, std::move(critics_file));
+      private_net_.emplace(*learned, std::move(samples), s.net, noise->plan, task_.seed,
+                           task_.device, key, std::move(critics_file));
       return;
     }
     if (s.kind == GeneratorKind::net) {
-      net_.emplace(set, std::move(samples), s.net, task_.seed, task_.device);
+      net_.emplace(*learned, std::move(samples), s.net, task_.seed, task_.device);
       return;
     }
     // Which samples are held out may not depend on them: with privacy none are.
@@ -141,8 +148,8 @@ class GeneratorTraining {
           net_ ? net_->finish(stop) : std::optional(private_net_->finish());
       if (!made) return std::nullopt;
       card.quality = std::move(made->quality);
-      return GeneratorFile{std::move(card), NetGenerator{std::move(made->net),
-                                                         task_.settings.net.noise == "gaussian"}};
+      NetGenerator net = net_generator(std::move(made->net), task_.settings.net, card.images);
+      return GeneratorFile{std::move(card), std::move(net)};
     }
     GeneratorFile out{std::move(card), moments::Generator(moments_->release())};
     if (is_private()) return out;
@@ -187,8 +194,9 @@ class GeneratorTraining {
   const data::Dataset* set_;
   GeneratorTask task_;
   std::vector<std::uint64_t> label_counts_;
-  data::HeldOutSplit held_;  // of moments without privacy
-  privacy::Ledger ledger_;   // of a private training that was entered
+  std::optional<data::Dataset> small_;  // what a coarse net learns
+  data::HeldOutSplit held_;             // of moments without privacy
+  privacy::Ledger ledger_;              // of a private training that was entered
   // One of the three.
   std::optional<gan::GanTrainer> net_;
   std::optional<gan::PrivateTrainer> private_net_;

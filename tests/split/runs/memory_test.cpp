@@ -15,9 +15,10 @@ namespace {
 constexpr double mega = 1e6;
 
 /// Three steps of the front at the published width.
-double peak_of(const char* model, Index batch) {
+double peak_of(const char* model, Index batch, const ImageSpec& images = {}) {
   RunConfig config;
   config.model.name = model;
+  config.model.images = images;
   SplitModel halves = build_split_model(config).value();
   halves.back = {};
   halves.joined = {};
@@ -25,7 +26,8 @@ double peak_of(const char* model, Index batch) {
   trim_memory();
   reset_memory_peak();
   for (std::uint64_t step = 1; step <= 3; ++step) {
-    const Tensor<float> x = Tensor<float>::zeros(Shape{batch, 1, 28, 28});
+    const Tensor<float> x =
+        Tensor<float>::zeros(Shape{batch, images.channels, images.height, images.width});
     const auto smashed = front.forward(x, step);
     REQUIRE(smashed.ok());
     const Tensor<float> gradient = random_gradient(front.smashed_shape(), 1, step);
@@ -51,6 +53,13 @@ TEST_CASE("memory: the front's peak per model and batch") {
     CHECK(peak < 1.1 * row.megabytes);
     CHECK(peak > 0.9 * row.megabytes);
   }
+}
+
+TEST_CASE("memory: a front of 128x128 fits a device of 256 MB in batches of 8") {
+  set_threads(2);
+  const double peak = peak_of("vgg16bn-compact", 8, {3, 128, 128, 8});
+  INFO(peak << " MB");
+  CHECK(peak < 215);  // the program, its libraries and a few hundred images have the rest
 }
 
 }  // namespace memory_test

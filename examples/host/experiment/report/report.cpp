@@ -188,6 +188,11 @@ void add_comparison(HtmlPage& page, const ExperimentResult& result) {
         "and few epochs. It is to show the same effect, not the same numbers.");
   if (e.common.data.dataset == "glyphs")
     page.paragraph("The paper has no numbers for the built-in digits; those of MNIST are shown.");
+  if (e.spec->dataset == "faces" && e.common.data.dataset != "celeba")
+    page.paragraph(
+        concat("The paper's numbers are those of CelebA with 72,000 training images; ours "
+               "are of ",
+               e.common.data.dataset, "."));
   const double paper_threshold =
       e.fashion() ? e.spec->paper.threshold_fashion : e.spec->paper.threshold_mnist;
   if (e.threshold() > 0 && e.threshold() != paper_threshold)
@@ -340,11 +345,22 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
 
 }  // namespace
 
+namespace {
+
+/// ", 3x128x128, 200 images of each class, a tenth of them to test" of faces.
+std::string images_text(const Experiment& e) {
+  if (!takes_image_size(e.common.data)) return "";
+  return concat(", 3x", e.sizes.image_side, "x", e.sizes.image_side, ", ", e.sizes.per_class,
+                " images of each class, a tenth of them to test");
+}
+
+}  // namespace
+
 void write_report(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   HtmlPage page(e.title());
   page.paragraph(e.spec->about);
-  page.paragraph(concat("Data: ", e.common.data.dataset,
+  page.paragraph(concat("Data: ", e.common.data.dataset, images_text(e),
                         ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
                         ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
                         e.sizes.width, ". Learning rate: ", e.rate_text(),

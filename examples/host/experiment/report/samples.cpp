@@ -11,7 +11,8 @@ namespace iotsl::tool {
 std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   if (!run.preparation) return std::nullopt;
   const std::vector<split::GeneratorRecord>& records = run.preparation->generators;
-  constexpr Index rows_each = 2, zoom = 2;
+  constexpr Index rows_each = 2;
+  Index zoom = 2;
   std::optional<ImageGrid> grid;
   SamplePicture out;
   double accuracy = 0;
@@ -21,6 +22,7 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
     const generators::GeneratorFile file = expect(generators::load_generator(path));
     const ImageSpec& images = file.card.images;
     if (!grid) {
+      if (images.width > 48) zoom = 1;
       grid.emplace(images.channels, ImageSize{images.height, images.width},
                    rows_each * static_cast<Index>(records.size()), images.classes, zoom);
       for (std::size_t d = 1; d < records.size(); ++d)
