@@ -224,6 +224,10 @@ class ServerMachine {
     if (ended_) return;
     settle(turns_ ? turns_->request_pause() : RunPaused{});
   }
+  /// The same between two turns, at once.
+  void interrupt() {
+    if (!ended_) end(RunPaused{});
+  }
   /// Ends the run: devices did not come in time, or one cannot go on.
   void abort(Failure why) {
     if (!ended_) end(RunFailed{net::WireError::run_failed, std::move(why)});
