@@ -166,7 +166,7 @@ TEST_CASE("unfreeze: a cut or a death at any message changes nothing") {
   constexpr std::size_t first = 16;
   for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
     fragile::check_faults(config, files, train, {test, validation}, samples, fault, first,
-                          fault == Fault::cut ? 3 : 2);
+                          fault == Fault::cut ? 5 : 3);
 }
 
 TEST_CASE("unfreeze: what it cannot be given with, and who cannot take part") {

@@ -110,7 +110,7 @@ inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
   for (net::HubEvent left = (*hub)->wait(0); left.kind != net::HubEvent::Kind::none;
        left = (*hub)->wait(0))
     if (left.kind == net::HubEvent::Kind::note) hooks.note(left.why.message);
-  if (run.goes_on_unfrozen()) return std::nullopt;
+  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())

@@ -154,7 +154,7 @@ inline Result<std::optional<RunSummary>> run_inproc_session(
     const Result<void> delivered = deliver_rest(*device);
     if (!delivered) return delivered.failure();
   }
-  if (run.goes_on_unfrozen()) return std::nullopt;
+  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
   Result<RunSummary> summary = run.finish(transport.total());
   if (!summary) return summary.failure();
   return std::optional<RunSummary>(std::move(summary).value());
