@@ -105,6 +105,14 @@ inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
                         options.gather_limit / net::second_us, " s"));
     if (hooks.stop_requested()) run.request_pause();
   }
+  for (Farewells farewells = run.begin_farewells(net::steady_now());
+       !farewells.done(net::steady_now());) {
+    net::HubEvent event = (*hub)->wait(net::tick_interval);
+    if (event.kind == net::HubEvent::Kind::message)
+      run.on_late_message(event.connection, event.message, farewells);
+    if (event.kind == net::HubEvent::Kind::lost)
+      farewells.on_lost(event.connection, !event.why.message.empty());
+  }
   (*hub)->stop();
   for (const std::string& line : lines.take_rest(net::steady_now())) hooks.note(line);
   for (net::HubEvent left = (*hub)->wait(0); left.kind != net::HubEvent::Kind::none;

@@ -11,6 +11,7 @@
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
+#include "iotsl/split/server/farewells.hpp"
 #include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
@@ -80,6 +81,26 @@ class ServerRun {
     machine_->skip_turn();
     carry_out_all();
   }
+  // After done(), for devices that the end of the run has not reached.
+
+  Farewells begin_farewells(net::Microseconds now) const {
+    Farewells out(now);
+    if (!machine_->farewell()) return out;
+    for (const DeviceRecord& device : machine_->devices())
+      if (device.connection != 0) out.on_told(device.connection, device.name);
+    for (std::string& name : attendance_.lost_since(*machine_, now - Farewells::patience))
+      out.on_away(std::move(name));
+    return out;
+  }
+  /// Says the farewell again to a device that comes back.
+  void on_late_message(ConnectionId connection, const net::Message& message, Farewells& farewells) {
+    if (message.type != net::MessageType::hello || !machine_->farewell()) return;
+    const Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
+    transport_.send(connection, *machine_->farewell());
+    transport_.close(connection);
+    farewells.on_told(connection, hello ? hello->device : std::string());
+  }
+
   /// Ends with an error.
   void abort(Failure why) {
     machine_->abort(std::move(why));
