@@ -102,9 +102,14 @@ void list_absence_options(Options& o, List& list) {
 }
 
 template <class Options, class List>
-void list_cache_option(Options& o, List& list) {
+void list_cache_options(Options& o, List& list) {
   list.option("cache-limit", o.cache_limit_gib,
               "cache: GiB that the smashed samples of all devices may take", above_zero());
+  list.option(
+      "unfreeze-on-plateau", o.unfreeze_on_plateau,
+      "cache: after so many evaluations in a row that brought no better validation accuracy "
+      "the front is trained again, in turns as those of sl; 0: never",
+      CLI::Range(split::plateau_range.least, split::plateau_range.most));
 }
 
 /// The options of method iotsl.
@@ -166,7 +171,7 @@ void add_run_options(CLI::App& command, RunOptions& o, RunUse use) {
   list.end_group();
   list.begin_group("Run");
   list_barrier_options(o, list);
-  list_cache_option(o, list);
+  list_cache_options(o, list);
   list_link_option(o.link, list);
   list_power_model_option(o.energy, list);
   if (use == RunUse::train) {
@@ -199,9 +204,13 @@ void check_method(const CLI::App& command, const RunOptions& o) {
   if (!has_fronts(o.method) && command.count("--cut") > 0)
     fail_command(ErrorCode::usage, as_given(command, "--cut"), ": --method ", o.method,
                  " cuts no net; expected sl, iotsl, cache or local");
-  if (!caches(o.method) && command.count("--cache-limit") > 0)
-    fail_command(ErrorCode::usage, as_given(command, "--cache-limit"),
-                 ": only for --method cache, not for --method ", o.method);
+  for (const char* option : {"--cache-limit", "--unfreeze-on-plateau"})
+    if (!caches(o.method) && command.count(option) > 0)
+      fail_command(ErrorCode::usage, as_given(command, option),
+                   ": only for --method cache, not for --method ", o.method);
+  if (o.unfreeze_on_plateau > 0 && o.data.validation == 0)
+    fail_command(ErrorCode::usage, as_given(command, "--unfreeze-on-plateau"),
+                 ": needs --validation, to see the plateau on");
   if (has_generators(o.method)) return;
   OptionNames list;
   list_preparation_options(o, list);
@@ -388,6 +397,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .offline_seconds = o.offline_seconds,
                           .min_devices = o.min_devices,
                           .cache_limit_gib = o.cache_limit_gib,
+                          .unfreeze_on_plateau = o.unfreeze_on_plateau,
                           .resume_command = {}};
   TrainingOptions& training = config.training;
   training.epochs = all_epochs(o);
@@ -420,7 +430,7 @@ Json to_json(const RunOptions& options) {
   list_link_option(o.link, list);
   list_power_model_option(o.energy, list);
   list_slowdown_option(o.energy, list);
-  if (caches(o.method)) list_cache_option(o, list);
+  if (caches(o.method)) list_cache_options(o, list);
   if (has_generators(o.method)) list_preparation_options(o, list);
   return list.take();
 }

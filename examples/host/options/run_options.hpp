@@ -31,6 +31,7 @@ struct RunOptions {
   double offline_seconds = 300;
   Index min_devices = 1;
   double cache_limit_gib = 16;            // of method cache
+  Index unfreeze_on_plateau = 0;          // the same
   std::string link;                       // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;

@@ -192,6 +192,7 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
   out["smashed_values"] = s.smashed_values;
   out["front_values"] = s.front_values;
   if (s.preparation) out["preparation"] = to_json(*s.preparation);
+  if (s.unfrozen_after > 0) out["unfrozen_after"] = s.unfrozen_after;
   if (!s.quarantined.empty()) {
     Json quarantined = Json::array();
     for (const split::QuarantinedDevice& each : s.quarantined)
@@ -240,6 +241,10 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
         static_cast<unsigned long long>(s.smashed_values),
         format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
+  if (s.unfrozen_after > 0)
+    std::printf(
+        "front            frozen until the plateau after device epoch %llu, trained from there\n",
+        static_cast<unsigned long long>(s.unfrozen_after));
   for (const split::QuarantinedDevice& each : s.quarantined)
     std::printf("%s %s in turn %llu, after step %llu: %s%s\n",
                 &each == s.quarantined.data() ? "quarantined     " : "                ",

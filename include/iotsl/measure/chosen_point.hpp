@@ -41,5 +41,19 @@ inline ChosenPoint choose_point(std::span<const EpochRecord> epochs) {
   return out;
 }
 
+/// Evaluations at the end of `epochs`, on a validation part, since the best one. Those of the first
+/// round count for nothing: until every device has had its turn the accuracy says who came last.
+inline std::uint64_t evaluations_without_gain(std::span<const EpochRecord> epochs) {
+  ChosenPoint best;
+  std::uint64_t since = 0;
+  for (const EpochRecord& record : epochs) {
+    if (!record.evaluated || !record.has_validation) continue;
+    const bool better = is_better(record, best);
+    if (better) best = point_of(record);
+    since = better || record.round == 0 ? 0 : since + 1;
+  }
+  return since;
+}
+
 }  // namespace measure
 IOTSL_NAMESPACE_END

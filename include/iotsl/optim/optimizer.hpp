@@ -65,6 +65,13 @@ class Optimizer {
     }
   }
 
+  /// Forgets every step, as if none had been taken; weights and learning rate stay.
+  void restart() {
+    for (NamedTensor<T>& slot : state_)
+      std::fill_n(slot.tensor.mutable_data(), slot.tensor.size(), T{0});
+    steps_ = 0;
+  }
+
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
   const std::vector<NamedTensor<T>>& state() const { return state_; }

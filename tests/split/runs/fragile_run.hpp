@@ -44,11 +44,11 @@ struct Culprit {
 /// arrive, in both directions; the fault comes in place of one of them.
 class FragileRun {
  public:
-  FragileRun(RunConfig config, const data::Dataset& train, const data::Dataset& test,
+  FragileRun(RunConfig config, const data::Dataset& train, EvaluationSets sets,
              const std::vector<std::vector<Index>>& samples, DeviceFiles files = {})
       : config_(std::move(config)),
         train_(train),
-        test_(test),
+        sets_(sets),
         samples_(samples),
         files_(std::move(files)) {}
 
@@ -62,7 +62,7 @@ class FragileRun {
     if (const Result<void> started = start_server(config_.resume); !started)
       return started.failure();
     std::size_t idle = 0;
-    while (!server_->done()) {
+    while (!server_->done() || goes_on_unfrozen()) {
       REQUIRE_MESSAGE(++idle < 4, "neither side has anything to do, fault at " << at);
       for (std::size_t i = 0; i < devices_.size() && !server_->done() && !alone_; ++i)
         if (serve(in_order(i))) idle = 0;
@@ -145,7 +145,7 @@ class FragileRun {
     hooks.on_note = [](void* self, const std::string& text) {
       static_cast<FragileRun*>(self)->notes_.push_back(text);
     };
-    auto created = ServerRun::create(config, hooks, test_, {}, wire_);
+    auto created = ServerRun::create(config, hooks, sets_, {}, wire_);
     if (!created) return created.failure();
     server_ = std::move(created).value();
     return {};
@@ -172,6 +172,14 @@ class FragileRun {
     device.link.reset();
     device.server_link.reset();
     device.machine->on_lost();
+  }
+
+  /// True where the server has ended so far only; another one has then taken the run up.
+  bool goes_on_unfrozen() {
+    if (!server_->goes_on_unfrozen()) return false;
+    for (Device& each : devices_) disconnect(each, false);
+    start_server_again();
+    return true;
   }
 
   /// With method fedavg the last device is served first, so that nets come ahead of their turns.
@@ -267,7 +275,7 @@ class FragileRun {
 
   RunConfig config_;
   const data::Dataset& train_;
-  const data::Dataset& test_;
+  EvaluationSets sets_;
   const std::vector<std::vector<Index>>& samples_;
   DeviceFiles files_;
   std::vector<Device> devices_;
@@ -296,20 +304,20 @@ inline std::string history(const RunSummary& summary) {
 /// The fault at every `stride`-th message from `first` on: each run must end as the one that
 /// nothing happened to.
 inline void check_faults(const RunConfig& base, const DeviceFiles& files,
-                         const data::Dataset& train, const data::Dataset& test,
+                         const data::Dataset& train, const EvaluationSets& sets,
                          const std::vector<std::vector<Index>>& samples, Fault fault,
                          std::size_t first, std::size_t stride) {
   const TemporaryFolder folder;
   RunConfig config = base;
   config.out = folder / "whole";
-  FragileRun whole(config, train, test, samples, files);
+  FragileRun whole(config, train, sets, samples, files);
   const auto expected = whole.run(Fault::none, 0);
   REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
   REQUIRE(whole.messages() > 40);
   std::size_t runs = 0;
   for (std::size_t at = first; at < whole.messages(); at += stride) {
     config.out = folder / std::to_string(at);
-    FragileRun broken(config, train, test, samples, files);
+    FragileRun broken(config, train, sets, samples, files);
     const auto summary = broken.run(fault, at);
     REQUIRE_MESSAGE(summary.ok(), "fault at message " << at << ": " << summary.failure().message);
     REQUIRE(broken.fault_happened());

@@ -43,7 +43,7 @@ struct TcpRun {
   std::vector<std::thread> threads = {};
   std::vector<Result<DeviceSummary>> outcomes = {};
 
-  Result<RunSummary> run(const data::Dataset& test, ServerOptions options = {}) {
+  Result<RunSummary> run(const EvaluationSets& sets, ServerOptions options = {}) {
     RunHooks hooks;
     hooks.context = this;
     hooks.on_listening = [](void* self, std::uint16_t port) {
@@ -54,7 +54,7 @@ struct TcpRun {
       own = net::ServerCredentials::open(keys + "/server").value();
       options.credentials = &*own;
     }
-    auto summary = run_server(config, hooks, options, test);
+    auto summary = run_server(config, hooks, options, sets);
     for (std::thread& thread : threads) thread.join();
     return summary;
   }

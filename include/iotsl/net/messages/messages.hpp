@@ -47,6 +47,8 @@ struct Position {
 inline constexpr std::uint32_t wire_codings_capability = 1;
 /// The device can train a whole net: GLOBAL_MODEL and LOCAL_MODEL.
 inline constexpr std::uint32_t whole_net_capability = 2;
+/// A front that was frozen may be trained when the device comes back to its run.
+inline constexpr std::uint32_t unfreezing_capability = 4;
 
 struct Hello {
   static constexpr MessageType type = MessageType::hello;
@@ -54,7 +56,8 @@ struct Hello {
   std::uint8_t version_min = protocol_major;
   std::uint8_t version_max = protocol_major;
   /// Of the device's program.
-  std::uint32_t capabilities = wire_codings_capability | whole_net_capability;
+  std::uint32_t capabilities =
+      wire_codings_capability | whole_net_capability | unfreezing_capability;
   std::string device;
   std::uint32_t index = any_index;  ///< place in the order of turns; any_index: the server's choice
   std::uint64_t boot_nonce = 0;     ///< another number after each start of the program

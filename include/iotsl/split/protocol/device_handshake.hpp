@@ -56,15 +56,18 @@ class DeviceHandshake {
     out.send(hello);
   }
 
-  /// has_front() is then false where the run, its model or this device's place is another one than
-  /// before; join() is to follow.
+  /// has_front() is then false where the run, its model, how it is trained or this device's place
+  /// is another one than before; join() is to follow.
   [[nodiscard]] DeviceVerdict on_hello_ok(const net::Message& message) {
     if (state_ != State::greeting) return DeviceRefusal::not_allowed(message.type);
     Result<net::HelloOk> ok = net::decode<net::HelloOk>(message.payload);
     if (!ok) return DeviceRefusal::damaged(ok.failure());
     if (DeviceVerdict wrong = check_setup(*ok)) return wrong;
+    // A run of method cache may train a front later that was frozen.
+    const bool same_training =
+        ok->description.training.frozen_front == setup_.description.training.frozen_front;
     built_ = built_ && ok->run == setup_.run && ok->model_hash == setup_.model_hash &&
-             ok->index == setup_.index;
+             ok->index == setup_.index && same_training;
     setup_ = std::move(ok).value();
     return {};
   }

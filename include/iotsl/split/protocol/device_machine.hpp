@@ -161,9 +161,12 @@ class DeviceMachine {
   void on_hello_ok(const net::Message& message) {
     if (!go_on(handshake_.on_hello_ok(message))) return;
     if (!handshake_.has_front()) {
+      // HELLO has spoken of a turn of this run: the server would wait for what is asked of it.
+      const bool awaited = has_turn() && position().key.run == handshake_.setup().run;
       turn_.forget(outbox_);
       round_.forget(outbox_);
       generators_.forget();
+      if (awaited) return reconnect(0);
     }
     handshake_.join(generators_.imputed(), outbox_);
   }

@@ -46,6 +46,7 @@ struct ServerPlan {
   BarrierRecord start;               ///< where to begin; by default at the beginning
   /// Of method cache: for each device what is known of it from before, or nothing.
   std::vector<std::optional<CachedDevice>> cached;
+  bool may_unfreeze = false;                   ///< the front may be trained later
   std::uint32_t min_devices = 1;               ///< with fewer the run stops
   std::vector<QuarantinedDevice> quarantined;  ///< by an earlier start
 };

@@ -29,6 +29,11 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
                   "the run's devices train the whole net (--method fedavg), which the program of "
                   "device '",
                   hello.device, "' cannot");
+  if (plan.may_unfreeze && (hello.capabilities & net::unfreezing_capability) == 0)
+    return reject(net::WireError::version,
+                  "the run may train the front later (--unfreeze-on-plateau), which the program of "
+                  "device '",
+                  hello.device, "' cannot");
   if (hello.dataset != wanted)
     return reject(net::WireError::data_mismatch, "the run trains on '", wanted, "', device '",
                   hello.device, "' has '", hello.dataset, "'");

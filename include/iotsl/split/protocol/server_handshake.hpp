@@ -146,10 +146,9 @@ class ServerHandshake {
     peers_.erase(peers_.begin() + (&peer - peers_.data()));
   }
   /// The run is over: tells every peer, and closes its connection.
-  template <class M>
-  void dismiss_all(const M& farewell) {
+  void dismiss_all(const net::Message& farewell) {
     for (const ServerPeer& each : peers_) {
-      outbox_.send(each.connection, farewell);
+      outbox_.send_message(each.connection, farewell);
       outbox_.push(server_action::Close{each.connection});
     }
     peers_.clear();

@@ -82,6 +82,8 @@ class ServerMachine {
     if (turns_ && turns_->holder_is_away()) return turns_->report().device;
     return std::nullopt;
   }
+  /// Once the run is over for good: what every device was told at the end.
+  const std::optional<net::Message>& farewell() const { return farewell_; }
   /// The next action to carry out; false when there is none.
   bool pop(ServerAction& action) { return outbox_.pop(action); }
 
@@ -223,6 +225,10 @@ class ServerMachine {
   void request_pause() {
     if (ended_) return;
     settle(turns_ ? turns_->request_pause() : RunPaused{});
+  }
+  /// The same between two turns, at once.
+  void interrupt() {
+    if (!ended_) end(RunPaused{});
   }
   /// Ends the run: devices did not come in time, or one cannot go on.
   void abort(Failure why) {
@@ -376,14 +382,16 @@ class ServerMachine {
   void end(RunEnd how) {
     ended_ = true;
     if (RunFailed* const failed = std::get_if<RunFailed>(&how)) {
-      handshake_.dismiss_all(
+      farewell_ = net::make_message(
           error_message(failed->code, true, concat("the run ended: ", failed->why.message)));
+      handshake_.dismiss_all(*farewell_);
       outbox_.push(server_action::Fail{std::move(failed->why)});
     } else if (std::holds_alternative<RunPaused>(how)) {
-      handshake_.dismiss_all(net::Bye{"the server was stopped", true});
+      handshake_.dismiss_all(net::make_message(net::Bye{"the server was stopped", true}));
       outbox_.push(server_action::Pause{});
     } else {
-      handshake_.dismiss_all(net::Bye{"the run is complete"});
+      farewell_ = net::make_message(net::Bye{"the run is complete"});
+      handshake_.dismiss_all(*farewell_);
       outbox_.push(server_action::Finish{});
     }
   }
@@ -398,6 +406,7 @@ class ServerMachine {
   std::optional<ServerRounds> rounds_;  // of method fedavg, in its place
   bool began_alone_ = false;            // no device was asked for anything
   bool ended_ = false;
+  std::optional<net::Message> farewell_;
 };
 
 }  // namespace split

@@ -63,6 +63,8 @@ struct CheckpointRecord {
   std::uint64_t bytes_up = 0, bytes_down = 0;
   TurnCosts turn;  ///< of the turn that the barrier lies in
   double seconds = 0;
+  /// Device epochs behind which the front was trained again, of method cache; 0: it was not.
+  std::uint64_t unfrozen_after = 0;
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -75,6 +77,7 @@ struct CheckpointRecord {
     f("bytes_down", self.bytes_down);
     f("turn", self.turn);
     f("seconds", self.seconds);
+    f.later("unfrozen_after", self.unfrozen_after);
   }
 };
 
@@ -189,6 +192,40 @@ inline Result<void> keep_best(const std::string& out, std::uint64_t id) {
                    join_path(folder, best_checkpoint_name));
 }
 
+namespace detail {
+
+inline Result<CheckpointRecord> read_record(const std::string& path, const Container& file) {
+  const auto wrong = [&](const Failure& why) {
+    return failure(ErrorCode::data, path, ": ", why.message);
+  };
+  const Result<ByteSpan> text = file.section("record");
+  if (!text) return wrong(text.failure());
+  const Result<Json> json = parse_json(text_of(*text));
+  if (!json) return wrong(json.failure());
+  Result<CheckpointRecord> record = parse_json_fields<CheckpointRecord>(*json);
+  return record ? std::move(record) : wrong(record.failure());
+}
+
+/// What `read` makes of the newest barrier of the run in `out` that it takes, by its path.
+template <class Read>
+Result<CheckpointRecord> read_newest(const std::string& out, const Read& read) {
+  const std::string folder = join_path(out, checkpoint_folder);
+  const Result<std::vector<std::uint64_t>> ids = barrier_ids(folder);
+  if (!ids) return ids.failure();
+  // Who wrote the newest may have died before its name was on the disk.
+  const Result<void> synced = ids->empty() ? Result<void>{} : iotsl::detail::sync_folder(folder);
+  if (!synced) return synced.failure();
+  Failure why = failure(ErrorCode::data, folder, ": has no barrier to go on from");
+  for (auto id = ids->rbegin(); id != ids->rend(); ++id) {
+    Result<CheckpointRecord> record = read(join_path(folder, barrier_name(*id)));
+    if (record || record.failure().code == ErrorCode::other) return record;
+    why = record.failure();
+  }
+  return why;
+}
+
+}  // namespace detail
+
 /// Reads a checkpoint into `state`, which keeps its old values where the file is refused.
 inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
                                                 const TrainingState& state) {
@@ -197,12 +234,8 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
   const auto wrong = [&](const auto&... what) {
     return failure(ErrorCode::data, path, ": ", what...);
   };
-  const Result<ByteSpan> text = file->section("record");
-  if (!text) return wrong(text.failure().message);
-  const Result<Json> json = parse_json(text_of(*text));
-  if (!json) return wrong(json.failure().message);
-  Result<CheckpointRecord> record = parse_json_fields<CheckpointRecord>(*json);
-  if (!record) return wrong(record.failure().message);
+  Result<CheckpointRecord> record = detail::read_record(path, *file);
+  if (!record) return record;
   const std::vector<StatePart> parts = detail::state_parts(state);
   if (file->sections.size() != parts.size() + 1)
     return wrong(file->sections.size() - 1, " tensors, the run has ", parts.size());
@@ -231,19 +264,16 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& out, std::uin
 /// before it is as good a state of the run.
 inline Result<CheckpointRecord> read_newest_checkpoint(const std::string& out,
                                                        const TrainingState& state) {
-  const std::string folder = join_path(out, checkpoint_folder);
-  const Result<std::vector<std::uint64_t>> ids = detail::barrier_ids(folder);
-  if (!ids) return ids.failure();
-  // Who wrote the newest may have died before its name was on the disk.
-  const Result<void> synced = ids->empty() ? Result<void>{} : iotsl::detail::sync_folder(folder);
-  if (!synced) return synced.failure();
-  Failure why = failure(ErrorCode::data, folder, ": has no barrier to go on from");
-  for (auto id = ids->rbegin(); id != ids->rend(); ++id) {
-    Result<CheckpointRecord> record = read_checkpoint(out, *id, state);
-    if (record || record.failure().code == ErrorCode::other) return record;
-    why = record.failure();
-  }
-  return why;
+  return detail::read_newest(out,
+                             [&](const std::string& path) { return read_checkpoint(path, state); });
+}
+/// What it says of the run, before there is a state to read it into.
+inline Result<CheckpointRecord> read_newest_record(const std::string& out) {
+  return detail::read_newest(out, [](const std::string& path) -> Result<CheckpointRecord> {
+    const Result<Container> file =
+        load_container(path, checkpoint_kind, detail::checkpoint_limits());
+    return file ? detail::read_record(path, *file) : file.failure();
+  });
 }
 
 /// Writes the weights alone, for `predict` and for a strict load_state_dict.

@@ -40,6 +40,9 @@ struct AddedEpochs {
   }
 };
 
+/// Of RunConfig::unfreeze_on_plateau.
+inline constexpr IndexRange plateau_range{0, 1000};
+
 /// Everything that decides the numbers of a run.
 struct RunConfig {
   Method method = Method::split_learning;
@@ -64,10 +67,22 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
-  Index min_devices = 1;            ///< with fewer that have not failed the run stops
-  double cache_limit_gib = 16;      ///< of method cache: most that the smashed samples may take
+  Index min_devices = 1;        ///< with fewer that have not failed the run stops
+  double cache_limit_gib = 16;  ///< of method cache: most that the smashed samples may take
+  /// Of method cache: after so many evaluations in a row that brought no better validation accuracy
+  /// the front is trained again, in turns of split learning; 0: never.
+  Index unfreeze_on_plateau = 0;
+  bool unfrozen = false;            ///< that lies behind the barrier which the run goes on from
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
+  /// The options of the turns from here on.
+  TrainingOptions training_now() const {
+    TrainingOptions options = training;
+    options.frozen_front = training.frozen_front && !unfrozen;
+    return options;
+  }
+  /// Whether smashed samples are kept and trained on without their devices.
+  bool keeps_cache() const { return caches(method) && !unfrozen; }
   /// None where nothing but generators is asked of the devices.
   std::uint64_t turns() const {
     if (preparation.generator_only) return 0;
@@ -129,8 +144,22 @@ inline Result<void> check_barriers(const BarrierOptions& b) {
   return {};
 }
 
+inline Result<void> check_plateau(const RunConfig& c) {
+  const auto wrong = [&](const auto&... parts) {
+    return failure(ErrorCode::usage, "--unfreeze-on-plateau ", c.unfreeze_on_plateau, ": ",
+                   parts...);
+  };
+  if (!plateau_range.has(c.unfreeze_on_plateau))
+    return wrong("expected ", plateau_range.least, " to ", plateau_range.most, " evaluations");
+  if (c.unfreeze_on_plateau == 0) return {};
+  if (!caches(c.method)) return wrong("only for --method cache, not for --method ", c.method);
+  return {};
+}
+
 /// What a method asks of the training options.
-inline Result<void> check_method(Method method, Index devices, const TrainingOptions& t) {
+inline Result<void> check_method(const RunConfig& c, const TrainingOptions& t) {
+  const Method method = c.method;
+  const Index devices = c.devices;
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
   if (averages(method) && t.epochs % (devices * t.local_epochs) != 0)
     return wrong("--epochs ", t.epochs, ": expected a multiple of ", devices * t.local_epochs,
@@ -146,8 +175,9 @@ inline Result<void> check_method(Method method, Index devices, const TrainingOpt
     return wrong(t.wire_gradients ? "--wire-gradients " : "--wire ",
                  t.wire_gradients.value_or(t.wire), ": for split learning only, --method ", method,
                  " sends no smashed batches");
-  if (t.wire_gradients && t.frozen_front)
+  if (t.wire_gradients && t.frozen_front && c.unfreeze_on_plateau == 0)
     return wrong("--wire-gradients ", *t.wire_gradients, ": with --frozen-front on none are sent");
+  if (const Result<void> good = check_plateau(c); !good) return good;
   if (caches(method)) {
     if (!t.frozen_front)
       return wrong("--method cache: the front is frozen; --frozen-front off is not for it");
@@ -209,7 +239,7 @@ inline Result<void> check_config(const RunConfig& c) {
   Result<void> good = check_training(scheduled);
   if (good) good = detail::check_added(c);
   if (good) good = detail::check_barriers(c.barriers);
-  if (good) good = detail::check_method(c.method, c.devices, scheduled);
+  if (good) good = detail::check_method(c, scheduled);
   if (good) good = detail::check_server_precision(c);
   if (good && c.make_net == nullptr) good = check_model(c.model);
   if (caches(c.method) && c.preparation.generator_only)
@@ -287,6 +317,8 @@ struct RunSummary {
   measure::ByteBill bill;
   std::optional<PreparationRecord> preparation;  ///< of method iotsl
   std::vector<QuarantinedDevice> quarantined;    ///< who failed in the run, released or not
+  /// Of method cache: device epochs behind which the front was trained again; 0: it was not.
+  std::uint64_t unfrozen_after = 0;
   std::string weights_sha256;
   double seconds = 0;
   /// What a meter of this machine has measured meanwhile; nothing: `no_meter` says why.

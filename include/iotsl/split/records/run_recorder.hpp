@@ -24,6 +24,11 @@ class RunRecorder {
   /// Begins the run with number `run` and `state` as barrier 0, or where the config says so takes
   /// it up again: loads `state` from the newest barrier. Gives the barrier that it stands at.
   Result<BarrierRecord> open(const TrainingState& state, std::uint64_t run = 1) {
+    if (config_.unfreeze_on_plateau > 0 && (sets_.validation() == nullptr || !keeps_barriers()))
+      return failure(ErrorCode::usage, "--unfreeze-on-plateau ", config_.unfreeze_on_plateau,
+                     keeps_barriers()
+                         ? ": needs a validation part (--validation) to see the plateau on"
+                         : ": needs a run folder (--out)");
     if (config_.resume) return resume(state);
     const Result<void> begun = begin(state, {.run = run, .incarnation = 1});
     return begun ? Result<BarrierRecord>(BarrierRecord{}) : begun.failure();
@@ -91,6 +96,7 @@ class RunRecorder {
     record.bytes_down = resumed_.bytes_down + down.total_bytes();
     record.turn = turn;
     record.seconds = seconds();
+    record.unfrozen_after = summary_.unfrozen_after;
     const Result<void> written = write_checkpoint(config_.out, state, record);
     const bool told = written && barrier.id > 0 && hooks_.on_barrier != nullptr;
     return told ? hooks_.on_barrier(hooks_.context) : written;
@@ -156,6 +162,24 @@ class RunRecorder {
       if (hooks_.on_epoch != nullptr) hooks_.on_epoch(hooks_.context, r);
     }
     return {};
+  }
+
+  /// Whether the front is to be trained again now: the last evaluations have brought nothing, and
+  /// there are turns to come.
+  bool is_on_plateau() const {
+    const std::uint64_t epochs = summary_.epochs.size();
+    return config_.unfreeze_on_plateau > 0 && summary_.unfrozen_after == 0 &&
+           epochs < static_cast<std::uint64_t>(config_.training.epochs) &&
+           measure::evaluations_without_gain(summary_.epochs) >=
+               static_cast<std::uint64_t>(config_.unfreeze_on_plateau);
+  }
+  /// Enters that it is so from now on, and tells the user; a barrier is to follow.
+  void on_unfrozen() {
+    summary_.unfrozen_after = summary_.epochs.size();
+    hooks_.note(concat("validation accuracy has not risen for ",
+                       measure::evaluations_without_gain(summary_.epochs),
+                       " evaluations: after device epoch ", summary_.unfrozen_after,
+                       " the front is trained again, and every device is needed for its turns"));
   }
 
   /// Closes the books.
@@ -276,6 +300,7 @@ class RunRecorder {
     const Result<void> cut = cut_file(metrics_path(), record.metrics_bytes);
     if (!cut) return cut;
     summary_ = {};
+    summary_.unfrozen_after = record.unfrozen_after;
     trained_since_test_ = false;
     const Result<std::string> text = read_text_file(metrics_path());
     if (!text) return text.failure();

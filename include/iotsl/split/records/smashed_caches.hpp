@@ -51,6 +51,14 @@ class SmashedCaches {
 
   bool keeps_samples() const { return !caches_.empty(); }
 
+  /// Takes the files of a run off the disk, whose turns need them no more.
+  static void remove(const RunConfig& config) {
+    const std::string folder = join_path(config.out, cache_folder);
+    for (std::size_t device = 0; device < static_cast<std::size_t>(config.devices); ++device)
+      ::unlink(join_path(folder, device_file_name(device, ".cache")).c_str());
+    ::rmdir(folder.c_str());
+  }
+
   /// Takes up what an earlier start has left of its devices, where the run goes on at `start`.
   Result<void> take_up(const BarrierRecord& start) {
     for (std::size_t device = 0; device < caches_.size() && !run_.empty(); ++device) {

@@ -34,6 +34,13 @@ class Attendance {
     hooks_.note("every device is here; the run waits for their generators");
   }
 
+  /// Devices that were lost since `from`, and are not back.
+  std::vector<std::string> lost_since(const ServerMachine& machine, net::Microseconds from) const {
+    std::vector<std::string> out;
+    for (std::size_t d = 0; d < devices_.size(); ++d)
+      if (!devices_[d].is_here && devices_[d].left > from) out.push_back(machine.devices()[d].name);
+    return out;
+  }
   /// Looks at the clock. True where the device whose turn it is has been away for too long.
   bool on_time(const ServerMachine& machine, net::Microseconds now) {
     if (machine.phase() == ServerMachine::Phase::collecting) tell_absent(machine);

@@ -45,12 +45,12 @@ class HubTransport : public ServerTransport {
   LinkTraffic closed;
 };
 
-}  // namespace detail
-
-/// Serves one run from start to end. `sets` are evaluated after each turn.
-inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& hooks,
-                                     const ServerOptions& options, const EvaluationSets& sets) {
-  detail::HubTransport transport;
+/// Serves a run to its end, or as far as the front is trained again: then without a value.
+inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
+                                                       const RunHooks& hooks,
+                                                       ServerOptions& options,
+                                                       const EvaluationSets& sets) {
+  HubTransport transport;
   auto created = ServerRun::create(config, hooks, sets, options.expected, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
@@ -63,11 +63,8 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
       hub_options, [&](net::Link& link) { set_transfer_limits(link, run.sizes(), true); });
   if (!hub) return hub.failure();
   transport.hub = hub->get();
-  if (options.insecure)
-    hooks.note(
-        "insecure: labels and activations travel unencrypted, and anyone who reaches the port can "
-        "join");
-  if (hooks.on_listening != nullptr) hooks.on_listening(hooks.context, (*hub)->port());
+  options.address.port = (*hub)->port();
+  if (hooks.on_listening != nullptr) hooks.on_listening(hooks.context, options.address.port);
 
   const net::Microseconds start = net::steady_now();
   // A device whose connection breaks again and again tells nothing new each time.
@@ -108,20 +105,51 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
                         options.gather_limit / net::second_us, " s"));
     if (hooks.stop_requested()) run.request_pause();
   }
+  for (Farewells farewells = run.begin_farewells(net::steady_now());
+       !farewells.done(net::steady_now());) {
+    net::HubEvent event = (*hub)->wait(net::tick_interval);
+    if (event.kind == net::HubEvent::Kind::message)
+      run.on_late_message(event.connection, event.message, farewells);
+    if (event.kind == net::HubEvent::Kind::lost)
+      farewells.on_lost(event.connection, !event.why.message.empty());
+  }
   (*hub)->stop();
   for (const std::string& line : lines.take_rest(net::steady_now())) hooks.note(line);
   for (net::HubEvent left = (*hub)->wait(0); left.kind != net::HubEvent::Kind::none;
        left = (*hub)->wait(0))
     if (left.kind == net::HubEvent::Kind::note) hooks.note(left.why.message);
+  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())
     return failure(ErrorCode::other, "counted more bytes than the sockets passed");
   Result<RunSummary> summary = run.finish(all);
-  if (summary && options.credentials != nullptr)
+  if (!summary) return summary.failure();
+  if (options.credentials != nullptr)
     summary->tls_bytes = (*hub)->socket_bytes_in() + (*hub)->socket_bytes_out() -
                          all.up.total_bytes() - all.down.total_bytes();
-  return summary;
+  return std::optional<RunSummary>(std::move(summary).value());
+}
+
+}  // namespace detail
+
+/// Serves one run from start to end. `sets` are evaluated after each turn.
+inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& hooks,
+                                     ServerOptions options, const EvaluationSets& sets) {
+  if (options.insecure)
+    hooks.note(
+        "insecure: labels and activations travel unencrypted, and anyone who reaches the port can "
+        "join");
+  RunConfig session = config;
+  RunHooks told = hooks;
+  for (;;) {
+    Result<std::optional<RunSummary>> done = detail::serve_session(session, told, options, sets);
+    if (!done) return done.failure();
+    if (*done) return std::move(**done);
+    // The devices come back to the same port, as to a server that was restarted.
+    session.resume = true;
+    told.on_listening = nullptr;
+  }
 }
 
 }  // namespace split

@@ -12,6 +12,7 @@
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
+#include "iotsl/split/server/farewells.hpp"
 #include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
@@ -24,10 +25,13 @@ class ServerRun {
  public:
   /// `expected`: what the devices' data must be, or nothing. `sets` and `transport` must outlive
   /// the run.
-  static Result<std::unique_ptr<ServerRun>> create(const RunConfig& config, const RunHooks& hooks,
+  static Result<std::unique_ptr<ServerRun>> create(const RunConfig& of_run, const RunHooks& hooks,
                                                    const EvaluationSets& sets,
                                                    ExpectedData expected,
                                                    ServerTransport& transport) {
+    const Result<RunConfig> now = taken_up(of_run);
+    if (!now) return now.failure();
+    const RunConfig& config = *now;
     Result<SplitModel> model = build_split_model(config);
     if (!model) return model.failure();
     if (pools_data(config.method))
@@ -45,6 +49,9 @@ class ServerRun {
 
   const WireSizes& sizes() const { return sizes_; }
   bool done() const { return done_; }
+  /// Done, but only so far: the devices have been told to come back, and the run goes on where it
+  /// is taken up again, now with a front that is trained.
+  bool goes_on_unfrozen() const { return unfreezes_; }
   /// There is a step to take that waits for no event: work() takes it.
   bool has_work() const { return !done_ && own_step_.has_value(); }
   void work() {
@@ -77,6 +84,26 @@ class ServerRun {
     machine_->skip_turn();
     carry_out_all();
   }
+  // After done(), for devices that the end of the run has not reached.
+
+  Farewells begin_farewells(net::Microseconds now) const {
+    Farewells out(now);
+    if (!machine_->farewell()) return out;
+    for (const DeviceRecord& device : machine_->devices())
+      if (device.connection != 0) out.on_told(device.connection, device.name);
+    for (std::string& name : attendance_.lost_since(*machine_, now - Farewells::patience))
+      out.on_away(std::move(name));
+    return out;
+  }
+  /// Says the farewell again to a device that comes back.
+  void on_late_message(ConnectionId connection, const net::Message& message, Farewells& farewells) {
+    if (message.type != net::MessageType::hello || !machine_->farewell()) return;
+    const Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
+    transport_.send(connection, *machine_->farewell());
+    transport_.close(connection);
+    farewells.on_told(connection, hello ? hello->device : std::string());
+  }
+
   /// Ends with an error.
   void abort(Failure why) {
     machine_->abort(std::move(why));
@@ -118,8 +145,8 @@ class ServerRun {
         transport_(transport),
         model_(std::move(model)),
         front_(model_.front, handed_over_optimizer(config), config.seed),
-        back_(model_.back, config.training.optimizer, config.seed, !config.training.frozen_front,
-              products_of(config.server_precision)),
+        back_(model_.back, config.training.optimizer, config.seed,
+              !config.training_now().frozen_front, products_of(config.server_precision)),
         sizes_(wire_sizes_of(config, model_.front, front_.optimizer())),
         steps_(back_, replay_, caches_, sizes_, config.seed),
         recorder_(config, hooks, sets),
@@ -150,10 +177,12 @@ class ServerRun {
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
-    if (caches(config_.method)) {
+    if (config_.keeps_cache()) {
       caches_ = SmashedCaches(config_, sizes_, smashed_shape());
       const Result<void> kept = config_.resume ? caches_.take_up(*start) : Result<void>{};
       if (!kept) return kept.failure();
+    } else if (config_.unfrozen) {
+      SmashedCaches::remove(config_);
     }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
@@ -185,6 +214,7 @@ class ServerRun {
     plan.last_fence = recorder_.numbers().fence;
     plan.last_round = recorder_.numbers().round;
     plan.start = std::move(start);
+    plan.may_unfreeze = config_.unfreeze_on_plateau > 0;
     plan.min_devices = static_cast<std::uint32_t>(config_.min_devices);
     plan.quarantined = quarantine_.devices();
     return plan;
@@ -423,8 +453,27 @@ class ServerRun {
     IOTSL_FAILPOINT("server.turn.report");
     const Result<void> written = turns_.end_turn(turn, traffic_of(turn.device), model_.joined);
     if (!written) return machine_->abort(written.failure());
+    if (recorder_.is_on_plateau()) return unfreeze(turn);
     // The devices of a round work at the same time: a turn is what is left behind the one before.
     if (rounds_ && !gathering()) turns_.begin_turn(turn.turn + std::uint64_t{1});
+  }
+
+  /// Ends what goes on behind a frozen front. The optimisers begin anew, that of the back too, as
+  /// one for the whole net would.
+  void unfreeze(const TurnReport& turn) {
+    front_.optimizer().restart();
+    back_.optimizer().restart();
+    recorder_.on_unfrozen();
+    const BarrierRecord& last = machine_->committed();
+    const BarrierRecord begin{
+        last.id + 1, last.step,
+        begin_report(turn.turn + std::uint64_t{1}, static_cast<std::uint64_t>(config_.devices),
+                     turn.epochs.size(), last.step)};
+    const LinkTraffic all = transport_.total();
+    const Result<void> written = recorder_.write_barrier(state(), begin, all.up, all.down, sizes_);
+    if (!written) return machine_->abort(written.failure());
+    unfreezes_ = true;
+    machine_->interrupt();
   }
 
   void carry_out(server_action::Finish&) { done_ = true; }
@@ -468,7 +517,7 @@ class ServerRun {
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
   TurnRecorder turns_;
-  bool done_ = false;
+  bool done_ = false, unfreezes_ = false;
   std::optional<Failure> problem_;  // why the run is done before its end
 };
 

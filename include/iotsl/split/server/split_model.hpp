@@ -9,6 +9,7 @@
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/model_mean.hpp"
 #include "iotsl/split/halves/replay.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -26,6 +27,15 @@ inline Result<void> load_initial(const Sequential<float>& joined, const std::str
   if (!file) return file.failure();
   const Result<void> loaded = load_foreign_state(joined, *file);
   return loaded ? loaded : failure(loaded.failure().code, path, ": ", loaded.failure().message);
+}
+
+/// `config` as it is behind the barrier that the run goes on from.
+inline Result<RunConfig> taken_up(RunConfig config) {
+  if (!config.resume || config.unfreeze_on_plateau == 0) return config;
+  const Result<CheckpointRecord> newest = read_newest_record(config.out);
+  if (!newest) return newest.failure();
+  config.unfrozen = newest->unfrozen_after > 0;
+  return config;
 }
 
 inline Result<SplitModel> build_split_model(const RunConfig& config) {
@@ -69,7 +79,7 @@ inline WireSizes wire_sizes_of(const RunConfig& config, const Sequential<float>&
   return averages(config.method) ? whole_net_sizes(front, sample)
                                  : wire_sizes(front, optimizer, sample,
                                               static_cast<std::uint64_t>(config.training.batch),
-                                              net::WireFormat::of(config.training));
+                                              net::WireFormat::of(config.training_now()));
 }
 
 /// How the server half multiplies; an Error where check_config() refuses it.
@@ -99,7 +109,7 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.height = static_cast<std::uint16_t>(images.height);
   run.width = static_cast<std::uint16_t>(images.width);
   run.classes = static_cast<std::uint16_t>(images.classes);
-  run.training = config.training;
+  run.training = config.training_now();
   run.seed = config.seed;
   if (has_generators(config.method))
     run.generator = to_text(to_json_fields(config.preparation.generator));

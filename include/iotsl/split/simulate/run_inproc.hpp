@@ -123,28 +123,22 @@ inline Result<void> deliver_rest(InprocDevice& device) {
   return {};
 }
 
-}  // namespace detail
-
-/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
-/// iotsl, local or fedavg.
-inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
-                                     const data::Dataset& train, const EvaluationSets& sets,
-                                     const std::vector<std::vector<Index>>& samples) {
-  if (static_cast<Index>(samples.size()) != config.devices)
-    return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
-                   samples.size());
-  detail::InprocTransport transport;
+/// A run to its end, or as far as the front is trained again: then without a value.
+inline Result<std::optional<RunSummary>> run_inproc_session(
+    const RunConfig& config, const RunHooks& hooks, const data::Dataset& train,
+    const EvaluationSets& sets, const std::vector<std::vector<Index>>& samples) {
+  InprocTransport transport;
   auto created = ServerRun::create(config, hooks, sets, {}, transport);
   if (!created) return created.failure();
   ServerRun& run = **created;
-  const Result<void> connected = detail::connect_devices(transport, run, config, train, samples);
+  const Result<void> connected = connect_devices(transport, run, config, train, samples);
   if (!connected) return connected.failure();
 
   std::size_t idle = 0;  // rounds in a row
   while (!run.done() && idle < 2) {
     ++idle;
     for (std::size_t i = 0; i < transport.devices.size(); ++i) {
-      const Result<bool> active = detail::serve(*transport.devices[i], i + 1, run, hooks);
+      const Result<bool> active = serve(*transport.devices[i], i + 1, run, hooks);
       if (!active) return active.failure();
       if (*active) idle = 0;
     }
@@ -157,10 +151,33 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
   }
   if (!run.done()) return failure(ErrorCode::other, "inproc: neither side has anything to do");
   for (const auto& device : transport.devices) {
-    const Result<void> delivered = detail::deliver_rest(*device);
+    const Result<void> delivered = deliver_rest(*device);
     if (!delivered) return delivered.failure();
   }
-  return run.finish(transport.total());
+  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
+  Result<RunSummary> summary = run.finish(transport.total());
+  if (!summary) return summary.failure();
+  return std::optional<RunSummary>(std::move(summary).value());
+}
+
+}  // namespace detail
+
+/// Runs `config` with one device for each list of sample numbers in `samples`. `method` sl,
+/// iotsl, cache, local or fedavg.
+inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& hooks,
+                                     const data::Dataset& train, const EvaluationSets& sets,
+                                     const std::vector<std::vector<Index>>& samples) {
+  if (static_cast<Index>(samples.size()) != config.devices)
+    return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
+                   samples.size());
+  RunConfig session = config;
+  for (;;) {
+    Result<std::optional<RunSummary>> done =
+        detail::run_inproc_session(session, hooks, train, sets, samples);
+    if (!done) return done.failure();
+    if (*done) return std::move(**done);
+    session.resume = true;
+  }
 }
 
 }  // namespace split

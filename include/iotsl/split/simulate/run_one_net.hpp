@@ -28,13 +28,10 @@ class OneNetRun {
         sets_(sets),
         samples_(std::move(samples)),
         model_(std::move(model)),
-        trainer_(config.training.frozen_front ? model_.back : model_.joined,
+        trainer_(config.training_now().frozen_front ? model_.back : model_.joined,
                  config.training.optimizer, config.seed),
         replay_(std::move(replay)),
-        sizes_(wire_sizes(
-            model_.front, Optimizer<float>(model_.front.parameters(), config.training.optimizer),
-            sample_shape(config.model), static_cast<std::uint64_t>(config.training.batch),
-            net::WireFormat::of(config.training))),
+        sizes_(sizes_now()),
         recorder_(config_, hooks, sets),
         turns_(recorder_, sizes_, config.devices) {}
 
@@ -42,11 +39,13 @@ class OneNetRun {
     Result<BarrierRecord> opened = recorder_.open(state());
     if (!opened) return opened.failure();
     at_ = std::move(opened).value();
-    if (caches(config_.method)) {
+    if (config_.keeps_cache()) {
       caches_ = SmashedCaches(config_, sizes_,
                               model_.front.output_shape(sample_shape(config_.model)).value());
       const Result<void> kept = config_.resume ? caches_.take_up(at_) : Result<void>{};
       if (!kept) return kept.failure();
+    } else if (config_.unfrozen) {
+      SmashedCaches::remove(config_);
     }
     Result<void> done = has_generators(config_.method) ? prepare() : Result<void>{};
     if (done) done = complete_devices();
@@ -113,7 +112,29 @@ class OneNetRun {
       }
       if (stop) return recorder_.stopped(step);
     }
-    return turns_.end_turn(report, {}, model_.joined);
+    const Result<void> booked = turns_.end_turn(report, {}, model_.joined);
+    return booked && recorder_.is_on_plateau() ? unfreeze(turn + 1) : booked;
+  }
+
+  /// From `turn` on the front is trained as well, by an optimiser that begins anew.
+  Result<void> unfreeze(std::uint64_t turn) {
+    recorder_.on_unfrozen();
+    config_.unfrozen = true;
+    caches_ = {};
+    sizes_ = sizes_now();
+    trainer_ = train::Trainer(model_.joined, config_.training.optimizer, config_.seed);
+    const DeviceSamples& own = devices_[static_cast<std::size_t>(turn % devices_.size())];
+    const data::Loader loader(*own.set, own.samples, config_.training.batch);
+    at_ = {at_.id + 1, at_.step, fresh_report(turn, loader)};
+    const Result<void> written = recorder_.write_barrier(state(), at_, {}, {}, sizes_);
+    if (written) SmashedCaches::remove(config_);
+    return written;
+  }
+  WireSizes sizes_now() const {
+    return wire_sizes(
+        model_.front, Optimizer<float>(model_.front.parameters(), config_.training.optimizer),
+        sample_shape(config_.model), static_cast<std::uint64_t>(config_.training.batch),
+        net::WireFormat::of(config_.training_now()));
   }
 
   Result<void> reserve_caches() {
@@ -176,7 +197,7 @@ class OneNetRun {
 
   Result<train::StepOutcome> train(const data::Batch& batch, const TurnReport& turn,
                                    std::uint64_t step) {
-    if (config_.training.frozen_front) return train_behind(batch, turn, step);
+    if (config_.training_now().frozen_front) return train_behind(batch, turn, step);
     const ProductPrecision precision = products_of(config_.server_precision);
     if (!replay_.keeps_samples() && sizes_.format.is_exact() && precision.bf16() == nullptr)
       return trainer_.train(batch, step);
@@ -234,7 +255,9 @@ class OneNetRun {
 inline Result<RunSummary> run_one_net(const RunConfig& config, const RunHooks& hooks,
                                       const data::Dataset& train, const EvaluationSets& sets,
                                       std::vector<std::vector<Index>> samples) {
-  RunConfig run = config;
+  Result<RunConfig> now = taken_up(config);
+  if (!now) return now.failure();
+  RunConfig run = std::move(now).value();
   if (averages(run.method)) return run_fedavg(config, hooks, train, sets, samples);
   if (run.method == Method::random_gradient)
     return failure(ErrorCode::usage, "--method local needs --transport inproc or tcp");
