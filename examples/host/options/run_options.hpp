@@ -24,6 +24,8 @@ struct RunOptions {
   Method method = Method::split_learning;
   std::string transport = "tcp";
   Index rounds = 0;  // 0: not given
+  OrderPolicy order = OrderPolicy::fixed;
+  double participation = 1;
   /// epochs 0: not given, the rounds count; eval_every 0: at the end.
   TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
   ServerPrecision server_precision = ServerPrecision::float32;

@@ -49,6 +49,7 @@ enum class Stream : std::uint32_t {
   image_shift = 19,
   smashed_rounding = 20,
   gradient_rounding = 21,
+  turn_order = 22,
   user = 1000,
 };
 

@@ -286,7 +286,7 @@ TEST_CASE("quarantine: with too few devices left the run stops, and says who and
 
   // A run of one device ends with what it says.
   ServerPlan alone = plan();
-  alone.devices = 1;
+  alone.order.devices = 1;
   ServerMachine one(alone);
   join(one, 1, 0);
   drain(one);

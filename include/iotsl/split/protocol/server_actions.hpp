@@ -32,7 +32,7 @@ struct CachedDevice {
 struct ServerPlan {
   net::HelloOk offer;       ///< run, heartbeat, description and model hash; index is filled in
   net::Message front_init;  ///< FRONT_INIT
-  std::uint32_t devices = 1;
+  TurnOrder order;          ///< of the devices
   std::uint64_t turns = 1;
   TurnRates rates;
   std::uint64_t smashed_values = 0;  ///< F

@@ -46,8 +46,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
     if (at == devices.end()) at = std::find_if(devices.begin(), devices.end(), is_free);
     index = static_cast<std::uint32_t>(at - devices.begin());
   }
-  if (index >= plan.devices)
-    return reject(net::WireError::full, "the run has places 0 to ", plan.devices - 1,
+  if (index >= plan.order.devices)
+    return reject(net::WireError::full, "the run has places 0 to ", plan.order.devices - 1,
                   " and no free one for '", hello.device, "'");
   const DeviceRecord& known = devices[index];
   if (!known.name.empty() && (begun || known.connection != 0)) {

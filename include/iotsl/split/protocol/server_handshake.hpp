@@ -30,7 +30,7 @@ class ServerHandshake {
         quarantine_(quarantine),
         exchange_(exchange),
         outbox_(outbox),
-        devices_(plan.devices) {
+        devices_(plan.order.devices) {
     for (const QuarantinedDevice& each : quarantine.entries())
       if (!each.released) devices_[each.device] = record_of(each);
   }
@@ -89,7 +89,7 @@ class ServerHandshake {
     net::HelloOk ok = plan_.offer;
     ok.incarnation = incarnation;
     ok.index = admission.index;
-    ok.devices = plan_.devices;
+    ok.devices = plan_.order.devices;
     peer.state = PeerState::join;
     outbox_.send(peer.connection, ok);
   }

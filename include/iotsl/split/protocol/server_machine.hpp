@@ -30,7 +30,7 @@ class ServerMachine {
   /// `generators`: of each device, for method iotsl; else empty.
   explicit ServerMachine(ServerPlan plan, GeneratorsOnHand generators = {})
       : plan_(std::move(plan)),
-        quarantine_(plan_.devices, plan_.min_devices, plan_.quarantined),
+        quarantine_(plan_.order.devices, plan_.min_devices, plan_.quarantined),
         exchange_(make_exchange(std::move(generators))),
         handshake_(plan_, quarantine_, exchange_ ? &*exchange_ : nullptr, outbox_) {
     if (!plan_.start.turn_complete()) return;

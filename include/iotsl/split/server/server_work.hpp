@@ -170,7 +170,7 @@ class ServerRun {
     plan.offer = make_offer(config_, model_.front);
     plan.offer.run = recorder_.numbers().run;
     plan.offer.incarnation = recorder_.numbers().incarnation;
-    plan.devices = static_cast<std::uint32_t>(config_.devices);
+    plan.order = config_.turn_order();
     plan.turns = config_.turns();
     plan.rates = config_.rates();
     plan.smashed_values = sizes_.smashed_values;

@@ -88,7 +88,7 @@ class OneNetRun {
 
   /// One turn, or the rest of it where the run was taken up in it.
   Result<void> run_turn(std::uint64_t turn) {
-    const DeviceSamples& own = devices_[static_cast<std::size_t>(turn % devices_.size())];
+    const DeviceSamples& own = devices_[config_.turn_order().device_of(turn)];
     data::Loader loader(*own.set, own.samples, config_.training.batch);
     const bool taken_up = at_.id != 0 && turn == at_.report.turn;
     TurnReport report = taken_up ? at_.report : fresh_report(turn, loader);
@@ -135,8 +135,9 @@ class OneNetRun {
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
-    TurnReport out = begin_report(
-        turn, devices_.size(), static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    TurnReport out =
+        begin_report(config_.turn_order(), turn,
+                     static_cast<std::size_t>(config_.training.local_epochs), at_.step);
     out.device_name = pools_data(config_.method) ? "central" : concat("device-", out.device);
     out.samples = static_cast<std::uint64_t>(loader.samples());
     out.steps = static_cast<std::uint64_t>(loader.batches() * config_.training.local_epochs);
