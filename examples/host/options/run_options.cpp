@@ -267,27 +267,17 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 }  // namespace
 
 bool may_change_on_resume(const std::string& option) {
-  for (const char* free : {"resume",
-                           "data",
-                           "threads",
-                           "transport",
-                           "barrier-steps",
-                           "barrier-seconds",
-                           "offline-limit",
-                           "min-devices",
-                           "cache-limit",
-                           "link",
-                           "json",
-                           "quiet",
-                           "listen",
-                           "insecure",
-                           "identity",
-                           "tls",
-                           "wait",
-                           "power-model",
-                           "device-slowdown",
-                           "meter",
-                           "meter-root"})
+  for (const char* free : {"resume",        "data",
+                           "threads",       "transport",
+                           "barrier-steps", "barrier-seconds",
+                           "offline-limit", "min-devices",
+                           "cache-limit",   "link",
+                           "json",          "quiet",
+                           "listen",        "insecure",
+                           "identity",      "tls",
+                           "wait",          "start-with",
+                           "power-model",   "device-slowdown",
+                           "meter",         "meter-root"})
     if (option == free) return true;
   return false;
 }
@@ -396,6 +386,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .barriers = o.barriers,
                           .offline_seconds = o.offline_seconds,
                           .min_devices = o.min_devices,
+                          .start_with = o.start_with,
                           .cache_limit_gib = o.cache_limit_gib,
                           .resume_command = {}};
   TrainingOptions& training = config.training;

@@ -32,8 +32,9 @@ struct RunOptions {
   split::BarrierOptions barriers;
   double offline_seconds = 300;
   Index min_devices = 1;
-  double cache_limit_gib = 16;            // of method cache
-  std::string link;                       // as LinkSpeed; empty or none: that of this machine
+  Index start_with = 0;         // of a server that is started, not of a run; 0: all devices
+  double cache_limit_gib = 16;  // of method cache
+  std::string link;             // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;
   EnergyOptions energy;

@@ -33,7 +33,9 @@ class ServerRounds {
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         fence_(plan.last_fence),
         answered_(plan.order.devices) {
-    if (plan.last_fence == 0 || plan.last_round != round()) ++fence_;
+    // Of a run that began with some of the devices others may be here now: the round is another
+    // one.
+    if (plan.last_fence == 0 || plan.last_round != round() || plan.start_with > 0) ++fence_;
     open_round();
   }
 
@@ -65,8 +67,8 @@ class ServerRounds {
   /// again would not have it either.
   void on_quarantine(std::uint32_t device) {
     Part& part = parts_[device];
-    if (part.state == Part::State::done) return;
-    part.state = Part::State::waiting;
+    if (part.state == Part::State::done || part.state == Part::State::absent) return;
+    part.state = quarantine_.is_gone(device) ? Part::State::absent : Part::State::waiting;
     answered_[device] = {};
     average_next();
   }
@@ -154,9 +156,10 @@ class ServerRounds {
   }
 
  private:
-  /// A device's part of the round: done where it takes none.
+  /// A device's part of the round: done where it takes none, absent where it was not here when the
+  /// round began, or has left: whoever has its place then comes too late for it.
   struct Part {
-    enum class State { waiting, training, kept, done };
+    enum class State { waiting, training, kept, done, absent };
     State state = State::done;
     std::uint64_t turn = 0, first_step = 0, steps = 0;
     ConnectionId connection = 0;  ///< over which its net has come
@@ -193,9 +196,11 @@ class ServerRounds {
       Part& part = parts_[holders_[place]];
       part.turn = round() * holders_.size() + place;
       if (part.turn < turn_) continue;
-      const auto batches = data::batch_ranges(static_cast<Index>(devices_[holders_[place]].samples),
+      const DeviceRecord& device = devices_[holders_[place]];
+      const auto batches = data::batch_ranges(static_cast<Index>(device.samples),
                                               plan_.offer.description.training.batch);
-      part.state = Part::State::waiting;
+      const bool absent = device.name.empty() || quarantine_.is_gone(holders_[place]);
+      part.state = absent ? Part::State::absent : Part::State::waiting;
       part.first_step = step;
       part.steps = batches.size() * local_epochs();
       step += part.steps;
@@ -206,7 +211,7 @@ class ServerRounds {
   TurnReport fresh_report() const {
     const Part& part = parts_[holder()];
     TurnReport out = begin_report(plan_.order, turn_, local_epochs(), part.first_step);
-    out.device_name = devices_[holder()].name;
+    out.device_name = name_of_place(devices_[holder()], holder());
     out.samples = devices_[holder()].samples;
     out.steps = part.steps;
     return out;
@@ -244,6 +249,7 @@ class ServerRounds {
     if (storing_) return;
     if (const QuarantinedDevice* aside = quarantine_.find(holder())) return skip(aside->reason);
     const Part& part = parts_[holder()];
+    if (part.state == Part::State::absent) return skip(not_here_yet);
     if (part.state != Part::State::kept) return;
     for (std::size_t e = 0; e < report_.epochs.size(); ++e) {
       const net::EpochResult& seen = part.results[e];

@@ -275,14 +275,20 @@ class ServerTurns {
     return devices_[device].samples + (added_.empty() ? 0 : added_[device]);
   }
 
-  /// Goes on with the turn in hand, or with the next one whose device is not put aside.
+  /// Goes on with the turn in hand, or with the next one that can be taken.
   std::optional<RunEnd> proceed() {
-    while (const QuarantinedDevice* aside = quarantine_.find(report().device)) {
-      note_skipped(aside->reason);
+    for (std::string why = absence(); !why.empty(); why = absence()) {
+      note_skipped(std::move(why));
       if (close_turn()) return RunComplete{};
     }
     grant();
     return std::nullopt;
+  }
+  /// Why the turn in hand is not taken, and not waited for; empty where it is.
+  std::string absence() const {
+    if (is_cached()) return {};
+    if (const QuarantinedDevice* aside = quarantine_.find(report().device)) return aside->reason;
+    return device().name.empty() ? not_here_yet : "";
   }
   /// Closes the books of the turn; true where it was the last one.
   bool close_turn() {
@@ -297,18 +303,10 @@ class ServerTurns {
     state_ = State::waiting_holder;
     if (is_cached()) return begin_cached();
     if (holder_is_away()) return;
-    progress_.grant(device().name, samples_of(report().device));
-    const TurnReport& turn = report();
-    key_ = {plan_.offer.run, turn.turn, ++fence_};
-    net::TurnGrant grant;
-    grant.key = key_;
-    grant.round = turn.round;
-    grant.first_step = turn.first_step;
-    grant.done_steps = progress_.turn_step();
-    grant.order_seed = plan_.offer.description.seed;
-    grant.learning_rate = plan_.rates.of(turn.turn);
+    key_ = {plan_.offer.run, report().turn, ++fence_};
+    net::TurnGrant turn = progress_.grant(key_, device().name, samples_of(report().device));
     state_ = State::waiting_accept;
-    outbox_.push(server_action::Grant{holder(), turn.device, incarnation_, std::move(grant)});
+    outbox_.push(server_action::Grant{holder(), report().device, incarnation_, std::move(turn)});
   }
 
   /// The same where the server has all that it takes.
@@ -318,7 +316,7 @@ class ServerTurns {
     const std::uint64_t done = progress_.turn_step();
     if (done == 0) turn.cached = true;
     outbox_.push(
-        server_action::BeginCached{turn.device, turn.turn, done, plan_.rates.of(turn.turn)});
+        server_action::BeginCached{turn.device, turn.turn, done, progress_.learning_rate()});
     go_on_cached();
   }
   /// The next step of such a turn, or its barrier.
@@ -357,14 +355,7 @@ class ServerTurns {
 
   /// `why` names the device.
   std::optional<RunEnd> roll_back(std::string why) {
-    if (!plan_.keeps_barriers) {
-      const QuarantinedDevice* aside = quarantine_.find(report().device);
-      return RunFailed{
-          net::WireError::run_failed,
-          failure(ErrorCode::network, why, aside == nullptr ? "" : concat(" (", aside->reason, ")"),
-                  ", and without a run folder (--out) there is no barrier to go back "
-                  "to")};
-    }
+    if (!plan_.keeps_barriers) return nowhere_to_go_back(why, quarantine_.find(report().device));
     state_ = State::rolling_back;
     outbox_.push(server_action::RollBack{std::move(why), committed().id, committed().step});
     return std::nullopt;
@@ -374,7 +365,9 @@ class ServerTurns {
     note_skipped("the device stayed away");
     return complete_turn();
   }
-  void note_skipped(std::string why) { progress_.skip(std::move(why), device().name); }
+  void note_skipped(std::string why) {
+    progress_.skip(std::move(why), name_of_place(device(), report().device));
+  }
 
   const ServerPlan& plan_;
   const std::vector<DeviceRecord>& devices_;

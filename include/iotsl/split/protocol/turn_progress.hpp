@@ -31,11 +31,21 @@ class TurnProgress {
   bool at_end() const { return report_.steps != 0 && turn_step() == report_.steps; }
 
   /// The turn is granted to a device with so many samples.
-  void grant(const std::string& device_name, std::uint64_t samples) {
+  net::TurnGrant grant(const net::TurnKey& key, const std::string& device_name,
+                       std::uint64_t samples) {
     report_.device_name = device_name;
     report_.samples = samples;
     granted_costs_ = report_.costs;
+    net::TurnGrant out;
+    out.key = key;
+    out.round = report_.round;
+    out.first_step = report_.first_step;
+    out.done_steps = turn_step();
+    out.order_seed = plan_.offer.description.seed;
+    out.learning_rate = learning_rate();
+    return out;
   }
+  double learning_rate() const { return plan_.rates.of(turn_); }
   /// One step is applied.
   void add(const TrainedStep& trained, std::uint64_t samples) {
     report_.epochs[report_.epoch_of(turn_step())].add(trained.loss, samples, trained.correct,

@@ -87,8 +87,9 @@ struct BarrierRecord {
   std::uint64_t step = 0;  ///< last applied
   TurnReport report;       ///< of the turn that the barrier lies in
 
+  /// A turn that is skipped has a barrier with method fedavg alone, at its end.
   bool turn_complete() const {
-    return report.steps != 0 && step == report.first_step + report.steps;
+    return report.skipped || (report.steps != 0 && step == report.first_step + report.steps);
   }
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {

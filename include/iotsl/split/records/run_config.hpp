@@ -67,8 +67,9 @@ struct RunConfig {
   BarrierOptions barriers;
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
-  Index min_devices = 1;            ///< with fewer that have not failed the run stops
-  double cache_limit_gib = 16;      ///< of method cache: most that the smashed samples may take
+  Index min_devices = 1;        ///< with fewer that have not failed the run stops
+  Index start_with = 0;         ///< begin with so many devices, the others may come later; 0: all
+  double cache_limit_gib = 16;  ///< of method cache: most that the smashed samples may take
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
   /// Whose turn it is.
@@ -226,6 +227,12 @@ inline Result<void> check_config(const RunConfig& c) {
   if (c.min_devices < 1 || c.min_devices > c.devices)
     return failure(ErrorCode::usage, "--min-devices ", c.min_devices, ": expected 1 to ", c.devices,
                    ", the devices of the run");
+  if (c.start_with != 0 && (c.start_with < c.min_devices || c.start_with > c.devices))
+    return failure(ErrorCode::usage, "--start-with ", c.start_with, ": expected ", c.min_devices,
+                   " (--min-devices) to ", c.devices, ", the devices of the run");
+  if (c.start_with != 0 && c.start_with < c.devices && has_generators(c.method))
+    return failure(ErrorCode::usage, "--start-with ", c.start_with, ": --method ", c.method,
+                   " prepares the run with the generators of all ", c.devices, " devices");
   if (!(c.cache_limit_gib > 0))
     return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
   const TrainingOptions scheduled = c.scheduled();

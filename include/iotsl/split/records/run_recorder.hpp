@@ -187,6 +187,8 @@ class RunRecorder {
                                           : concat("with: ", config_.resume_command);
   }
 
+  /// Closed so far.
+  const std::vector<measure::EpochRecord>& epochs() const { return summary_.epochs; }
   double seconds() const { return seconds_of(net::steady_now() - start_); }
   const RunHooks& hooks() const { return hooks_; }
 
