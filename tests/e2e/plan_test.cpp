@@ -69,7 +69,8 @@ TEST_CASE("plan: bytes and memory are those of the run") {
       "--batch 32");
   check_plan(
       "--dataset glyphs --devices 3 --partition classes:4 --limit-train 900 --limit-test 50 "
-      "--epochs 3 --model vanilla5 --width 8 --batch 16 --optimizer sgd --momentum 0.9");
+      "--epochs 3 --model vanilla5 --width 8 --batch 16 --optimizer sgd --momentum 0.9 --order "
+      "shuffled --participation 0.6");
   // With generators, and samples that imputation adds.
   check_plan(
       "--method iotsl --dataset glyphs --devices 2 --partition classes:5 --limit-train 600 "

@@ -300,7 +300,7 @@ std::vector<Bytes> checkpoint_seeds() {
   Optimizer<float> optimizer(net.parameters(), {.momentum = 0.9});
   const split::TrainingState state{net, {&optimizer}, {}};
   split::CheckpointRecord record;
-  record.barrier = {3, 30, split::begin_report(1, 5, 1, 20)};
+  record.barrier = {3, 30, split::begin_report({.devices = 5}, 1, 1, 20)};
   const std::string text = to_text(to_json_fields(record));
   std::vector<Section> sections{{"record", bytes_of(std::string_view(text))}};
   for (const split::StatePart& part : split::detail::state_parts(state))

@@ -30,7 +30,7 @@ struct RecordCheck {
 
 Bytes checkpoint_seed() {
   split::CheckpointRecord record;
-  record.barrier = {3, 30, split::begin_report(1, 5, 2, 20)};
+  record.barrier = {3, 30, split::begin_report({.devices = 5}, 1, 2, 20)};
   record.barrier.report.device_name = "pi-1";
   record.barrier.report.epochs[0].add(0.5, 32, 10, 4);
   record.barrier.report.costs[0] = {5, 6};

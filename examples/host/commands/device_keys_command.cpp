@@ -8,6 +8,7 @@
 #include "host/options/output_file.hpp"
 #include "host/report/device_command.hpp"
 #include "iotsl/net/identity/server_credentials.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 
 namespace iotsl::tool {
@@ -81,25 +82,48 @@ void list(const KeyCommandOptions& options) {
                net::short_text(credentials.pin()).c_str());
 }
 
-void add_release_command(CLI::App& device) {
-  struct Release {
-    std::string name, run;
-  };
-  auto options = std::make_shared<Release>();
-  CLI::App* command =
-      device.add_subcommand("release", "Let a device come back to a run in which it has failed");
+struct DeviceOfRun {
+  std::string name, run;
+};
+
+/// A command about a device of a run.
+template <class Apply>
+void add_run_command(CLI::App& device, const char* name, const char* help, const Apply& apply) {
+  auto options = std::make_shared<DeviceOfRun>();
+  CLI::App* command = device.add_subcommand(name, help);
   command->add_option("name", options->name, "The device")->required();
   command->add_option("--run", options->run, "The run's folder")->required();
-  command->callback([options] {
-    if (!file_exists(join_path(options->run, split::quarantine_name)))
-      fail_command(ErrorCode::usage, "--run ", options->run,
-                   ": no device has failed in a run there, ", split::quarantine_name,
+  command->callback([options, apply] { apply(*options); });
+}
+
+void add_leave_command(CLI::App& device) {
+  constexpr const char* help =
+      "Let a device leave a run for good: the run waits for it no more, and another device may "
+      "take its place";
+  add_run_command(device, "leave", help, [](const DeviceOfRun& options) {
+    if (!split::has_begun(options.run))
+      fail_command(ErrorCode::usage, "--run ", options.run, ": no run has begun there");
+    expect(split::let_device_leave(options.run, options.name));
+    std::fprintf(stderr,
+                 "iotsl: %s leaves the run in %s: its server says so within a second, or when it "
+                 "starts again\n",
+                 options.name.c_str(), options.run.c_str());
+  });
+}
+
+void add_release_command(CLI::App& device) {
+  constexpr const char* help =
+      "Let a device come back to a run in which it has failed, or which it has left";
+  add_run_command(device, "release", help, [](const DeviceOfRun& options) {
+    if (!file_exists(join_path(options.run, split::quarantine_name)))
+      fail_command(ErrorCode::usage, "--run ", options.run,
+                   ": no device has failed in a run there or left it, ", split::quarantine_name,
                    " is missing");
-    expect(split::release_device(options->run, options->name));
+    expect(split::release_device(options.run, options.name));
     std::fprintf(stderr,
                  "iotsl: %s is released from quarantine in %s; start it again, and its place is "
                  "there\n",
-                 options->name.c_str(), options->run.c_str());
+                 options.name.c_str(), options.run.c_str());
   });
 }
 
@@ -137,6 +161,7 @@ void add_device_command(CLI::App& app) {
   with_name(
       command("revoke", "Accept no key of a device any more; its session is closed", &revoke));
   command("list", "Devices, what they are, and the first digits of their keys' pins", &list);
+  add_leave_command(*device);
   add_release_command(*device);
 }
 

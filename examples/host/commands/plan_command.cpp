@@ -195,16 +195,13 @@ struct TurnsTime {
   measure::DeviceTimes devices;
 };
 
-/// All turns over the network of --link.
-TurnsTime all_turns(const split::RunConfig& config, const RunShape& shape,
-                    const std::vector<std::uint64_t>& samples, std::uint64_t barriers_inside,
-                    const split::StepSeconds& step, const std::optional<net::LinkSpeed>& link) {
+/// All turns over the network of --link. `frozen`: the front's weights stay.
+TurnsTime all_turns(const std::vector<split::TurnWire>& turns, const split::StepSeconds& step,
+                    bool frozen, const std::optional<net::LinkSpeed>& link) {
   TurnsTime out;
-  for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
-    const split::TurnWire wire = split::forecast_turn(
-        config, shape.sizes, turn, samples[turn % samples.size()], barriers_inside, shape.rank);
-    out.seconds += split::turn_seconds(wire, step, config.training.frozen_front, link);
-    out.devices += split::turn_times(wire, step, config.training.frozen_front, link);
+  for (const split::TurnWire& wire : turns) {
+    out.seconds += split::turn_seconds(wire, step, frozen, link);
+    out.devices += split::turn_times(wire, step, frozen, link);
   }
   return out;
 }
@@ -265,20 +262,22 @@ void plan(CLI::App& command, PlanOptions& planned) {
 
   const std::vector<std::uint64_t> samples = turn_samples(config, manifest);
   const std::uint64_t largest = *std::max_element(samples.begin(), samples.end());
-  p.wire = split::forecast_wire(config, sizes, samples, 0, shape.rank);
-  TurnsTime turns = all_turns(config, shape, samples, 0, p.step, link);
-  p.turns_seconds = turns.seconds;
+  TurnsTime turns;
+  const auto forecast = [&](std::uint64_t barriers_inside) {
+    const std::vector<split::TurnWire> each =
+        split::forecast_turns(config, sizes, samples, barriers_inside, shape.rank);
+    p.wire = split::forecast_wire(each);
+    turns = all_turns(each, p.step, config.training.frozen_front, link);
+    p.turns_seconds = turns.seconds;
+  };
+  forecast(0);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
   const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
   const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
   const double between = std::max(static_cast<double>(config.barriers.steps),
                                   config.barriers.seconds / std::max(step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);
-  if (splits(config.method) && inside > 0) {
-    p.wire = split::forecast_wire(config, sizes, samples, inside, shape.rank);
-    turns = all_turns(config, shape, samples, inside, p.step, link);
-    p.turns_seconds = turns.seconds;
-  }
+  if (splits(config.method) && inside > 0) forecast(inside);
 
   // A kept sample is its pixels, its label and its place in four lists of numbers.
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);

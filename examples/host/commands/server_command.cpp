@@ -85,6 +85,7 @@ void serve(CLI::App& command, ServerCommandOptions& options) {
   config.resume_command = concat(
       "iotsl server --resume ", shell_word(run.out), " --listen ", to_string(server.address),
       server.insecure ? " --insecure" : "",
+      run.start_with > 0 ? concat(" --start-with ", run.start_with) : std::string(),
       credentials ? " --identity " + shell_word(options.protection.identity) : std::string());
   const bool is_private = config.preparation.generator.privacy.is_private();
   server.expected = expected_data(manifest, data.train, is_private);
@@ -137,6 +138,12 @@ void add_server_command(CLI::App& app) {
   command
       ->add_flag("--insecure", options->protection.insecure,
                  "Allow an address that is not on this machine without TLS: nothing is encrypted")
+      ->group("Run");
+  command
+      ->add_option("--start-with", options->run.start_with,
+                   "Begin as soon as so many devices are here: the turns of the others are skipped "
+                   "until they come; default: all; not for --method iotsl and cache")
+      ->check(above_zero())
       ->group("Run");
   command->add_option("--wait", options->wait_seconds, "Seconds to wait for all devices")
       ->group("Run")

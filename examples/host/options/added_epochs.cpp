@@ -8,7 +8,10 @@ namespace {
 
 /// Device epochs of a round.
 Index round_epochs(const RunOptions& o) {
-  return (pools_data(o.method) ? 1 : o.data.devices) * o.training.local_epochs;
+  const TurnOrder order{
+      .devices = static_cast<std::uint32_t>(pools_data(o.method) ? 1 : o.data.devices),
+      .participation = o.participation};
+  return static_cast<Index>(order.round_turns()) * o.training.local_epochs;
 }
 
 }  // namespace

@@ -39,8 +39,18 @@ void list_training_options(Options& o, List& list) {
       "alone; fedavg: federated averaging, the "
       "whole net on each device; central: one net, all data in one place; local: devices "
       "alone with random gradients, to compare energy");
-  list.given("rounds", o.rounds, "Rounds: every device in turn once each", above_zero());
+  list.given("rounds", o.rounds, "Rounds: every device that takes part in one has a turn",
+             above_zero());
   list.given("epochs", t.epochs, "Device epochs in all, instead of --rounds", above_zero());
+  list.option(
+      "order", o.order,
+      "The devices' turns in a round: fixed, by their places, or shuffled, in another order "
+      "every round, drawn from the seed",
+      {}, o.order != OrderPolicy::fixed);
+  list.option("participation", o.participation,
+              "Part of the devices, rounded up, that takes part in a round: which ones is drawn "
+              "from the seed, the others wait; only turns that are taken count as device epochs",
+              between(0.0, 1.0), o.participation < 1);
   list.option("local-epochs", t.local_epochs, "Epochs of a device per turn",
               between(local_epochs_range.least, local_epochs_range.most));
   list.option("batch", t.batch, "Samples per step", between(batch_range.least, batch_range.most));
@@ -267,27 +277,17 @@ void check_unchanged(const CLI::App& command, const std::string& run) {
 }  // namespace
 
 bool may_change_on_resume(const std::string& option) {
-  for (const char* free : {"resume",
-                           "data",
-                           "threads",
-                           "transport",
-                           "barrier-steps",
-                           "barrier-seconds",
-                           "offline-limit",
-                           "min-devices",
-                           "cache-limit",
-                           "link",
-                           "json",
-                           "quiet",
-                           "listen",
-                           "insecure",
-                           "identity",
-                           "tls",
-                           "wait",
-                           "power-model",
-                           "device-slowdown",
-                           "meter",
-                           "meter-root"})
+  for (const char* free : {"resume",        "data",
+                           "threads",       "transport",
+                           "barrier-steps", "barrier-seconds",
+                           "offline-limit", "min-devices",
+                           "cache-limit",   "link",
+                           "json",          "quiet",
+                           "listen",        "insecure",
+                           "identity",      "tls",
+                           "wait",          "start-with",
+                           "power-model",   "device-slowdown",
+                           "meter",         "meter-root"})
     if (option == free) return true;
   return false;
 }
@@ -385,6 +385,8 @@ split::RunConfig to_config(const RunOptions& o) {
                           .model = o.model.spec,
                           .cut = o.model.cut,
                           .devices = pools_data(o.method) ? 1 : o.data.devices,
+                          .order = o.order,
+                          .participation = o.participation,
                           .training = o.training,
                           .server_precision = o.server_precision,
                           .added = parse_added_epochs(o.added_epochs),
@@ -396,6 +398,7 @@ split::RunConfig to_config(const RunOptions& o) {
                           .barriers = o.barriers,
                           .offline_seconds = o.offline_seconds,
                           .min_devices = o.min_devices,
+                          .start_with = o.start_with,
                           .cache_limit_gib = o.cache_limit_gib,
                           .unfreeze_on_plateau = o.unfreeze_on_plateau,
                           .resume_command = {}};

@@ -24,15 +24,18 @@ struct RunOptions {
   Method method = Method::split_learning;
   std::string transport = "tcp";
   Index rounds = 0;  // 0: not given
+  OrderPolicy order = OrderPolicy::fixed;
+  double participation = 1;
   /// epochs 0: not given, the rounds count; eval_every 0: at the end.
   TrainingOptions training{.epochs = 0, .schedule = Schedule::cosine};
   ServerPrecision server_precision = ServerPrecision::float32;
   split::BarrierOptions barriers;
   double offline_seconds = 300;
   Index min_devices = 1;
-  double cache_limit_gib = 16;            // of method cache
-  Index unfreeze_on_plateau = 0;          // the same
-  std::string link;                       // as LinkSpeed; empty or none: that of this machine
+  Index start_with = 0;           // of a server that is started, not of a run; 0: all devices
+  double cache_limit_gib = 16;    // of method cache
+  Index unfreeze_on_plateau = 0;  // the same
+  std::string link;               // as LinkSpeed; empty or none: that of this machine
   split::PreparationOptions preparation;  // its generator: to_config makes it of those below
   GeneratorOptions generator;
   EnergyOptions energy;

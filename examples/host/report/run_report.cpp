@@ -247,7 +247,7 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
         static_cast<unsigned long long>(s.unfrozen_after));
   for (const split::QuarantinedDevice& each : s.quarantined)
     std::printf("%s %s in turn %llu, after step %llu: %s%s\n",
-                &each == s.quarantined.data() ? "quarantined     " : "                ",
+                &each == s.quarantined.data() ? "put aside       " : "                ",
                 each.name.c_str(), static_cast<unsigned long long>(each.turn + 1),
                 static_cast<unsigned long long>(each.step), each.reason.c_str(),
                 each.released ? "; released" : "");

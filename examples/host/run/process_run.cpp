@@ -36,7 +36,7 @@ Result<split::RunSummary> run_with_device_processes(const RunOptions& options,
   Failure problem;
   // A device that is put aside would be told so and end.
   std::vector<split::QuarantinedDevice> known;
-  if (config.resume) known = expect(split::read_quarantine(config.out));
+  if (config.resume) known = expect(split::read_quarantine(config.out)).devices;
   const auto is_put_aside = [&](Index device) {
     return std::any_of(known.begin(), known.end(), [&](const split::QuarantinedDevice& each) {
       return Index{each.device} == device && !each.released;

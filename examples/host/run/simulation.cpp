@@ -99,9 +99,9 @@ Index total_steps(const split::RunConfig& config, const data::Manifest& manifest
   }
   if (pools_data(config.method))
     batches = {static_cast<Index>(data::batch_ranges(all, config.training.batch).size())};
-  for (Index turn = 0; turn < static_cast<Index>(config.turns()); ++turn)
-    steps +=
-        batches[static_cast<std::size_t>(turn) % batches.size()] * config.training.local_epochs;
+  const TurnOrder order = config.turn_order();
+  for (std::uint64_t turn = 0; turn < config.turns(); ++turn)
+    steps += batches[order.device_of(turn)] * config.training.local_epochs;
   return steps;
 }
 

@@ -94,7 +94,7 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
               .update = warm.seconds_update / steps};
   const RunShape shape = shape_of(options, config);
   const split::TurnWire wire =
-      split::forecast_turn(config, shape.sizes, 1, samples.size(), 0, shape.rank);
+      split::forecast_turn(config, shape.sizes, samples.size(), false, 0, shape.rank);
   const double measured = warm.seconds_device + warm.seconds_server + warm.seconds_network;
   const double explained = split::turn_seconds(wire, out.step, config.training.frozen_front, link);
   out.step.handling = std::max(0.0, (measured - explained) / steps);

@@ -50,6 +50,7 @@ enum class Stream : std::uint32_t {
   smashed_rounding = 20,
   gradient_rounding = 21,
   faces = 22,
+  turn_order = 23,
   user = 1000,
 };
 

@@ -286,7 +286,7 @@ TEST_CASE("quarantine: with too few devices left the run stops, and says who and
 
   // A run of one device ends with what it says.
   ServerPlan alone = plan();
-  alone.devices = 1;
+  alone.order.devices = 1;
   ServerMachine one(alone);
   join(one, 1, 0);
   drain(one);
@@ -371,8 +371,9 @@ TEST_CASE("quarantine: before a run has begun a place is only left") {
   join(m, 1, 0);
   drain(m);
   auto actions = give(m, 1, net::ErrorMessage{WireError::model_mismatch, true, 0, "front"});
-  REQUIRE(actions.size() == 1);
-  CHECK(is<Close>(actions[0]));
+  REQUIRE(actions.size() == 2);
+  CHECK(is<server_action::PlaceLost>(actions[0]));
+  CHECK(is<Close>(actions[1]));
   CHECK(m.quarantine().count() == 0);
   CHECK(answer_to_hello(m, 3, 0, "another").type == MessageType::hello_ok);
   // Nor is a place lost by what a stranger says ahead of HELLO_OK.

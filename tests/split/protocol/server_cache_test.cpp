@@ -102,7 +102,7 @@ TEST_CASE("server, method cache: the second round goes on whoever is away") {
 TEST_CASE("server, method cache: it starts alone where every sample is there") {
   ServerPlan all = cache_plan();
   all.cached = {CachedDevice{"pi", 4}, CachedDevice{"pi", 4}};
-  all.start = {.id = 2, .step = 4, .report = begin_report(1, 2, 1, 2)};
+  all.start = {.id = 2, .step = 4, .report = begin_report(all.order, 1, 1, 2)};
   all.start.report.steps = 2;
   ServerMachine m(all);
   CHECK(as<Report>(drain(m).at(0)).report.turn == 1);

@@ -38,7 +38,7 @@ inline ServerPlan plan() {
   out.offer.description.dataset = "tiny";
   out.offer.description.classes = 2;
   out.front_init = net::make_message(net::FrontInit{bytes_of("[]")});
-  out.devices = 2;
+  out.order.devices = 2;
   out.turns = 2;
   out.smashed_values = 3;
   out.largest_batch = 3;

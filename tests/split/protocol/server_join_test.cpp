@@ -50,6 +50,31 @@ TEST_CASE("server: a device that comes back with its turn goes on") {
   CHECK(is<Train>(give(m, 3, step_message(first, 2))[0]));
 }
 
+TEST_CASE(
+    "server: who asks for any place gets the one that it had before the server started again") {
+  ServerPlan restarted = plan();
+  restarted.order.devices = 3;
+  restarted.places = {"pi-a", "", "pi-c"};
+  const std::vector<DeviceRecord> nobody(3);
+  const auto place_of = [&](const char* name, const std::vector<DeviceRecord>& here) {
+    net::Hello hello;
+    hello.device = name;
+    hello.dataset = restarted.offer.description.dataset;
+    hello.samples = 8;
+    const HelloVerdict verdict =
+        check_hello(restarted, hello, here, false, Quarantine(restarted.order.devices, 1));
+    REQUIRE(std::holds_alternative<std::uint32_t>(verdict));
+    return std::get<std::uint32_t>(verdict);
+  };
+  CHECK(place_of("pi-c", nobody) == 2);
+  CHECK(place_of("pi-a", nobody) == 0);
+  CHECK(place_of("pi-new", nobody) == 1);  // that nobody had
+  std::vector<DeviceRecord> two = nobody;
+  two[1].name = two[2].name = "here";
+  two[1].connection = two[2].connection = 1;
+  CHECK(place_of("pi-new", two) == 0);  // one that another had, rather than none
+}
+
 TEST_CASE("server: what was lost with a connection is said again") {
   ServerMachine accepting(plan());
   reach(accepting, State::waiting_accept);

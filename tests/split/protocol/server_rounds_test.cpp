@@ -238,7 +238,7 @@ TEST_CASE("server, method fedavg: a device that comes back goes on, or begins it
 TEST_CASE("server, method fedavg: it takes nets that were trained for the one before it") {
   ServerPlan again = rounds_plan();
   again.offer.incarnation = 2;
-  again.start = {.id = 1, .step = 2, .report = begin_report(0, 2, 1, 0)};
+  again.start = {.id = 1, .step = 2, .report = begin_report(again.order, 0, 1, 0)};
   again.start.report.steps = 2;
   again.last_fence = 4;
   again.last_round = 0;

@@ -84,12 +84,45 @@ TEST_CASE("run config: a round of federated averaging is a turn of every device"
   CHECK(epochs(Method::federated_averaging, 3, 1) == "");
   CHECK(epochs(Method::federated_averaging, 12, 2) == "");
   CHECK(epochs(Method::federated_averaging, 4, 1) ==
-        "--epochs 4: expected a multiple of 3, a round of --method fedavg, which all devices take "
-        "part in");
+        "--epochs 4: expected a multiple of 3, a round of --method fedavg, which ends in "
+        "a mean");
   CHECK(epochs(Method::federated_averaging, 10, 2) ==
-        "--epochs 10: expected a multiple of 6, a round of --method fedavg, which all devices take "
-        "part in");
+        "--epochs 10: expected a multiple of 6, a round of --method fedavg, which ends in "
+        "a mean");
   CHECK(epochs(Method::split_learning, 4, 1) == "");
+}
+
+TEST_CASE("run config: who takes part in a round") {
+  const auto participation = [](Method method, double part, Index least = 1) {
+    return error(method, [&](RunConfig& c) {
+      c.participation = part;
+      c.min_devices = least;
+      c.training.epochs = 6;
+    });
+  };
+  for (const double part : {1e-9, 0.5, 1.0})
+    CHECK(participation(Method::split_learning, part) == "");
+  for (const double part : {0.0, -1.0, 1.5, nan})
+    CHECK(participation(Method::split_learning, part) ==
+          concat("--participation ", part, ": expected more than 0, at most 1"));
+  CHECK(participation(Method::split_learning, 0.6, 3) == "");
+  CHECK(participation(Method::iotsl, 0.4, 3) ==
+        "--participation 0.4: 2 of 5 devices take part in a round, expected at least 3 "
+        "(--min-devices)");
+  // A round of federated averaging is that of those who take part.
+  CHECK(participation(Method::federated_averaging, 0.6) == "");
+  CHECK(participation(Method::federated_averaging, 0.8) ==
+        "--epochs 6: expected a multiple of 4, a round of --method fedavg, which ends in a mean");
+  CHECK(participation(Method::central, 0.5) ==
+        "--participation 0.5: --method central has no devices that take turns");
+  CHECK(error(Method::central, [](RunConfig& c) { c.order = OrderPolicy::shuffled; }) ==
+        "--order shuffled: --method central has no devices that take turns");
+  for (const Method method : {Method::split_learning, Method::iotsl, Method::cached,
+                              Method::federated_averaging, Method::random_gradient})
+    CHECK(error(method, [&](RunConfig& c) {
+            c.order = OrderPolicy::shuffled;
+            c.training.frozen_front = caches(method);
+          }) == "");
 }
 
 TEST_CASE("run config: replay and consolidation belong to split learning") {

@@ -37,7 +37,7 @@ struct Run {
 
 /// Turn number `turn` of two local epochs with three steps each.
 TurnReport report(std::uint64_t turn) {
-  TurnReport out = begin_report(turn, 2, 2, 6 * turn);
+  TurnReport out = begin_report({.devices = 2}, turn, 2, 6 * turn);
   out.device_name = "pi";
   out.samples = 25;
   out.steps = 6;
@@ -172,7 +172,7 @@ TEST_CASE("run recorder: what a line says of an epoch") {
   CHECK(written[3].skipped);
   CHECK(written[3].round == 0);
   CHECK(written[3].device == 1);
-  CHECK(written[3].evaluated);  // the device was here for the first one
+  CHECK(written[3].evaluated);           // the device was here for the first one
   CHECK_FALSE(written[3].has_training);  // the device had left before its second epoch
   CHECK(written[3].values_formula == 0);
 

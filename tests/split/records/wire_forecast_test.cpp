@@ -42,12 +42,13 @@ Both forecast_and_run(const RunConfig& config, Index first, Index second,
   auto run = run_inproc(config, {}, train, test,
                         {tiny::range(0, first), tiny::range(first, first + second)});
   REQUIRE_MESSAGE(run.ok(), run.failure().message);
-  return {forecast_wire(config, sizes,
-                        {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(second)},
-                        barriers_inside, rank),
-          std::move(run).value(),
-          2 * net::transfer_bytes(net::MessageType::front_init,
-                                  describe_front(model.front)->payload.size(), 0)};
+  return {
+      forecast_wire(forecast_turns(
+          config, sizes, {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(second)},
+          barriers_inside, rank)),
+      std::move(run).value(),
+      2 * net::transfer_bytes(net::MessageType::front_init,
+                              describe_front(model.front)->payload.size(), 0)};
 }
 
 /// Two handshakes and four turns of small messages.

@@ -244,8 +244,8 @@ TEST_CASE("fedavg: what does not fit is refused") {
   };
   config.training.epochs = 5;
   CHECK(error() ==
-        "--epochs 5: expected a multiple of 2, a round of --method fedavg, which all devices take "
-        "part in");
+        "--epochs 5: expected a multiple of 2, a round of --method fedavg, which ends in "
+        "a mean");
   config.training.epochs = 6;
   config.training.replay = 4;
   CHECK(error() == "--replay 4: for split learning only, not for --method fedavg");

@@ -188,7 +188,7 @@ TEST_CASE("unfreeze: what it cannot be given with, and who cannot take part") {
         "--unfreeze-on-plateau 1: only for --method cache, not for --method iotsl");
 
   ServerPlan plan;
-  plan.devices = 1;
+  plan.order.devices = 1;
   plan.offer.description.dataset = "tiny";
   plan.may_unfreeze = true;
   net::Hello hello;
@@ -196,9 +196,10 @@ TEST_CASE("unfreeze: what it cannot be given with, and who cannot take part") {
   hello.dataset = "tiny";
   hello.samples = 8;
   const std::vector<DeviceRecord> nobody(1);
-  CHECK(std::holds_alternative<std::uint32_t>(check_hello(plan, hello, nobody, false)));
+  CHECK(std::holds_alternative<std::uint32_t>(
+      check_hello(plan, hello, nobody, false, Quarantine(1, 1))));
   hello.capabilities &= ~net::unfreezing_capability;
-  const HelloVerdict verdict = check_hello(plan, hello, nobody, false);
+  const HelloVerdict verdict = check_hello(plan, hello, nobody, false, Quarantine(1, 1));
   REQUIRE(std::holds_alternative<PeerFault>(verdict));
   CHECK(std::get<PeerFault>(verdict).text ==
         "the run may train the front later (--unfreeze-on-plateau), which the program of device "

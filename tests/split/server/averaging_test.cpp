@@ -222,7 +222,7 @@ TEST_CASE("server, averaging: a net of another form, or with NaN, is not kept") 
         }).starts_with("front state: its optimiser has taken 1 steps"));
   // Where nobody has answered in a round, its net stays.
   server_action::AverageModel skipped;
-  skipped.barrier.report = begin_report(1, 2, 1, 0);
+  skipped.barrier.report = begin_report({.devices = 2}, 1, 1, 0);
   skipped.barrier.report.skipped = true;
   skipped.ends_round = true;
   rounds.average(skipped);

@@ -110,7 +110,7 @@ class DeviceConnection {
         is_any_of<FinishGenerator, Impute>(action) || (trains && takes_longer());
     if (const Reconnect* later = std::get_if<Reconnect>(&action)) {
       retry_after_ = Microseconds{later->retry_after_ms} * 1000;
-      problem_ = failure(ErrorCode::network, "the server asks to come back later");
+      problem_ = failure(ErrorCode::network, "the server asks to come back later: ", later->why);
     }
     if ((computes || unknown_time) && !lost_)
       announce(unknown_time || longest_us_ == 0 ? link_.busy_cap() : 4 * longest_us_);
@@ -335,6 +335,8 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
       attempt = 1;
       note("connection lost after step ", summary.steps, ": ", connection.problem().message,
            "; trying again");
+    } else if (connection.retry_after() > 0) {
+      note(connection.problem().message);
     }
     ++connect.jitter_seed;
     const net::Microseconds delay =

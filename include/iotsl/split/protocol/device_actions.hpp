@@ -113,6 +113,7 @@ struct ExportModel {};
 /// Close, wait, connect again.
 struct Reconnect {
   std::uint32_t retry_after_ms = 0;
+  std::string why = {};
 };
 
 /// The run is over for this device: flush, then close.

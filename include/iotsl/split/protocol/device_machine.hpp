@@ -166,7 +166,7 @@ class DeviceMachine {
       turn_.forget(outbox_);
       round_.forget(outbox_);
       generators_.forget();
-      if (awaited) return reconnect(0);
+      if (awaited) return reconnect(0, "the run has another front");
     }
     handshake_.join(generators_.imputed(), outbox_);
   }
@@ -228,9 +228,9 @@ class DeviceMachine {
   }
 
   void on_error(const net::Message& message) {
-    const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
+    Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(DeviceRefusal::damaged(error.failure()));
-    if (!error->fatal) return reconnect(error->retry_after_ms);
+    if (!error->fatal) return reconnect(error->retry_after_ms, std::move(error->text));
     const bool data =
         error->code == net::WireError::data_mismatch || error->code == net::WireError::identity;
     const bool version = error->code == net::WireError::version;
@@ -240,18 +240,18 @@ class DeviceMachine {
   }
 
   void on_bye(const net::Message& message) {
-    const Result<net::Bye> bye = net::decode<net::Bye>(message.payload);
+    Result<net::Bye> bye = net::decode<net::Bye>(message.payload);
     if (!bye) return give_up(DeviceRefusal::damaged(bye.failure()));
-    if (bye->will_return && !is_pausing()) return reconnect(0);
+    if (bye->will_return && !is_pausing()) return reconnect(0, std::move(bye->reason));
     if (has_turn() && !is_pausing())
       return close_with(failure(ErrorCode::network, "the server left: ", bye->reason));
     run_is_over_ = !bye->will_return;
     finish();
   }
 
-  void reconnect(std::uint32_t retry_after_ms) {
+  void reconnect(std::uint32_t retry_after_ms, std::string why) {
     on_lost();
-    outbox_.ask(device_action::Reconnect{retry_after_ms});
+    outbox_.ask(device_action::Reconnect{retry_after_ms, std::move(why)});
   }
 
   /// After an event of a part; false where the part has refused it.

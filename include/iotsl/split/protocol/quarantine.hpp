@@ -1,6 +1,6 @@
 #pragma once
-// Devices that have failed by themselves and are put aside: their turns are skipped, and the run
-// goes on with the others until a user releases them.
+// Devices that are put aside, because they have failed by themselves or have left for good: their
+// turns are skipped, and the run goes on with the others until a user releases them.
 
 #include <algorithm>
 
@@ -21,7 +21,8 @@ struct QuarantinedDevice {
   std::uint64_t turn = 0;        ///< of the run, that was in hand
   std::uint64_t step = 0;        ///< of the last barrier
   std::string reason;
-  bool released = false;  ///< it may come back, or has
+  bool released = false;  ///< it may come back, or has, or another device has its place
+  bool gone = false;      ///< it has not failed, but left for good: its place is free for another
 
   friend bool operator==(const QuarantinedDevice&, const QuarantinedDevice&) = default;
   template <class Self, class Fields>
@@ -35,8 +36,12 @@ struct QuarantinedDevice {
     f("step", self.step);
     f("reason", self.reason);
     f("released", self.released);
+    f.later("gone", self.gone);
   }
 };
+
+/// Why a device is put aside that has not failed.
+inline constexpr const char* left_for_good = "it has left the run for good";
 
 /// What lets a device come back.
 inline std::string release_command(std::string_view name, std::string_view run = "RUN") {
@@ -58,6 +63,11 @@ class Quarantine {
     return nullptr;
   }
   bool has(std::uint32_t device) const { return find(device) != nullptr; }
+  /// Whether the device has left for good.
+  bool is_gone(std::uint32_t device) const {
+    const QuarantinedDevice* const aside = find(device);
+    return aside != nullptr && aside->gone;
+  }
   /// Devices that are put aside.
   std::uint32_t count() const {
     return static_cast<std::uint32_t>(
@@ -68,6 +78,7 @@ class Quarantine {
   std::uint32_t left() const { return devices_ - count(); }
 
   const QuarantinedDevice& add(QuarantinedDevice entry) {
+    release(entry.device);  // what it was put aside for before
     return entries_.emplace_back(std::move(entry));
   }
   void release(std::uint32_t device) {
@@ -75,10 +86,11 @@ class Quarantine {
       if (each.device == device) each.released = true;
   }
 
-  /// Why the run cannot go on, where too few devices are left.
-  Result<void> check() const {
-    if (left() >= least_) return {};
-    return failure(ErrorCode::network, left(), " of ", devices_,
+  /// Why the run cannot go on, where too few devices are left; `missing` of them were never here.
+  Result<void> check(std::uint32_t missing = 0) const {
+    const std::uint32_t here = left() - missing;
+    if (here >= least_) return {};
+    return failure(ErrorCode::network, here, " of ", devices_,
                    devices_ == 1 ? " device is left" : " devices are left", ", at least ", least_,
                    least_ == 1 ? " is" : " are", " needed (--min-devices): ", text());
   }

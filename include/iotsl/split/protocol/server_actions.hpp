@@ -32,7 +32,7 @@ struct CachedDevice {
 struct ServerPlan {
   net::HelloOk offer;       ///< run, heartbeat, description and model hash; index is filled in
   net::Message front_init;  ///< FRONT_INIT
-  std::uint32_t devices = 1;
+  TurnOrder order;          ///< of the devices
   std::uint64_t turns = 1;
   TurnRates rates;
   std::uint64_t smashed_values = 0;  ///< F
@@ -46,8 +46,11 @@ struct ServerPlan {
   BarrierRecord start;               ///< where to begin; by default at the beginning
   /// Of method cache: for each device what is known of it from before, or nothing.
   std::vector<std::optional<CachedDevice>> cached;
-  bool may_unfreeze = false;                   ///< the front may be trained later
-  std::uint32_t min_devices = 1;               ///< with fewer the run stops
+  /// Names of the devices that had the places before the server started again; empty: of nobody.
+  std::vector<std::string> places;
+  bool may_unfreeze = false;      ///< the front may be trained later
+  std::uint32_t min_devices = 1;  ///< with fewer the run stops
+  std::uint32_t start_with = 0;   ///< begin with so many, the others may come later; 0: with all
   std::vector<QuarantinedDevice> quarantined;  ///< by an earlier start
 };
 
@@ -166,6 +169,15 @@ struct AverageModel {
 struct PutAside {
   QuarantinedDevice device;
 };
+/// Remember that another device has the place of one that left for good, and tell the user.
+struct PlaceTaken {
+  std::uint32_t device = 0;
+  std::string left_by;
+};
+/// Tell the user that a device has failed before the run began, and has no place any more.
+struct PlaceLost {
+  std::string name, reason;
+};
 /// Load the last barrier; answer on_rolled_back.
 struct RollBack {
   std::string why;            ///< names the device
@@ -194,9 +206,9 @@ using ServerAction =
                  server_action::Prepare, server_action::Impute, server_action::Grant,
                  server_action::Train, server_action::BeginCached, server_action::TrainCached,
                  server_action::Store, server_action::SendModel, server_action::KeepModel,
-                 server_action::AverageModel, server_action::PutAside, server_action::RollBack,
-                 server_action::Report, server_action::Finish, server_action::Pause,
-                 server_action::Fail>;
+                 server_action::AverageModel, server_action::PutAside, server_action::PlaceTaken,
+                 server_action::PlaceLost, server_action::RollBack, server_action::Report,
+                 server_action::Finish, server_action::Pause, server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.
 class ServerOutbox {

@@ -7,12 +7,17 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
+/// A device without a place asks again after so long.
+inline constexpr std::uint32_t queue_interval_ms = 20000;
+
 /// A place in the order of turns, or why there is none.
 using HelloVerdict = std::variant<std::uint32_t, PeerFault>;
 
-/// `devices`: who has, or had, which place; `begun`: every device was here, and keeps its place.
+/// `devices`: who has, or had, which place; `begun`: each keeps its place; `quarantine`: whose
+/// place is free because it has left for good.
 inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
-                                const std::vector<DeviceRecord>& devices, bool begun) {
+                                const std::vector<DeviceRecord>& devices, bool begun,
+                                const Quarantine& quarantine) {
   const auto reject = [](net::WireError code, const auto&... parts) {
     return PeerFault{code, concat(parts...)};
   };
@@ -40,22 +45,55 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (hello.samples < 2)
     return reject(net::WireError::data_mismatch, "device '", hello.device, "' has ", hello.samples,
                   hello.samples == 1 ? " sample" : " samples", ", at least 2 are needed");
+  // Left for good by another device, and nobody has taken it since. Its turn must be over, so that
+  // nobody goes on with it on other samples.
+  const auto is_left = [&](std::uint32_t place) {
+    return begun && quarantine.is_gone(place) && devices[place].connection == 0 &&
+           devices[place].name != hello.device;
+  };
   std::uint32_t index = hello.index;
   if (index == net::any_index) {
-    // The place it has left, else the first free one.
-    const auto is_own = [&](const DeviceRecord& d) {
-      return d.name == hello.device && d.connection == 0;
+    // The place that it had, else the first free one, else one that was left.
+    const auto first = [&](const auto& is_wanted) {
+      std::uint32_t place = 0;
+      while (place < plan.order.devices && !is_wanted(place)) ++place;
+      return place;
     };
-    const auto is_free = [](const DeviceRecord& d) { return d.name.empty(); };
-    auto at = std::find_if(devices.begin(), devices.end(), is_own);
-    if (at == devices.end()) at = std::find_if(devices.begin(), devices.end(), is_free);
-    index = static_cast<std::uint32_t>(at - devices.begin());
+    index = first([&](std::uint32_t place) {
+      return devices[place].name == hello.device && devices[place].connection == 0;
+    });
+    // Before a server that starts again has seen them all: first who had the place, then who had
+    // none.
+    const auto was_of = [&](std::uint32_t place) {
+      return place < plan.places.size() ? std::string_view(plan.places[place]) : std::string_view();
+    };
+    for (const std::string_view former : {std::string_view(hello.device), std::string_view()})
+      if (index == plan.order.devices)
+        index = first([&](std::uint32_t place) {
+          return devices[place].name.empty() && was_of(place) == former;
+        });
+    if (index == plan.order.devices)
+      index = first([&](std::uint32_t place) { return devices[place].name.empty(); });
+    if (index == plan.order.devices) index = first(is_left);
+    if (index == plan.order.devices) {
+      PeerFault full =
+          reject(net::WireError::full, "the run has places 0 to ", index - 1,
+                 " and no free one for '", hello.device, "' until one is left for good");
+      full.retry_after_ms = queue_interval_ms;
+      return full;
+    }
   }
-  if (index >= plan.devices)
-    return reject(net::WireError::full, "the run has places 0 to ", plan.devices - 1,
-                  " and no free one for '", hello.device, "'");
+  if (index >= plan.order.devices)
+    return reject(net::WireError::full, "the run has places 0 to ", plan.order.devices - 1,
+                  ", device '", hello.device, "' asks for ", index);
   const DeviceRecord& known = devices[index];
-  if (!known.name.empty() && (begun || known.connection != 0)) {
+  if (!begun && quarantine.is_gone(index) && known.name != hello.device) {
+    PeerFault early = reject(net::WireError::full, "place ", index, ", which '", known.name,
+                             "' has left, is free once the run has begun");
+    early.retry_after_ms = queue_interval_ms;
+    return early;
+  }
+  if (!known.name.empty() && (begun || known.connection != 0) && !is_left(index)) {
     if (known.name != hello.device)
       return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
     if (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint)
@@ -77,9 +115,29 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   return index;
 }
 
-/// What somebody named `name` is told who comes for the place of a device in quarantine. It is of
-/// no use to come again before the device is released.
+/// Whether the device of `hello` may have the place of one that was put aside: where that has left
+/// for good, and the run was not prepared with other data than the newcomer's.
+inline bool may_take_place(const ServerPlan& plan, const QuarantinedDevice& aside,
+                           const net::Hello& hello) {
+  return aside.gone && aside.name != hello.device &&
+         (!has_generators(plan.offer.description.method) ||
+          aside.data_fingerprint == to_hex(hello.data_fingerprint));
+}
+
+/// What somebody named `name` is told who comes for the place of a device that was put aside and
+/// cannot have it. It is of no use to come again before the device is released.
 inline PeerFault refuse_quarantined(const QuarantinedDevice& device, const std::string& name) {
+  if (device.gone && name == device.name)
+    return {
+        net::WireError::run_failed,
+        concat("device '", name, "' has left the run for good, until somebody at the server says: ",
+               release_command(name))};
+  if (device.gone)
+    return {net::WireError::data_mismatch,
+            concat("device '", name, "' holds other samples than '", device.name,
+                   "', which has left "
+                   "place ",
+                   device.device, ": the run was prepared with those")};
   if (name != device.name)
     return {net::WireError::full, concat("place ", device.device, " is taken by '", device.name,
                                          "', which is in quarantine")};

@@ -30,9 +30,13 @@ class ServerHandshake {
         quarantine_(quarantine),
         exchange_(exchange),
         outbox_(outbox),
-        devices_(plan.devices) {
-    for (const QuarantinedDevice& each : quarantine.entries())
-      if (!each.released) devices_[each.device] = record_of(each);
+        devices_(plan.order.devices),
+        was_aside_(plan.order.devices) {
+    for (const QuarantinedDevice& each : quarantine.entries()) {
+      if (each.released) continue;
+      devices_[each.device] = record_of(each);
+      was_aside_[each.device] = true;
+    }
   }
 
   const std::vector<DeviceRecord>& devices() const { return devices_; }
@@ -41,9 +45,29 @@ class ServerHandshake {
         std::count_if(devices_.begin(), devices_.end(),
                       [](const DeviceRecord& each) { return each.connection != 0; }));
   }
-  /// Every device that is not in quarantine was here once, since this server began; from then on
+  /// Every device that the run begins with was here once, since this server began; from then on
   /// each keeps its place.
   bool complete() const { return complete_; }
+  /// Devices that the run begins with. Who was put aside when this server began, and is released
+  /// meanwhile, is not waited for.
+  std::uint32_t wanted() const {
+    std::uint32_t out = 0;
+    for (std::uint32_t d = 0; d < plan_.order.devices; ++d) out += is_awaited(d);
+    return plan_.start_with == 0 ? out : std::min(plan_.start_with, out);
+  }
+  /// Places of a run that has begun that nobody has taken yet.
+  std::uint32_t missing() const {
+    if (!complete_) return 0;
+    return static_cast<std::uint32_t>(
+        std::count_if(devices_.begin(), devices_.end(),
+                      [](const DeviceRecord& each) { return each.name.empty(); }));
+  }
+  /// The device was put aside: nobody waits for it, and its place is kept.
+  void put_aside(std::uint32_t device, DeviceRecord known) {
+    known.connection = 0;
+    devices_[device] = std::move(known);
+    complete_ = complete_ || has_all();
+  }
 
   const std::vector<ServerPeer>& peers() const { return peers_; }
   ServerPeer* find(ConnectionId connection) {
@@ -69,10 +93,11 @@ class ServerHandshake {
     std::vector<DeviceRecord> places = devices_;
     for (const ServerPeer& other : peers_)
       if (other.index != net::any_index) places[other.index] = other.record;
-    HelloVerdict verdict = check_hello(plan_, *hello, places, complete_);
+    HelloVerdict verdict = check_hello(plan_, *hello, places, complete_, quarantine_);
     if (PeerFault* fault = std::get_if<PeerFault>(&verdict)) return std::move(*fault);
     const std::uint32_t index = *std::get_if<std::uint32_t>(&verdict);
-    if (const QuarantinedDevice* aside = quarantine_.find(index))
+    const QuarantinedDevice* const aside = quarantine_.find(index);
+    if (aside != nullptr && !may_take_place(plan_, *aside, *hello))
       return refuse_quarantined(*aside, hello->device);
     return Admission{std::move(hello).value(), index};
   }
@@ -89,7 +114,7 @@ class ServerHandshake {
     net::HelloOk ok = plan_.offer;
     ok.incarnation = incarnation;
     ok.index = admission.index;
-    ok.devices = plan_.devices;
+    ok.devices = plan_.order.devices;
     peer.state = PeerState::join;
     outbox_.send(peer.connection, ok);
   }
@@ -138,7 +163,7 @@ class ServerHandshake {
   /// The connection is gone. The device keeps its place once the run has begun.
   void forget(ServerPeer& peer) {
     if (peer.state == PeerState::ready) {
-      if (complete_)
+      if (complete_ || was_aside_[peer.index])
         devices_[peer.index].connection = 0;
       else
         devices_[peer.index] = {};
@@ -158,8 +183,19 @@ class ServerHandshake {
   Progress arrive(ServerPeer& peer, std::optional<net::Resume> resume) {
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;
-    if (ready_devices() == quarantine_.left()) complete_ = true;
+    complete_ = complete_ || has_all();
     return Arrived{std::move(resume)};
+  }
+  bool is_awaited(std::uint32_t device) const {
+    return !quarantine_.has(device) && !was_aside_[device];
+  }
+  /// Whether the run can begin.
+  bool has_all() const {
+    const std::uint32_t here = ready_devices();
+    if (plan_.start_with > 0) return here > 0 && here >= wanted();
+    for (std::uint32_t d = 0; d < plan_.order.devices; ++d)
+      if (is_awaited(d) && devices_[d].connection == 0) return false;
+    return here > 0;
   }
   static DeviceRecord record_of(const QuarantinedDevice& device) {
     DeviceRecord out;
@@ -180,6 +216,7 @@ class ServerHandshake {
   ServerGeneratorExchange* exchange_;
   ServerOutbox& outbox_;
   std::vector<DeviceRecord> devices_;
+  std::vector<bool> was_aside_;  // when this server began
   std::vector<ServerPeer> peers_;
   bool complete_ = false;
 };

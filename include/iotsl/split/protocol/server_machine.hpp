@@ -3,7 +3,7 @@
 // clock and no tensor; the driver carries out the actions in order, reports back, and only then
 // brings the next event.
 //
-//   gathering (every device: HELLO, JOIN, LABEL_HIST; server_handshake.hpp)
+//   gathering (every device, or those to begin with: HELLO, JOIN, LABEL_HIST; server_handshake.hpp)
 //   -> for method iotsl: collecting, preparing (server_generator_exchange.hpp)
 //   -> turns (server_turns.hpp), for method fedavg rounds (server_rounds.hpp) -> ended
 //
@@ -17,10 +17,16 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
+/// How a device is put aside.
+struct AsideAs {
+  bool damaged = false;                   ///< what it sent is in the server's half, in part
+  std::optional<DeviceRecord> gone = {};  ///< it has not failed, but leaves for good
+};
+
 class ServerMachine {
  public:
   enum class Phase {
-    gathering,   ///< not every device has been here
+    gathering,   ///< not every device that the run begins with has been here
     collecting,  ///< not every generator is here
     preparing,   ///< planning the imputation and pre-training
     turns,
@@ -30,7 +36,7 @@ class ServerMachine {
   /// `generators`: of each device, for method iotsl; else empty.
   explicit ServerMachine(ServerPlan plan, GeneratorsOnHand generators = {})
       : plan_(std::move(plan)),
-        quarantine_(plan_.devices, plan_.min_devices, plan_.quarantined),
+        quarantine_(plan_.order.devices, plan_.min_devices, plan_.quarantined),
         exchange_(make_exchange(std::move(generators))),
         handshake_(plan_, quarantine_, exchange_ ? &*exchange_ : nullptr, outbox_) {
     if (!plan_.start.turn_complete()) return;
@@ -64,6 +70,10 @@ class ServerMachine {
   /// Who was put aside.
   const Quarantine& quarantine() const { return quarantine_; }
   std::uint32_t ready_devices() const { return handshake_.ready_devices(); }
+  /// Devices that the run begins with.
+  std::uint32_t wanted_devices() const { return handshake_.wanted(); }
+  /// Places that nobody has taken in a run that has begun.
+  std::uint32_t missing_devices() const { return handshake_.missing(); }
   /// Of method iotsl: whether the server has the generator of `device`.
   bool has_generator(std::uint32_t device) const { return exchange_->has_generator(device); }
   /// What a server that starts again would go back to.
@@ -151,7 +161,7 @@ class ServerMachine {
                      {net::WireError::data_mismatch,
                       concat("device '", peer->record.name, "': ", stored.failure().message)});
     exchange_->on_stored(*peer, *stored);
-    if (handshake_.complete()) exchange_->prepare_if_complete();
+    begin_if_complete();
   }
 
   /// The plan is made and the net pre-trained, or the run ends. `orders`: for each device.
@@ -179,12 +189,14 @@ class ServerMachine {
   /// The last step, whose gradient may have been sent, cannot be finished.
   void on_step_failed(const Failure& why) {
     if (turns_ && !ended_)
-      put_aside(turns_->report().device, {net::WireError::not_finite, why.message}, true);
+      put_aside(turns_->report().device, {net::WireError::not_finite, why.message},
+                {.damaged = true});
   }
   /// The front in BARRIER_ACK cannot be taken over, and was not.
   void on_front_refused(const Failure& why) {
     if (turns_ && !ended_)
-      put_aside(turns_->report().device, {net::WireError::model_mismatch, why.message}, true);
+      put_aside(turns_->report().device, {net::WireError::model_mismatch, why.message},
+                {.damaged = true});
   }
   /// What was left of the last step has taken so long.
   void on_step_finished(std::uint64_t took_us) {
@@ -218,6 +230,18 @@ class ServerMachine {
   bool release(std::uint32_t device) {
     if (!began_alone_) quarantine_.release(device);
     return !began_alone_;
+  }
+
+  /// A user says that the device leaves for good; `known` of it where it was not here since this
+  /// server began. False where nothing is asked of it any more.
+  bool leave(std::uint32_t device, DeviceRecord known) {
+    if (ended_ || (turns_ && !turns_->needs(device))) return false;
+    if (!handshake_.devices()[device].name.empty()) known = handshake_.devices()[device];
+    const PeerFault farewell{net::WireError::run_failed,
+                             concat("device '", known.name,
+                                    "' has left the run for good: somebody at the server said so")};
+    put_aside(device, farewell, {.gone = std::move(known)});
+    return true;
   }
 
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
@@ -262,19 +286,25 @@ class ServerMachine {
   }
   /// The device is ready. `resume`: what it has in hand.
   void take_in(ServerPeer& peer, const std::optional<net::Resume>& resume) {
+    if (const QuarantinedDevice* const left = quarantine_.find(peer.index)) {
+      outbox_.push(server_action::PlaceTaken{peer.index, left->name});
+      quarantine_.release(peer.index);
+    }
     if (averages(plan_.offer.description.method)) {
       if (rounds_) return rounds_->on_arrived(peer, resume);
       // Which steps are the device's is known once everybody is here.
       peer.resume = resume;
-      if (handshake_.complete()) begin_turns();
-      return;
+      return begin_if_complete();
     }
     const bool proceeds = turns_ && resume && turns_->can_proceed(peer, *resume);
     if (resume) outbox_.send(peer.connection, net::ResumeOk{proceeds});
     if (proceeds) return settle(peer, turns_->catch_up(peer, *resume));
     if (exchange_) exchange_->impute(peer);
     if (turns_) return settle(turns_->on_arrived(peer));
-    if (!handshake_.complete()) return;
+    begin_if_complete();
+  }
+  void begin_if_complete() {
+    if (ended_ || turns_ || rounds_ || !handshake_.complete()) return;
     if (exchange_)
       exchange_->prepare_if_complete();
     else
@@ -311,10 +341,14 @@ class ServerMachine {
   void on_error(ServerPeer& peer, const net::Message& message) {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(peer, protocol_fault(error.failure()));
-    if (!is_needed(peer)) return close(peer);
+    const PeerFault fault{error->code, concat("it has failed: ", error->text)};
+    if (!is_needed(peer)) {
+      note_lost_place(peer, fault);
+      return close(peer);
+    }
     const std::uint32_t device = peer.index;
     handshake_.close(peer);  // it knows
-    put_aside(device, {error->code, concat("it has failed: ", error->text)});
+    put_aside(device, fault);
   }
   void on_leave(ServerPeer& peer, const net::Message& message) {
     const Result<net::Leave> leave = net::decode<net::Leave>(message.payload);
@@ -340,7 +374,13 @@ class ServerMachine {
     net::ErrorMessage error = error_message(fault.code, fault.retry_after_ms == 0, fault.text);
     error.retry_after_ms = fault.retry_after_ms;
     outbox_.send(peer.connection, error);
+    note_lost_place(peer, fault);
     close(peer);
+  }
+  /// The peer is given up. Before the run begins its place is free for another device.
+  void note_lost_place(const ServerPeer& peer, const PeerFault& fault) {
+    if (peer.index != net::any_index && !handshake_.complete())
+      outbox_.push(server_action::PlaceLost{peer.record.name, make_printable(fault.text)});
   }
   /// Whether the peer has its place in a run that has begun, and the run still needs it. Before,
   /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.
@@ -348,28 +388,31 @@ class ServerMachine {
     return handshake_.complete() && peer.index != net::any_index &&
            !(turns_ && !turns_->needs(peer.index));
   }
-  /// The device has failed, and would again: it is told, and the run goes on without it, unless too
-  /// few are left. `damaged`: see ServerTurns::on_quarantine.
-  void put_aside(std::uint32_t device, const PeerFault& fault, bool damaged = false) {
+  /// The device has failed, and would again, or leaves: it is told, and the run goes on without it,
+  /// unless too few are left.
+  void put_aside(std::uint32_t device, const PeerFault& fault, const AsideAs& how = {}) {
+    const DeviceRecord known = how.gone ? *how.gone : handshake_.devices()[device];
     if (ServerPeer* const peer = handshake_.find_place(device)) {
       outbox_.send(peer->connection, error_message(fault.code, true, fault.text));
       handshake_.close(*peer);
     }
-    const DeviceRecord& known = handshake_.devices()[device];
     const std::uint64_t turn = turns_ ? turns_->report().turn : rounds_ ? rounds_->turn() : 0;
-    outbox_.push(
-        server_action::PutAside{quarantine_.add({.device = device,
-                                                 .name = known.name,
-                                                 .samples = known.samples,
-                                                 .label_counts = known.label_counts,
-                                                 .data_fingerprint = to_hex(known.data_fingerprint),
-                                                 .turn = turn,
-                                                 .step = committed().step,
-                                                 .reason = make_printable(fault.text)})});
-    if (const Result<void> enough = quarantine_.check(); !enough) return abort(enough.failure());
-    if (turns_) return settle(turns_->on_quarantine(device, damaged));
+    outbox_.push(server_action::PutAside{quarantine_.add(
+        {.device = device,
+         .name = known.name,
+         .samples = known.samples,
+         .label_counts = known.label_counts,
+         .data_fingerprint = to_hex(known.data_fingerprint),
+         .turn = turn,
+         .step = committed().step,
+         .reason = how.gone ? std::string(left_for_good) : make_printable(fault.text),
+         .gone = how.gone.has_value()})});
+    handshake_.put_aside(device, known);
+    if (const Result<void> enough = quarantine_.check(handshake_.missing()); !enough)
+      return abort(enough.failure());
+    if (turns_) return settle(turns_->on_quarantine(device, how.damaged));
     if (rounds_) return rounds_->on_quarantine(device);
-    if (exchange_) exchange_->prepare_if_complete();
+    begin_if_complete();
   }
   void close(ServerPeer& peer) {
     handshake_.close(peer);

@@ -43,6 +43,13 @@ inline PeerFault protocol_fault(const Failure& why) {
   return {net::WireError::protocol, why.message};
 }
 
+/// Why the turn of a place is skipped that nobody has taken yet.
+inline constexpr const char* not_here_yet = "the device is not here yet";
+/// For the books.
+inline std::string name_of_place(const DeviceRecord& device, std::uint32_t place) {
+  return device.name.empty() ? concat("place ", place) : device.name;
+}
+
 struct RunComplete {};
 /// The user's wish; the run can go on from the last barrier.
 struct RunPaused {};
@@ -51,6 +58,13 @@ struct RunFailed {
   Failure why;
 };
 using RunEnd = std::variant<RunComplete, RunPaused, RunFailed>;
+
+/// A run without barriers has lost a device, for `why`; `aside` where it was put aside.
+inline RunFailed nowhere_to_go_back(std::string_view why, const QuarantinedDevice* aside) {
+  return {net::WireError::run_failed,
+          failure(ErrorCode::network, why, aside == nullptr ? "" : concat(" (", aside->reason, ")"),
+                  ", and without a run folder (--out) there is no barrier to go back to")};
+}
 
 }  // namespace split
 IOTSL_NAMESPACE_END

@@ -1,8 +1,8 @@
 #pragma once
-// The server's part of ISL in the rounds of federated averaging. The devices of a round begin with
-// the same net (GLOBAL_MODEL) and train at the same time; what they answer (LOCAL_MODEL) is
-// averaged in the order of their turns, whoever is first, so that the sum is always the same one.
-// For each device:
+// The server's part of ISL in the rounds of federated averaging. The devices that take part in a
+// round begin with the same net (GLOBAL_MODEL) and train at the same time; what they answer
+// (LOCAL_MODEL) is averaged in the order of their turns, whoever is first, so that the sum is
+// always the same one. For each device:
 //
 //   waiting for it -> training -> its net is kept -> averaged and on the disk (TURN_COMMITTED)
 //
@@ -32,8 +32,10 @@ class ServerRounds {
         committed_(plan.start),
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         fence_(plan.last_fence),
-        answered_(plan.devices) {
-    if (plan.last_fence == 0 || plan.last_round != round()) ++fence_;
+        answered_(plan.order.devices) {
+    // Of a run that began with some of the devices others may be here now: the round is another
+    // one.
+    if (plan.last_fence == 0 || plan.last_round != round() || plan.start_with > 0) ++fence_;
     open_round();
   }
 
@@ -42,7 +44,7 @@ class ServerRounds {
   /// The turn in hand.
   std::uint64_t turn() const { return turn_; }
   /// Whose it is.
-  std::uint32_t holder() const { return static_cast<std::uint32_t>(turn_ % plan_.devices); }
+  std::uint32_t holder() const { return holders_[place_of(turn_)]; }
   bool holder_is_away() const { return !storing_ && devices_[holder()].connection == 0; }
 
   // Devices.
@@ -65,8 +67,8 @@ class ServerRounds {
   /// again would not have it either.
   void on_quarantine(std::uint32_t device) {
     Part& part = parts_[device];
-    if (part.state == Part::State::done) return;
-    part.state = Part::State::waiting;
+    if (part.state == Part::State::done || part.state == Part::State::absent) return;
+    part.state = quarantine_.is_gone(device) ? Part::State::absent : Part::State::waiting;
     answered_[device] = {};
     average_next();
   }
@@ -132,13 +134,13 @@ class ServerRounds {
     // Over another connection it does not wait for it any more.
     if (part.connection == devices_[holder()].connection)
       outbox_.send(part.connection, net::TurnCommitted{key_of(holder()), committed_.step});
-    const bool last = ++turn_ == plan_.turns;
-    if (!last && holder() == 0) {
+    const bool ends_round = plan_.order.ends_round(turn_), last = ++turn_ == plan_.turns;
+    if (ends_round && !last) {
       ++fence_;
       open_round();
       // Ahead of the books, so that the devices train while the mean is tested.
-      for (std::uint32_t d = 0; d < plan_.devices; ++d) send_model(d);
-    } else {
+      for (const std::uint32_t device : holders_) send_model(device);
+    } else if (!last) {
       report_ = fresh_report();
     }
     outbox_.push(server_action::Report{committed_.report});
@@ -154,11 +156,12 @@ class ServerRounds {
   }
 
  private:
-  /// A device's part of the round.
+  /// A device's part of the round: done where it takes none, absent where it was not here when the
+  /// round began, or has left: whoever has its place then comes too late for it.
   struct Part {
-    enum class State { waiting, training, kept, done };
-    State state = State::waiting;
-    std::uint64_t first_step = 0, steps = 0;
+    enum class State { waiting, training, kept, done, absent };
+    State state = State::done;
+    std::uint64_t turn = 0, first_step = 0, steps = 0;
     ConnectionId connection = 0;  ///< over which its net has come
     // Of its LOCAL_MODEL.
     std::vector<net::EpochResult> results;
@@ -172,9 +175,13 @@ class ServerRounds {
     std::uint64_t last_step = 0;
   };
 
-  std::uint64_t round() const { return turn_ / plan_.devices; }
+  std::uint64_t round() const { return plan_.order.round_of(turn_); }
+  /// Of a turn of the round.
+  std::size_t place_of(std::uint64_t turn) const {
+    return static_cast<std::size_t>(turn % holders_.size());
+  }
   net::TurnKey key_of(std::uint32_t device) const {
-    return {plan_.offer.run, static_cast<std::uint32_t>(round() * plan_.devices + device), fence_};
+    return {plan_.offer.run, static_cast<std::uint32_t>(parts_[device].turn), fence_};
   }
   std::size_t local_epochs() const {
     return static_cast<std::size_t>(plan_.offer.description.training.local_epochs);
@@ -182,16 +189,18 @@ class ServerRounds {
 
   /// Steps are numbered as if the devices trained one after the other.
   void open_round() {
-    parts_.assign(plan_.devices, {});
+    holders_ = plan_.order.of_round(round());
+    parts_.assign(plan_.order.devices, {});
     std::uint64_t step = committed_.step;
-    for (std::uint32_t d = 0; d < plan_.devices; ++d) {
-      Part& part = parts_[d];
-      if (d < holder()) {
-        part.state = Part::State::done;
-        continue;
-      }
-      const auto batches = data::batch_ranges(static_cast<Index>(devices_[d].samples),
+    for (std::size_t place = 0; place < holders_.size(); ++place) {
+      Part& part = parts_[holders_[place]];
+      part.turn = round() * holders_.size() + place;
+      if (part.turn < turn_) continue;
+      const DeviceRecord& device = devices_[holders_[place]];
+      const auto batches = data::batch_ranges(static_cast<Index>(device.samples),
                                               plan_.offer.description.training.batch);
+      const bool absent = device.name.empty() || quarantine_.is_gone(holders_[place]);
+      part.state = absent ? Part::State::absent : Part::State::waiting;
       part.first_step = step;
       part.steps = batches.size() * local_epochs();
       step += part.steps;
@@ -201,8 +210,8 @@ class ServerRounds {
   /// The books of the turn in hand.
   TurnReport fresh_report() const {
     const Part& part = parts_[holder()];
-    TurnReport out = begin_report(turn_, plan_.devices, local_epochs(), part.first_step);
-    out.device_name = devices_[holder()].name;
+    TurnReport out = begin_report(plan_.order, turn_, local_epochs(), part.first_step);
+    out.device_name = name_of_place(devices_[holder()], holder());
     out.samples = devices_[holder()].samples;
     out.steps = part.steps;
     return out;
@@ -240,6 +249,7 @@ class ServerRounds {
     if (storing_) return;
     if (const QuarantinedDevice* aside = quarantine_.find(holder())) return skip(aside->reason);
     const Part& part = parts_[holder()];
+    if (part.state == Part::State::absent) return skip(not_here_yet);
     if (part.state != Part::State::kept) return;
     for (std::size_t e = 0; e < report_.epochs.size(); ++e) {
       const net::EpochResult& seen = part.results[e];
@@ -255,7 +265,7 @@ class ServerRounds {
   }
   void store() {
     storing_ = true;
-    outbox_.push(server_action::AverageModel{next_barrier(), holder() + 1 == plan_.devices});
+    outbox_.push(server_action::AverageModel{next_barrier(), plan_.order.ends_round(turn_)});
   }
   /// Behind the turn in hand.
   BarrierRecord next_barrier() const {
@@ -267,10 +277,11 @@ class ServerRounds {
   const Quarantine& quarantine_;
   ServerOutbox& outbox_;
 
-  BarrierRecord committed_;  ///< the last barrier that is on disk
-  std::uint64_t turn_;       ///< in hand
-  std::uint32_t fence_;      ///< of the round
-  std::vector<Part> parts_;  ///< of each device in the round
+  BarrierRecord committed_;             ///< the last barrier that is on disk
+  std::uint64_t turn_;                  ///< in hand
+  std::uint32_t fence_;                 ///< of the round
+  std::vector<std::uint32_t> holders_;  ///< of the round's turns, in their order
+  std::vector<Part> parts_;             ///< of each device in the round
   std::vector<Answered> answered_;
   TurnReport report_;     ///< of the turn in hand
   bool storing_ = false;  ///< it is being averaged

@@ -14,6 +14,7 @@
 #include "iotsl/split/protocol/cached_turns.hpp"
 #include "iotsl/split/protocol/server_checks.hpp"
 #include "iotsl/split/protocol/step_answers.hpp"
+#include "iotsl/split/protocol/turn_progress.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -41,13 +42,10 @@ class ServerTurns {
         added_(std::move(added)),
         outbox_(outbox),
         cached_(plan.cached, plan.offer.description.training.batch),
-        committed_(plan.start),
-        turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
-        step_(plan.start.step),
+        progress_(plan),
         incarnation_(plan.offer.incarnation),
         fence_(plan.last_fence),
-        barriers_(plan.start.id),
-        report_(report_at_barrier()) {}
+        barriers_(plan.start.id) {}
 
   /// Grants the first turn.
   [[nodiscard]] std::optional<RunEnd> begin() { return proceed(); }
@@ -56,9 +54,9 @@ class ServerTurns {
   /// It rises whenever the run goes back to a barrier.
   std::uint32_t incarnation() const { return incarnation_; }
   /// What a server that starts again would go back to.
-  const BarrierRecord& committed() const { return committed_; }
+  const BarrierRecord& committed() const { return progress_.committed(); }
   /// The turn in hand, with what is known of it so far.
-  const TurnReport& report() const { return report_; }
+  const TurnReport& report() const { return progress_.report(); }
   bool holder_is_away() const { return !is_cached() && holder() == 0; }
   /// Whether anything is still asked of the device.
   bool needs(std::uint32_t device) const { return !cached_.has(device); }
@@ -70,7 +68,7 @@ class ServerTurns {
     const bool in_turn = state_ == State::waiting_accept || state_ == State::stepping ||
                          state_ == State::waiting_ack || state_ == State::waiting_done;
     return is_holder(peer) && in_turn && resume.position.key == key_ &&
-           (step == step_ || (answers_.any() && step + 1 == step_));
+           (step == last_step() || (answers_.any() && step + 1 == last_step()));
   }
   /// After can_proceed: says again what may have been lost on the way.
   std::optional<PeerFault> catch_up(const ServerPeer& peer, const net::Resume& resume) {
@@ -78,7 +76,7 @@ class ServerTurns {
       return accept(peer, resume.turn_steps);
     if (state_ == State::waiting_ack)
       outbox_.send(peer.connection, barrier_);
-    else if (barrier_.key == key_ && barrier_.id == committed_.id)
+    else if (barrier_.key == key_ && barrier_.id == committed().id)
       outbox_.send(peer.connection, net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
     return std::nullopt;
   }
@@ -86,16 +84,17 @@ class ServerTurns {
   std::optional<RunEnd> on_arrived(const ServerPeer& peer) {
     if (!is_holder(peer) || is_busy()) return std::nullopt;
     if (state_ == State::waiting_done) return complete_turn();
-    if (is_ahead()) return roll_back(concat(name_of_holder(), " has lost its state"));
+    if (progress_.ahead() > 0) return roll_back(concat(name_of_holder(), " has lost its state"));
     grant();
     return std::nullopt;
   }
   /// A device was put aside. `damaged`: what it sent is in the server's half, in part.
   std::optional<RunEnd> on_quarantine(std::uint32_t device, bool damaged) {
-    if (device != report_.device || state_ == State::rolling_back) return std::nullopt;
+    if (device != report().device || state_ == State::rolling_back) return std::nullopt;
     if (pausing_) return RunPaused{};  // the barrier that it waits for will not come
     if (state_ == State::waiting_done) return complete_turn();
-    if (damaged || is_ahead()) return roll_back(concat(name_of_holder(), " is put aside"));
+    if (damaged || progress_.ahead() > 0)
+      return roll_back(concat(name_of_holder(), " is put aside"));
     return proceed();
   }
   /// A device is lost: a pause does not wait for the holder.
@@ -118,7 +117,7 @@ class ServerTurns {
   std::optional<PeerFault> on_step(const ServerPeer& peer, net::Step step, net::Message message) {
     const auto answer = [&](net::WireError code, const char* what) {
       const std::string text = concat("STEP ", step.step, " is ", what, ": the server is at ",
-                                      step_, ", turn ", key_.turn, ", fence ", key_.fence);
+                                      last_step(), ", turn ", key_.turn, ", fence ", key_.fence);
       outbox_.send(peer.connection, error_message(code, false, text));
       return std::nullopt;
     };
@@ -126,19 +125,19 @@ class ServerTurns {
       return answer(net::WireError::stale, "of an old turn");
     const bool taking = state_ == State::stepping || state_ == State::waiting_ack;
     if (!is_holder(peer) || step.key != key_ || !taking) return not_allowed(peer, message.type);
-    if (step.step == step_ && answers_.any()) {
+    if (step.step == last_step() && answers_.any()) {
       if (!answers_.answers(message))
-        return PeerFault{
-            net::WireError::nondeterminism,
-            concat("device '", peer.record.name, "' repeated step ", step_, " with other content")};
+        return PeerFault{net::WireError::nondeterminism,
+                         concat("device '", peer.record.name, "' repeated step ", step.step,
+                                " with other content")};
       outbox_.send_message(peer.connection, answers_.last());
       return std::nullopt;
     }
-    if (step.step <= step_) return answer(net::WireError::stale, "old");
-    if (step.step > step_ + 1) return answer(net::WireError::gap, "too far");
+    if (step.step <= last_step()) return answer(net::WireError::stale, "old");
+    if (step.step > last_step() + 1) return answer(net::WireError::gap, "too far");
     if (state_ != State::stepping) return not_allowed(peer, message.type);
     Result<void> good = check_step(plan_, step, message.form);
-    if (good) good = cached_.check_step(report_, step);
+    if (good) good = cached_.check_step(report(), step);
     if (!good) return protocol_fault(good.failure());
     answers_.begin(message.hash, step.labels.size());
     state_ = State::training;
@@ -150,15 +149,13 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_ack) return not_allowed(peer, message.type);
     Result<net::BarrierAck> ack = net::decode<net::BarrierAck>(message.payload);
     if (!ack) return protocol_fault(ack.failure());
-    const Result<void> good = check_barrier_ack(*ack, barrier_, report_.epochs.size());
+    const Result<void> good = check_barrier_ack(*ack, barrier_, report().epochs.size());
     if (!good) return protocol_fault(good.failure());
     barrier_hash_ = message.digest;
-    step_ = barrier_.step;
-    for (std::size_t i = 0; i < report_.costs.size(); ++i)
-      report_.costs[i] = net::add_costs(costs_before_[i], ack->costs[i]);
+    progress_.reach(barrier_.step, ack->costs);
     state_ = State::storing;
-    outbox_.push(
-        server_action::Store{std::move(ack).value(), barrier_record(), std::move(message)});
+    outbox_.push(server_action::Store{std::move(ack).value(), progress_.barrier(barrier_.id),
+                                      std::move(message)});
     return std::nullopt;
   }
 
@@ -167,15 +164,15 @@ class ServerTurns {
     if (!is_holder(peer) || state_ != State::waiting_done) return not_allowed(peer, message.type);
     const Result<net::TurnDone> done = net::decode<net::TurnDone>(message.payload);
     if (!done) return protocol_fault(done.failure());
-    const Result<void> good = check_turn_done(*done, {key_, step_, barrier_hash_});
+    const Result<void> good = check_turn_done(*done, {key_, last_step(), barrier_hash_});
     if (!good) return protocol_fault(good.failure());
-    outbox_.send(holder(), net::TurnCommitted{key_, step_});
+    outbox_.send(holder(), net::TurnCommitted{key_, last_step()});
     return std::nullopt;
   }
   /// Closes the books of a turn whose last barrier is committed, or that is skipped, and grants the
   /// next one.
   std::optional<RunEnd> complete_turn() {
-    if (!report_.skipped) cached_.enter(report_);
+    if (!report().skipped) cached_.enter(report());
     if (close_turn()) return RunComplete{};
     return proceed();
   }
@@ -192,20 +189,16 @@ class ServerTurns {
   /// The step that was asked for is applied.
   void on_trained(TrainedStep trained) {
     if (state_ != State::training) return;
-    EpochTally& epoch = report_.epochs[report_.epoch_of(step_ - report_.first_step)];
-    epoch.add(trained.loss, answers_.samples(), trained.correct, trained.server_us);
-    ++step_;
+    progress_.add(trained, answers_.samples());
     if (is_cached()) return go_on_cached();
-    answers_.keep(key_, step_, std::move(trained));
+    answers_.keep(key_, last_step(), std::move(trained));
     state_ = State::stepping;
     // Ahead of the gradient, so that the device stops in time.
-    if (step_ == report_.first_step + report_.steps || wants_barrier()) ask_barrier(step_);
+    if (progress_.at_end() || wants_barrier()) ask_barrier(last_step());
     outbox_.send_message(holder(), answers_.last());
   }
 
-  void on_step_finished(std::uint64_t took_us) {
-    report_.epochs[report_.epoch_of(step_ - 1 - report_.first_step)].update_us += took_us;
-  }
+  void on_step_finished(std::uint64_t took_us) { progress_.add_update(took_us); }
 
   /// A regular barrier is due by the clock; it is asked for once enough steps have passed as well.
   void on_barrier_due() { barrier_due_ = true; }
@@ -214,16 +207,16 @@ class ServerTurns {
   std::optional<RunEnd> on_stored(const Result<void>& done) {
     if (state_ != State::storing) return std::nullopt;
     if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
-    committed_ = barrier_record();
+    progress_.commit(barrier_.id);
     barrier_due_ = leaving_ = false;
     if (is_cached()) {
       if (pausing_) return RunPaused{};
-      if (committed_.turn_complete()) return complete_turn();
+      if (committed().turn_complete()) return complete_turn();
       go_on_cached();
       return std::nullopt;
     }
     outbox_.send(holder(), net::BarrierCommitted{key_, barrier_.id, barrier_hash_});
-    state_ = committed_.turn_complete() ? State::waiting_done : State::stepping;
+    state_ = committed().turn_complete() ? State::waiting_done : State::stepping;
     if (!pausing_) return std::nullopt;
     return RunPaused{};
   }
@@ -233,8 +226,7 @@ class ServerTurns {
     if (state_ != State::rolling_back) return std::nullopt;
     if (!done) return RunFailed{net::WireError::run_failed, done.failure()};
     ++incarnation_;
-    step_ = committed_.step;
-    report_ = report_at_barrier();
+    progress_.go_back();
     return skipping_ ? skip() : proceed();
   }
 
@@ -244,7 +236,7 @@ class ServerTurns {
     if (!holder_is_away() || state_ == State::storing || state_ == State::training)
       return std::nullopt;
     if (state_ == State::waiting_done) return complete_turn();  // its last barrier is on the disk
-    if (!is_ahead()) return skip();
+    if (progress_.ahead() == 0) return skip();
     skipping_ = true;
     return roll_back(concat(name_of_holder(), " stays away"));
   }
@@ -260,13 +252,13 @@ class ServerTurns {
 
  private:
   /// The turn needs nothing of its device.
-  bool is_cached() const { return cached_.has(report_.device); }
-  ConnectionId holder() const { return devices_[report_.device].connection; }
-  std::string name_of_holder() const {
-    return concat("device '", devices_[report_.device].name, "'");
-  }
+  bool is_cached() const { return cached_.has(report().device); }
+  const DeviceRecord& device() const { return devices_[report().device]; }
+  ConnectionId holder() const { return device().connection; }
+  std::string name_of_holder() const { return concat("device '", device().name, "'"); }
+  std::uint64_t last_step() const { return progress_.step(); }
   bool is_holder(const ServerPeer& peer) const {
-    return !is_cached() && peer.state == PeerState::ready && peer.index == report_.device;
+    return !is_cached() && peer.state == PeerState::ready && peer.index == report().device;
   }
   /// A step or a barrier of the turn is on its way.
   bool is_stepping() const {
@@ -277,120 +269,95 @@ class ServerTurns {
   bool is_busy() const {
     return state_ == State::training || state_ == State::storing || state_ == State::rolling_back;
   }
-  /// Steps were applied since the last barrier.
-  bool is_ahead() const { return step_ != committed_.step; }
   /// The device makes up its gradients: the server sees one barrier at the end of the turn alone.
   bool trains_alone() const { return !splits(plan_.offer.description.method); }
   std::uint64_t samples_of(std::uint32_t device) const {
     return devices_[device].samples + (added_.empty() ? 0 : added_[device]);
   }
 
-  TurnReport fresh_report() const {
-    return begin_report(turn_, plan_.devices,
-                        static_cast<std::size_t>(plan_.offer.description.training.local_epochs),
-                        step_);
-  }
-  /// The books of turn_ as the last barrier has them.
-  TurnReport report_at_barrier() const {
-    const bool lies_in_turn =
-        committed_.id != 0 && committed_.report.turn == turn_ && !committed_.turn_complete();
-    return lies_in_turn ? committed_.report : fresh_report();
-  }
-
-  /// Goes on with the turn in hand, or with the next one whose device is not put aside.
+  /// Goes on with the turn in hand, or with the next one that can be taken.
   std::optional<RunEnd> proceed() {
-    while (const QuarantinedDevice* aside = quarantine_.find(report_.device)) {
-      note_skipped(aside->reason);
+    for (std::string why = absence(); !why.empty(); why = absence()) {
+      note_skipped(std::move(why));
       if (close_turn()) return RunComplete{};
     }
     grant();
     return std::nullopt;
   }
+  /// Why the turn in hand is not taken, and not waited for; empty where it is.
+  std::string absence() const {
+    if (is_cached()) return {};
+    if (const QuarantinedDevice* aside = quarantine_.find(report().device)) return aside->reason;
+    return device().name.empty() ? not_here_yet : "";
+  }
   /// Closes the books of the turn; true where it was the last one.
   bool close_turn() {
-    outbox_.push(server_action::Report{report_});
-    if (++turn_ == plan_.turns) return true;
-    report_ = fresh_report();
-    return false;
+    outbox_.push(server_action::Report{report()});
+    return !progress_.next();
   }
 
-  /// Goes on with the turn of `report_`, from step_ on.
+  /// Goes on with the turn in hand.
   void grant() {
     answers_.forget();
     barrier_due_ = leaving_ = false;
     state_ = State::waiting_holder;
     if (is_cached()) return begin_cached();
     if (holder_is_away()) return;
-    key_ = {plan_.offer.run, report_.turn, ++fence_};
-    report_.device_name = devices_[report_.device].name;
-    report_.samples = samples_of(report_.device);
-    costs_before_ = report_.costs;
-    net::TurnGrant grant;
-    grant.key = key_;
-    grant.round = report_.round;
-    grant.first_step = report_.first_step;
-    grant.done_steps = step_ - report_.first_step;
-    grant.order_seed = plan_.offer.description.seed;
-    grant.learning_rate = plan_.rates.of(turn_);
+    key_ = {plan_.offer.run, report().turn, ++fence_};
+    net::TurnGrant turn = progress_.grant(key_, device().name, samples_of(report().device));
     state_ = State::waiting_accept;
-    outbox_.push(server_action::Grant{holder(), report_.device, incarnation_, std::move(grant)});
+    outbox_.push(server_action::Grant{holder(), report().device, incarnation_, std::move(turn)});
   }
 
   /// The same where the server has all that it takes.
   void begin_cached() {
-    cached_.describe(report_);
-    if (step_ == report_.first_step) report_.cached = true;
-    outbox_.push(server_action::BeginCached{report_.device, report_.turn,
-                                            step_ - report_.first_step, plan_.rates.of(turn_)});
+    TurnReport& turn = progress_.report();
+    cached_.describe(turn);
+    const std::uint64_t done = progress_.turn_step();
+    if (done == 0) turn.cached = true;
+    outbox_.push(
+        server_action::BeginCached{turn.device, turn.turn, done, progress_.learning_rate()});
     go_on_cached();
   }
   /// The next step of such a turn, or its barrier.
   void go_on_cached() {
-    const std::uint64_t batch = step_ - report_.first_step;
-    if (step_ != committed_.step && (batch == report_.steps || wants_barrier())) {
-      barrier_ = {key_, ++barriers_, step_};
+    if (progress_.ahead() > 0 && (progress_.at_end() || wants_barrier())) {
+      barrier_ = {key_, ++barriers_, last_step()};
       state_ = State::storing;
-      outbox_.push(server_action::Store{std::nullopt, barrier_record(), {}});
+      outbox_.push(server_action::Store{std::nullopt, progress_.barrier(barrier_.id), {}});
       return;
     }
+    const std::uint64_t batch = progress_.turn_step();
     state_ = State::training;
     answers_.begin(0, cached_.batch_size(batch));
-    outbox_.push(server_action::TrainCached{report_.device, report_.round, batch, step_ + 1});
+    outbox_.push(
+        server_action::TrainCached{report().device, report().round, batch, last_step() + 1});
   }
 
   std::optional<PeerFault> accept(const ServerPeer& peer, std::uint64_t steps) {
-    Result<void> good = check_turn_steps(report_, steps, samples_of(peer.index));
-    if (good) good = cached_.check_steps(report_, steps);
+    Result<void> good = check_turn_steps(report(), steps, samples_of(peer.index));
+    if (good) good = cached_.check_steps(report(), steps);
     if (!good) return protocol_fault(good.failure());
-    report_.steps = steps;
+    progress_.report().steps = steps;
     state_ = State::stepping;
-    if (trains_alone()) ask_barrier(report_.first_step + steps);
+    if (trains_alone()) ask_barrier(report().first_step + steps);
     return std::nullopt;
   }
 
   bool wants_barrier() const {
-    return pausing_ || leaving_ || (barrier_due_ && step_ - committed_.step >= plan_.barrier_steps);
+    return pausing_ || leaving_ || (barrier_due_ && progress_.ahead() >= plan_.barrier_steps);
   }
   void ask_barrier(std::uint64_t step) {
     barrier_ = {key_, ++barriers_, step};
     outbox_.send(holder(), barrier_);
     state_ = State::waiting_ack;
   }
-  /// The barrier that is being written.
-  BarrierRecord barrier_record() const { return {barrier_.id, barrier_.step, report_}; }
 
   /// `why` names the device.
   std::optional<RunEnd> roll_back(std::string why) {
-    if (!plan_.keeps_barriers) {
-      const QuarantinedDevice* aside = quarantine_.find(report_.device);
-      return RunFailed{
-          net::WireError::run_failed,
-          failure(ErrorCode::network, why, aside == nullptr ? "" : concat(" (", aside->reason, ")"),
-                  ", and without a run folder (--out) there is no barrier to go back "
-                  "to")};
-    }
+    if (!plan_.keeps_barriers) return nowhere_to_go_back(why, quarantine_.find(report().device));
     state_ = State::rolling_back;
-    outbox_.push(server_action::RollBack{std::move(why), committed_.id, committed_.step});
+    outbox_.push(server_action::RollBack{std::move(why), committed().id, committed().step});
     return std::nullopt;
   }
   std::optional<RunEnd> skip() {
@@ -399,9 +366,7 @@ class ServerTurns {
     return complete_turn();
   }
   void note_skipped(std::string why) {
-    report_.skipped = true;
-    report_.skip_reason = std::move(why);
-    report_.device_name = devices_[report_.device].name;
+    progress_.skip(std::move(why), name_of_place(device(), report().device));
   }
 
   const ServerPlan& plan_;
@@ -412,19 +377,15 @@ class ServerTurns {
   CachedTurns cached_;
 
   State state_ = State::waiting_holder;
-  bool pausing_ = false;     ///< the next barrier is the run's last for now
-  bool skipping_ = false;    ///< the turn ends once the last barrier is loaded
-  BarrierRecord committed_;  ///< the last barrier that is on disk
-  std::uint64_t turn_;
-  std::uint64_t step_;  ///< last applied step
+  bool pausing_ = false;   ///< the next barrier is the run's last for now
+  bool skipping_ = false;  ///< the turn ends once the last barrier is loaded
+  TurnProgress progress_;
   std::uint32_t incarnation_;
   std::uint32_t fence_;
   std::uint64_t barriers_;  ///< id of the last one that was asked for
-  TurnReport report_;
 
   // Of the last grant.
   net::TurnKey key_;
-  std::vector<net::EpochCost> costs_before_;  ///< of the turn, up to the grant
   StepAnswers answers_;
   bool barrier_due_ = false, leaving_ = false;
   net::Barrier barrier_;         ///< that was asked for last

@@ -2,6 +2,7 @@
 // The books of a turn, and the states of a run that it can go back to.
 
 #include "iotsl/net/messages/bulk_messages.hpp"
+#include "iotsl/options/turn_order.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -67,12 +68,12 @@ struct TurnReport {
 };
 
 /// The books of turn `turn`, which begins after `first_step` steps of the run, still empty.
-inline TurnReport begin_report(std::uint64_t turn, std::uint64_t devices, std::size_t epochs,
+inline TurnReport begin_report(const TurnOrder& order, std::uint64_t turn, std::size_t epochs,
                                std::uint64_t first_step) {
   TurnReport out;
   out.turn = static_cast<std::uint32_t>(turn);
-  out.round = static_cast<std::uint32_t>(turn / devices);
-  out.device = static_cast<std::uint32_t>(turn % devices);
+  out.round = static_cast<std::uint32_t>(order.round_of(turn));
+  out.device = order.device_of(turn);
   out.first_step = first_step;
   out.epochs.resize(epochs);
   out.costs.resize(epochs);
@@ -86,8 +87,9 @@ struct BarrierRecord {
   std::uint64_t step = 0;  ///< last applied
   TurnReport report;       ///< of the turn that the barrier lies in
 
+  /// A turn that is skipped has a barrier with method fedavg alone, at its end.
   bool turn_complete() const {
-    return report.steps != 0 && step == report.first_step + report.steps;
+    return report.skipped || (report.steps != 0 && step == report.first_step + report.steps);
   }
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {

@@ -26,8 +26,9 @@ inline constexpr const char* checkpoint_kind = "checkpoint";
 struct RunNumbers {
   std::uint64_t run = 0;
   std::uint32_t incarnation = 0;
-  std::uint32_t fence = 0;  ///< of the last grant
-  std::uint32_t round = 0;  ///< that it was for; method fedavg
+  std::uint32_t fence = 0;               ///< of the last grant
+  std::uint32_t round = 0;               ///< that it was for; method fedavg
+  std::vector<std::string> places = {};  ///< names of the devices in the order of turns, once known
 
   friend bool operator==(const RunNumbers&, const RunNumbers&) = default;
   template <class Self, class Fields>
@@ -36,6 +37,7 @@ struct RunNumbers {
     f("incarnation", self.incarnation);
     f("fence", self.fence);
     f.later("round", self.round);
+    f.later("places", self.places);
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
-// quarantine.json in a run's folder: which devices are put aside, and why. The server adds to it, a
-// command releases devices in it while the server runs or not; both change it under a lock.
+// quarantine.json in a run's folder: which devices are put aside, and why. The server adds to it,
+// commands release devices in it or say that one leaves for good, while the server runs or not; all
+// change it under a lock.
 
 #include "iotsl/core/files/shared_file.hpp"
 #include "iotsl/core/shape.hpp"
@@ -17,20 +18,23 @@ inline constexpr const char* quarantine_lock_name = "quarantine.lock";
 struct QuarantineRecord {
   std::string format = "iotsl-quarantine-1";
   std::vector<QuarantinedDevice> devices;
+  /// Names of devices that are to leave for good: the server knows their places.
+  std::vector<std::string> leaving;
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
     f("format", self.format);
     f("devices", self.devices);
+    f.later("leaving", self.leaving);
   }
 };
 
 /// Empty where the run has no such file.
-inline Result<std::vector<QuarantinedDevice>> read_quarantine(const std::string& folder) {
+inline Result<QuarantineRecord> read_quarantine(const std::string& folder) {
   const std::string path = join_path(folder, quarantine_name);
   const Result<bool> there = look_for_file(path);
   if (!there) return there.failure();
-  if (!*there) return std::vector<QuarantinedDevice>();
+  if (!*there) return QuarantineRecord();
   const auto wrong = [&](const Failure& why) {
     return failure(ErrorCode::data, path, ": ", why.message);
   };
@@ -43,30 +47,29 @@ inline Result<std::vector<QuarantinedDevice>> read_quarantine(const std::string&
   if (const std::string expected = QuarantineRecord().format; record->format != expected)
     return failure(ErrorCode::data, path, ": format '", record->format, "', expected '", expected,
                    "'");
-  return std::move(record->devices);
+  return record;
 }
 
-/// Changes the file, whatever others have made of it meanwhile. `apply(devices)` says whether it
+/// Changes the file, whatever others have made of it meanwhile. `apply(record)` says whether it
 /// may be; where it says no, nothing is written.
 template <class Apply>
 Result<void> change_quarantine(const std::string& folder, const Apply& apply) {
   const Result<FileLock> lock = FileLock::take(join_path(folder, quarantine_lock_name));
   if (!lock) return lock.failure();
-  Result<std::vector<QuarantinedDevice>> devices = read_quarantine(folder);
-  if (!devices) return devices.failure();
-  const Result<void> applied = apply(*devices);
+  Result<QuarantineRecord> record = read_quarantine(folder);
+  if (!record) return record.failure();
+  const Result<void> applied = apply(*record);
   if (!applied) return applied;
-  const QuarantineRecord record{.devices = std::move(devices).value()};
   return write_file_atomic(join_path(folder, quarantine_name),
-                           to_text(to_json_fields(record), 2) + "\n");
+                           to_text(to_json_fields(*record), 2) + "\n");
 }
 
 /// Lets the device come back to the run in `folder`.
 inline Result<void> release_device(const std::string& folder, std::string_view name) {
-  return change_quarantine(folder, [&](std::vector<QuarantinedDevice>& devices) -> Result<void> {
-    bool found = false;
+  return change_quarantine(folder, [&](QuarantineRecord& record) -> Result<void> {
+    bool found = std::erase(record.leaving, name) > 0;  // the server has not seen it yet
     std::string aside;
-    for (QuarantinedDevice& each : devices) {
+    for (QuarantinedDevice& each : record.devices) {
       if (each.released) continue;
       aside += concat(aside.empty() ? "" : ", ", each.name);
       if (each.name != name) continue;
@@ -76,6 +79,22 @@ inline Result<void> release_device(const std::string& folder, std::string_view n
     return failure(ErrorCode::usage, "device '", make_printable(name),
                    "' is not in quarantine in the run ", folder, "; ",
                    aside.empty() ? "no device is" : concat("these are: ", aside));
+  });
+}
+
+/// Says that the device leaves the run in `folder` for good.
+inline Result<void> let_device_leave(const std::string& folder, std::string_view name) {
+  return change_quarantine(folder, [&](QuarantineRecord& record) -> Result<void> {
+    const auto refuse = [&](const char* why) {
+      return failure(ErrorCode::usage, "device '", make_printable(name), "' ", why, " the run ",
+                     folder);
+    };
+    for (const QuarantinedDevice& each : record.devices)
+      if (each.name == name && each.gone && !each.released) return refuse("has already left");
+    for (const std::string& each : record.leaving)
+      if (each == name) return refuse("is already about to leave");
+    record.leaving.emplace_back(name);
+    return {};
   });
 }
 
@@ -91,14 +110,13 @@ class QuarantineBook {
       ::unlink(out.path().c_str());
       return out;
     }
-    out.seen_ = FileStamp::of(out.path());
-    Result<std::vector<QuarantinedDevice>> found = read_quarantine(out.folder_);
+    Result<QuarantineRecord> found = read_quarantine(out.folder_);
     if (!found) return found.failure();
-    for (const QuarantinedDevice& each : *found)
+    for (const QuarantinedDevice& each : found->devices)
       if (each.device >= static_cast<std::uint64_t>(devices))
         return failure(ErrorCode::data, out.path(), ": has device ", each.device, " of a run with ",
                        devices);
-    out.known_ = std::move(found).value();
+    out.known_ = std::move(found->devices);
     return out;
   }
 
@@ -111,35 +129,65 @@ class QuarantineBook {
 
   /// On the disk before anything follows from it.
   Result<void> add(const QuarantinedDevice& entry) {
-    known_.push_back(entry);
-    if (folder_.empty()) return {};
-    return change_quarantine(folder_, [&](std::vector<QuarantinedDevice>& devices) -> Result<void> {
-      devices.push_back(entry);
-      return {};
+    return change([&](QuarantineRecord& record) {
+      std::erase(record.leaving, entry.name);
+      release(record.devices, entry.device);  // what it was put aside for before
+      record.devices.push_back(entry);
     });
   }
+  /// The place belongs to a device again.
+  Result<void> release(std::uint32_t device) {
+    return change([&](QuarantineRecord& record) { release(record.devices, device); });
+  }
+  /// No device of the run has this name.
+  Result<void> strike_leaving(std::string_view name) {
+    return change([&](QuarantineRecord& record) { std::erase(record.leaving, name); });
+  }
 
-  /// Looks at the file, twice a second at most: the places of the devices that a command has
-  /// released since. A file that cannot be read changes nothing, and is told once.
-  Result<std::vector<std::uint32_t>> take_released(net::Microseconds now) {
-    std::vector<std::uint32_t> out;
+  /// What commands have said since: places of devices that may come back, names of those that leave
+  /// for good.
+  struct Changes {
+    std::vector<std::uint32_t> released;
+    std::vector<std::string> leaving;
+  };
+  /// Looks at the file, twice a second at most. One that cannot be read changes nothing, and is
+  /// told once.
+  Result<Changes> take_changes(net::Microseconds now) {
+    Changes out;
     if (folder_.empty() || now - looked_ < net::second_us / 2) return out;
     looked_ = now;
     const FileStamp stamp = FileStamp::of(path());
     if (stamp == seen_) return out;
     seen_ = stamp;
-    const Result<std::vector<QuarantinedDevice>> found = read_quarantine(folder_);
+    Result<QuarantineRecord> found = read_quarantine(folder_);
     if (!found) return found.failure();
     // Only this server adds to the list, so that the old entries are the first ones.
-    for (std::size_t i = 0; i < std::min(known_.size(), found->size()); ++i) {
-      if (known_[i].released || !(*found)[i].released) continue;
+    for (std::size_t i = 0; i < std::min(known_.size(), found->devices.size()); ++i) {
+      if (known_[i].released || !found->devices[i].released) continue;
       known_[i].released = true;
-      out.push_back(known_[i].device);
+      out.released.push_back(known_[i].device);
     }
+    out.leaving = std::move(found->leaving);
     return out;
   }
 
  private:
+  static void release(std::vector<QuarantinedDevice>& devices, std::uint32_t device) {
+    for (QuarantinedDevice& each : devices)
+      if (each.device == device) each.released = true;
+  }
+  /// In the file, where there is one, and here.
+  template <class Apply>
+  Result<void> change(const Apply& apply) {
+    QuarantineRecord own{.devices = known_, .leaving = {}};
+    apply(own);
+    known_ = std::move(own.devices);
+    if (folder_.empty()) return {};
+    return change_quarantine(folder_, [&](QuarantineRecord& record) -> Result<void> {
+      apply(record);
+      return {};
+    });
+  }
   std::string path() const { return join_path(folder_, quarantine_name); }
 
   std::string folder_;

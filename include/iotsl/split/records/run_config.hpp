@@ -13,6 +13,7 @@
 #include "iotsl/options/method.hpp"
 #include "iotsl/options/server_precision.hpp"
 #include "iotsl/options/training.hpp"
+#include "iotsl/options/turn_order.hpp"
 #include "iotsl/simd/target.hpp"
 #include "iotsl/split/protocol/quarantine.hpp"
 #include "iotsl/split/records/preparation_options.hpp"
@@ -56,7 +57,9 @@ struct RunConfig {
   LayerTypes<float> layers = StandardLayers<float>::types<float>();
   std::string cut;  ///< the front's last layer, by name or index; empty: after the first pool
   Index devices = 5;
-  TrainingOptions training;  ///< its epochs are all, with the added ones
+  OrderPolicy order = OrderPolicy::fixed;  ///< of the devices in a round
+  double participation = 1;                ///< part of the devices that takes part in a round
+  TrainingOptions training;                ///< its epochs are all, with the added ones
   ServerPrecision server_precision = ServerPrecision::float32;
   std::vector<AddedEpochs> added;
   PreparationOptions preparation;  ///< of a method with generators
@@ -68,6 +71,7 @@ struct RunConfig {
   /// A device whose turn it is may stay away for so long, then its turn is skipped; 0: for ever.
   double offline_seconds = 300;
   Index min_devices = 1;        ///< with fewer that have not failed the run stops
+  Index start_with = 0;         ///< begin with so many devices, the others may come later; 0: all
   double cache_limit_gib = 16;  ///< of method cache: most that the smashed samples may take
   /// Of method cache: after so many evaluations in a row that brought no better validation accuracy
   /// the front is trained again, in turns of split learning; 0: never.
@@ -75,6 +79,10 @@ struct RunConfig {
   bool unfrozen = false;            ///< that lies behind the barrier which the run goes on from
   std::string resume_command = {};  ///< goes on with the run when it was stopped; empty: not known
 
+  /// Whose turn it is.
+  TurnOrder turn_order() const {
+    return {static_cast<std::uint32_t>(devices), seed, order, participation};
+  }
   /// The options of the turns from here on.
   TrainingOptions training_now() const {
     TrainingOptions options = training;
@@ -129,9 +137,7 @@ struct RunConfig {
     return (static_cast<std::uint64_t>(training.eval_every) + unit - 1) / unit * unit;
   }
   /// Turns that have one rate.
-  std::uint64_t sharing_a_rate() const {
-    return averages(method) ? static_cast<std::uint64_t>(devices) : 1;
-  }
+  std::uint64_t sharing_a_rate() const { return averages(method) ? turn_order().round_turns() : 1; }
 };
 
 namespace detail {
@@ -156,17 +162,34 @@ inline Result<void> check_plateau(const RunConfig& c) {
   return {};
 }
 
+/// Who takes part in a round.
+inline Result<void> check_turn_order(const RunConfig& c) {
+  const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
+  if (!(c.participation > 0 && c.participation <= 1))
+    return wrong("--participation ", c.participation, ": expected more than 0, at most 1");
+  if (pools_data(c.method) && (c.participation < 1 || c.order != OrderPolicy::fixed))
+    return wrong(c.participation < 1 ? concat("--participation ", c.participation)
+                                     : concat("--order ", c.order),
+                 ": --method ", c.method, " has no devices that take turns");
+  if (const auto turns = static_cast<Index>(c.turn_order().round_turns()); turns < c.min_devices)
+    return wrong("--participation ", c.participation, ": ", turns, " of ", c.devices,
+                 turns == 1 ? " devices takes" : " devices take",
+                 " part in a round, expected at least ", c.min_devices, " (--min-devices)");
+  return {};
+}
+
 /// What a method asks of the training options.
 inline Result<void> check_method(const RunConfig& c, const TrainingOptions& t) {
   const Method method = c.method;
   const Index devices = c.devices;
   const auto wrong = [](const auto&... parts) { return failure(ErrorCode::usage, parts...); };
-  if (averages(method) && t.epochs % (devices * t.local_epochs) != 0)
-    return wrong("--epochs ", t.epochs, ": expected a multiple of ", devices * t.local_epochs,
-                 ", a round of --method ", method, ", which all devices take part in");
-  if (averages(method) && t.schedule_epochs % (devices * t.local_epochs) != 0)
-    return wrong("--schedule-epochs ", t.schedule_epochs, ": expected a multiple of ",
-                 devices * t.local_epochs, ", a round of --method ", method);
+  const Index round = static_cast<Index>(c.turn_order().round_turns()) * t.local_epochs;
+  if (averages(method) && t.epochs % round != 0)
+    return wrong("--epochs ", t.epochs, ": expected a multiple of ", round,
+                 ", a round of --method ", method, ", which ends in a mean");
+  if (averages(method) && t.schedule_epochs % round != 0)
+    return wrong("--schedule-epochs ", t.schedule_epochs, ": expected a multiple of ", round,
+                 ", a round of --method ", method);
   if (t.optimizer.ewc > 0 && !splits(method))
     return wrong("--ewc ", t.optimizer.ewc, ": for split learning only, not for --method ", method);
   if (t.frozen_front && !splits(method))
@@ -233,12 +256,19 @@ inline Result<void> check_config(const RunConfig& c) {
   if (c.min_devices < 1 || c.min_devices > c.devices)
     return failure(ErrorCode::usage, "--min-devices ", c.min_devices, ": expected 1 to ", c.devices,
                    ", the devices of the run");
+  if (c.start_with != 0 && (c.start_with < c.min_devices || c.start_with > c.devices))
+    return failure(ErrorCode::usage, "--start-with ", c.start_with, ": expected ", c.min_devices,
+                   " (--min-devices) to ", c.devices, ", the devices of the run");
+  if (c.start_with != 0 && c.start_with < c.devices && has_generators(c.method))
+    return failure(ErrorCode::usage, "--start-with ", c.start_with, ": --method ", c.method,
+                   " prepares the run with the generators of all ", c.devices, " devices");
   if (!(c.cache_limit_gib > 0))
     return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
   const TrainingOptions scheduled = c.scheduled();
   Result<void> good = check_training(scheduled);
   if (good) good = detail::check_added(c);
   if (good) good = detail::check_barriers(c.barriers);
+  if (good) good = detail::check_turn_order(c);
   if (good) good = detail::check_method(c, scheduled);
   if (good) good = detail::check_server_precision(c);
   if (good && c.make_net == nullptr) good = check_model(c.model);

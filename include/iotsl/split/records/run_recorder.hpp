@@ -47,11 +47,17 @@ class RunRecorder {
   /// Puts the numbers of a grant on the disk before anybody hears of them, so that none is given
   /// twice. `round` of method fedavg, whose devices share a fence.
   Result<void> on_grant(std::uint32_t incarnation, std::uint32_t fence, std::uint32_t round = 0) {
-    const RunNumbers granted{numbers_.run, incarnation, fence, round};
-    if (granted == numbers_) return {};
-    numbers_ = granted;
-    IOTSL_FAILPOINT("server.grant.numbers");
-    return keeps_barriers() ? write_run_numbers(config_.out, numbers_) : Result<void>{};
+    RunNumbers granted = numbers_;
+    granted.incarnation = incarnation;
+    granted.fence = fence;
+    granted.round = round;
+    return keep_numbers(std::move(granted));
+  }
+  /// Puts the names of the devices, in the order of turns, on the disk.
+  Result<void> keep_places(std::vector<std::string> names) {
+    RunNumbers known = numbers_;
+    known.places = std::move(names);
+    return keep_numbers(std::move(known));
   }
 
   void on_step(const TurnReport& turn, std::uint64_t turn_step, std::uint64_t samples,
@@ -216,10 +222,18 @@ class RunRecorder {
                                           : concat("with: ", config_.resume_command);
   }
 
+  /// Closed so far.
+  const std::vector<measure::EpochRecord>& epochs() const { return summary_.epochs; }
   double seconds() const { return seconds_of(net::steady_now() - start_); }
   const RunHooks& hooks() const { return hooks_; }
 
  private:
+  Result<void> keep_numbers(RunNumbers numbers) {
+    if (numbers == numbers_) return {};
+    numbers_ = std::move(numbers);
+    IOTSL_FAILPOINT("server.grant.numbers");
+    return keeps_barriers() ? write_run_numbers(config_.out, numbers_) : Result<void>{};
+  }
   /// The numbers are written last: where they are, everything is.
   Result<void> begin(const TrainingState& state, const RunNumbers& numbers) {
     numbers_ = numbers;

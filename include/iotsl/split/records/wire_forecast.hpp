@@ -28,10 +28,10 @@ struct TurnWire {
   bool cached = false;  ///< the server has all that the turn needs
 };
 
-/// A turn of a device with so many samples, `turn` from 0. `barriers_inside`: by the clock and the
-/// steps, beside the one at its end; `rank` of the smashed batch.
-inline TurnWire forecast_turn(const RunConfig& config, const WireSizes& sizes, std::uint64_t turn,
-                              std::uint64_t samples, std::uint64_t barriers_inside,
+/// A turn of a device with so many samples. `cached`: the server has them; `barriers_inside`: by
+/// the clock and the steps, beside the one at its end; `rank` of the smashed batch.
+inline TurnWire forecast_turn(const RunConfig& config, const WireSizes& sizes,
+                              std::uint64_t samples, bool cached, std::uint64_t barriers_inside,
                               std::size_t rank) {
   using net::MessageType;
   TurnWire out;
@@ -40,8 +40,8 @@ inline TurnWire forecast_turn(const RunConfig& config, const WireSizes& sizes, s
   const auto batches = data::batch_ranges(static_cast<Index>(samples), config.training.batch);
   out.barriers = 1 + barriers_inside;
   out.steps = batches.size() * epochs;
-  out.cached = caches(config.method) && turn >= static_cast<std::uint64_t>(config.devices);
-  if (out.cached) return out;
+  out.cached = cached;
+  if (cached) return out;
   out.grant_bytes = net::transfer_bytes(MessageType::turn_grant, sizes.state_bytes() + fields, 0);
   out.barrier_bytes =
       net::transfer_bytes(MessageType::barrier_ack, sizes.state_bytes() + fields + 16 * epochs, 0);
@@ -61,14 +61,26 @@ inline TurnWire forecast_turn(const RunConfig& config, const WireSizes& sizes, s
   return out;
 }
 
-/// All turns. `samples` of each device.
-inline WireForecast forecast_wire(const RunConfig& config, const WireSizes& sizes,
-                                  const std::vector<std::uint64_t>& samples,
-                                  std::uint64_t barriers_inside, std::size_t rank) {
-  WireForecast out;
+/// Every turn of the run. `samples` of each device.
+inline std::vector<TurnWire> forecast_turns(const RunConfig& config, const WireSizes& sizes,
+                                            const std::vector<std::uint64_t>& samples,
+                                            std::uint64_t barriers_inside, std::size_t rank) {
+  std::vector<TurnWire> out;
+  std::vector<bool> was_asked(samples.size());
+  const TurnOrder order = config.turn_order();
   for (std::uint64_t turn = 0; turn < config.turns(); ++turn) {
-    const TurnWire one =
-        forecast_turn(config, sizes, turn, samples[turn % samples.size()], barriers_inside, rank);
+    const std::uint32_t device = order.device_of(turn);
+    out.push_back(forecast_turn(config, sizes, samples[device],
+                                caches(config.method) && was_asked[device], barriers_inside, rank));
+    was_asked[device] = true;
+  }
+  return out;
+}
+
+/// All turns together.
+inline WireForecast forecast_wire(const std::vector<TurnWire>& turns) {
+  WireForecast out;
+  for (const TurnWire& one : turns) {
     out.steps += one.steps;
     out.barriers += one.barriers;
     out.values_formula += one.values_formula;

@@ -23,11 +23,19 @@ class Attendance {
       const bool is_here = device.connection != 0;
       if (is_here == devices_[d].is_here) continue;
       devices_[d].is_here = is_here;
+      if (is_here && devices_[d].name != device.name)
+        devices_[d] = {.name = device.name, .is_here = true};
       if (is_here)
         tell_arrival(machine, device, devices_[d], now);
       else
         // Before the run begins a place may be left to another device.
         devices_[d].left = machine.phase() == ServerMachine::Phase::gathering ? 0 : now;
+    }
+    if (!told_begin_ && machine.phase() == ServerMachine::Phase::turns) {
+      told_begin_ = true;
+      if (const std::uint32_t missing = machine.missing_devices(); missing > 0)
+        hooks_.note(concat("the run begins without ", missing, " of ", devices_.size(),
+                           " devices, which may come later (--start-with)"));
     }
     if (machine.phase() != ServerMachine::Phase::collecting || told_collecting_) return;
     told_collecting_ = true;
@@ -72,6 +80,7 @@ class Attendance {
   static constexpr net::Microseconds reminder_interval = 60 * net::second_us;
 
   struct Presence {
+    std::string name = {};  // of the device that had the place last
     bool is_here = false;
     bool told_absent = false;    // its generator is waited for
     net::Microseconds left = 0;  // 0: it was not here since the run began
@@ -121,7 +130,7 @@ class Attendance {
   std::vector<Presence> devices_;
   net::Microseconds waiting_since_ = 0;  // for the device whose turn it is; 0: it is here
   net::Microseconds reminded_ = 0;
-  bool told_collecting_ = false;
+  bool told_collecting_ = false, told_begin_ = false;
 };
 
 }  // namespace split

@@ -8,11 +8,11 @@
 #include <optional>
 
 #include "iotsl/core/failpoint.hpp"
-#include "iotsl/split/prepare/server_preparation.hpp"
-#include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/attendance.hpp"
 #include "iotsl/split/server/farewells.hpp"
+#include "iotsl/split/server/preparation_work.hpp"
+#include "iotsl/split/server/quarantine_work.hpp"
 #include "iotsl/split/server/round_models.hpp"
 #include "iotsl/split/server/server_transport.hpp"
 #include "iotsl/split/server/split_model.hpp"
@@ -79,8 +79,8 @@ class ServerRun {
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
     if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
-    release_devices(now);
-    if (!attendance_.on_time(*machine_, now)) return;
+    if (quarantine_.on_time(*machine_, recorder_.epochs(), now)) carry_out_all();
+    if (done_ || !attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
   }
@@ -126,15 +126,15 @@ class ServerRun {
   bool is_put_aside(std::uint64_t device) const {
     return machine_->quarantine().has(static_cast<std::uint32_t>(device));
   }
-  /// Devices that are not in quarantine.
-  std::uint32_t wanted_devices() const { return machine_->quarantine().left(); }
+  /// Devices that the run begins with.
+  std::uint32_t wanted_devices() const { return machine_->wanted_devices(); }
 
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
-    if (summary && preparation_) summary->add(preparation_->record());
-    if (summary) summary->quarantined = quarantine_.devices();
+    if (summary && preparation_) summary->add(preparation_->preparation().record());
+    if (summary) summary->quarantined = quarantine_.book().devices();
     return summary;
   }
 
@@ -150,6 +150,7 @@ class ServerRun {
         sizes_(wire_sizes_of(config, model_.front, front_.optimizer())),
         steps_(back_, replay_, caches_, sizes_, config.seed),
         recorder_(config, hooks, sets),
+        quarantine_(config, hooks),
         sets_(sets),
         attendance_(config, hooks),
         turns_(recorder_, sizes_, config.devices) {
@@ -165,15 +166,17 @@ class ServerRun {
     Result<BarrierRecord> start = recorder_.open(state(), number);
     if (!start) return start.failure();
     turns_.take_up(*start);
-    Result<QuarantineBook> quarantine =
-        QuarantineBook::open(config_.out, config_.resume, config_.devices);
-    if (!quarantine) return quarantine.failure();
-    quarantine_ = std::move(quarantine).value();
+    const Result<void> taken_up = quarantine_.open();
+    if (!taken_up) return taken_up.failure();
     if (config_.resume)
       recorder_.hooks().note(concat("going on after step ", start->step, ", barrier ", start->id));
     GeneratorsOnHand generators;
     if (has_generators(config_.method)) {
-      Result<GeneratorsOnHand> opened = open_preparation(expected.fingerprints);
+      sizes_.generator_bytes =
+          generator_file_limit(config_.preparation.generator, config_.model.images);
+      preparation_.emplace(config_, recorder_.hooks());
+      Result<GeneratorsOnHand> opened =
+          preparation_->open(quarantine_.book(), expected.fingerprints);
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
     }
@@ -186,8 +189,12 @@ class ServerRun {
     }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
-    ServerPlan plan = make_plan(std::move(start).value(), std::move(expected));
+    ServerPlan plan = make_plan(config_, model_.front, sizes_, recorder_.numbers());
     plan.front_init = std::move(front_init).value();
+    plan.expected = std::move(expected);
+    plan.keeps_barriers = recorder_.keeps_barriers();
+    plan.start = std::move(start).value();
+    plan.quarantined = quarantine_.book().devices();
     if (caches_.keeps_samples())
       for (std::size_t d = 0; d < static_cast<std::size_t>(config_.devices); ++d)
         plan.cached.push_back(caches_.known(d));
@@ -197,50 +204,6 @@ class ServerRun {
     return {};
   }
 
-  ServerPlan make_plan(BarrierRecord start, ExpectedData expected) const {
-    ServerPlan plan;
-    plan.offer = make_offer(config_, model_.front);
-    plan.offer.run = recorder_.numbers().run;
-    plan.offer.incarnation = recorder_.numbers().incarnation;
-    plan.devices = static_cast<std::uint32_t>(config_.devices);
-    plan.turns = config_.turns();
-    plan.rates = config_.rates();
-    plan.smashed_values = sizes_.smashed_values;
-    plan.largest_batch = sizes_.largest_batch;
-    plan.format = sizes_.format;
-    plan.expected = std::move(expected);
-    plan.barrier_steps = static_cast<std::uint64_t>(config_.barriers.steps);
-    plan.keeps_barriers = recorder_.keeps_barriers();
-    plan.last_fence = recorder_.numbers().fence;
-    plan.last_round = recorder_.numbers().round;
-    plan.start = std::move(start);
-    plan.may_unfreeze = config_.unfreeze_on_plateau > 0;
-    plan.min_devices = static_cast<std::uint32_t>(config_.min_devices);
-    plan.quarantined = quarantine_.devices();
-    return plan;
-  }
-
-  /// Opens the preparation; what it has of the devices' generators, for the machine. What trained a
-  /// generator of this run is what its device has to come back with: it goes to `fingerprints`.
-  Result<GeneratorsOnHand> open_preparation(std::vector<Sha256Digest>& fingerprints) {
-    sizes_.generator_bytes =
-        generator_file_limit(config_.preparation.generator, config_.model.images);
-    preparation_.emplace(config_, recorder_.hooks());
-    const Result<void> opened = preparation_->open();
-    if (!opened) return opened.failure();
-    GeneratorsOnHand out(static_cast<std::size_t>(config_.devices));
-    fingerprints.resize(out.size());
-    for (std::size_t d = 0; d < out.size(); ++d) {
-      const GeneratorRecord& record = preparation_->generator(d);
-      // Who was in quarantine when the run was prepared is not asked any more.
-      const bool too_late =
-          preparation_->complete() && record.sha256.empty() && quarantine_.names(d);
-      if (record.present || too_late)
-        out[d] = GeneratorOnHand{record.fingerprint(), record.label_counts};
-      if (fingerprints[d] == Sha256Digest{}) fingerprints[d] = record.fingerprint();
-    }
-    return out;
-  }
   TrainingState state() {
     return {model_.joined,
             {&front_.optimizer(), &back_.optimizer()},
@@ -251,11 +214,19 @@ class ServerRun {
     const net::Microseconds now = net::steady_now();
     turns_.set_waiting(machine_->missing_holder().has_value(), now);
     attendance_.on_event(*machine_, now);
+    if (!gathering()) keep_places();
     for (std::uint32_t i = 0; i < machine_->devices().size(); ++i)
       if (const ConnectionId connection = machine_->devices()[i].connection; connection != 0)
         turns_.on_connected(connection, i);
     do carry_out_actions();
     while (finish_step());
+  }
+  /// So that a server that starts again gives every device the place that it had.
+  void keep_places() {
+    std::vector<std::string> names;
+    for (const DeviceRecord& device : machine_->devices()) names.push_back(device.name);
+    const Result<void> written = recorder_.keep_places(std::move(names));
+    if (!written) machine_->abort(written.failure());
   }
   void carry_out_actions() {
     ServerAction action;
@@ -272,31 +243,10 @@ class ServerRun {
     transport_.close(action.connection);
   }
 
-  void carry_out(server_action::StoreGenerator& action) {
-    const DeviceRecord& device = machine_->devices()[action.device];
-    Result<GeneratorRecord> good =
-        preparation_->check(device.data_fingerprint, device.label_counts, action.upload);
-    if (!good) return machine_->on_generator_stored(action.connection, good.failure());
-    const Result<Sha256Digest> stored =
-        preparation_->store(action.device, std::move(good).value(), action.upload.file);
-    if (!stored) return machine_->abort(stored.failure());  // the disk, not the device
-    machine_->on_generator_stored(action.connection, stored);
-  }
-
+  void carry_out(server_action::StoreGenerator& action) { preparation_->store(*machine_, action); }
   void carry_out(server_action::Prepare&) {
-    std::vector<std::vector<std::uint64_t>> histograms;
-    std::vector<std::uint64_t> samples;
-    std::vector<std::string> names;
-    for (const DeviceRecord& device : machine_->devices()) {
-      histograms.push_back(device.label_counts);
-      samples.push_back(device.samples);
-      names.push_back(device.name);
-    }
-    // Told before the long work; what imputation adds is known behind it.
-    if (caches_.keeps_samples())
-      if (const Result<void> room = caches_.check_room(samples); !room)
-        return machine_->abort(room.failure());
-    const Result<bool> done = preparation_->prepare(model_.joined, sets_, histograms);
+    const std::vector<DeviceRecord>& devices = machine_->devices();
+    const Result<bool> done = preparation_->prepare(devices, model_.joined, sets_, caches_);
     if (done && !*done) return machine_->request_pause();
     Result<void> ready = done ? Result<void>{} : Result<void>(done.failure());
     // Later barriers hold weights that are trained further.
@@ -305,18 +255,13 @@ class ServerRun {
       const LinkTraffic all = transport_.total();
       if (ready) ready = recorder_.write_barrier(state(), {}, all.up, all.down, sizes_);
     }
-    std::vector<ImputationOrder> orders = preparation_->orders();
-    for (std::size_t d = 0; d < orders.size(); ++d) samples[d] += orders[d].added;
-    if (ready && caches_.keeps_samples()) ready = caches_.reserve(samples, names);
+    if (ready) ready = preparation_->reserve(devices, caches_);
     IOTSL_FAILPOINT("server.prepare.done");
-    machine_->on_prepared(ready, std::move(orders));
+    machine_->on_prepared(ready, preparation_->preparation().orders());
   }
-
   void carry_out(server_action::Impute& action) {
-    auto messages = preparation_->imputation_messages(action.device);
-    if (!messages) return machine_->abort(messages.failure());
-    IOTSL_FAILPOINT("server.impute.send");
-    for (net::Message& message : *messages) transport_.send(action.connection, std::move(message));
+    const Result<void> sent = preparation_->send_imputation(transport_, action);
+    if (!sent) machine_->abort(sent.failure());
   }
 
   void carry_out(server_action::Grant& action) {
@@ -420,26 +365,15 @@ class ServerRun {
   }
 
   void carry_out(server_action::PutAside& action) {
-    const QuarantinedDevice& device = action.device;
-    recorder_.hooks().note(
-        concat("quarantine: device '", device.name, "' is put aside in turn ", device.turn + 1,
-               ", after step ", device.step, ": ", device.reason, "; ", wanted_devices(), " of ",
-               config_.devices, " devices are left; it may come back after: ",
-               release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
-    IOTSL_FAILPOINT("server.quarantine.add");
-    const Result<void> written = quarantine_.add(device);
+    const Result<void> written = quarantine_.carry_out(action, *machine_);
     if (!written) machine_->abort(written.failure());
   }
-  /// Lets devices come back that a user has released.
-  void release_devices(net::Microseconds now) {
-    const Result<std::vector<std::uint32_t>> released = quarantine_.take_released(now);
-    if (!released) return recorder_.hooks().note(released.failure().message);
-    for (const std::uint32_t device : *released) {
-      const bool now_back = machine_->release(device);
-      recorder_.hooks().note(concat("device '", machine_->devices()[device].name,
-                                    "' is released from quarantine: its place waits for it",
-                                    now_back ? "" : " when the server starts again (--resume)"));
-    }
+  void carry_out(server_action::PlaceTaken& action) {
+    const Result<void> written = quarantine_.carry_out(action, *machine_);
+    if (!written) machine_->abort(written.failure());
+  }
+  void carry_out(server_action::PlaceLost& action) {
+    quarantine_.carry_out(action, net::steady_now());
   }
 
   void carry_out(server_action::RollBack& action) {
@@ -465,10 +399,9 @@ class ServerRun {
     back_.optimizer().restart();
     recorder_.on_unfrozen();
     const BarrierRecord& last = machine_->committed();
-    const BarrierRecord begin{
-        last.id + 1, last.step,
-        begin_report(turn.turn + std::uint64_t{1}, static_cast<std::uint64_t>(config_.devices),
-                     turn.epochs.size(), last.step)};
+    const BarrierRecord begin{last.id + 1, last.step,
+                              begin_report(config_.turn_order(), turn.turn + std::uint64_t{1},
+                                           turn.epochs.size(), last.step)};
     const LinkTraffic all = transport_.total();
     const Result<void> written = recorder_.write_barrier(state(), begin, all.up, all.down, sizes_);
     if (!written) return machine_->abort(written.failure());
@@ -511,9 +444,9 @@ class ServerRun {
   WireSizes sizes_;
   StepWork steps_;
   RunRecorder recorder_;
-  QuarantineBook quarantine_;
+  QuarantineWork quarantine_;
   EvaluationSets sets_;
-  std::optional<Preparation> preparation_;  // of method iotsl
+  std::optional<PreparationWork> preparation_;  // of a method with generators
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
   TurnRecorder turns_;

@@ -9,6 +9,7 @@
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/model_mean.hpp"
 #include "iotsl/split/halves/replay.hpp"
+#include "iotsl/split/protocol/server_actions.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
@@ -116,6 +117,30 @@ inline net::HelloOk make_offer(const RunConfig& config, const Sequential<float>&
   run.generator_only = config.preparation.generator_only;
   offer.model_hash = structure_sha256(front);
   return offer;
+}
+
+/// What the server's machine must know of a run with these numbers; where it stands is filled in.
+inline ServerPlan make_plan(const RunConfig& config, const Sequential<float>& front,
+                            const WireSizes& sizes, const RunNumbers& numbers) {
+  ServerPlan plan;
+  plan.offer = make_offer(config, front);
+  plan.offer.run = numbers.run;
+  plan.offer.incarnation = numbers.incarnation;
+  plan.order = config.turn_order();
+  plan.turns = config.turns();
+  plan.rates = config.rates();
+  plan.smashed_values = sizes.smashed_values;
+  plan.largest_batch = sizes.largest_batch;
+  plan.format = sizes.format;
+  plan.barrier_steps = static_cast<std::uint64_t>(config.barriers.steps);
+  plan.last_fence = numbers.fence;
+  plan.last_round = numbers.round;
+  plan.may_unfreeze = config.unfreeze_on_plateau > 0;
+  plan.places = numbers.places;
+  plan.min_devices = static_cast<std::uint32_t>(config.min_devices);
+  if (config.start_with < config.devices)
+    plan.start_with = static_cast<std::uint32_t>(config.start_with);
+  return plan;
 }
 
 }  // namespace split

@@ -48,12 +48,13 @@ class FedavgRun {
  private:
   /// Trains one device from the averaged weights and adds what it answers to the mean.
   Result<void> run_turn(std::uint64_t turn) {
-    const auto device = static_cast<std::size_t>(turn % samples_.size());
+    TurnReport report =
+        begin_report(config_.turn_order(), turn,
+                     static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    const std::size_t device = report.device;
     turns_.begin_turn(turn);
     LocalTraining training(config_.training, config_.seed, train_, samples_[device],
                            static_cast<Index>(device), of_device_);
-    TurnReport report = begin_report(
-        turn, samples_.size(), static_cast<std::size_t>(config_.training.local_epochs), at_.step);
     report.device_name = concat("device-", device);
     report.samples = samples_[device].size();
     report.steps = training.steps();
@@ -95,7 +96,7 @@ class FedavgRun {
       report.epochs[e] = {seen.loss_sum, seen.samples, seen.correct, 0};
       report.costs[e] = answer.costs[e];
     }
-    if (report.device + std::size_t{1} == samples_.size()) mean_.store(averaged_);
+    if (config_.turn_order().ends_round(report.turn)) mean_.store(averaged_);
   }
 
   TrainingState state() { return {averaged_, {&no_optimizer_}, mean_.parts()}; }
@@ -116,9 +117,9 @@ class FedavgRun {
 }  // namespace detail
 
 /// Runs `config` (method fedavg) with one device for each list of sample numbers in `samples`.
-/// Every round all of them train `local_epochs` epochs from the same weights; the next weights are
-/// the mean. A round is as many device epochs as with split learning, and the test accuracy is that
-/// of the mean.
+/// Every round those that take part train `local_epochs` epochs from the same weights; the next
+/// weights are the mean. A round is as many device epochs as with split learning, and the test
+/// accuracy is that of the mean.
 inline Result<RunSummary> run_fedavg(const RunConfig& config, const RunHooks& hooks,
                                      const data::Dataset& train, const EvaluationSets& sets,
                                      const std::vector<std::vector<Index>>& samples) {

@@ -87,7 +87,7 @@ class OneNetRun {
 
   /// One turn, or the rest of it where the run was taken up in it.
   Result<void> run_turn(std::uint64_t turn) {
-    const DeviceSamples& own = devices_[static_cast<std::size_t>(turn % devices_.size())];
+    const DeviceSamples& own = devices_[config_.turn_order().device_of(turn)];
     data::Loader loader(*own.set, own.samples, config_.training.batch);
     const bool taken_up = at_.id != 0 && turn == at_.report.turn;
     TurnReport report = taken_up ? at_.report : fresh_report(turn, loader);
@@ -123,7 +123,7 @@ class OneNetRun {
     caches_ = {};
     sizes_ = sizes_now();
     trainer_ = train::Trainer(model_.joined, config_.training.optimizer, config_.seed);
-    const DeviceSamples& own = devices_[static_cast<std::size_t>(turn % devices_.size())];
+    const DeviceSamples& own = devices_[config_.turn_order().device_of(turn)];
     const data::Loader loader(*own.set, own.samples, config_.training.batch);
     at_ = {at_.id + 1, at_.step, fresh_report(turn, loader)};
     const Result<void> written = recorder_.write_barrier(state(), at_, {}, {}, sizes_);
@@ -156,8 +156,9 @@ class OneNetRun {
   }
 
   TurnReport fresh_report(std::uint64_t turn, const data::Loader& loader) const {
-    TurnReport out = begin_report(
-        turn, devices_.size(), static_cast<std::size_t>(config_.training.local_epochs), at_.step);
+    TurnReport out =
+        begin_report(config_.turn_order(), turn,
+                     static_cast<std::size_t>(config_.training.local_epochs), at_.step);
     out.device_name = pools_data(config_.method) ? "central" : concat("device-", out.device);
     out.samples = static_cast<std::uint64_t>(loader.samples());
     out.steps = static_cast<std::uint64_t>(loader.batches() * config_.training.local_epochs);

@@ -1,0 +1,121 @@
+#pragma once
+// Who is put aside, leaves for good or may come back: on the disk, and told to the user.
+
+#include "iotsl/core/failpoint.hpp"
+#include "iotsl/net/hub/repeated_lines.hpp"
+#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/records/quarantine_file.hpp"
+#include "iotsl/split/records/run_config.hpp"
+
+IOTSL_NAMESPACE_BEGIN
+namespace split {
+
+class QuarantineWork {
+ public:
+  QuarantineWork(const RunConfig& config, const RunHooks& hooks) : config_(config), hooks_(hooks) {}
+
+  Result<void> open() {
+    Result<QuarantineBook> opened =
+        QuarantineBook::open(config_.out, config_.resume, config_.devices);
+    if (!opened) return opened.failure();
+    book_ = std::move(opened).value();
+    return {};
+  }
+  const QuarantineBook& book() const { return book_; }
+
+  // Actions of the machine.
+
+  Result<void> carry_out(const server_action::PutAside& action, const ServerMachine& machine) {
+    const QuarantinedDevice& device = action.device;
+    hooks_.note(concat(device.gone ? concat("device '", device.name, "' leaves the run for good")
+                                   : concat("quarantine: device '", device.name, "' is put aside"),
+                       " in turn ", device.turn + 1, ", after step ", device.step, ": ",
+                       device.gone ? std::string() : concat(device.reason, "; "),
+                       machine.quarantine().left(), " of ", config_.devices,
+                       " devices are left; it may come back after: ",
+                       release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
+    IOTSL_FAILPOINT("server.quarantine.add");
+    return book_.add(device);
+  }
+  Result<void> carry_out(const server_action::PlaceTaken& action, const ServerMachine& machine) {
+    hooks_.note(concat("device '", machine.devices()[action.device].name, "' takes place ",
+                       action.device, ", which '", action.left_by, "' has left"));
+    return book_.release(action.device);
+  }
+  void carry_out(const server_action::PlaceLost& action, net::Microseconds now) {
+    const auto line = lines_.add(
+        concat("device '", action.name, "' has no place any more: ", action.reason), now);
+    if (line) hooks_.note(*line);
+  }
+
+  /// Looks at what commands have said. `epochs` of the run so far tell the places of devices that
+  /// were not here since this server began. True where the machine was told of a device that
+  /// leaves.
+  bool on_time(ServerMachine& machine, const std::vector<measure::EpochRecord>& epochs,
+               net::Microseconds now) {
+    for (const std::string& line : lines_.take_due(now)) hooks_.note(line);
+    Result<QuarantineBook::Changes> changes = book_.take_changes(now);
+    if (!changes) {
+      hooks_.note(changes.failure().message);
+      return false;
+    }
+    for (const std::uint32_t device : changes->released) release(machine, device);
+    for (std::string& name : changes->leaving)
+      if (std::find(leaving_.begin(), leaving_.end(), name) == leaving_.end())
+        leaving_.push_back(std::move(name));
+    bool told = false;
+    std::erase_if(leaving_, [&](const std::string& name) {
+      const std::optional<Known> known = find(machine, epochs, name);
+      // One that the run was not asked for may still come before it begins.
+      if (!known && machine.phase() == ServerMachine::Phase::gathering) return false;
+      if (known && machine.leave(known->device, known->record)) return told = true;
+      strike(name,
+             known ? "nothing is asked of it any more" : "no device of this run has that name");
+      return true;
+    });
+    return told;
+  }
+
+ private:
+  struct Known {
+    std::uint32_t device = 0;
+    DeviceRecord record;
+  };
+
+  void release(ServerMachine& machine, std::uint32_t device) {
+    const bool now_back = machine.release(device);
+    hooks_.note(concat("device '", machine.devices()[device].name,
+                       "' is released from quarantine: its place waits for it",
+                       now_back ? "" : " when the server starts again (--resume)"));
+  }
+  static std::optional<Known> find(const ServerMachine& machine,
+                                   const std::vector<measure::EpochRecord>& epochs,
+                                   const std::string& name) {
+    for (std::uint32_t d = 0; d < machine.devices().size(); ++d)
+      if (machine.devices()[d].name == name) return Known{d, machine.devices()[d]};
+    for (auto epoch = epochs.rbegin(); epoch != epochs.rend(); ++epoch) {
+      const auto device = static_cast<std::uint32_t>(epoch->device);
+      if (epoch->device_name != name || device >= machine.devices().size()) continue;
+      if (!machine.devices()[device].name.empty()) return std::nullopt;  // another's by now
+      DeviceRecord record;
+      record.name = name;
+      record.samples = epoch->samples;
+      return Known{device, std::move(record)};
+    }
+    return std::nullopt;
+  }
+  void strike(const std::string& name, const char* why) {
+    hooks_.note(concat("device '", name, "' is not made to leave: ", why));
+    if (const Result<void> struck = book_.strike_leaving(name); !struck)
+      hooks_.note(struck.failure().message);
+  }
+
+  RunConfig config_;
+  RunHooks hooks_;
+  QuarantineBook book_;
+  std::vector<std::string> leaving_;  // not found yet
+  net::RepeatedLines lines_;          // of devices that come and fail
+};
+
+}  // namespace split
+IOTSL_NAMESPACE_END

@@ -1,0 +1,102 @@
+// Devices that come late, leave for good and are replaced, by the commands that a user types.
+
+#include "e2e/background.hpp"
+#include "iotsl/core/files/file.hpp"
+#include "support/fault_proxy.hpp"
+
+using namespace iotsl;
+using namespace iotsl::test;
+
+namespace places_e2e_test {
+
+namespace {
+
+const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/";
+
+/// Until the log says so.
+void wait_for(const std::string& log, const std::string& words) {
+  const auto says = [&] {
+    const Result<std::string> text = read_text_file(log);
+    return text && text->find(words) != std::string::npos;
+  };
+  for (int i = 0; i < 3000 && !says(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  REQUIRE_MESSAGE(says(), "'" << words << "' is not in " << *read_text_file(log));
+}
+Child::State wait_for_end(Child& program) {
+  for (int i = 0; i < 3000 && program.state() == Child::State::running; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return program.state();
+}
+
+}  // namespace
+
+TEST_CASE("places: a device comes late, leaves for good, and another takes its place") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", log = folder / "server.log";
+  const std::string address = concat("127.0.0.1:", free_port());
+  Child server(words(concat(bin, "iotsl server --listen ", address, " --out ", run,
+                            " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test "
+                            "40 --batch 8 --partition iid --eval-every 0 --rounds 100000 --threads "
+                            "1 --quiet --start-with 1")),
+               log);
+  wait_for(log, "listening on");
+  const auto device = [&](const std::string& name, int index) {
+    return std::make_unique<Child>(
+        words(concat(bin, "iotsl-device run --server ", address, " --dataset glyphs --threads 1 ",
+                     "--manifest ", run, "/manifest.json --index ", index, " --name ", name)),
+        folder / (name + ".log"));
+  };
+  const auto leave = [&](const std::string& name) {
+    const ProgramResult said = run_program(concat("device leave ", name, " --run ", run));
+    CHECK_MESSAGE(said.exit_code == 0, said.err);
+  };
+  const auto first = device("pi-00", 0);
+  wait_for(log, "the run begins without 1 of 2 devices, which may come later (--start-with)");
+  const auto late = device("pi-01", 1);
+  wait_for(folder / "pi-01.log", "my turn");
+
+  leave("pi-01");
+  wait_for(log, "device 'pi-01' leaves the run for good in turn ");
+  CHECK(wait_for_end(*late) == Child::State::failed);
+  CHECK(late->exit_code() == 3);
+  wait_for(folder / "pi-01.log",
+           "device 'pi-01' has left the run for good: somebody at the server said so");
+  const ProgramResult twice = run_program(concat("device leave pi-01 --run ", run));
+  CHECK(twice.exit_code == 2);
+  CHECK(twice.err.find(concat("device 'pi-01' has already left the run ", run)) !=
+        std::string::npos);
+
+  const auto spare = device("pi-02", 1);
+  wait_for(log, "device 'pi-02' takes place 1, which 'pi-01' has left");
+  wait_for(folder / "pi-02.log", "my turn");
+  // With nobody left the run ends, and says how it may go on.
+  leave("pi-00");
+  leave("pi-02");
+  CHECK(wait_for_end(server) == Child::State::failed);
+  CHECK(server.exit_code() == 3);
+  wait_for(log,
+           "0 of 2 devices are left, at least 1 is needed (--min-devices): device 'pi-00': it "
+           "has left the run for good; device 'pi-02': it has left the run for good; release a "
+           "device: iotsl device release NAME --run ");
+  CHECK(run_program(concat("device release pi-00 --run ", run)).exit_code == 0);
+}
+
+TEST_CASE("places: what makes no sense is said") {
+  const TemporaryFolder folder;
+  const ProgramResult nothing = run_program("device leave pi --run " + (folder / "none"));
+  CHECK(nothing.exit_code == 2);
+  CHECK(nothing.err.find(": no run has begun there") != std::string::npos);
+  const ProgramResult all =
+      run_program("server --dataset glyphs --devices 2 --start-with 1 --method iotsl --out " +
+                  (folder / "run"));
+  CHECK(all.exit_code == 2);
+  CHECK(all.err.find("--start-with 1: --method iotsl prepares the run with the generators of all 2 "
+                     "devices") != std::string::npos);
+  const ProgramResult many =
+      run_program("server --dataset glyphs --devices 2 --start-with 3 --out " + (folder / "run"));
+  CHECK(many.err.find("--start-with 3: expected 1 (--min-devices) to 2, the devices of the run") !=
+        std::string::npos);
+}
+
+}  // namespace places_e2e_test
