@@ -98,6 +98,7 @@ void RunFolder::choose_place(RunOptions& options) {
 
 void RunFolder::take(const RunOptions& options) {
   lock_ = expect(FolderLock::take(place_));
+  remove_leftovers(place_, "config.json");  // of a start that died with its first file
   const std::vector<std::string> held = run_entries(place_);
   fresh_ = held.empty();
   if (fresh_) return;

@@ -8,6 +8,7 @@
 
 #include "iotsl/split/simulate/run_inproc.hpp"
 #include "split/runs/tiny_run.hpp"
+#include "split/runs/trace_check.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace fragile {
@@ -17,18 +18,7 @@ using namespace iotsl::split;
 
 enum class Fault { none, cut, device_dies, server_dies };
 
-/// What an observer of a run is told of. `server_gets` and `device_gets`: a message that is handed
-/// to the machine; what a fault takes away is not.
-enum class Seen {
-  server_starts,
-  device_starts,
-  connects,
-  disconnects,
-  server_sends,
-  device_gets,
-  server_gets
-};
-/// `message`: null where there is none.
+/// Told of what passes, as TraceCheck is.
 using Observer = std::function<void(Seen seen, std::size_t device, const net::Message* message)>;
 
 /// A device that fails by itself.
@@ -310,18 +300,39 @@ inline void check_faults(const RunConfig& base, const DeviceFiles& files,
   const TemporaryFolder folder;
   RunConfig config = base;
   config.out = folder / "whole";
+  const bool has_steps = base.method == Method::split_learning || base.method == Method::iotsl;
+  const auto watched = [&](FragileRun& run, TraceCheck& trace) {
+    if (has_steps)
+      run.set_observer([&trace](Seen seen, std::size_t device, const net::Message* message) {
+        trace.see(seen, device, message);
+      });
+  };
+  const auto check_trace = [&](TraceCheck& trace, const RunSummary& summary) {
+    if (!has_steps) return;
+    std::uint64_t steps = 0;
+    for (const measure::EpochRecord& each : summary.epochs) steps += each.steps;
+    trace.end(steps);
+    CHECK(trace.gradients() >= steps);
+    CHECK_MESSAGE(trace.breaches().empty(), trace.text());
+  };
   FragileRun whole(config, train, sets, samples, files);
+  TraceCheck whole_trace(config.out, &train);
+  watched(whole, whole_trace);
   const auto expected = whole.run(Fault::none, 0);
   REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
+  check_trace(whole_trace, *expected);
   REQUIRE(whole.messages() > 40);
   std::size_t runs = 0;
   for (std::size_t at = first; at < whole.messages(); at += stride) {
     config.out = folder / std::to_string(at);
     FragileRun broken(config, train, sets, samples, files);
+    TraceCheck trace(config.out);
+    watched(broken, trace);
     const auto summary = broken.run(fault, at);
     REQUIRE_MESSAGE(summary.ok(), "fault at message " << at << ": " << summary.failure().message);
     REQUIRE(broken.fault_happened());
     CHECK_MESSAGE(history(*summary) == history(*expected), "fault at message " << at);
+    check_trace(trace, *summary);
     ++runs;
   }
   CHECK(runs >= 12);

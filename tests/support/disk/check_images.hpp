@@ -1,6 +1,6 @@
 #pragma once
 // Looks at many images of a crash, one after the other. IOTSL_CRASH_IMAGES: how many of each kind,
-// 200 unless told; a campaign takes 10,000.
+// 100 unless told; a campaign takes 10,000.
 
 #include <cstdlib>
 
@@ -11,7 +11,7 @@ namespace iotsl::test {
 
 inline std::size_t images_wanted() {
   const char* const given = std::getenv("IOTSL_CRASH_IMAGES");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : 200;
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : 100;
 }
 
 /// Looks at images of what was logged, spread over its operations: one of `rarer` of those wanted.
