@@ -59,14 +59,14 @@ IOTSL_INLINE void accumulate_taps(const float* const (&w)[Rows], const float* pa
 
 /// Filters first .. first + Rows, of which `valid` exist, for a tile of pixels.
 template <int Rows>
-IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patches,
-                              const Index* tap, Index depth, const float* bias, Index valid,
-                              float* out, Index out_stride) {
+IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patches, const Index* tap,
+                              Index depth, const float* bias, Index valid, float* out,
+                              Index out_stride) {
   Vec acc[Rows][filter_tile_vecs];
   clear(acc);
   accumulate_taps(w, patches, tap, depth, acc);
   IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) {
+  for (int i = 0; i < Rows; ++i, out += out_stride) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
     if (bias != nullptr) {
       const Vec shift = load1(bias + i);
@@ -74,7 +74,7 @@ IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patche
       for (int v = 0; v < filter_tile_vecs; ++v) acc[i][v] = add(acc[i][v], shift);
     }
     IOTSL_UNROLL
-    for (int v = 0; v < filter_tile_vecs; ++v) store(out + i * out_stride + v * lanes, acc[i][v]);
+    for (int v = 0; v < filter_tile_vecs; ++v) store(out + v * lanes, acc[i][v]);
   }
 }
 

@@ -22,8 +22,8 @@ struct PatchFilter {
   Index out_stride;
 };
 
-/// sums[d][0 .. cols) += sum over the pixels of patch[d][pixel] gy[pixel][0 .. cols), where cols are
-/// those of a tile.
+/// sums[d][0 .. cols) += sum over the pixels of patch[d][pixel] gy[pixel][0 .. cols), where cols
+/// are those of a tile.
 struct PatchGradients {
   Index depth, pixels;
   const float* patches;

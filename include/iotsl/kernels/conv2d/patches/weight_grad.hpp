@@ -87,9 +87,9 @@ class PatchSums {
     const Index pixels = band.rows * s_.q, plane = s_.p * s_.q;
     const Index narrow = tile_table().narrow_cols, cols = filters <= narrow ? narrow : cols_;
     for (Index i = 0; i < band.images; ++i)
-      tile_table().transpose(
-          filters, pixels, gy + ((band.image + i) * s_.k + first) * plane + band.begin * s_.q, plane,
-          turned + i * cols, band.images * cols);
+      tile_table().transpose(filters, pixels,
+                             gy + ((band.image + i) * s_.k + first) * plane + band.begin * s_.q,
+                             plane, turned + i * cols, band.images * cols);
     return cols;
   }
 

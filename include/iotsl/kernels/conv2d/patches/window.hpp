@@ -1,7 +1,8 @@
 #pragma once
 // Patches of a band of output rows. Neighbouring taps of a column meet the same rows of the image,
 // one after the other: so the part of the image that the band meets is copied once for each column
-// of the kernel, shifted, in the width of the output; a tap is only where its row of patches begins.
+// of the kernel, shifted, in the width of the output; a tap is only where its row of patches
+// begins.
 
 #include <algorithm>
 #include <cstring>
@@ -35,8 +36,8 @@ class PatchWindow {
       for (Index r = 0; r < s.r; ++r)
         for (Index t = 0; t < s.s; ++t) {
           const Index row = r * s.dilation_h, phase = row % s.stride_h;
-          *tap++ = ((c * s.s + t) * phases_ + phase) * phase_floats_ +
-                   row / s.stride_h * s.q * images;
+          *tap++ =
+              ((c * s.s + t) * phases_ + phase) * phase_floats_ + row / s.stride_h * s.q * images;
         }
   }
 
@@ -59,8 +60,8 @@ class PatchWindow {
           const Index count = (height - phase + s_.stride_h - 1) / s_.stride_h;
           float* to = images_ == 1 ? memory : turned;
           gather(count, s_.q, s_.stride_w,
-                 window + (c * height + phase) * width_ + t * s_.dilation_w,
-                 width_ * s_.stride_h, to);
+                 window + (c * height + phase) * width_ + t * s_.dilation_w, width_ * s_.stride_h,
+                 to);
           if (images_ > 1)
             for (Index p = 0; p < count * s_.q; ++p) memory[p * images_ + i] = turned[p];
         }
