@@ -67,6 +67,8 @@ inline std::vector<ConvCase> conv_cases() {
       {"wide", {1, 10, 3, 300}, {17, 10, 3, 3}, same},
       {"no image", {0, 3, 5, 5}, {4, 3, 3, 3}},
       {"many images", {32, 40, 5, 5}, {16, 40, 3, 3}, same},
+      {"few channels, many images", {21, 2, 6, 5}, {20, 2, 3, 3}, same},
+      {"few channels, stride 2", {2, 2, 19, 17}, {13, 2, 4, 3}, halve},
       {"winograd, odd map", {1, 16, 40, 37}, {50, 16, 3, 3}, same},
       {"winograd, no padding", {5, 48, 9, 11}, {17, 48, 3, 3}},
       {"winograd, padding 2", {3, 17, 6, 5}, {19, 17, 3, 3}, {.pad_h = 2, .pad_w = 2}},
