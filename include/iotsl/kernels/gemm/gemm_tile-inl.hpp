@@ -159,10 +159,27 @@ inline void copy_strided(Index count, const float* src, Index src_step, float* d
   for (; i < count; ++i) dst[i * dst_step] = src[i * src_step];
 }
 
+/// At most `lanes` rows.
+inline void transpose_rows(Index rows, Index cols, const float* src, Index src_stride, float* dst,
+                           Index dst_stride) {
+  Index j = 0;
+  if (rows == lanes)
+    for (; j + lanes <= cols; j += lanes, src += lanes, dst += lanes * dst_stride)
+      transpose(src, src_stride, dst, dst_stride);
+  for (; j < cols; j += lanes, src += lanes, dst += lanes * dst_stride)
+    transpose_edge(rows, cols - j < lanes ? cols - j : lanes, src, src_stride, dst, dst_stride);
+}
+
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                              Index dst_stride) {
   if (rows == 1) return copy_strided(cols, src, 1, dst, dst_stride);
   if (cols == 1) return copy_strided(rows, src, src_stride, dst, 1);
+  if (rows <= tile_cols) {  // few rows: the longer loop inside
+    for (Index i = 0; i < rows; i += lanes)
+      transpose_rows(rows - i < lanes ? rows - i : lanes, cols, src + i * src_stride, src_stride,
+                     dst + i, dst_stride);
+    return;
+  }
   for (Index j = 0; j < cols; j += lanes) {
     const Index width = cols - j < lanes ? cols - j : lanes;
     const float* from = src + j;
