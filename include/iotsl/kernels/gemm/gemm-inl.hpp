@@ -8,7 +8,10 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
   const float* rows[Rows];
   IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
+  for (int i = 0; i < Rows; ++i) {
+    const Index row = first + (i < valid ? i : 0);
+    rows[i] = g.a + (g.a_row == nullptr ? row * g.a_stride : g.a_row[row]);
+  }
   Vec acc[Rows][Vecs];
   clear(acc);
   accumulate(rows, g.panel, Vecs * lanes, g.depth, acc);
@@ -40,7 +43,7 @@ inline void gemm_panel(const GemmPanel& g) {
 }
 
 inline void gemm_narrow_panel(const GemmPanel& g) {
-  constexpr int rows = narrow_vecs == 1 ? 8 : 6;  // enough chains to hide the latency of fma
+  constexpr int rows = narrow_vecs == 1 ? 9 : 6;  // enough chains to hide the latency of fma
   for (Index first = 0; first < g.rows; first += rows) gemm_tile<rows, narrow_vecs>(g, first);
 }
 

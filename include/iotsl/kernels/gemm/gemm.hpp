@@ -29,6 +29,7 @@ struct GemmPanel {
   float* out;
   Index out_stride;
   bool add;
+  const Index* a_row = nullptr;  ///< where the rows begin in a, if not at multiples of a_stride
 };
 
 struct GemmTable {

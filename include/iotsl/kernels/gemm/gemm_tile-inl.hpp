@@ -41,6 +41,23 @@ IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&ac
   }
 }
 
+/// One term of accumulate() where each factor is loaded into all lanes. at[i] is &rows[i][d], and
+/// moves on where that is how loads are done.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_broadcast(const float* const (&rows)[Rows], const float* (&at)[Rows],
+                                       std::ptrdiff_t d, const float* b, Vec (&acc)[Rows][Vecs]) {
+  Vec bv[Vecs];
+  IOTSL_UNROLL
+  for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    hold_loads();
+    const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(a, bv[v], acc[i][v]);
+  }
+}
+
 /// acc[i][:] += sum over d < depth of rows[i][d] * b[d * b_step + (0 .. Vecs * lanes)].
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
@@ -62,18 +79,7 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
-  for (; d < end; ++d, b += b_step) {
-    Vec bv[Vecs];
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      hold_loads();
-      const Vec a = lanes == 4 ? load1_next(at[i]) : load1(rows[i] + d);
-      IOTSL_UNROLL
-      for (int v = 0; v < Vecs; ++v) acc[i][v] = multiply_add(a, bv[v], acc[i][v]);
-    }
-  }
+  for (; d < end; ++d, b += b_step) accumulate_broadcast(rows, at, d, b, acc);
 }
 
 /// One term of accumulate_columns(); moves both addresses to the next.

@@ -1,5 +1,5 @@
 // Inner loops of convolution by patches, once per target. Layouts and drivers: window.hpp,
-// forward.hpp, weight_grad.hpp.
+// forward.hpp.
 IOTSL_NAMESPACE_BEGIN
 namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
@@ -42,19 +42,7 @@ IOTSL_INLINE void accumulate_taps(const float* const (&w)[Rows], const float* pa
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = w[i] + d;
-  for (; d < end; ++d) {
-    const float* b = patches + tap[d];
-    Vec bv[Vecs];
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      hold_loads();
-      const Vec a = lanes == 4 ? load1_next(at[i]) : load1(w[i] + d);
-      IOTSL_UNROLL
-      for (int v = 0; v < Vecs; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
-    }
-  }
+  for (; d < end; ++d) accumulate_broadcast(w, at, d, patches + tap[d], acc);
 }
 
 /// Filters first .. first + Rows, of which `valid` exist, for a tile of pixels.
@@ -115,46 +103,7 @@ inline void filter_patches(const PatchFilter& f) {
   }
 }
 
-template <int Rows, int Vecs>
-IOTSL_INLINE void weigh_tile(const PatchGradients& g, Index first) {
-  const Index valid = g.depth - first < Rows ? g.depth - first : Rows;
-  const float* rows[Rows];
-  IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) rows[i] = g.patches + g.tap[first + (i < valid ? i : 0)];
-  Vec acc[Rows][Vecs];
-  clear(acc);
-  accumulate(rows, g.gy, Vecs * lanes, g.pixels, acc);
-  float* const sums = g.sums + first * g.sums_stride;
-  const Index stride = g.sums_stride;
-  IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) {
-    if (i >= valid) continue;
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) {
-      float* at = sums + i * stride + v * lanes;
-      store(at, add(load(at), acc[i][v]));
-    }
-  }
-}
-
-inline void weigh_patches(const PatchGradients& g) {
-  for (Index first = 0; first < g.depth;) {
-    const Index rows = next_tile_rows(g.depth - first);
-    if (rows == 4)
-      weigh_tile<4, tile_vecs>(g, first);
-    else
-      weigh_tile<6, tile_vecs>(g, first);
-    first += rows;
-  }
-}
-
-inline void weigh_patches_narrow(const PatchGradients& g) {
-  constexpr int rows = narrow_vecs == 1 ? 9 : 6;  // enough chains to hide the latency of fma
-  for (Index first = 0; first < g.depth; first += rows) weigh_tile<rows, narrow_vecs>(g, first);
-}
-
-inline constexpr PatchTable patch_table{gather_rows, filter_patches, weigh_patches,
-                                        weigh_patches_narrow};
+inline constexpr PatchTable patch_table{gather_rows, filter_patches};
 
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -22,25 +22,12 @@ struct PatchFilter {
   Index out_stride;
 };
 
-/// sums[d][0 .. cols) += sum over the pixels of patch[d][pixel] gy[pixel][0 .. cols), where cols
-/// are those of a tile.
-struct PatchGradients {
-  Index depth, pixels;
-  const float* patches;
-  const Index* tap;
-  const float* gy;
-  float* sums;
-  Index sums_stride;
-};
-
 struct PatchTable {
   /// to[row * width + i] = from[row * from_stride + i * step]. Up to three vectors are read and one
   /// is written behind the last.
   void (*gather_rows)(Index rows, Index width, Index step, const float* from, Index from_stride,
                       float* to);
   void (*filter)(const PatchFilter& f);
-  void (*weigh)(const PatchGradients& g);
-  void (*weigh_narrow)(const PatchGradients& g);  ///< narrow_cols instead of cols
 };
 
 }  // namespace kernels

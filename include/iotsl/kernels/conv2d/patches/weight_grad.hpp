@@ -8,6 +8,7 @@
 #include "iotsl/kernels/conv2d/patches/window.hpp"
 #include "iotsl/kernels/conv2d/table.hpp"
 #include "iotsl/kernels/conv2d/weight_grad.hpp"
+#include "iotsl/kernels/gemm/gemm.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -57,9 +58,10 @@ class PatchSums {
           window.load(x + (image + i) * s_.c * s_.h * s_.w, begin, band.rows, i, patches);
         for (Index k = 0; k < filters; k += cols_) {
           const Index cols = turn(band, first + k, std::min(cols_, filters - k), gy, turned);
-          const auto weigh = cols == cols_ ? patch_table().weigh : patch_table().weigh_narrow;
-          weigh({depth_, band.rows * s_.q * images, patches, window.taps(), turned, sums + k,
-                 stride_});
+          const GemmTable& kernels = gemm_table();
+          const auto multiply = cols == cols_ ? kernels.panel : kernels.narrow_panel;
+          multiply({patches, 0, turned, band.rows * s_.q * images, depth_, sums + k, stride_, true,
+                    window.taps()});
         }
       }
     }
