@@ -69,24 +69,23 @@ IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patche
 template <int Rows>
 IOTSL_INLINE void filter_rows(const PatchFilter& f, Index first) {
   const Index valid = f.filters - first < Rows ? f.filters - first : Rows;
-  const Index pixels = f.pixels, depth = f.depth, out_stride = f.out_stride;
+  const Index pixels = f.pixels, depth = f.depth;
   const float *w[Rows], *patches = f.patches, *bias = f.bias == nullptr ? nullptr : f.bias + first;
   const Index* tap = f.tap;
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) w[i] = f.w + (first + (i < valid ? i : 0)) * depth;
-  float* const out = f.out + first * out_stride;
-  if (pixels < filter_tile_cols) {
-    float narrow[Rows * filter_tile_cols];
-    filter_tile<Rows>(w, patches, tap, depth, bias, valid, narrow, filter_tile_cols);
-    for (Index i = 0; i < valid; ++i)
-      for (Index p = 0; p < pixels; ++p) out[i * out_stride + p] = narrow[i * filter_tile_cols + p];
-    return;
-  }
-  const Index last = pixels - filter_tile_cols;  // overlaps the one before it
+  float* const out = f.out + first * f.out_stride;
+  float narrow[Rows * filter_tile_cols];
+  const bool few = pixels < filter_tile_cols;
+  float* const to = few ? narrow : out;
+  const Index stride = few ? filter_tile_cols : f.out_stride;
+  const Index last = few ? 0 : pixels - filter_tile_cols;  // overlaps the one before it
   for (Index begin = 0; begin < pixels; begin += filter_tile_cols) {
     const Index pixel = begin < last ? begin : last;
-    filter_tile<Rows>(w, patches + pixel, tap, depth, bias, valid, out + pixel, out_stride);
+    filter_tile<Rows>(w, patches + pixel, tap, depth, bias, valid, to + pixel, stride);
   }
+  for (Index i = 0; few && i < valid; ++i)
+    for (Index p = 0; p < pixels; ++p) out[i * f.out_stride + p] = narrow[i * filter_tile_cols + p];
 }
 
 /// A few filters at a time over all pixels: so few rows of the output are written at once that the
