@@ -160,7 +160,7 @@ TEST_CASE(
   for (const char* name : {"fedavg-2-seed1", "fedavg-2-seed2", "sl-2-seed2"})
     REQUIRE(std::remove((out + "/runs/" + name).c_str()) == 0);
   const ProgramResult again = run_well(command + rows);
-  CHECK(count(again.err, "has ended before") == 3);
+  CHECK(count(again.err, "has ended before, its results are taken") == 3);
   CHECK(read(out + "/report.html").find("Runs without results") == std::string::npos);
 
   // Where every run fails there is nothing to report: the command ends as one run would.
@@ -170,6 +170,18 @@ TEST_CASE(
   const ProgramResult nothing = run_program(tiny_table + "--epochs 5 --curves sl-2 --out " + none);
   CHECK(nothing.exit_code != 0);
   CHECK(!file_exists(none + "/report.html"));
+}
+
+TEST_CASE("methods: the estimate knows generators that another row will have trained") {
+  const TemporaryFolder folder;
+  const ProgramResult table = run_program(
+      tiny_table +
+      "--epochs 5 --scale paper --model vanilla5 --curves moments-2,int8-2,cache-2 --out " +
+      (folder / "table") + " </dev/null");
+  CHECK(table.exit_code == 2);  // nobody has said yes
+  CHECK_MESSAGE(table.err.find("together about") != std::string::npos, table.err);
+  CHECK(count(table.err, "  about ") == 3);
+  CHECK(!folder_exists(folder / "table"));
 }
 
 TEST_CASE("methods: Ctrl-C leaves a page of what is finished, and the rest goes on later") {

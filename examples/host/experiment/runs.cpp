@@ -320,7 +320,7 @@ Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite) {
 CarriedOut carry_out_all(const Experiment& experiment, const std::vector<PlannedRun>& runs) {
   CarriedOut out;
   for (const PlannedRun& run : runs) {
-    if (out.stopped && !has_ended(run)) {
+    if (out.stopped && (experiment.overwrite || !has_ended(run))) {
       out.missing.push_back({run.curve, run.seed, {ErrorCode::stopped, "not run yet"}});
       continue;
     }
@@ -331,7 +331,9 @@ CarriedOut carry_out_all(const Experiment& experiment, const std::vector<Planned
       continue;
     }
     out.stopped = stop_requested();
-    const Failure reason = out.stopped ? Failure{ErrorCode::stopped, "stopped"} : done.failure();
+    const Failure reason =
+        out.stopped ? Failure{ErrorCode::stopped, "stopped; the same command goes on from there"}
+                    : done.failure();
     std::fprintf(stderr, "%s: %s%s\n", run.options.out.c_str(),
                  out.stopped ? "" : "has failed: ", reason.message.c_str());
     out.missing.push_back({run.curve, run.seed, reason});

@@ -53,7 +53,7 @@ ExperimentSpec fig9() {
           "threshold, and what was sent until then. Where the learning rate falls it falls over the "
           "same number of epochs in every run, however long the run is; the same with a constant "
           "rate stands beside it, on the same generators. The paper's times are those of five "
-          "Raspberry Pis and a server with a GPU. Twice: with the recipe that was best for both "
+          "Raspberry Pis and a server with a GPU. With two recipes: the one that was best for both "
           "(Adam unless it was chosen; of ten settings none was better for either by more than one "
           "seed can tell), with which SL is there early; and with plain SGD at a small rate, "
           "calibrated so that SL alone is about as late as the paper's, the same for IoTSL.",
