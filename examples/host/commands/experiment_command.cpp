@@ -83,6 +83,9 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
+  GeneratorOptions& shared = e.common.generator;  // what privacy needs comes first
+  if (shared.kind.empty() && chosen_mode(shared) == privacy::PrivacyMode::off)
+    shared.kind = e.sizes.generator;
   if (e.sizes.batch > 0 && command.count("--batch") == 0) e.common.training.batch = e.sizes.batch;
   take(e.sizes.image_side, o.given.image_side);
   take(e.sizes.per_class, o.given.per_class);
@@ -160,8 +163,8 @@ class ExperimentFolder {
 };
 
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
-  check_net_options(command, o.run.generator);
   const Experiment e = make_experiment(command, o);
+  check_net_options(command, e.common.generator);
   const bool full = e.scale == Scale::paper;
   ExperimentFolder folder(e.out);
   const FolderLock lock = expect(FolderLock::take(e.out));

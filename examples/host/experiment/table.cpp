@@ -335,6 +335,9 @@ ExperimentSpec fig15() {
                 .epochs = 30,
                 .iotsl_epochs = 30,
                 .threshold_mnist = 50,
+                // A net of 200 coarse steps has hardly learned its classes: 18.8 % of real faces
+                // are known to who learns from it, 12.5 % by guessing.
+                .generator = "moments",
                 .gan_preset = "tiny",
                 .gan = "coarse",
                 .gan_iterations = 300,
