@@ -343,7 +343,7 @@ ExperimentSpec fig15() {
                 .gan_iterations = 300,
                 .pretrain_iterations = 200,
                 .batch = 16,
-                .image_side = 128,
+                .image_side = 64,
                 .per_class = 200},
       // The net of the paper's counts would have 8.6 GB of weights in its first linear layer here.
       .paper = {.width = 64,
