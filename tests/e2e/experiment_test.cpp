@@ -411,7 +411,7 @@ TEST_CASE("experiment: faces in distributions that lack classes, with their size
   const std::string out = folder / "fig15";
   run_well(
       "experiment fig15 --curves iotsl-a,sl-a --image-size 16 --per-class 40 --width 4 --epochs 3 --batch 8 "
-      "--gan-width 8 --gan-iterations 2 --pretrain-iterations 4 --quiet --out " +
+      "--generator net --gan-width 8 --gan-iterations 2 --pretrain-iterations 4 --quiet --out " +
       out);
   const std::string page = read(out + "/report.html");
   check_page(page);

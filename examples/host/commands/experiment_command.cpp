@@ -84,6 +84,9 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.threshold_mnist, o.given.threshold_mnist);
   take(e.sizes.threshold_fashion, o.given.threshold_mnist);
   e.common = o.run;
+  GeneratorOptions& shared = e.common.generator;  // what privacy needs comes first
+  if (shared.kind.empty() && chosen_mode(shared) == privacy::PrivacyMode::off)
+    shared.kind = e.sizes.generator;
   if (e.sizes.batch > 0 && command.count("--batch") == 0) e.common.training.batch = e.sizes.batch;
   take(e.sizes.image_side, o.given.image_side);
   take(e.sizes.per_class, o.given.per_class);
@@ -174,7 +177,7 @@ void check_generator_options(const CLI::App& command, const ExperimentSpec& spec
 
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   const Experiment e = make_experiment(command, o);
-  check_generator_options(command, *e.spec, o.run.generator);
+  check_generator_options(command, *e.spec, e.common.generator);
   const bool full = e.scale == Scale::paper;
   ExperimentFolder folder(e.out);
   const FolderLock lock = expect(FolderLock::take(e.out));

@@ -359,12 +359,15 @@ ExperimentSpec fig15() {
                 .epochs = 30,
                 .iotsl_epochs = 30,
                 .threshold_mnist = 50,
+                // A net of 200 coarse steps has hardly learned its classes: 18.8 % of real faces
+                // are known to who learns from it, 12.5 % by guessing.
+                .generator = "moments",
                 .gan_preset = "tiny",
                 .gan = "coarse",
                 .gan_iterations = 300,
                 .pretrain_iterations = 200,
                 .batch = 16,
-                .image_side = 128,
+                .image_side = 64,
                 .per_class = 200},
       // The net of the paper's counts would have 8.6 GB of weights in its first linear layer here.
       .paper = {.width = 64,

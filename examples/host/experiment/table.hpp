@@ -79,6 +79,7 @@ struct ExperimentSizes {
   Index schedule_epochs = 0;           ///< over which every rate falls; 0: the longer of the two
   Index calibrated_epochs = 0;         ///< device epochs of the curves with that optimiser
   double threshold_mnist = 0, threshold_fashion = 0;  ///< test accuracy, %; 0: none
+  std::string_view generator = "";                    ///< as --generator; empty: its default
   std::string_view gan_preset = "paper";
   std::string_view gan = "";                ///< as --gan; empty: the preset's
   Index gan_width = 0, gan_iterations = 0;  ///< 0: the preset's
