@@ -38,7 +38,7 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   Child server(words(concat(bin, "iotsl server --listen ", address, " --out ", run,
                             " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test "
                             "40 --batch 8 --partition iid --eval-every 0 --rounds 100000 --threads "
-                            "1 --quiet --start-with 1")),
+                            "1 --start-with 1")),
                log);
   wait_for(log, "listening on");
   const auto device = [&](const std::string& name, int index) {

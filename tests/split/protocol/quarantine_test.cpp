@@ -372,8 +372,8 @@ TEST_CASE("quarantine: before a run has begun a place is only left") {
   drain(m);
   auto actions = give(m, 1, net::ErrorMessage{WireError::model_mismatch, true, 0, "front"});
   REQUIRE(actions.size() == 2);
-  CHECK(is<server_action::PlaceLost>(actions[0]));
-  CHECK(is<Close>(actions[1]));
+  CHECK(is<Close>(actions[0]));
+  CHECK(is<server_action::PlaceLost>(actions[1]));
   CHECK(m.quarantine().count() == 0);
   CHECK(answer_to_hello(m, 3, 0, "another").type == MessageType::hello_ok);
   // Nor is a place lost by what a stranger says ahead of HELLO_OK.

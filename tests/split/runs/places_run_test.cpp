@@ -146,7 +146,7 @@ struct ChangingRun {
       REQUIRE_MESSAGE(said.ok(), said.failure().message);
     }
     // The run must not be over before the devices are here.
-    if (record.skipped || record.device_name == "late") ::usleep(20000);
+    if (record.skipped || record.device_name == "late") ::usleep(100000);
   }
 };
 

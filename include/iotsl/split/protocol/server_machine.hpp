@@ -342,10 +342,7 @@ class ServerMachine {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(peer, protocol_fault(error.failure()));
     const PeerFault fault{error->code, concat("it has failed: ", error->text)};
-    if (!is_needed(peer)) {
-      note_lost_place(peer, fault);
-      return close(peer);
-    }
+    if (!is_needed(peer)) return close_losing_place(peer, fault);
     const std::uint32_t device = peer.index;
     handshake_.close(peer);  // it knows
     put_aside(device, fault);
@@ -374,13 +371,14 @@ class ServerMachine {
     net::ErrorMessage error = error_message(fault.code, fault.retry_after_ms == 0, fault.text);
     error.retry_after_ms = fault.retry_after_ms;
     outbox_.send(peer.connection, error);
-    note_lost_place(peer, fault);
-    close(peer);
+    close_losing_place(peer, fault);
   }
   /// The peer is given up. Before the run begins its place is free for another device.
-  void note_lost_place(const ServerPeer& peer, const PeerFault& fault) {
-    if (peer.index != net::any_index && !handshake_.complete())
-      outbox_.push(server_action::PlaceLost{peer.record.name, make_printable(fault.text)});
+  void close_losing_place(ServerPeer& peer, const PeerFault& fault) {
+    const bool had_place = peer.index != net::any_index && !handshake_.complete();
+    const std::string name = peer.record.name;
+    close(peer);
+    if (had_place) outbox_.push(server_action::PlaceLost{name, make_printable(fault.text)});
   }
   /// Whether the peer has its place in a run that has begun, and the run still needs it. Before,
   /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.

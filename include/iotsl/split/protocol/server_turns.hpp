@@ -286,9 +286,10 @@ class ServerTurns {
   }
   /// Why the turn in hand is not taken, and not waited for; empty where it is.
   std::string absence() const {
-    if (is_cached()) return {};
-    if (const QuarantinedDevice* aside = quarantine_.find(report().device)) return aside->reason;
-    return device().name.empty() ? not_here_yet : "";
+    const QuarantinedDevice* const aside = quarantine_.find(report().device);
+    // Who has left good samples in the cache has left them to the run.
+    if (aside != nullptr && !(aside->gone && is_cached())) return aside->reason;
+    return is_cached() || !device().name.empty() ? "" : not_here_yet;
   }
   /// Closes the books of the turn; true where it was the last one.
   bool close_turn() {
