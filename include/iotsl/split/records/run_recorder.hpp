@@ -53,9 +53,12 @@ class RunRecorder {
     granted.round = round;
     return keep_numbers(std::move(granted));
   }
-  /// Puts the names of the devices, in the order of turns, on the disk.
+  /// Puts the names of the devices, in the order of turns, on the disk; a place without one keeps
+  /// that of whoever had it.
   Result<void> keep_places(std::vector<std::string> names) {
     RunNumbers known = numbers_;
+    for (std::size_t i = 0; i < known.places.size() && i < names.size(); ++i)
+      if (names[i].empty()) names[i] = known.places[i];
     known.places = std::move(names);
     return keep_numbers(std::move(known));
   }
