@@ -39,7 +39,7 @@ CheckpointRecord record(std::uint64_t id) {
 void tell(const char* what, const FailureCounts& counts) {
   MESSAGE(
       concat(what, ": ", counts.calls, " calls failed, ", counts.errors, " ended with an error"));
-  CHECK(counts.errors > 5);
+  CHECK(counts.errors > 3);
 }
 
 /// Barrier 1 is on the disk, barrier 2 is to be written.
