@@ -174,10 +174,11 @@ TEST_CASE("failing disk: nobody leaves the quarantine by it, and a name for data
     return book->names(1) ? Result<void>{} : book->add(second);
   };
   const auto look = [&](bool done) -> std::string {
-    const auto list = read_quarantine(folder);
-    if (!list) return list.failure().message;
-    if (list->empty() || !((*list)[0] == first)) return "the first one is gone";
-    return list->size() == 2 || !done ? "" : "the second one is not there";
+    const auto record = read_quarantine(folder);
+    if (!record) return record.failure().message;
+    const std::vector<QuarantinedDevice>& list = record->devices;
+    if (list.empty() || !(list[0] == first)) return "the first one is gone";
+    return list.size() == 2 || !done ? "" : "the second one is not there";
   };
   tell("quarantine", fail_every_call(place.path, begin, put_aside, look));
 
