@@ -148,7 +148,7 @@ def look_for_points(programs):
     """1 where a program has the name of a point of the sources, or of the variable that chooses one."""
     headers = pathlib.Path(__file__).parents[2] / "include"
     names = {name for path in headers.rglob("*.hpp")
-             for name in re.findall(r'IOTSL_FAILPOINT(?:_FAILS)?\("([a-z._]+)"\)', path.read_text())}
+             for name in re.findall(r'IOTSL_FAILPOINT(?:_FAILS)?\("([a-z_]+\.[a-z._]+)"\)', path.read_text())}
     found = [f"{program}: {name}" for program in ("iotsl", "iotsl-device") for content in [(programs / program).read_bytes()]
              for name in sorted(names | {"IOTSL_FAILPOINT"}) if name.encode() in content]
     print("\n".join(found) or f"none of {len(names)} failpoints")

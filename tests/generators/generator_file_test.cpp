@@ -126,7 +126,7 @@ TEST_CASE("generator file: a card that lies is refused with the place") {
     refuses(
         with({"quality", "classes"}, Json::array_of(classes)),
         concat("quality: class ", classes[1], " at place 1, expected ascending numbers below 3"));
-  refuses(with({"settings", "net", "generator"}, "big"), "generator 'big'; expected full or light");
+  refuses(with({"settings", "net", "generator"}, "big"), "generator 'big'; expected full, light or coarse");
   refuses(with({"label_counts"}, Json::array_of(std::vector<Index>{1, 2})),
           "label_counts has 2 classes, the images 3");
   refuses(with({"class_names"}, Json::array_of(std::vector<std::string>{"a"})),

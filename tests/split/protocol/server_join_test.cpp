@@ -63,8 +63,9 @@ TEST_CASE(
     hello.samples = 8;
     const HelloVerdict verdict =
         check_hello(restarted, hello, here, false, Quarantine(restarted.order.devices, 1));
-    REQUIRE(std::holds_alternative<std::uint32_t>(verdict));
-    return std::get<std::uint32_t>(verdict);
+    if (const auto* place = std::get_if<std::uint32_t>(&verdict)) return static_cast<int>(*place);
+    CHECK(std::get<PeerFault>(verdict).retry_after_ms == queue_interval_ms);
+    return -1;
   };
   CHECK(place_of("pi-c", nobody) == 2);
   CHECK(place_of("pi-a", nobody) == 0);
@@ -72,7 +73,11 @@ TEST_CASE(
   std::vector<DeviceRecord> two = nobody;
   two[1].name = two[2].name = "here";
   two[1].connection = two[2].connection = 1;
-  CHECK(place_of("pi-new", two) == 0);  // one that another had, rather than none
+  CHECK(place_of("pi-new", two) == -1);  // it waits: the place is kept for who had it
+  CHECK(place_of("pi-a", two) == 0);
+  restarted.places.clear();
+  restarted.expected.fingerprints = {sha256(bytes_of(std::string_view("of another"))), {}, {}};
+  CHECK(place_of("pi-new", nobody) == 1);  // the first that was not prepared with other samples
 }
 
 TEST_CASE("server: what was lost with a connection is said again") {

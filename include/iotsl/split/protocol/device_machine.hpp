@@ -243,7 +243,10 @@ class DeviceMachine {
     Result<net::Bye> bye = net::decode<net::Bye>(message.payload);
     if (!bye) return give_up(DeviceRefusal::damaged(bye.failure()));
     if (bye->will_return && !is_pausing()) return reconnect(0, std::move(bye->reason));
-    if (has_turn() && !is_pausing())
+    // The end is said again to who comes back for it, and then TURN_COMMITTED was lost as well.
+    const bool was_done = turn_.state() == DeviceTurn::State::waiting_turn_committed ||
+                          round_.state() == DeviceRound::State::waiting_committed;
+    if (has_turn() && !was_done && !is_pausing())
       return close_with(failure(ErrorCode::network, "the server left: ", bye->reason));
     run_is_over_ = !bye->will_return;
     finish();

@@ -222,6 +222,8 @@ class ServerOutbox {
     return true;
   }
 
+  void clear() { actions_.clear(); }
+
   /// Nothing where the device is away: it asks again when it is back.
   template <class M>
   void send(ConnectionId connection, const M& fields) {

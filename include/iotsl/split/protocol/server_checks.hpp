@@ -60,25 +60,30 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
       return place;
     };
     index = first([&](std::uint32_t place) {
-      return devices[place].name == hello.device && devices[place].connection == 0;
+      const DeviceRecord& its = devices[place];
+      return its.name == hello.device &&
+             (its.connection == 0 || its.boot_nonce == hello.boot_nonce);
     });
     // Before a server that starts again has seen them all: first who had the place, then who had
     // none.
     const auto was_of = [&](std::uint32_t place) {
       return place < plan.places.size() ? std::string_view(plan.places[place]) : std::string_view();
     };
+    const auto fits = [&](std::uint32_t place) {
+      return place >= plan.expected.fingerprints.size() ||
+             plan.expected.fingerprints[place] == Sha256Digest{} ||
+             plan.expected.fingerprints[place] == hello.data_fingerprint;
+    };
     for (const std::string_view former : {std::string_view(hello.device), std::string_view()})
       if (index == plan.order.devices)
         index = first([&](std::uint32_t place) {
-          return devices[place].name.empty() && was_of(place) == former;
+          return devices[place].name.empty() && was_of(place) == former && fits(place);
         });
-    if (index == plan.order.devices)
-      index = first([&](std::uint32_t place) { return devices[place].name.empty(); });
     if (index == plan.order.devices) index = first(is_left);
     if (index == plan.order.devices) {
-      PeerFault full =
-          reject(net::WireError::full, "the run has places 0 to ", index - 1,
-                 " and no free one for '", hello.device, "' until one is left for good");
+      PeerFault full = reject(net::WireError::full, "the run has places 0 to ", index - 1,
+                              " and no free one for '", hello.device,
+                              "', which had none, until one is left for good");
       full.retry_after_ms = queue_interval_ms;
       return full;
     }
@@ -96,7 +101,10 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (!known.name.empty() && (begun || known.connection != 0) && !is_left(index)) {
     if (known.name != hello.device)
       return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
-    if (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint)
+    // Zeros: of a device that the server knows from the run's books only.
+    const bool is_known = known.data_fingerprint != Sha256Digest{};
+    if (is_known &&
+        (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint))
       return reject(net::WireError::data_mismatch, "device '", hello.device,
                     "' holds other samples than when it first joined");
     // The same program takes over from its own dead connection; another one has to wait for it.
@@ -121,6 +129,7 @@ inline bool may_take_place(const ServerPlan& plan, const QuarantinedDevice& asid
                            const net::Hello& hello) {
   return aside.gone && aside.name != hello.device &&
          (!has_generators(plan.offer.description.method) ||
+          aside.data_fingerprint == to_hex(Sha256Digest{}) ||  // not known
           aside.data_fingerprint == to_hex(hello.data_fingerprint));
 }
 

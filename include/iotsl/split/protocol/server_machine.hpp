@@ -252,7 +252,9 @@ class ServerMachine {
   }
   /// The same between two turns, at once.
   void interrupt() {
-    if (!ended_) end(RunPaused{});
+    if (ended_) return;
+    outbox_.clear();  // what is asked for behind the turn before comes when the run goes on
+    end(RunPaused{});
   }
   /// Ends the run: devices did not come in time, or one cannot go on.
   void abort(Failure why) {
@@ -384,6 +386,7 @@ class ServerMachine {
   /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.
   bool is_needed(const ServerPeer& peer) const {
     return handshake_.complete() && peer.index != net::any_index &&
+           handshake_.devices()[peer.index].name == peer.record.name &&
            !(turns_ && !turns_->needs(peer.index));
   }
   /// The device has failed, and would again, or leaves: it is told, and the run goes on without it,

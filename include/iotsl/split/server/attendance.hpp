@@ -46,7 +46,9 @@ class Attendance {
   std::vector<std::string> lost_since(const ServerMachine& machine, net::Microseconds from) const {
     std::vector<std::string> out;
     for (std::size_t d = 0; d < devices_.size(); ++d)
-      if (!devices_[d].is_here && devices_[d].left > from) out.push_back(machine.devices()[d].name);
+      if (!devices_[d].is_here && devices_[d].left > from &&
+          !machine.quarantine().has(static_cast<std::uint32_t>(d)))
+        out.push_back(machine.devices()[d].name);
     return out;
   }
   /// Looks at the clock. True where the device whose turn it is has been away for too long.

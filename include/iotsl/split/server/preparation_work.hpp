@@ -14,7 +14,9 @@ namespace split {
 class PreparationWork {
  public:
   PreparationWork(const RunConfig& config, const RunHooks& hooks)
-      : devices_(static_cast<std::size_t>(config.devices)), preparation_(config, hooks) {}
+      : devices_(static_cast<std::size_t>(config.devices)),
+        classes_(static_cast<std::size_t>(config.model.images.classes)),
+        preparation_(config, hooks) {}
 
   const Preparation& preparation() const { return preparation_; }
 
@@ -55,7 +57,12 @@ class PreparationWork {
   Result<bool> prepare(const std::vector<DeviceRecord>& devices, Sequential<float>& joined,
                        const EvaluationSets& sets, const SmashedCaches& caches) {
     std::vector<std::vector<std::uint64_t>> histograms;
-    for (const DeviceRecord& device : devices) histograms.push_back(device.label_counts);
+    for (std::size_t d = 0; d < devices.size(); ++d) {
+      histograms.push_back(devices[d].label_counts);
+      // Of a device that has left and that this server has never seen: what it was prepared with.
+      if (histograms[d].empty()) histograms[d] = preparation_.generator(d).label_counts;
+      histograms[d].resize(classes_);
+    }
     // Told before the long work; what imputation adds is known behind it.
     if (caches.keeps_samples())
       if (const Result<void> room = caches.check_room(samples_of(devices)); !room)
@@ -93,7 +100,7 @@ class PreparationWork {
     return out;
   }
 
-  std::size_t devices_;
+  std::size_t devices_, classes_;
   Preparation preparation_;
 };
 

@@ -69,6 +69,8 @@ class QuarantineWork {
       // One that the run was not asked for may still come before it begins.
       if (!known && machine.phase() == ServerMachine::Phase::gathering) return false;
       if (known && machine.leave(known->device, known->record)) return told = true;
+      // Nothing is asked of it now, but will be once the front is trained again.
+      if (known && config_.unfreeze_on_plateau > 0 && !config_.unfrozen) return false;
       strike(name,
              known ? "nothing is asked of it any more" : "no device of this run has that name");
       return true;

@@ -78,6 +78,7 @@ class ServerRun {
   }
   /// Looks at the clock: regular barriers, and devices that stay away. Call it often.
   void on_time(net::Microseconds now) {
+    if (done_) return;
     if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
     if (quarantine_.on_time(*machine_, recorder_.epochs(), now)) carry_out_all();
     if (done_ || !attendance_.on_time(*machine_, now)) return;
@@ -337,7 +338,8 @@ class ServerRun {
       done = caches_.close(turn.device);
       if (done)
         recorder_.hooks().note(concat("all ", turn.samples, " samples of ", turn.device_name,
-                                      " are here: it may be switched off"));
+                                      " are here: it may be switched off",
+                                      config_.unfreeze_on_plateau > 0 ? ", until a plateau" : ""));
     }
     IOTSL_FAILPOINT("server.barrier.written");
     machine_->on_stored(done);
@@ -387,7 +389,8 @@ class ServerRun {
     IOTSL_FAILPOINT("server.turn.report");
     const Result<void> written = turns_.end_turn(turn, traffic_of(turn.device), model_.joined);
     if (!written) return machine_->abort(written.failure());
-    if (recorder_.is_on_plateau()) return unfreeze(turn);
+    const bool goes_on = machine_->phase() != ServerMachine::Phase::ended;
+    if (goes_on && recorder_.is_on_plateau()) return unfreeze(turn);
     // The devices of a round work at the same time: a turn is what is left behind the one before.
     if (rounds_ && !gathering()) turns_.begin_turn(turn.turn + std::uint64_t{1});
   }
