@@ -329,6 +329,20 @@ TEST_CASE("places: where all who are here are put aside the run ends, whoever ma
         "failed: NaN");
 }
 
+TEST_CASE("places: a newcomer that fails ahead of its place is told, and nobody is put aside") {
+  ServerPlan some = three_devices();
+  some.start_with = 1;
+  ServerMachine m(some);
+  enter(m, 1, hello_of("pi-0", 0));
+  CHECK(answer(m, 2, hello_of("pi-late")).type == MessageType::hello_ok);
+  const auto after =
+      give(m, 2, error_message(net::WireError::model_mismatch, true, "no such front"));
+  for (const ServerAction& action : after) CHECK_FALSE(is<PutAside>(action));
+  CHECK(m.phase() == ServerMachine::Phase::turns);
+  // Its place is free for the next one.
+  CHECK(answer(m, 3, hello_of("pi-other")).type == MessageType::hello_ok);
+}
+
 TEST_CASE("places, method fedavg: who comes late takes part from the next round on") {
   ServerPlan some = fedavg();
   some.start_with = 2;
