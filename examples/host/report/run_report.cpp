@@ -165,7 +165,7 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
 
 RunPromise promise_of(const RunOptions& options, const split::RunSummary& s) {
   return {s.preparation ? &*s.preparation : nullptr, options.preparation.generator_only,
-          caches(options.method)};
+          caches(options.method) && s.unfrozen_after == 0};
 }
 
 Json to_json(const RunOptions& options, const split::RunSummary& s) {
