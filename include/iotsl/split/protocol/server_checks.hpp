@@ -81,9 +81,9 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
         });
     if (index == plan.order.devices) index = first(is_left);
     if (index == plan.order.devices) {
-      PeerFault full = reject(net::WireError::full, "the run has places 0 to ", index - 1,
-                              " and no free one for '", hello.device,
-                              "', which had none, until one is left for good");
+      PeerFault full =
+          reject(net::WireError::full, "the run has places 0 to ", index - 1,
+                 " and no free one for '", hello.device, "' until one is left for good");
       full.retry_after_ms = queue_interval_ms;
       return full;
     }
@@ -101,8 +101,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (!known.name.empty() && (begun || known.connection != 0) && !is_left(index)) {
     if (known.name != hello.device)
       return reject(net::WireError::full, "place ", index, " is taken by '", known.name, "'");
-    // Zeros: of a device that the server knows from the run's books only.
-    const bool is_known = known.data_fingerprint != Sha256Digest{};
+    // One that the server knows from the run's books only has no label counts.
+    const bool is_known = !known.label_counts.empty();
     if (is_known &&
         (known.samples != hello.samples || known.data_fingerprint != hello.data_fingerprint))
       return reject(net::WireError::data_mismatch, "device '", hello.device,
@@ -129,7 +129,7 @@ inline bool may_take_place(const ServerPlan& plan, const QuarantinedDevice& asid
                            const net::Hello& hello) {
   return aside.gone && aside.name != hello.device &&
          (!has_generators(plan.offer.description.method) ||
-          aside.data_fingerprint == to_hex(Sha256Digest{}) ||  // not known
+          aside.label_counts.empty() ||  // known from the run's books only
           aside.data_fingerprint == to_hex(hello.data_fingerprint));
 }
 
