@@ -94,6 +94,9 @@ void check_dataset(const Experiment& e, const ExperimentSizes& given) {
     fail_command(ErrorCode::usage, "--image-size ", e.sizes.image_side, ": not for ", e.spec->name);
   if (e.sizes.per_class > 0 && e.spec->dataset != "faces")
     fail_command(ErrorCode::usage, "--per-class ", e.sizes.per_class, ": not for ", e.spec->name);
+  if (set == "faces" && !e.common.data.folder.empty())
+    fail_command(ErrorCode::usage, "--data ", e.common.data.folder,
+                 ": --dataset faces is drawn, it has no files");
   if (set == "packed" && given.image_side > 0)
     fail_command(ErrorCode::usage, "--image-size ", given.image_side,
                  ": a packed set has the size with which it was packed");

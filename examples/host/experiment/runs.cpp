@@ -188,10 +188,7 @@ std::string table_text(const Experiment& experiment, const NamedTable& table) {
   if (table.of == 0) return std::string(table.text);
   const Index of_class = experiment.sizes.per_class;
   const Index trained = of_class - std::max<Index>(1, of_class / 10);
-  constexpr double left_aside = 0.1;
-  const double validation = std::max(left_aside, experiment.common.data.validation);
-  // Of exact tenths the numbers stay whole.
-  const double part = validation > left_aside ? (1 - validation) / (1 - left_aside) : 1;
+  const double part = std::min(1.0, (1 - experiment.common.data.validation) / (1 - 0.1));
   const auto scaled = [&](Index count) {
     return static_cast<Index>(static_cast<double>(count * trained / table.of) * part);
   };
