@@ -135,6 +135,9 @@ TEST_CASE("packed: a file that is not finished leaves nothing behind") {
     CHECK_THROWS_AS((void)writer.finish(), iotsl::Error);
   }
   CHECK(folder.entries() == 0);
+  const auto large = iotsl::data::IdxWriter(folder / "large.idx").open({}, Index{1} << 60);
+  CHECK(large.failure().message.find(": needs 1152921504606846976 bytes, the disk has ") !=
+        std::string::npos);
   CHECK(iotsl::data::IdxWriter("/no/such/folder/a")
             .open({}, 0)
             .failure()

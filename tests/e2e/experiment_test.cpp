@@ -436,6 +436,47 @@ TEST_CASE("experiment: faces in distributions that lack classes, with their size
   const ProgramResult sized = run_program("experiment fig9 --image-size 64 --out " + out);
   CHECK(sized.exit_code == 2);
   CHECK(sized.err.find("--image-size 64: not for fig9") != std::string::npos);
+  const ProgramResult large =
+      run_program("experiment fig15 --scale paper --yes --out " + out + "-2");
+  CHECK(large.exit_code == 2);
+  CHECK(large.err.find(
+            "iotsl data pack --dataset faces --image-size 128 --per-class 10000 --out DIR") !=
+        std::string::npos);
+  const ProgramResult drawn = run_program("experiment fig15 --data /tmp --out " + out + "-2");
+  CHECK(drawn.exit_code == 2);
+  CHECK(drawn.err.find("--data /tmp: --dataset faces is drawn") != std::string::npos);
+}
+
+TEST_CASE("experiment: of a packed set the count is its own, and another set is another run") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "fig15";
+  for (const char* seed : {"1", "2"})
+    run_well(concat("data pack --dataset faces --image-size 16 --per-class 40 --split-seed ", seed,
+                    " --out ", folder / concat("pack-", seed)));
+  const auto start = [&](const char* more) {
+    return concat(
+        "experiment fig15 --curves sl-a --validation 0.3 --width 4 --epochs 1 --batch 8 "
+        "--quiet --dataset packed --data ",
+        folder / "pack-", more, " --out ", out);
+  };
+  run_well(start("1"));
+  const Json manifest = parse_json(read(out + "/runs/sl-a-seed1/manifest.json")).value();
+  // 36 of 9000 images of a class, and of these seven ninths.
+  CHECK(to_text(*manifest.find("devices")->as_array()[3].find("counts")) == "[6,0,0,0,0,0,0,7]");
+  const std::pair<const char*, const char*> refused[] = {
+      {"2", "holds another run: its training images have the sha256 "},
+      {"1 --per-class 20", "faces-a.txt is of another --per-class"},
+      {"1 --per-class 50", "--per-class 50: "},
+      {"1 --image-size 16", "--image-size 16: a packed set has the size"}};
+  for (const auto& [more, what] : refused) {
+    const ProgramResult said = run_program(start(more));
+    CHECK(said.exit_code == 2);
+    CHECK_MESSAGE(said.err.find(what) != std::string::npos, said.err);
+  }
+  // Damaged results are the failure of that run.
+  REQUIRE(iotsl::write_file_atomic(out + "/runs/sl-a-seed1/summary.json", "{").ok());
+  const ProgramResult damaged = run_program(start("1"));
+  CHECK(damaged.err.find("sl-a-seed1: has failed: ") != std::string::npos);
 }
 
 TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is named") {

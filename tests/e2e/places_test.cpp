@@ -87,6 +87,9 @@ TEST_CASE("places: what makes no sense is said") {
   const ProgramResult nothing = run_program("device leave pi --run " + (folder / "none"));
   CHECK(nothing.exit_code == 2);
   CHECK(nothing.err.find(": no run has begun there") != std::string::npos);
+  const ProgramResult empty = run_program("device leave pi --run " + (folder / ""));
+  CHECK(empty.exit_code == 2);
+  CHECK(empty.err.find(": no run has begun there") != std::string::npos);
   const ProgramResult all =
       run_program("server --dataset glyphs --devices 2 --start-with 1 --method iotsl --out " +
                   (folder / "run"));

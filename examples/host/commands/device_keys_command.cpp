@@ -101,7 +101,7 @@ void add_leave_command(CLI::App& device) {
       "Let a device leave a run for good: the run waits for it no more, and another device may "
       "take its place";
   add_run_command(device, "leave", help, [](const DeviceOfRun& options) {
-    if (!split::has_begun(options.run))
+    if (!expect(split::has_begun(options.run)))
       fail_command(ErrorCode::usage, "--run ", options.run, ": no run has begun there");
     expect(split::let_device_leave(options.run, options.name));
     std::fprintf(stderr,

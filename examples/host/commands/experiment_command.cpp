@@ -14,6 +14,7 @@
 #include "host/report/device_command.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/core/files/file.hpp"
+#include "iotsl/data/source.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -41,8 +42,48 @@ std::string command_text(const CLI::App& command) {
   return out;
 }
 
+/// What is known of the images of fig15 before they are loaded. Ends the command where they do not
+/// fit into memory.
+void take_image_set(Experiment& e) {
+  const Index classes = e.spec->classes, of_class = e.sizes.per_class;
+  const Index side = e.sizes.image_side, trained = of_class - std::max<Index>(1, of_class / 10);
+  e.images = ImageSpec{3, side, side, classes};
+  const std::string& set = e.common.data.dataset;
+  if (!check_in_memory(set, classes * trained, 3 * side * side))
+    fail_command(
+        ErrorCode::usage, "--dataset ", set, ": ", classes * trained, " images of ", side, "x",
+        side, " pixels do not fit into memory as they are; write them once: iotsl data ",
+        "pack --dataset ", set, set == "celeba" ? " --data CELEBA" : "", " --image-size ", side,
+        " --per-class ", of_class, " --out DIR; then: iotsl experiment ", e.spec->name, " --scale ",
+        e.scale == Scale::paper ? "paper" : "quick", " --dataset packed --data DIR");
+}
+
+/// What the card of a packed set says of it; as many images of a class as it has, where no other
+/// number was `given`.
+void take_packed_set(Experiment& e, Index given) {
+  for (const std::string& folder : data::detail::dataset_folders("packed", e.common.data.folder)) {
+    if (!file_exists(join_path(folder, data::pack_card_name))) continue;
+    const data::PackCard card = expect(data::load_pack_card(folder));
+    const auto classes = static_cast<Index>(card.class_names.size());
+    if (classes != e.spec->classes)
+      fail_command(ErrorCode::data, folder, ": a packed set of ", classes, " classes, ",
+                   e.spec->name, " takes ", e.spec->classes);
+    e.images = ImageSpec{card.channels, card.height, card.width, classes};
+    e.pack_sha256 = card.train.sha256;
+    const Index packed = (card.train.samples + card.test.samples) / classes;
+    if (given > packed)
+      fail_command(ErrorCode::usage, "--per-class ", given, ": ", folder, " has ", packed);
+    e.sizes.per_class = given > 0 ? given : packed;
+    if (e.sizes.per_class == packed) return;
+    const Index of_class = e.sizes.per_class - std::max<Index>(1, e.sizes.per_class / 10);
+    e.limit_iid = static_cast<Index>(static_cast<double>(of_class * classes) *
+                                     (1 - e.common.data.validation));
+    return;
+  }  // none: the loading of the set says where it was looked for
+}
+
 /// Whether the experiment is one of its set, and the sizes of faces are given for faces.
-void check_dataset(const Experiment& e) {
+void check_dataset(const Experiment& e, const ExperimentSizes& given) {
   const std::string& set = e.common.data.dataset;
   const auto sets = datasets_of(*e.spec);
   std::string names;
@@ -53,6 +94,12 @@ void check_dataset(const Experiment& e) {
     fail_command(ErrorCode::usage, "--image-size ", e.sizes.image_side, ": not for ", e.spec->name);
   if (e.sizes.per_class > 0 && e.spec->dataset != "faces")
     fail_command(ErrorCode::usage, "--per-class ", e.sizes.per_class, ": not for ", e.spec->name);
+  if (set == "faces" && !e.common.data.folder.empty())
+    fail_command(ErrorCode::usage, "--data ", e.common.data.folder,
+                 ": --dataset faces is drawn, it has no files");
+  if (set == "packed" && given.image_side > 0)
+    fail_command(ErrorCode::usage, "--image-size ", given.image_side,
+                 ": a packed set has the size with which it was packed");
 }
 
 Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
@@ -91,7 +138,9 @@ Experiment make_experiment(const CLI::App& command, const ExperimentCommandOptio
   take(e.sizes.image_side, o.given.image_side);
   take(e.sizes.per_class, o.given.per_class);
   if (e.common.data.dataset.empty()) e.common.data.dataset = e.spec->dataset;
-  check_dataset(e);
+  check_dataset(e, o.given);
+  if (takes_image_size(e.common.data)) take_image_set(e);
+  if (e.common.data.dataset == "packed") take_packed_set(e, o.given.per_class);
   if (e.common.transport.empty()) e.common.transport = e.spec->transport;
   e.energy = energy_assumptions(o.run.energy);
   const bool over_sockets = e.common.transport == "tcp";
@@ -173,6 +222,13 @@ void check_generator_options(const CLI::App& command, const ExperimentSpec& spec
   if (!o.kind.empty())
     fail_command(ErrorCode::usage, as_given(command, "--generator"), ": ", spec.name,
                  " compares kinds of generators, each has a curve");
+  if (!o.privacy.empty() && chosen_mode(o) != privacy::PrivacyMode::moments)
+    fail_command(ErrorCode::usage, as_given(command, "--privacy"), ": the private generators of ",
+                 spec.name, " are moments");
+  for (const char* option : {"--clip", "--critics"})
+    if (command.count(option) > 0)
+      fail_command(ErrorCode::usage, as_given(command, option), ": the private generators of ",
+                   spec.name, " are moments, which have none");
 }
 
 void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
@@ -183,6 +239,7 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
   const FolderLock lock = expect(FolderLock::take(e.out));
   write_partition_tables(e);  // the estimate reads them, too
   const std::vector<PlannedRun> runs = plan_runs(e);
+  check_runs(e, runs);
   describe(e, runs, full ? estimate_seconds(runs) : std::vector<double>());
   if (full) confirm(o);
   folder.keep();
@@ -198,7 +255,7 @@ void experiment(const CLI::App& command, const ExperimentCommandOptions& o) {
               join_path(e.out, report_name).c_str());
   if (stopped)
     fail_command(ErrorCode::stopped, e.out, ": stopped; ", runs.size() - missing, " of ",
-                 runs.size(), " runs are in the report, the same command goes on from there");
+                 runs.size(), " runs are in the report, ", going_on(e));
   if (missing > 0)
     fail_command(ErrorCode::other, e.out, ": ", missing, " of ", runs.size(),
                  " runs have failed; the report says why");

@@ -182,15 +182,20 @@ void set_epochs(TrainingOptions& training, const Experiment& experiment, const C
 
 namespace {
 
-/// The table for as many training images of a class as this start takes.
+/// The table for as many training images of a class as this start takes. It leaves a tenth of them
+/// to the validation part; of a larger one there is as much less for the devices.
 std::string table_text(const Experiment& experiment, const NamedTable& table) {
   if (table.of == 0) return std::string(table.text);
   const Index of_class = experiment.sizes.per_class;
   const Index trained = of_class - std::max<Index>(1, of_class / 10);
+  const double part = std::min(1.0, (1 - experiment.common.data.validation) / (1 - 0.1));
+  const auto scaled = [&](Index count) {
+    return static_cast<Index>(static_cast<double>(count * trained / table.of) * part);
+  };
   std::string out;
   for (const auto& row : expect(data::parse_count_table(table.text))) {
     for (const Index count : row)
-      out += concat(out.empty() || out.back() == '\n' ? "" : " ", count * trained / table.of);
+      out += concat(out.empty() || out.back() == '\n' ? "" : " ", scaled(count));
     out += "\n";
   }
   return out;
@@ -201,8 +206,16 @@ std::string table_text(const Experiment& experiment, const NamedTable& table) {
 void write_partition_tables(const Experiment& experiment) {
   if (!experiment.spec->tables.empty())
     expect(create_folders(join_path(experiment.out, partition_folder)));
-  for (const NamedTable& table : experiment.spec->tables)
-    expect(write_file_atomic(table_path(experiment, table.name), table_text(experiment, table)));
+  for (const NamedTable& table : experiment.spec->tables) {
+    const std::string path = table_path(experiment, table.name);
+    const std::string text = table_text(experiment, table);
+    // The options of a run on a packed set do not say how many images of a class it took.
+    if (!experiment.overwrite && !experiment.pack_sha256.empty() && file_exists(path) &&
+        expect(read_text_file(path)) != text)
+      fail_command(ErrorCode::usage, "--out: ", path,
+                   " is of another --per-class; choose another folder or give --overwrite");
+    expect(write_file_atomic(path, text));
+  }
 }
 
 namespace {
@@ -214,7 +227,8 @@ void set_generator(GeneratorOptions& o, const CurveSpec& curve) {
   o.kind = curve.generator;
   if (curve.epsilon == 0) {
     o.privacy.clear();
-    o.epsilon = o.noise_multiplier = 0;
+    o.epsilon = o.noise_multiplier = o.clip = 0;
+    o.critics = 0;
   } else if (o.epsilon == 0 && o.noise_multiplier == 0) {
     o.epsilon = curve.epsilon;
   }
@@ -237,6 +251,7 @@ RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std:
   o.data.devices = spec.devices;
   o.data.seed = seed;
   o.data.limit_train = sizes.limit_train;
+  if (curve.partition == "iid" && sizes.limit_train == 0) o.data.limit_train = experiment.limit_iid;
   o.data.limit_test = spec.test_per_class > 0 ? 0 : sizes.limit_test;
   o.test_per_class = spec.test_per_class;
   o.model.spec.name = sizes.model;
@@ -279,19 +294,57 @@ bool has_ended(const PlannedRun& run) {
   return file_exists(join_path(run.options.out, summary_name));
 }
 
-Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite) {
+namespace {
+
+/// Ends the command where the folder of the run holds one with other options or of another set.
+void refuse_other_run(const Experiment& experiment, const PlannedRun& run) {
+  const std::string& folder = run.options.out;
+  std::string other =
+      difference(read_json_object(join_path(folder, "config.json")), to_json(run.options));
+  const std::string inputs = join_path(folder, run_inputs_name);
+  if (other.empty() && !experiment.pack_sha256.empty() && file_exists(inputs)) {
+    const Json json = read_json_object(inputs);
+    const Json* was = json.find("train_sha256");
+    if (was != nullptr && !(*was == Json(experiment.pack_sha256)))
+      other = concat("its training images have the sha256 ", to_text(*was), ", not ",
+                     experiment.pack_sha256);
+  }
+  if (!other.empty())
+    fail_command(ErrorCode::usage, "--out: ", folder, " holds another run: ", other,
+                 "; choose another folder or give --overwrite");
+}
+
+bool holds_run(const Experiment& experiment, const PlannedRun& run) {
+  return !experiment.overwrite && file_exists(join_path(run.options.out, "config.json"));
+}
+
+}  // namespace
+
+void check_runs(const Experiment& experiment, const std::vector<PlannedRun>& runs) {
+  for (const PlannedRun& run : runs) {
+    try {
+      if (holds_run(experiment, run)) refuse_other_run(experiment, run);
+    } catch (const CommandFailure& ended) {
+      // Damaged files of one run are that run's failure, not the others'.
+      if (ended.failure.code == ErrorCode::usage) throw;
+    }
+    RunOptions options = run.options;
+    if (experiment.images) options.model.spec.images = *experiment.images;
+    (void)to_config(options);
+  }
+}
+
+namespace {
+
+FinishedRun carry_out(const Experiment& experiment, const PlannedRun& run) {
   RunOptions options = run.options;
   const std::string& folder = run.options.out;
-  const std::string config = join_path(folder, "config.json");
   const auto say = [&](const char* what) {
     std::fprintf(stderr, "%s: %s\n", folder.c_str(), what);
   };
-  options.overwrite = overwrite;
-  if (file_exists(config) && !overwrite) {
-    const std::string other = difference(read_json_object(config), to_json(options));
-    if (!other.empty())
-      fail_command(ErrorCode::usage, "--out: ", folder, " holds another run: ", other,
-                   "; choose another folder or give --overwrite");
+  options.overwrite = experiment.overwrite;
+  if (holds_run(experiment, run)) {
+    refuse_other_run(experiment, run);
     if (has_ended(run)) {
       say("has ended before, its results are taken");
       return read_finished(run, folder);
@@ -306,15 +359,15 @@ Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite) {
   } else {
     say("starts");
   }
-  const auto trained = [&]() -> Result<split::RunSummary> {
-    try {
-      return simulate(options);
-    } catch (const CommandFailure& ended) {  // what a command of its own would have ended with
-      return ended.failure;
-    }
-  }();
-  if (!trained) return trained.failure();
+  (void)expect(simulate(options));
   return read_finished(run, folder);
+}
+
+}  // namespace
+
+std::string_view going_on(const Experiment& experiment) {
+  return experiment.overwrite ? "the same command without --overwrite goes on from there"
+                              : "the same command goes on from there";
 }
 
 CarriedOut carry_out_all(const Experiment& experiment, const std::vector<PlannedRun>& runs) {
@@ -324,7 +377,13 @@ CarriedOut carry_out_all(const Experiment& experiment, const std::vector<Planned
       out.missing.push_back({run.curve, run.seed, {ErrorCode::stopped, "not run yet"}});
       continue;
     }
-    Result<FinishedRun> done = carry_out(run, experiment.overwrite);
+    Result<FinishedRun> done = [&]() -> Result<FinishedRun> {
+      try {
+        return carry_out(experiment, run);
+      } catch (const CommandFailure& ended) {  // what a command of its own would have ended with
+        return ended.failure;
+      }
+    }();
     if (done) {
       done->energy = experiment.energy;
       out.finished.push_back(std::move(*done));
@@ -332,7 +391,7 @@ CarriedOut carry_out_all(const Experiment& experiment, const std::vector<Planned
     }
     out.stopped = stop_requested();
     const Failure reason =
-        out.stopped ? Failure{ErrorCode::stopped, "stopped; the same command goes on from there"}
+        out.stopped ? Failure{ErrorCode::stopped, concat("stopped; ", going_on(experiment))}
                     : done.failure();
     std::fprintf(stderr, "%s: %s%s\n", run.options.out.c_str(),
                  out.stopped ? "" : "has failed: ", reason.message.c_str());

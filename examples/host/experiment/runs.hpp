@@ -26,7 +26,10 @@ struct Experiment {
   std::uint64_t seeds = 1;
   std::string out;
   bool overwrite = false;
-  std::string command;  ///< that repeats it
+  std::string command;              ///< that repeats it
+  std::optional<ImageSpec> images;  ///< known before the set is loaded; none: those of MNIST
+  std::string pack_sha256;          ///< of a packed set's training images; empty: of another set
+  Index limit_iid = 0;  ///< training images of equal shares, where the others take a part; 0: all
   split::EnergyAssumptions energy;
 
   bool fashion() const { return common.data.dataset == "fashion-mnist"; }
@@ -92,10 +95,12 @@ struct MissingRun {
 /// Whether an earlier start has left the results of this run.
 bool has_ended(const PlannedRun& run);
 
-/// Carries the run out, goes on with it where it was interrupted, or takes its results where it has
-/// ended; says on standard error which. A run that fails is a failure; stopped by the user it has
-/// the code `stopped`. Ends the command where the folder holds a run with other options.
-Result<FinishedRun> carry_out(const PlannedRun& run, bool overwrite);
+/// Ends the command where the options of a run do not go together, or its folder holds a run with
+/// other options: before anything is trained.
+void check_runs(const Experiment& experiment, const std::vector<PlannedRun>& runs);
+
+/// How a stopped experiment goes on.
+std::string_view going_on(const Experiment& experiment);
 
 /// What has become of the runs of an experiment.
 struct CarriedOut {
@@ -104,8 +109,10 @@ struct CarriedOut {
   bool stopped = false;
 };
 
-/// All runs, one after the other: one that fails does not keep the others from theirs. Once the
-/// user has stopped, those that have ended before are still taken.
+/// All runs, one after the other: each is carried out, goes on where it was interrupted, or where
+/// it has ended its results are taken; standard error says which. One that fails, or whose files
+/// are damaged, does not keep the others from theirs. Once the user has stopped, those that have
+/// ended before are still taken.
 CarriedOut carry_out_all(const Experiment& experiment, const std::vector<PlannedRun>& runs);
 
 }  // namespace iotsl::tool

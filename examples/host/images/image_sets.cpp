@@ -27,6 +27,9 @@ Result<void> check_image_options(const DataOptions& o) {
   if (o.dataset != "images" && o.test_fraction != 0)
     return only("--test-fraction ", o.test_fraction, "images");
   if (o.dataset != "idx" && o.classes != 0) return only("--classes ", o.classes, "idx");
+  if (o.dataset == "faces" && !o.folder.empty())
+    return failure(ErrorCode::usage, "--data ", o.folder,
+                   ": --dataset faces is drawn, it has no files");
   if (is_image_set(o)) return {};
   constexpr const char* both = "images and celeba";
   if (o.skip_bad) return only("--skip-bad", "", both);

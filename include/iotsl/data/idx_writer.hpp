@@ -21,12 +21,17 @@ class IdxWriter {
     if (file_.ok()) ::unlink(temporary_.c_str());
   }
 
-  /// Begins with `header`; `bytes` of values must follow.
+  /// Begins with `header`; `bytes` of values must follow. A disk without room for both is refused
+  /// before anything is written.
   Result<void> open(ByteSpan header, Index bytes) {
     file_ = iotsl::detail::Descriptor(
         iotsl::detail::open_retrying(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0666));
     if (!file_.ok())
       return iotsl::detail::file_failure(ErrorCode::other, temporary_, "cannot create", errno);
+    const Result<void> fits =
+        iotsl::detail::check_free_space(iotsl::detail::parent_folder(path_), path_,
+                                        header.size() + static_cast<std::uint64_t>(bytes));
+    if (!fits) return fits;
     left_ = bytes;
     return put(header);
   }

@@ -205,14 +205,17 @@ std::string show_seconds(const Statistic& s) {
   return s.mean > 0 ? show_duration(s.mean) : "&ndash;";
 }
 
-/// "-84.5 %" beside the curve of method sl with the same partition; empty where there is none, or
-/// where one of the two has not reached the threshold: then the sums say nothing of each other.
+/// "-84.5 %" beside the curve of method sl with the same partition and recipe; empty where there is
+/// none, or where one of the two has not reached the threshold: then the sums say nothing of each
+/// other.
 std::string against_sl(const ExperimentResult& result, const CurveResult& curve,
                        Statistic Costs::*sum) {
   if (curve.spec->method == Method::split_learning) return "";
   for (const CurveResult& other : result.curves) {
     const bool alike = other.spec->method == Method::split_learning &&
                        other.spec->partition == curve.spec->partition &&
+                       other.spec->calibrated == curve.spec->calibrated &&
+                       other.spec->constant_rate == curve.spec->constant_rate &&
                        other.costs.until_threshold && curve.costs.until_threshold;
     const double before = (other.costs.*sum).mean;
     if (!alike || !(before > 0)) continue;
