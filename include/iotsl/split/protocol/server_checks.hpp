@@ -74,12 +74,17 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
              plan.expected.fingerprints[place] == Sha256Digest{} ||
              plan.expected.fingerprints[place] == hello.data_fingerprint;
     };
-    for (const std::string_view former : {std::string_view(hello.device), std::string_view()})
-      if (index == plan.order.devices)
-        index = first([&](std::uint32_t place) {
-          return devices[place].name.empty() && was_of(place) == former && fits(place);
-        });
+    const auto first_free = [&](bool only_fitting) {
+      for (const std::string_view former : {std::string_view(hello.device), std::string_view()})
+        if (index == plan.order.devices)
+          index = first([&](std::uint32_t place) {
+            return devices[place].name.empty() && was_of(place) == former &&
+                   (!only_fitting || fits(place));
+          });
+    };
+    first_free(true);
     if (index == plan.order.devices) index = first(is_left);
+    if (index == plan.order.devices) first_free(false);  // it is told whose samples are expected
     if (index == plan.order.devices) {
       PeerFault full =
           reject(net::WireError::full, "the run has places 0 to ", index - 1,
