@@ -38,7 +38,7 @@ options_of() {
 
 packages_of() {
   case $1 in
-    release) echo doctest-dev libbenchmark-dev pkg-config python3 iproute2 systemd faketime ;;
+    release) echo doctest-dev libbenchmark-dev pkg-config python3 iproute2 systemd faketime doxygen ;;
     asan | tsan) echo doctest-dev ;;
     noexcept | minsize | static) echo python3 ;;
     armhf | armhf-smoke) echo doctest-dev g++-arm-linux-gnueabihf qemu-user python3 ;;

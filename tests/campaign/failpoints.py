@@ -5,8 +5,9 @@ usage: failpoints.py PROGRAMS [--short] [--methods M,M] [--only TEXT] [--list] [
 PROGRAMS: the folder of iotsl and iotsl-device of a build with IOTSL_FAILPOINTS (cmake --preset failpoints). For each
 method a run of two devices over TCP on loopback is made once without a fault; then once for each point and side with
 kill at its first passing, at the second, the fourth and the ninth, where it comes so often (--short: the first only),
-with an error and with a delay at the second. The one that died is started again by the command that a user would type. Weights (SHA-256) and metrics have to be those of the run without a fault; a program that an
-error ends has to say so. Exit code 1 where one is not.
+with an error and with a delay at the second. The one that died is started again by the command that a user would type.
+Weights (SHA-256) and metrics have to be those of the run without a fault; a program that an error ends has to say so.
+Exit code 1 where one is not.
 --list: the points. --absent: looks whether ordinary programs are free of them, and nothing else.
 """
 
@@ -16,11 +17,12 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from field import free_port
 
 COMMON = "--dataset glyphs --width 4 --devices 2 --limit-train 60 --limit-test 40 --batch 8 --threads 1 --quiet --json".split()
 METHODS = {
@@ -32,12 +34,6 @@ METHODS = {
 BARRIERS = "--barrier-steps 2 --barrier-seconds 0".split()
 HISTORY = ["epoch", "round", "device", "steps", "loss", "train_accuracy", "test_accuracy"]
 LIMIT_SECONDS = 120
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Program:

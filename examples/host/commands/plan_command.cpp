@@ -299,6 +299,8 @@ void plan(CLI::App& command, PlanOptions& planned) {
                     " each way for each device, half of the round trip each way, nothing lost")
            : "network: that of this machine");
   p.assumptions.push_back("evaluation and disk: as on this machine");
+  if (config.unfreeze_on_plateau > 0)
+    p.assumptions.push_back("no plateau: the front stays frozen to the end");
   if (has_generators(config.method)) {
     p.preparation = preparation_cost(config, manifest, sampled);
     p.device_bytes += p.preparation->device_bytes;

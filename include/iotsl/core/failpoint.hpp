@@ -3,10 +3,9 @@
 // none: with IOTSL_FAILPOINTS=1 (cmake: the preset failpoints), which is part of the ABI tag, the
 // environment chooses one of them:
 //
-//   IOTSL_FAILPOINT=NAME:ACTION[:N]   at its N-th passing (1 unless told): kill, as by kill -9;
-//   error:
-//                                     a file call fails (EIO), elsewhere an Error is raised; delay:
-//                                     the thread sleeps for half a second
+//   IOTSL_FAILPOINT=NAME:ACTION[:N]   at its N-th passing (1 unless told). kill: as by kill -9;
+//                                     error: a file call fails (EIO), elsewhere an Error is raised;
+//                                     delay: the thread sleeps for half a second
 //   IOTSL_FAILPOINT=list              the names of all points of the program, when it ends
 //   IOTSL_FAILPOINT=NAME:count        how often it was passed, when the program ends
 
@@ -101,7 +100,7 @@ IOTSL_NAMESPACE_END
 
 /// A change of state.
 #define IOTSL_FAILPOINT(name) ::iotsl::detail::Failpoint<name>::pass()
-/// In front of a call that sets errno: `IOTSL_FAILPOINT_FAILS("x") || ::call() != 0`.
+/// In front of a call that sets errno: `IOTSL_FAILPOINT_FAILS("file.cut") || ::truncate(...) != 0`.
 #define IOTSL_FAILPOINT_FAILS(name) ::iotsl::detail::Failpoint<name>::fails()
 
 #else

@@ -82,6 +82,7 @@ inline std::string class_name(std::string_view dataset, Index label) {
     return std::string(fashion[static_cast<std::size_t>(label)]);
   return std::to_string(label);
 }
+/// The name that the set has for a class, else the one of its data set.
 inline std::string class_name(const Dataset& set, Index label) {
   const auto place = static_cast<std::size_t>(label);
   return place < set.class_names.size() ? set.class_names[place] : class_name(set.name, label);

@@ -8,8 +8,10 @@ IOTSL_NAMESPACE_BEGIN
 
 /// The models that build_model() knows.
 inline constexpr const char* model_names[] = {"vgg16bn-compact", "vgg16bn-paper", "vanilla5"};
-/// Limits of ModelSpec::width.
-inline constexpr Index min_model_width = 2, max_model_width = 1024;
+/// Least ModelSpec::width.
+inline constexpr Index min_model_width = 2;
+/// Largest ModelSpec::width.
+inline constexpr Index max_model_width = 1024;
 
 /// Checks a description; the failure names what was given and what can be had.
 inline Result<void> check_model(const ModelSpec& spec) {

@@ -55,6 +55,7 @@ class TrainerOf {
   std::uint64_t seed_;
 };
 
+/// For nets of floats, as they are trained here.
 using Trainer = TrainerOf<float>;
 
 }  // namespace train

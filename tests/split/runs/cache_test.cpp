@@ -16,17 +16,6 @@ using namespace tiny;
 
 namespace {
 
-RunConfig cache_config(WireCoding coding = WireCoding::fp32) {
-  RunConfig out = iotsl_config();
-  out.method = Method::cached;
-  out.training.frozen_front = true;
-  out.training.local_epochs = 1;
-  out.training.epochs = 6;  // of two devices: three rounds
-  out.training.wire = coding;
-  out.preparation.generator.kind = generators::GeneratorKind::moments;
-  return out;
-}
-
 const std::vector<std::vector<Index>>& samples() {
   static const std::vector<std::vector<Index>> lists{range(0, 25), range(25, 41)};
   return lists;

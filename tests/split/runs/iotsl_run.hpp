@@ -21,6 +21,18 @@ inline RunConfig iotsl_config() {
   return out;
 }
 
+/// The same devices with method cache and moments.
+inline RunConfig cache_config(WireCoding coding = WireCoding::fp32) {
+  RunConfig out = iotsl_config();
+  out.method = Method::cached;
+  out.training.frozen_front = true;
+  out.training.local_epochs = 1;
+  out.training.epochs = 6;  // of two devices: three rounds
+  out.training.wire = coding;
+  out.preparation.generator.kind = generators::GeneratorKind::moments;
+  return out;
+}
+
 /// 13 samples of class 0 and 12 of class 1 for the first device; 8 each of classes 2 and 3 for the
 /// second.
 inline std::vector<std::vector<Index>> halves(const data::Dataset& set) {

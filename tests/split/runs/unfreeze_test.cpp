@@ -15,14 +15,9 @@ namespace {
 
 /// A rate of nearly nothing: no evaluation of the second round is better than the one before it.
 RunConfig plateau_config(WireCoding coding = WireCoding::fp32) {
-  RunConfig out = iotsl_config();
-  out.method = Method::cached;
-  out.training.frozen_front = true;
-  out.training.local_epochs = 1;
+  RunConfig out = cache_config(coding);
   out.training.epochs = 8;  // of two devices: four rounds
-  out.training.wire = coding;
   out.training.optimizer.lr = 1e-7;
-  out.preparation.generator.kind = generators::GeneratorKind::moments;
   out.unfreeze_on_plateau = 2;
   return out;
 }

@@ -15,7 +15,7 @@
 //   56      4      CRC-32C of the table
 //   60      4      CRC-32C of bytes 0 to 59
 //   64             table: per section u32 CRC-32C of its bytes, u32 length of its name, u64 size,
-//   name
+//                  name
 //   ...            the sections, each beginning at a multiple of 64 after zeros
 //   end-32  32     SHA-256 of everything before
 

@@ -20,9 +20,9 @@ class PreparationWork {
 
   const Preparation& preparation() const { return preparation_; }
 
-  /// Takes up what is there; what there is of the devices' generators, for the
-  /// machine. What trained a generator of this run is what its device has to
-  /// come back with: it goes to `fingerprints`.
+  /// Takes up what is there; what there is of the devices' generators, for the machine. What
+  /// trained a generator of this run is what its device has to come back with: it goes to
+  /// `fingerprints`.
   Result<GeneratorsOnHand> open(const QuarantineBook& quarantine,
                                 std::vector<Sha256Digest>& fingerprints) {
     const Result<void> opened = preparation_.open();
@@ -52,8 +52,7 @@ class PreparationWork {
     machine.on_generator_stored(action.connection, stored);
   }
 
-  /// Plans and pre-trains `joined` on what `devices` have. False where the user
-  /// has stopped it.
+  /// Plans and pre-trains `joined` on what `devices` have. False where the user has stopped it.
   Result<bool> prepare(const std::vector<DeviceRecord>& devices, Sequential<float>& joined,
                        const EvaluationSets& sets, const SmashedCaches& caches) {
     std::vector<std::vector<std::uint64_t>> histograms;

@@ -3,6 +3,7 @@
 
 #include "iotsl/net/hub/hub.hpp"
 #include "iotsl/split/server/server_work.hpp"
+#include "iotsl/split/server/sessions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -45,7 +46,7 @@ class HubTransport : public ServerTransport {
   LinkTraffic closed;
 };
 
-/// Serves a run to its end, or as far as the front is trained again: then without a value.
+/// One session, see run_sessions(). `options` get the port that it has listened on.
 inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
                                                        const RunHooks& hooks,
                                                        ServerOptions& options,
@@ -140,16 +141,12 @@ inline Result<RunSummary> run_server(const RunConfig& config, const RunHooks& ho
     hooks.note(
         "insecure: labels and activations travel unencrypted, and anyone who reaches the port can "
         "join");
-  RunConfig session = config;
   RunHooks told = hooks;
-  for (;;) {
-    Result<std::optional<RunSummary>> done = detail::serve_session(session, told, options, sets);
-    if (!done) return done.failure();
-    if (*done) return std::move(**done);
-    // The devices come back to the same port, as to a server that was restarted.
-    session.resume = true;
-    told.on_listening = nullptr;
-  }
+  return run_sessions(config, [&](const RunConfig& session) {
+    auto done = detail::serve_session(session, told, options, sets);
+    told.on_listening = nullptr;  // the devices come back to the same port
+    return done;
+  });
 }
 
 }  // namespace split

@@ -4,6 +4,7 @@
 
 #include "iotsl/split/device/carry_out.hpp"
 #include "iotsl/split/server/server_work.hpp"
+#include "iotsl/split/server/sessions.hpp"
 #include "iotsl/split/simulate/memory_wire.hpp"
 #include "iotsl/split/simulate/preparation_inproc.hpp"
 
@@ -123,7 +124,7 @@ inline Result<void> deliver_rest(InprocDevice& device) {
   return {};
 }
 
-/// A run to its end, or as far as the front is trained again: then without a value.
+/// One session, see run_sessions().
 inline Result<std::optional<RunSummary>> run_inproc_session(
     const RunConfig& config, const RunHooks& hooks, const data::Dataset& train,
     const EvaluationSets& sets, const std::vector<std::vector<Index>>& samples) {
@@ -170,14 +171,9 @@ inline Result<RunSummary> run_inproc(const RunConfig& config, const RunHooks& ho
   if (static_cast<Index>(samples.size()) != config.devices)
     return failure(ErrorCode::usage, "--devices ", config.devices, ", but the partition has ",
                    samples.size());
-  RunConfig session = config;
-  for (;;) {
-    Result<std::optional<RunSummary>> done =
-        detail::run_inproc_session(session, hooks, train, sets, samples);
-    if (!done) return done.failure();
-    if (*done) return std::move(**done);
-    session.resume = true;
-  }
+  return run_sessions(config, [&](const RunConfig& session) {
+    return detail::run_inproc_session(session, hooks, train, sets, samples);
+  });
 }
 
 }  // namespace split
