@@ -60,28 +60,47 @@ timed() {
   fi
 }
 
-run_stage() {
-  local stage=$1 preset=${1%%-*} log=$logs/$1-test.log begin counts p f s
+build_stage() {
+  local stage=$1 preset=${1%%-*}
   if [ "$stage" = aarch64-bench ]; then
     timed "aarch64 benchmark library" fetch_for arm64 build/aarch64-packages libbenchmark-dev libbenchmark1debian ||
       { echo "  benches for aarch64 left out"; skipped=$((skipped + 1)); }
   fi
   # shellcheck disable=SC2046
   timed "$stage configure" cmake --preset "$preset" $(options_of "$stage") &&
-    timed "$stage build" cmake --build --preset "$preset" --parallel "$jobs" || return 1
-  begin=$SECONDS
-  # Two more than processors: the tests of lost connections and slow networks mostly wait.
-  ctest --preset "$preset" --verbose --parallel $((jobs + 2)) >"$log" 2>&1
-  counts=$(awk -f tests/support/count.awk "$log")
-  read -r p f s <<<"$counts"
+    timed "$stage build" cmake --build --preset "$preset" --parallel "$jobs"
+}
+
+# run_tests STAGE JOBS
+run_tests() {
+  local begin=$SECONDS
+  ctest --preset "${1%%-*}" --verbose --parallel "$2" >"$logs/$1-test.log" 2>&1
+  echo $((SECONDS - begin)) >"$logs/$1-test.seconds"
+}
+
+report_tests() {
+  local stage=$1 log=$logs/$1-test.log p f s
+  read -r p f s < <(awk -f tests/support/count.awk "$log")
   [ $((p + f)) -gt 0 ] || f=1
-  printf '%-24s %4d s  %d passed, %d failed, %d skipped\n' "$stage test" $((SECONDS - begin)) "$p" "$f" "$s"
+  printf '%-24s %4d s  %d passed, %d failed, %d skipped\n' "$stage test" "$(<"$logs/$stage-test.seconds")" "$p" "$f" "$s"
   grep -E '^[0-9]+: \[skipped\]' "$log" | sed 's/^[0-9]*: /  /' | sort -u
   if [ "$f" -gt 0 ]; then
     grep -E '^[0-9]+: .*(ERROR|TEST CASE:|values:|SUMMARY:|runtime error)|\*\*\*' "$log" | head -n 60
     echo "  all of it: $log"
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# The stages that are built, at the same time: the longest test of each is one process, which alone would leave
+# processors idle. Two more jobs than processors where it is one stage: the tests of lost connections and slow
+# networks mostly wait.
+test_built() {
+  local stage parallel=$jobs
+  [ ${#built[@]} -eq 1 ] && parallel=$((jobs + 2))
+  for stage in "${built[@]}"; do run_tests "$stage" "$parallel" & done
+  wait
+  for stage in "${built[@]}"; do report_tests "$stage"; done
+  built=()
 }
 
 install_missing "${build_packages[@]}" ninja-build || { echo "0 passed, 1 failed"; exit 1; }
@@ -101,9 +120,14 @@ for stage in "${stages[@]}"; do
   # shellcheck disable=SC2046
   if install_missing $(packages_of "$stage"); then ready+=("$stage"); else failed=$((failed + 1)); fi
 done
+built=()
 for stage in "${ready[@]}"; do
-  run_stage "$stage" || failed=$((failed + 1))
+  # Not beside others where times are measured; and a preset has one build folder.
+  if [ "$stage" = release ] || [[ " ${built[*]%%-*} " == *" ${stage%%-*} "* ]]; then test_built; fi
+  if build_stage "$stage"; then built+=("$stage"); else failed=$((failed + 1)); fi
+  if [ "$stage" = release ]; then test_built; fi
 done
+test_built
 printf 'all stages %18d s\n' "$SECONDS"
 [ $((passed + failed)) -gt 0 ] || failed=1
 line="$passed passed, $failed failed"

@@ -1,5 +1,6 @@
 // Every row of tests/cases.
 
+#include <algorithm>
 #include <cmath>
 
 #include "cases/all_cases.hpp"
@@ -32,15 +33,32 @@ void poison(const OpCase& c, const iotsl::Shape& y) {
   for (const cases::Input& input : c.inputs) blocks.push_back(Tensor<T>::full(input.shape, nan));
 }
 
-/// `y_shape` where it is known.
-template <class T, class F>
-Results<T> run(const OpCase& c, const F& f, const iotsl::Shape& y_shape = {}) {
-  std::vector<Tensor<T>> inputs = cases::values<T>(c.inputs);
+/// `y_shape` is that of the output, where it is known; u(shape) is what the output is multiplied with.
+template <class T, class F, class U>
+Results<T> run(const OpCase& c, const F& f, std::vector<Tensor<T>> inputs, const U& u,
+               const iotsl::Shape& y_shape = {}) {
   for (Tensor<T>& input : inputs) input.set_requires_grad();
   poison<T>(c, y_shape);
   const Tensor<T> y = f(inputs);
-  const Tensor<T> u = cases::values<T>({"u", y.shape()}, 7);
-  return {y.detach(), iotsl::grad<T>({y}, inputs, {u})};
+  return {y.detach(), iotsl::grad<T>({y}, inputs, {u(y.shape())})};
+}
+
+/// What an output is multiplied with.
+Tensor<double> weights_of(const iotsl::Shape& y) { return cases::values<double>({"u", y}, 7); }
+
+/// The values, which are those of floats, in memory of its own.
+template <class T>
+Tensor<T> copy(const Tensor<double>& from) {
+  Tensor<T> to = Tensor<T>::uninitialized(from.shape());
+  std::transform(from.data(), from.data() + from.size(), to.mutable_data(),
+                 [](double value) { return static_cast<T>(value); });
+  return to;
+}
+template <class T>
+std::vector<Tensor<T>> copies(const std::vector<Tensor<double>>& from) {
+  std::vector<Tensor<T>> to;
+  for (const Tensor<double>& tensor : from) to.push_back(copy<T>(tensor));
+  return to;
 }
 
 /// Largest difference in units of the largest magnitude of `want` (at least 1e-3).
@@ -64,11 +82,20 @@ TEST_CASE("rows: float on every target equals the reference in double, at any th
   const iotsl::simd::Target before = iotsl::simd::active_target();
   const int threads = iotsl::threads();
   for (const OpCase& c : all()) {
-    const auto want = run<double>(c, c.in_double);
+    // Drawn once: to draw them again for every target takes longer than the operations.
+    const auto inputs = cases::values<double>(c.inputs);
+    Tensor<double> u;
+    const auto want = run(c, c.in_double, copies<double>(inputs),
+                          [&](const iotsl::Shape& y) { return u = weights_of(y); });
+    const auto run_in_float = [&] {
+      return run(
+          c, c.in_float, copies<float>(inputs), [&](const iotsl::Shape&) { return copy<float>(u); },
+          want.y.shape());
+    };
     for (iotsl::simd::Target target : iotsl::simd::reachable_targets()) {
       INFO(c.name, " on ", std::string(iotsl::simd::name(target)));
       iotsl::simd::set_target(target);
-      const auto got = run<float>(c, c.in_float, want.y.shape());
+      const auto got = run_in_float();
       CHECK(error(got.y, want.y) <= c.tolerance);
       for (std::size_t i = 0; i < got.grads.size(); ++i) {
         INFO("gradient of ", c.inputs[i].name);
@@ -78,7 +105,7 @@ TEST_CASE("rows: float on every target equals the reference in double, at any th
       for (int count : {1, 3}) {
         INFO("threads ", count);
         iotsl::set_threads(count);
-        const auto again = run<float>(c, c.in_float, want.y.shape());
+        const auto again = run_in_float();
         CHECK(same_bits(again.y, got.y));
         for (std::size_t i = 0; i < got.grads.size(); ++i)
           CHECK(same_bits(again.grads[i], got.grads[i]));
@@ -100,8 +127,8 @@ TEST_CASE("rows: gradients of order one and two") {
 TEST_CASE("rows: adjoint identity <f(x) - f(0), u> = <x, f'(u)> of what is linear") {
   for (const OpCase& c : all()) {
     if (!c.is_small()) continue;
-    const auto result = run<double>(c, c.in_double);
-    const auto u = cases::values<double>({"u", result.y.shape()}, 7);
+    const auto result = run(c, c.in_double, cases::values<double>(c.inputs), weights_of);
+    const auto u = weights_of(result.y.shape());
     for (std::size_t i = 0; i < c.inputs.size(); ++i) {
       if ((c.linear >> i & 1U) == 0) continue;
       INFO(c.name, ", in ", c.inputs[i].name);
