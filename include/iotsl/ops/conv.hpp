@@ -37,12 +37,21 @@ inline Result<void> check_conv_options(const char* op, const Conv2dOptions& o) {
                    "; expected at least 0");
   if (o.groups.count() < 1)
     return failure(ErrorCode::usage, op, ": groups ", o.groups.count(), "; expected at least 1");
+  for (const Index given : {o.stride_h, o.stride_w, o.pad_h, o.pad_w, o.dilation_h, o.dilation_w,
+                            o.crop_h, o.crop_w, o.groups.count()})
+    if (given > most_window)
+      return failure(ErrorCode::usage, op,
+                     ": one of stride, padding, dilation, crop and groups is ", given,
+                     "; expected at most ", most_window);
   return {};
 }
 
 /// Output extent for one dimension; a failure where the kernel does not fit.
 inline Result<Index> conv_extent(const char* op, Index extent, Index kernel, Index stride,
                                  Index pad, Index dilation, Index crop) {
+  if (kernel > most_window)
+    return failure(ErrorCode::usage, op, ": kernel of extent ", kernel, "; expected at most ",
+                   most_window);
   const Index reach = dilation * (kernel - 1) + 1;
   if (extent + 2 * pad + crop < reach || kernel < 1)
     return failure(ErrorCode::usage, op, ": kernel of extent ", reach, " does not fit an input of ",
@@ -85,8 +94,9 @@ inline Result<kernels::ConvShape> conv2d_geometry(const Shape& x, const Shape& w
   if (x.rank() != 4 || weight.rank() != 4)
     return failure(ErrorCode::usage, "conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given ", x,
                    " and ", weight);
+  if (const Result<void> good = check_conv_options("conv2d", options); !good) return good.failure();
   const Index channels = weight[1] * options.groups.count();
-  if (options.groups.count() >= 1 && x[1] != channels)
+  if (x[1] != channels)
     return failure(ErrorCode::usage, "conv2d: weight ", weight, " expects ", channels,
                    " input channels, x ", x, " has ", x[1]);
   return conv_shape("conv2d", x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], options);

@@ -127,8 +127,8 @@ Tensor<T> sum(const Tensor<T>& x) {
   return sum_to(x, Shape{});
 }
 
-/// Mean over `dims`; of an empty batch, as of images, an empty result. Raises an Error for a mean of
-/// no elements.
+/// Mean over `dims`; over each image of an empty batch an empty result. Raises an Error for a mean
+/// of no elements.
 template <class T>
 Tensor<T> mean(const Tensor<T>& x, std::initializer_list<int> dims, bool keepdim = false) {
   Tensor<T> total = sum(x, dims, keepdim);
