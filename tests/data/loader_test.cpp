@@ -156,6 +156,12 @@ TEST_CASE("dataset: batches and selections check their numbers") {
   CHECK(some.labels == std::vector<iotsl::data::Label>{7, 2});
   CHECK(some.pixels == std::vector<std::uint8_t>{7, 248, 2, 253});
   CHECK(some.pixels.capacity() < set.pixels.size());  // the rest is not kept in memory
+  CHECK_THROWS_WITH_AS(iotsl::data::count_labels(set, beyond),
+                       "count_labels: sample 10 of ramp, which has 10", iotsl::Error);
+  Dataset wrong = set;
+  wrong.labels[0] = 10;
+  CHECK_THROWS_WITH_AS(iotsl::data::count_labels(wrong, std::vector<Index>{0}),
+                       "count_labels: label 10 of 10 classes", iotsl::Error);
 }
 
 TEST_CASE("dataset: --limit-test keeps a seeded part in the set's order") {
