@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 
 using iotsl::Index;
 using iotsl::data::batch_ranges;
@@ -44,6 +45,11 @@ std::vector<Index> sizes(Index count, Index batch) {
 }
 
 }  // namespace
+
+// A loader keeps no copy of its set, so one that would be gone at once is refused by the compiler.
+static_assert(std::is_constructible_v<Loader, const Dataset&, Index>);
+static_assert(!std::is_constructible_v<Loader, Dataset, Index>);
+static_assert(!std::is_constructible_v<Loader, Dataset, std::vector<Index>, Index>);
 
 TEST_CASE("loader: an order is a permutation and a function of seed, device and round") {
   const auto order = epoch_order(1000, 1, 2, 3);
