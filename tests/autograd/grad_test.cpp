@@ -49,6 +49,22 @@ TEST_CASE("backward with a seed") {
   CHECK(a.grad().data()[1] == 600);
 }
 
+TEST_CASE("a leaf's gradient may be written over: no other leaf sees it, nor who gave the seed") {
+  Tensor<double> a = leaf({2, 3}), b = leaf({5, 7});
+  const Tensor<double> seed = Tensor<double>::from({2}, {1, -1});
+  backward(add(a, b), seed);
+  Tensor<double> clipped = a.grad();
+  clipped.mutable_data()[0] = 9;
+  CHECK(a.grad().data()[0] == 9);
+  CHECK(b.grad().data()[0] == 1);
+  Tensor<double> c = leaf({4, 4});
+  backward(c, seed);
+  Tensor<double> scaled = c.grad();
+  scaled.mutable_data()[1] = 9;
+  CHECK(seed.data()[0] == 1);
+  CHECK(seed.data()[1] == -1);
+}
+
 TEST_CASE("grad accumulates nowhere") {
   Tensor<double> a = leaf({2, 3});
   CHECK(grad(sum(iotsl::square(a)), a).data()[1] == 6);

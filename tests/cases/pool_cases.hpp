@@ -52,9 +52,10 @@ inline OpCases pool_rows() {
                          {.linear = 1, .bench_batch = include_pad ? c.bench_batch : 0}));
     }
   }
-  rows.push_back(row("global_avg_pool2d/[2,3,4,5]", {{"x", {2, 3, 4, 5}}},
-                     [](const auto& in) { return iotsl::global_avg_pool2d(in[0]); },
-                     {.linear = 1}));
+  for (const Shape& x : {Shape{2, 3, 4, 5}, Shape{0, 3, 4, 5}})
+    rows.push_back(row(iotsl::concat("global_avg_pool2d/", x), {{"x", x}},
+                       [](const auto& in) { return iotsl::global_avg_pool2d(in[0]); },
+                       {.linear = 1}));
   return rows;
 }
 

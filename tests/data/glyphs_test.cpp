@@ -38,6 +38,8 @@ TEST_CASE("glyphs: an image depends on seed, split and number only") {
   const std::vector<Index> beyond = {100};
   CHECK_THROWS_WITH_AS(make_glyphs(Split::train, 100, 1, &beyond), "make_glyphs: image 100 of 100",
                        iotsl::Error);
+  CHECK_THROWS_WITH_AS(iotsl::data::make_glyphs(iotsl::data::Split::train, -1),
+                       "make_glyphs: -1 images; expected at least 0", iotsl::Error);
 }
 
 TEST_CASE("glyphs: classes are balanced and their order is not a pattern") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 
 using iotsl::Index;
 using iotsl::data::batch_ranges;
@@ -44,6 +45,11 @@ std::vector<Index> sizes(Index count, Index batch) {
 }
 
 }  // namespace
+
+// A loader keeps no copy of its set, so one that would be gone at once is refused by the compiler.
+static_assert(std::is_constructible_v<Loader, const Dataset&, Index>);
+static_assert(!std::is_constructible_v<Loader, Dataset, Index>);
+static_assert(!std::is_constructible_v<Loader, Dataset, std::vector<Index>, Index>);
 
 TEST_CASE("loader: an order is a permutation and a function of seed, device and round") {
   const auto order = epoch_order(1000, 1, 2, 3);
@@ -156,6 +162,12 @@ TEST_CASE("dataset: batches and selections check their numbers") {
   CHECK(some.labels == std::vector<iotsl::data::Label>{7, 2});
   CHECK(some.pixels == std::vector<std::uint8_t>{7, 248, 2, 253});
   CHECK(some.pixels.capacity() < set.pixels.size());  // the rest is not kept in memory
+  CHECK_THROWS_WITH_AS(iotsl::data::count_labels(set, beyond),
+                       "count_labels: sample 10 of ramp, which has 10", iotsl::Error);
+  Dataset wrong = set;
+  wrong.labels[0] = 10;
+  CHECK_THROWS_WITH_AS(iotsl::data::count_labels(wrong, std::vector<Index>{0}),
+                       "count_labels: label 10 of 10 classes", iotsl::Error);
 }
 
 TEST_CASE("dataset: --limit-test keeps a seeded part in the set's order") {

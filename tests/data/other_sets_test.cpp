@@ -119,6 +119,9 @@ TEST_CASE("make_dataset: checks sizes and labels, and takes pixels one after ano
             .find("label 2 of 2 classes") != std::string::npos);
   CHECK(error_of({}, {}, hwc) == "make_dataset: no labels");
   CHECK(error_of({1}, {0}, {}).find("images of 1x0x0") != std::string::npos);
+  const Index huge = Index{1} << 40;
+  CHECK(error_of({1}, {0}, {.channels = huge, .height = huge, .width = 1}) ==
+        "shape [1099511627776,1099511627776,1]: too many elements");
   // A set that was put together by hand is checked where it is read.
   data::Dataset wrong = set;
   wrong.labels.push_back(1);

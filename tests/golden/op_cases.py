@@ -132,6 +132,9 @@ def transposed_convolutions(w):
         "dilation2": ([1, 2, 4, 5], [2, 3, 3, 3], True, 1, 1, 0, 2),
         "uneven": ([2, 2, 3, 5], [2, 3, 3, 2], True, [2, 1], [1, 0], [1, 0], [1, 2]),
         "map1x1": ([1, 3, 1, 1], [3, 2, 3, 3], True, 1, 0, 0, 1),
+        # Rows that taps reach behind the padding, and columns that none does.
+        "output-padding-beyond-stride": ([2, 3, 3, 4], [3, 2, 3, 2], True, 1, [2, 0], [2, 1],
+                                         [3, 2]),
     }
     for name, (xs, ws, with_bias, stride, padding, extra, dilation) in cases.items():
         r = Random(f"conv_transpose2d-{name}")

@@ -2,6 +2,9 @@
 
 #include "iotsl/ops/conv.hpp"
 
+#include <limits>
+
+#include "iotsl/ops/pool.hpp"
 #include "support/adjoint_check.hpp"
 
 using namespace check;
@@ -26,6 +29,18 @@ TEST_CASE("convolutions: errors") {
   CHECK(error_of([&] {
           iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.pad_w = -1});
         }) == "conv2d: padding 0x-1; expected at least 0");
+  // Extents that would not be computed in an Index, of which a kernel would read beyond the image.
+  const Index huge = std::numeric_limits<Index>::max();
+  const Tensor<double> colours = normal({1, 3, 5, 5}, 1);
+  CHECK(error_of([&] { iotsl::conv2d(colours, w, {}, {.dilation_h = huge}); }) ==
+        "conv2d: one of stride, padding, dilation, crop and groups is 9223372036854775807; "
+        "expected at most 1073741824");
+  CHECK(!error_of([&] {
+           iotsl::conv_transpose2d(normal({1, 64, 2, 2}, 1), w, {}, {.pad_w = huge});
+         }).empty());
+  CHECK(!error_of([&] { iotsl::conv2d_weight_grad(colours, colours, huge, 3); }).empty());
+  CHECK(error_of([&] { iotsl::max_pool2d(colours, {.kernel_h = huge, .pad_h = huge / 2}); }) ==
+        "max_pool2d: kernel or stride of 9223372036854775807; expected at most 1073741824");
   CHECK(error_of([&] { iotsl::conv_transpose2d(x, w); }) ==
         "conv_transpose2d: weight [64,3,3,3] expects 64 input channels, x [8,1,32,32] has 1");
   CHECK(error_of([&] {

@@ -40,6 +40,15 @@ TEST_CASE("reductions: errors") {
   CHECK(error_of([&] {
           iotsl::mean(Tensor<double>::zeros({0, 3}));
         }) == "mean: [0,3] has no elements");
+  CHECK(error_of([&] {
+          iotsl::mean(Tensor<double>::zeros({0, 3}), {0});
+        }) == "mean: [0,3] has no elements");
+}
+
+TEST_CASE("the mean over images of an empty batch is empty") {
+  const Tensor<double> none = Tensor<double>::zeros({0, 3, 2, 2});
+  CHECK(iotsl::mean(none, {2, 3}).shape() == Shape{0, 3});
+  CHECK(iotsl::mean(none, {1}, true).shape() == Shape{0, 1, 2, 2});
 }
 
 TEST_CASE("argmax: the first of the largest in each row") {

@@ -280,8 +280,9 @@ Tensor<T> grad(const Tensor<T>& output, const Tensor<T>& input, const Tensor<T>&
 }
 
 /// Adds the gradient of <output, seed> to `grad()` of every leaf that it depends on. Without a seed
-/// the output must have one element. With create_graph such a gradient holds the graph and the
-/// graph holds the leaf: clear_grad() lets both go.
+/// the output must have one element. Each leaf has values of its own there, which may be written
+/// over, as where a norm is clipped. With create_graph such a gradient holds the graph and the
+/// graph holds the leaf, and leaves may share values: clear_grad() lets both go.
 template <class T>
 void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions options = {}) {
   detail::GradWalk<T> walk(options.create_graph, options.retain_graph);
@@ -291,7 +292,10 @@ void backward(const Tensor<T>& output, const Tensor<T>& seed = {}, GradOptions o
   RecordScope scope(options.create_graph);
   walk.for_each_target([](Node<T>* leaf, Tensor<T>& gradient) {
     if (!gradient.defined()) return;
-    leaf->grad = leaf->grad.defined() ? detail::sum_of_gradients(leaf->grad, gradient) : gradient;
+    if (leaf->grad.defined())
+      leaf->grad = detail::sum_of_gradients(leaf->grad, gradient);
+    else
+      leaf->grad = gradient.unique() || is_recording() ? gradient : gradient.clone();
   });
 }
 

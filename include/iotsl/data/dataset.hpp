@@ -98,10 +98,17 @@ inline std::vector<Index> class_counts(std::span<const Label> labels, Index clas
   return counts;
 }
 
-/// Samples per class among those with these numbers.
+/// Samples per class among those with these numbers. Raises an Error where a number or a label is
+/// out of range.
 inline std::vector<std::uint64_t> count_labels(const Dataset& set, std::span<const Index> samples) {
   std::vector<std::uint64_t> counts(static_cast<std::size_t>(set.classes));
-  for (const Index i : samples) ++counts[set.labels[static_cast<std::size_t>(i)]];
+  for (const Index i : samples) {
+    if (i < 0 || i >= set.size())
+      fail("count_labels: sample ", i, " of ", set.name, ", which has ", set.size());
+    const Label label = set.labels[static_cast<std::size_t>(i)];
+    if (label >= set.classes) fail("count_labels: label ", label, " of ", set.classes, " classes");
+    ++counts[label];
+  }
   return counts;
 }
 
@@ -261,11 +268,12 @@ struct ImageLayout {
   PixelOrder order = PixelOrder::chw;
 };
 
-/// Raises an Error where an extent is below 1.
+/// Raises an Error where an extent is below 1, or an image has more values than a tensor.
 inline void check_layout(const char* caller, const ImageLayout& layout) {
   if (layout.channels < 1 || layout.height < 1 || layout.width < 1)
     fail(caller, ": images of ", layout.channels, "x", layout.height, "x", layout.width,
          "; expected at least 1 each");
+  Shape{layout.channels, layout.height, layout.width}.elements();  // an Error where they overflow
 }
 
 /// A set of images that a program has in memory: `pixels` are N images one after another, `labels`

@@ -182,6 +182,7 @@ inline std::uint8_t glyph_label(const Random& random, Index image) {
 /// samples to make (below `count`).
 inline Dataset make_glyphs(Split split, Index count, std::uint64_t seed = 1,
                            const std::vector<Index>* keep = nullptr) {
+  if (count < 0) fail("make_glyphs: ", count, " images; expected at least 0");
   const Random random(seed, Stream::glyphs, split == Split::train ? 0 : 1);
   Dataset out;
   out.name = "glyphs";

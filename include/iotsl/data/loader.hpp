@@ -52,6 +52,8 @@ class Loader {
   }
   /// All samples of the set.
   Loader(const Dataset& set, Index batch) : Loader(set, count_up(set.size()), batch) {}
+  Loader(Dataset&&, std::vector<Index>, Index) = delete;  // the set would be gone
+  Loader(Dataset&&, Index) = delete;
 
   /// Draws the order of a device's epoch. Before the first call the samples are in their own order.
   void start_epoch(std::uint64_t seed, Index device, Index round) {

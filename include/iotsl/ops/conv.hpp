@@ -37,12 +37,21 @@ inline Result<void> check_conv_options(const char* op, const Conv2dOptions& o) {
                    "; expected at least 0");
   if (o.groups.count() < 1)
     return failure(ErrorCode::usage, op, ": groups ", o.groups.count(), "; expected at least 1");
+  for (const Index given : {o.stride_h, o.stride_w, o.pad_h, o.pad_w, o.dilation_h, o.dilation_w,
+                            o.crop_h, o.crop_w, o.groups.count()})
+    if (given > most_window)
+      return failure(ErrorCode::usage, op,
+                     ": one of stride, padding, dilation, crop and groups is ", given,
+                     "; expected at most ", most_window);
   return {};
 }
 
 /// Output extent for one dimension; a failure where the kernel does not fit.
 inline Result<Index> conv_extent(const char* op, Index extent, Index kernel, Index stride,
                                  Index pad, Index dilation, Index crop) {
+  if (kernel > most_window)
+    return failure(ErrorCode::usage, op, ": kernel of extent ", kernel, "; expected at most ",
+                   most_window);
   const Index reach = dilation * (kernel - 1) + 1;
   if (extent + 2 * pad + crop < reach || kernel < 1)
     return failure(ErrorCode::usage, op, ": kernel of extent ", reach, " does not fit an input of ",
@@ -85,8 +94,9 @@ inline Result<kernels::ConvShape> conv2d_geometry(const Shape& x, const Shape& w
   if (x.rank() != 4 || weight.rank() != 4)
     return failure(ErrorCode::usage, "conv2d: expects x [N,C,H,W] and weight [K,C,R,S], given ", x,
                    " and ", weight);
+  if (const Result<void> good = check_conv_options("conv2d", options); !good) return good.failure();
   const Index channels = weight[1] * options.groups.count();
-  if (options.groups.count() >= 1 && x[1] != channels)
+  if (x[1] != channels)
     return failure(ErrorCode::usage, "conv2d: weight ", weight, " expects ", channels,
                    " input channels, x ", x, " has ", x[1]);
   return conv_shape("conv2d", x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], options);
@@ -184,6 +194,32 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   return y;
 }
 
+namespace detail {
+
+/// Elements [begin, begin + extent) of one dimension, with zeros behind the last of x.
+template <class T>
+Tensor<T> window_of(const Tensor<T>& x, int dim, Index begin, Index extent) {
+  const Index end = std::min(begin + extent, x.extent(dim));
+  const Tensor<T> inside = slice(x, dim, std::min(begin, end), end);
+  return pad(inside, dim, 0, extent - inside.extent(dim));
+}
+
+/// A transposed convolution with an output padding of a stride or more. No convolution has x for
+/// its output and such an extent for its input, so h x w are cut out of all that taps reach.
+template <class T>
+Tensor<T> conv_transpose2d_window(const Tensor<T>& x, const Tensor<T>& weight,
+                                  const Conv2dOptions& o, Index h, Index w) {
+  Conv2dOptions whole = o;
+  whole.pad_h = whole.pad_w = whole.crop_h = whole.crop_w = 0;
+  const Shape &sx = x.shape(), &sw = weight.shape();
+  const Index reach_h = (sx[2] - 1) * o.stride_h + o.dilation_h * (sw[2] - 1) + 1;
+  const Index reach_w = (sx[3] - 1) * o.stride_w + o.dilation_w * (sw[3] - 1) + 1;
+  const Tensor<T> y = conv2d_input_grad(x, weight, reach_h, reach_w, whole);
+  return window_of(window_of(y, 2, o.pad_h, h), 3, o.pad_w, w);
+}
+
+}  // namespace detail
+
 /// [N,C,H,W], the shape of conv_transpose2d; a failure where x and weight do not fit.
 inline Result<Shape> conv_transpose2d_shape(const Shape& x, const Shape& weight,
                                             const Conv2dOptions& o = {}, Index output_pad_h = 0,
@@ -222,7 +258,9 @@ Tensor<T> conv_transpose2d(const Tensor<T>& x, const Tensor<T>& weight, const Te
   const Shape out =
       conv_transpose2d_shape(x.shape(), weight.shape(), options, output_pad_h, output_pad_w)
           .value();
-  Tensor<T> y = detail::conv2d_input_grad(x, weight, out[2], out[3], options);
+  Tensor<T> y = output_pad_h < options.stride_h && output_pad_w < options.stride_w
+                    ? detail::conv2d_input_grad(x, weight, out[2], out[3], options)
+                    : detail::conv_transpose2d_window(x, weight, options, out[2], out[3]);
   if (!bias.defined()) return y;
   detail::check_bias("conv_transpose2d", weight.shape(), bias.shape(), out[1]);
   return add(y, reshape(bias, Shape{out[1], 1, 1}));

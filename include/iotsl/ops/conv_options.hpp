@@ -27,6 +27,12 @@ class ConvGroups {
   const kernels::GroupedConv* kernels_ = nullptr;
 };
 
+namespace detail {
+/// Most of a kernel, stride, padding or dilation in one direction, and of groups: with more the
+/// extents of an output could not be computed in an Index.
+inline constexpr Index most_window = Index{1} << 30;
+}  // namespace detail
+
 /// Strides, zero padding, dilation and groups of a convolution. `crop` belongs to the transposed
 /// one: so many rows at the bottom and columns at the right are left out of its output and never
 /// computed. For conv2d, its adjoint, they are further zeros there.

@@ -69,10 +69,14 @@ template <class Options>
 Result<Shape> window_shape(const char* op, const Shape& x, const Options& o) {
   if (x.rank() != 4) return failure(ErrorCode::usage, op, ": expects x [N,C,H,W], given ", x);
   if (o.kernel_h < 1 || o.kernel_w < 1 || o.stride_h < 1 || o.stride_w < 1 || o.pad_h < 0 ||
-      o.pad_w < 0 || 2 * o.pad_h > o.kernel_h || 2 * o.pad_w > o.kernel_w)
+      o.pad_w < 0 || o.pad_h > o.kernel_h / 2 || o.pad_w > o.kernel_w / 2)
     return failure(ErrorCode::usage, op, ": kernel ", o.kernel_h, "x", o.kernel_w, ", stride ",
                    o.stride_h, "x", o.stride_w, ", padding ", o.pad_h, "x", o.pad_w,
                    "; expected kernel and stride at least 1 and padding at most half the kernel");
+  for (const Index given : {o.kernel_h, o.kernel_w, o.stride_h, o.stride_w})
+    if (given > most_window)
+      return failure(ErrorCode::usage, op, ": kernel or stride of ", given, "; expected at most ",
+                     most_window);
   if (x[2] + 2 * o.pad_h < o.kernel_h || x[3] + 2 * o.pad_w < o.kernel_w)
     return failure(ErrorCode::usage, op, ": kernel ", o.kernel_h, "x", o.kernel_w,
                    " does not fit x ", x, " padded by ", o.pad_h, "x", o.pad_w);

@@ -127,11 +127,15 @@ Tensor<T> sum(const Tensor<T>& x) {
   return sum_to(x, Shape{});
 }
 
-/// Mean over `dims`.
+/// Mean over `dims`; over each image of an empty batch an empty result. Raises an Error for a mean
+/// of no elements.
 template <class T>
 Tensor<T> mean(const Tensor<T>& x, std::initializer_list<int> dims, bool keepdim = false) {
-  if (x.size() == 0) fail("mean: ", x.shape(), " has no elements");
   Tensor<T> total = sum(x, dims, keepdim);
+  if (x.size() == 0) {
+    if (total.size() != 0) fail("mean: ", x.shape(), " has no elements");
+    return total;
+  }
   const T factor = static_cast<T>(total.size()) / static_cast<T>(x.size());
   return scale(std::move(total), factor);
 }

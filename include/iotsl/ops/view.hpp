@@ -135,7 +135,12 @@ Tensor<T> flatten(const Tensor<T>& x) {
 
 /// [N,channels,height,width], the shape of unflatten(x); a failure where x [N,M] has other rows.
 inline Result<Shape> unflatten_shape(const Shape& x, Index channels, Index height, Index width) {
-  const Index values = channels * height * width;
+  Index values = 0;
+  if (channels < 0 || height < 0 || width < 0 ||
+      __builtin_mul_overflow(channels, height, &values) ||
+      __builtin_mul_overflow(values, width, &values))
+    return failure(ErrorCode::usage, "unflatten: ", channels, " maps of ", height, "x", width,
+                   "; expected extents of at least 0 whose product is an Index");
   if (x.rank() != 2 || x[1] != values)
     return failure(ErrorCode::usage, "unflatten: ", channels, " maps of ", height, "x", width,
                    " expect x [N,", values, "], given ", x);
@@ -173,8 +178,10 @@ Tensor<T> slice(const Tensor<T>& x, int dim, Index begin, Index end) {
 template <class T>
 Tensor<T> pad(const Tensor<T>& x, int dim, Index before, Index after) {
   const detail::DimView view("pad", x.shape(), dim);
-  if (before < 0 || after < 0)
-    fail("pad: ", before, " before and ", after, " after; expected at least 0");
+  for (const Index added : {before, after})
+    if (added < 0 || added > Shape::max_elements)
+      fail("pad: ", before, " before and ", after, " after; expected at least 0 and at most ",
+           Shape::max_elements);
   const Index extent = before + view.extent + after;
   Shape shape = x.shape();
   shape.set(view.dim, extent);
