@@ -112,6 +112,8 @@ class Run:
                     if self.is_put_aside():
                         result.is_aside = True
                         continue
+                    if name == "device.finish":
+                        continue  # it has heard the end
                     if each == "server" and (self.out / "config.json").exists():
                         program.words = [str(w) for w in self.again]
                     program.start()

@@ -256,9 +256,14 @@ class ServerMachine {
     outbox_.clear();  // what is asked for behind the turn before comes when the run goes on
     end(RunPaused{});
   }
-  /// Ends the run: devices did not come in time, or one cannot go on.
+  /// Ends the run: devices did not come in time, or one cannot go on. Where it is complete but for
+  /// its books, nobody has been told so yet: they come back, and hear it when the run is taken up.
   void abort(Failure why) {
-    if (!ended_) end(RunFailed{net::WireError::run_failed, std::move(why)});
+    if (!ended_) return end(RunFailed{net::WireError::run_failed, std::move(why)});
+    if (!farewell_ || farewell_->type != net::MessageType::bye) return;
+    farewell_.reset();
+    outbox_.clear();
+    outbox_.push(server_action::Fail{std::move(why)});
   }
 
  private:
@@ -426,9 +431,14 @@ class ServerMachine {
   void end(RunEnd how) {
     ended_ = true;
     if (RunFailed* const failed = std::get_if<RunFailed>(&how)) {
-      farewell_ = net::make_message(
-          error_message(failed->code, true, concat("the run ended: ", failed->why.message)));
-      handshake_.dismiss_all(*farewell_);
+      // The server's own trouble, as with its disk: it starts again and goes on with them.
+      if (failed->why.code == ErrorCode::other && plan_.keeps_barriers) {
+        handshake_.dismiss_all(net::make_message(net::Bye{"the server has failed", true}));
+      } else {
+        farewell_ = net::make_message(
+            error_message(failed->code, true, concat("the run ended: ", failed->why.message)));
+        handshake_.dismiss_all(*farewell_);
+      }
       outbox_.push(server_action::Fail{std::move(failed->why)});
     } else if (std::holds_alternative<RunPaused>(how)) {
       handshake_.dismiss_all(net::make_message(net::Bye{"the server was stopped", true}));

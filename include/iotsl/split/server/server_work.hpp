@@ -88,6 +88,12 @@ class ServerRun {
   // After done(), for devices that the end of the run has not reached.
 
   Farewells begin_farewells(net::Microseconds now) const {
+    if (is_complete_from_start_) {
+      Farewells all(now, Farewells::long_patience);
+      for (std::size_t d = 0; d < recorder_.numbers().places.size(); ++d)
+        if (!is_put_aside(d)) all.on_away(recorder_.numbers().places[d]);
+      return all;
+    }
     Farewells out(now);
     if (!machine_->farewell()) return out;
     for (const DeviceRecord& device : machine_->devices())
@@ -208,7 +214,9 @@ class ServerRun {
         plan.cached.push_back(caches_.known(d));
     machine_.emplace(std::move(plan), std::move(generators));
     machine_->start();
+    is_complete_from_start_ = machine_->farewell().has_value();
     carry_out_all();
+    is_complete_from_start_ = is_complete_from_start_ && !problem_;
     return {};
   }
 
@@ -458,7 +466,7 @@ class ServerRun {
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
   TurnRecorder turns_;
-  bool done_ = false;
+  bool done_ = false, is_complete_from_start_ = false;
   std::optional<BarrierRecord> handed_on_;  // what the next session begins with
   std::optional<Failure> problem_;          // why the run is done before its end
 };
