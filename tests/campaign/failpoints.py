@@ -1,6 +1,6 @@
 """Kills a program at every one of its failpoints, starts it again, and compares what the run ends with, as a table.
 
-usage: failpoints.py PROGRAMS [--short] [--methods M,M] [--only TEXT] [--jobs N] [--list] [--absent]
+usage: failpoints.py PROGRAMS [--short] [--methods M,M] [--only TEXT,TEXT] [--jobs N] [--list] [--absent]
 
 PROGRAMS: the folder of iotsl and iotsl-device of a build with IOTSL_FAILPOINTS (cmake --preset failpoints). For each
 method a run of two devices over TCP on loopback is made once without a fault; then once for each point and side with
@@ -260,6 +260,10 @@ def main():
     if options.list:
         print("\n".join(f"{side} {name}" for side in sides for name in sides[side]))
         return
+
+    def is_wanted(name):
+        return any(part in name for part in options.only.split(","))
+
     points = sorted(set(sides["server"]) | set(sides["device"]))
     print(f"{len(points)} points; server has {len(sides['server'])}, device {len(sides['device'])}")
     begin, counts, wrong, reached = time.monotonic(), collections.Counter(), 0, set()
@@ -270,7 +274,7 @@ def main():
             for method in options.methods.split(","):
                 whole = undisturbed(programs, method, pathlib.Path(folder) / method)
                 tries = [pool.submit(judge_point, programs, whole, method, side, name, FAULTS[:1] if options.short else FAULTS)
-                         for side, names in sides.items() for name in names if options.only in name]
+                         for side, names in sides.items() for name in names if is_wanted(name)]
                 for each in concurrent.futures.as_completed(tries):
                     for side, name, action, at, good, shown in each.result():
                         counts[action] += 1
@@ -278,7 +282,7 @@ def main():
                         wrong += not good
                         print(f"| {method} | {side} | {name} | {action} at {at} | {'' if good else 'WRONG: '}{shown} |", flush=True)
     missing = [f"{side} {name}" for side in sides for name in sides[side]
-               if (side, name) not in reached and options.only in name]
+               if (side, name) not in reached and is_wanted(name)]
     print(f"\n{counts.total()} faults ({', '.join(f'{n} {action}' for action, n in counts.items())}) in "
           f"{time.monotonic() - begin:.0f} s, {len({n for _, n in reached})} points reached; {wrong} wrong")
     print("never passed by these runs: " + (", ".join(missing) or "none"))
