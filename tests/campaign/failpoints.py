@@ -103,17 +103,18 @@ class Run:
                     return result
                 for each, program in programs:
                     code = program.process.poll()
-                    if code is None or code == 0 or program is victim and result.is_aside:
+                    if code is None or code == 0 or program is victim and (result.is_aside or result.is_over):
+                        continue
+                    if program is victim and self.is_put_aside():
+                        result.code, result.is_aside = code, True
                         continue
                     if result.code is not None or program is not victim:
                         result.problem = f"{each} ended with {code}: {program.text()[-600:]}"
                         return result
                     result.code = code
-                    if self.is_put_aside():
-                        result.is_aside = True
+                    if name == "device.finish":  # it has heard the end
+                        result.is_over = True
                         continue
-                    if name == "device.finish":
-                        continue  # it has heard the end
                     if each == "server" and (self.out / "config.json").exists():
                         program.words = [str(w) for w in self.again]
                     program.start()
@@ -149,6 +150,7 @@ class Result:
 
     def __init__(self):
         self.problem, self.code, self.injected, self.is_aside, self.said = "", None, False, False, ""
+        self.is_over = False
         self.weights, self.history, self.turns = "", [], []
 
     def judge(self, whole, action):
@@ -156,10 +158,11 @@ class Result:
         if self.problem:
             return False, self.problem
         if self.is_aside:
-            others = [turn for turn, before in zip(self.turns, whole.turns) if turn != before]
-            good = (action == "error" and len(self.turns) == len(whole.turns) and others
-                    and all(device == 0 and reason for device, _, reason in others))
-            return bool(good), f"put aside, {len(others)} turns without it: {others[0][2] if others else self.turns}"
+            # Of method iotsl the others complete their data without its generator, and have other steps.
+            without = [reason for device, _, reason in self.turns if device == 0 and reason]
+            good = (action == "error" and without and [t[0] for t in self.turns] == [t[0] for t in whole.turns]
+                    and not any(reason or not steps for device, steps, reason in self.turns if device != 0))
+            return bool(good), f"put aside, {len(without)} turns without it: {without[0] if without else self.turns}"
         if (self.weights, self.history) != (whole.weights, whole.history):
             return False, f"{self.weights} {self.history} instead of {whole.weights} {whole.history}: {self.said}"
         if self.code is None:
