@@ -107,7 +107,7 @@ IOTSL_SMALL Result<std::optional<net::DeviceCredentials>> open_identity(Options&
 }
 
 IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
-  const auto own = open_identity(options);
+  auto own = open_identity(options);
   if (!own) return own.failure();
   const auto server = net::parse_address(options.server);
   if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);

@@ -1,22 +1,28 @@
 """Kills a program at every one of its failpoints, starts it again, and compares what the run ends with, as a table.
 
-usage: failpoints.py PROGRAMS [--short] [--methods M,M] [--only TEXT] [--list] [--absent]
+usage: failpoints.py PROGRAMS [--short] [--methods M,M] [--only TEXT,TEXT] [--jobs N] [--list] [--absent]
 
 PROGRAMS: the folder of iotsl and iotsl-device of a build with IOTSL_FAILPOINTS (cmake --preset failpoints). For each
 method a run of two devices over TCP on loopback is made once without a fault; then once for each point and side with
 kill at its first passing, at the second, the fourth and the ninth, where it comes so often (--short: the first only),
-with an error and with a delay at the second. The one that died is started again by the command that a user would type.
-Weights (SHA-256) and metrics have to be those of the run without a fault; a program that an error ends has to say so.
-Exit code 1 where one is not.
---list: the points. --absent: looks whether ordinary programs are free of them, and nothing else.
+with an error at the first and the third, and with a delay at the second; what was never passed is not counted. The one
+that died is started again by the command that a user would type. Weights (SHA-256) and metrics have to be those of the
+run without a fault. A program that an error ends has to say so; a device that has told the server of it is put aside,
+and then the other turns have to be those of the run without a fault. Exit code 1 where one is not.
+--jobs: runs at the same time. --list: the points. --absent: looks whether ordinary programs are free of them, and
+nothing else.
 """
 
 import argparse
+import collections
+import concurrent.futures
 import json
 import os
 import pathlib
+import random
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,16 +30,21 @@ import time
 
 from field import free_port
 
-COMMON = "--dataset glyphs --width 4 --devices 2 --limit-train 60 --limit-test 40 --batch 8 --threads 1 --quiet --json".split()
+COMMON = "--width 4 --devices 2 --limit-train 60 --limit-test 40 --batch 8 --threads 1 --quiet --json".split()
+GENERATORS = "--partition classes:5 --gan-preset tiny --gan-width 8 --gan-iterations 3".split()
+FROZEN = ["--method", "cache", "--pretrain", "off", *GENERATORS]
 METHODS = {
     "split": "--epochs 3".split(),
-    "iotsl": ("--method iotsl --epochs 3 --partition classes:5 --gan-preset tiny --gan-width 8 --gan-iterations 3"
-              " --pretrain-iterations 4 --pretrain-batch 16").split(),
+    "shuffled": "--rounds 3 --order shuffled --participation 0.5".split(),
+    "iotsl": [*"--method iotsl --epochs 3 --pretrain-iterations 4 --pretrain-batch 16".split(), *GENERATORS],
     "fedavg": "--method fedavg --epochs 4".split(),
+    "cache": [*FROZEN, "--epochs", "4"],
+    "unfrozen": [*FROZEN, *"--epochs 8 --lr 1e-7 --validation 0.2 --unfreeze-on-plateau 1".split()],
 }
+FAULTS = [("kill", 1), ("kill", 2), ("kill", 4), ("kill", 9), ("error", 1), ("error", 3), ("delay", 2)]
 BARRIERS = "--barrier-steps 2 --barrier-seconds 0".split()
 HISTORY = ["epoch", "round", "device", "steps", "loss", "train_accuracy", "test_accuracy"]
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 240
 
 
 class Program:
@@ -68,70 +79,152 @@ class Run:
         self.folder, self.programs, self.method = pathlib.Path(folder), programs, method
         self.out, port = self.folder / "run", free_port()
         listen = ["--listen", f"127.0.0.1:{port}"]
-        self.first = [programs / "iotsl", "server", *COMMON, *METHODS[method], *BARRIERS, "--out", self.out, *listen]
+        self.first = [programs / "iotsl", "server", *DATA, *COMMON, *METHODS[method], *BARRIERS, "--out", self.out, *listen]
         self.again = [programs / "iotsl", "server", "--quiet", "--json", "--threads", "1", "--resume", self.out, *listen]
         self.server = Program(self.folder / "server.log", self.first)
         self.devices = [Program(self.folder / f"device-{i}.log",
                                 [programs / "iotsl-device", "run", "--server", f"127.0.0.1:{port}", "--name", f"device-{i}",
-                                 "--dataset", "glyphs", "--threads", "1", "--manifest", MANIFESTS[method], "--index", i,
+                                 *DATA, "--threads", "1", "--manifest", MANIFESTS[method], "--index", i,
                                  "--state", self.folder / f"state-{i}"]) for i in range(2)]
 
     def run(self, side="", point=""):
-        """What the run has ended with: sha256 of the weights and the metrics."""
-        self.ended = {"server": 0, "device": 0}
-        self.errors = []
+        """What the run has ended with, as a Result."""
+        victim = {"server": self.server, "device": self.devices[0]}.get(side)
+        name = point.split(":")[0]
         programs = [("server", self.server), *[("device", d) for d in self.devices]]
-        self.server.start(point if side == "server" else "")
-        for i, device in enumerate(self.devices):
-            device.start(point if side == "device" and i == 0 else "")
+        result = Result()
+        for each, program in programs:
+            program.start(point if program is victim else "")
         give_up = time.monotonic() + LIMIT_SECONDS
         try:
-            while True:
+            while self.server.process.poll() != 0:
                 if time.monotonic() > give_up:
-                    return "no end in sight"
-                for name, program in programs:
+                    result.problem = "no end in sight: " + " / ".join(p.text()[-300:] for _, p in programs)
+                    return result
+                for each, program in programs:
                     code = program.process.poll()
-                    if code is None or code == 0:
+                    if code is None or code == 0 or program is victim and (result.is_aside or result.is_over):
                         continue
-                    self.ended[name] += 1
-                    if code != -signal.SIGKILL:
-                        self.errors.append((code, program.text()[-400:]))
-                    if self.ended[name] > 1 or name != side:
-                        return f"{name} ended with {code}: {program.text()[-400:]}"
-                    if name == "server" and (self.out / "config.json").exists():
+                    if program is victim and self.is_put_aside():
+                        result.code, result.is_aside = code, True
+                        continue
+                    if result.code is not None or program is not victim:
+                        result.problem = f"{each} ended with {code}: {program.text()[-600:]}"
+                        return result
+                    result.code = code
+                    if name == "device.finish":  # it has heard the end
+                        result.is_over = True
+                        continue
+                    if each == "server" and (self.out / "config.json").exists():
                         program.words = [str(w) for w in self.again]
                     program.start()
-                if self.server.process.poll() == 0:
-                    return self.outcome()
                 time.sleep(0.01)
+            self.read(result)
+            return result
         finally:
             for _, program in programs:
                 if program.process.poll() is None and self.server.process.poll() == 0:
                     try:
                         program.process.wait(timeout=10)
                     except subprocess.TimeoutExpired:
-                        pass
+                        result.problem = result.problem or f"it goes on: {program.text()[-300:]}"
                 program.end()
+            result.injected = bool(victim) and f"failpoint {name} acts" in victim.text()
+            result.said = victim.text()[-400:] if victim else ""
 
-    def outcome(self):
+    def is_put_aside(self):
+        """Whether the first device is in quarantine."""
+        file = self.out / "quarantine.json"
+        return file.exists() and any(each["device"] == 0 for each in json.loads(file.read_text())["devices"])
+
+    def read(self, result):
         found = re.findall(r'"weights_sha256":"([0-9a-f]{64})"', self.server.text())
-        lines = (self.out / "metrics.jsonl").read_text().splitlines()
-        history = [[json.loads(line).get(key) for key in HISTORY] for line in lines]
-        return (found[-1] if found else "none", json.dumps(history))
+        lines = [json.loads(line) for line in (self.out / "metrics.jsonl").read_text().splitlines()]
+        result.weights = found[-1] if found else "none"
+        result.history = [[line.get(key) for key in HISTORY] for line in lines]
+        result.turns = [(line["device"], line["steps"], line.get("skip_reason", "")) for line in lines]
 
 
+class Result:
+    """How a run has ended: `code` of the program with the fault, where it ended by it."""
+
+    def __init__(self):
+        self.problem, self.code, self.injected, self.is_aside, self.said = "", None, False, False, ""
+        self.is_over = False
+        self.weights, self.history, self.turns = "", [], []
+
+    def judge(self, whole, action):
+        """Whether it is as it has to be, and in words."""
+        if self.problem:
+            return False, self.problem
+        if self.is_aside:
+            # Of method iotsl the others complete their data without its generator, and have other steps.
+            without = [reason for device, _, reason in self.turns if device == 0 and reason]
+            good = (action == "error" and without and [t[0] for t in self.turns] == [t[0] for t in whole.turns]
+                    and not any(reason or not steps for device, steps, reason in self.turns if device != 0))
+            return bool(good), f"put aside, {len(without)} turns without it: {without[0] if without else self.turns}"
+        if (self.weights, self.history) != (whole.weights, whole.history):
+            return False, f"{self.weights} {self.history} instead of {whole.weights} {whole.history}: {self.said}"
+        if self.code is None:
+            return True, "same weights and metrics, went on by itself"
+        if action == "error" and not re.search(r"failpoint|Input/output error", self.said):
+            return False, f"ended with {self.code} and did not say why: {self.said}"
+        return True, "same weights and metrics after a restart"
+
+
+DATA = []  # the options of the set
 MANIFESTS = {}
+
+
+def pack_set(programs, folder):
+    """A small set of noise: drawing or reading thousands of digits takes longer than such a run."""
+    plain, draw = folder / "plain", random.Random(1)
+    plain.mkdir(parents=True)
+    for part, count in (("train", 100), ("t10k", 40)):
+        images = struct.pack(">IIII", 0x803, count, 28, 28) + draw.randbytes(count * 28 * 28)
+        labels = struct.pack(">II", 0x801, count) + bytes(i % 10 for i in range(count))
+        (plain / f"{part}-images-idx3-ubyte").write_bytes(images)
+        (plain / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    subprocess.run([programs / "iotsl", "data", "pack", "--dataset", "idx", "--classes", "10", "--data", plain,
+                    "--out", folder / "packed"], check=True, stdout=subprocess.DEVNULL)
+    DATA.extend(["--dataset", "packed", "--data", str(folder / "packed")])
 
 
 def make_manifest(programs, method, folder):
     """The partition of the method's run, as simulate writes it, and the weights of one process."""
     out = pathlib.Path(folder) / "none"
-    done = subprocess.run([programs / "iotsl", "simulate", *COMMON, *METHODS[method], "--transport", "none", "--out", out],
+    done = subprocess.run([programs / "iotsl", "simulate", *DATA, *COMMON, *METHODS[method], "--transport", "none", "--out", out],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
     MANIFESTS[method] = out / "manifest.json"
     return re.findall(r'"weights_sha256":"([0-9a-f]{64})"', done.stdout)[-1]
+
+
+def undisturbed(programs, method, folder):
+    """What the method's run ends with when nothing happens."""
+    folder.mkdir()
+    one_process = make_manifest(programs, method, folder)
+    (folder / "whole").mkdir()
+    whole = Run(programs, method, folder / "whole").run()
+    if whole.problem or whole.weights != one_process:
+        raise SystemExit(f"{method}: the run without a fault ended with {whole.problem or whole.weights}, one process with {one_process}")
+    return whole
+
+
+def judge_point(programs, whole, method, side, name, faults):
+    """The rows of one point: those that were passed as often."""
+    rows, passed = [], 10**9
+    for action, at in faults:
+        if at >= passed:
+            continue
+        with tempfile.TemporaryDirectory(prefix="iotsl_failpoints_run-") as place:
+            result = Run(programs, method, place).run(side, f"{name}:{action}:{at}")
+        if not result.injected and not result.problem:
+            passed = at  # it does not come so often
+            continue
+        rows.append((side, name, action, at, *result.judge(whole, action)))
+    return rows
 
 
 def names_of(program):
@@ -157,6 +250,7 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--absent", action="store_true")
     options = parser.parse_args()
@@ -169,51 +263,31 @@ def main():
     if options.list:
         print("\n".join(f"{side} {name}" for side in sides for name in sides[side]))
         return
+
+    def is_wanted(name):
+        return any(part in name for part in options.only.split(","))
+
     points = sorted(set(sides["server"]) | set(sides["device"]))
     print(f"{len(points)} points; server has {len(sides['server'])}, device {len(sides['device'])}")
-    begin, faults, wrong, reached = time.monotonic(), 0, 0, set()
+    begin, counts, wrong, reached = time.monotonic(), collections.Counter(), 0, set()
     print("| method | side | point | fault | outcome |\n| --- | --- | --- | --- | --- |")
-    for method in options.methods.split(","):
-        with tempfile.TemporaryDirectory(prefix="iotsl_failpoints_") as folder:
-            one_process = make_manifest(programs, method, folder)
-
-            def attempt(side, point):
-                with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as place:
-                    run = Run(programs, method, place)
-                    return run.run(side, point), run
-
-            whole, _ = attempt("", "")
-            if not isinstance(whole, tuple) or whole[0] != one_process:
-                raise SystemExit(f"{method}: the run without a fault ended with {whole}, one process with {one_process}")
-            for side, names in sides.items():
-                for name in names:
-                    if options.only not in name:
-                        continue
-                    tries = [("kill", 1)]
-                    if not options.short:
-                        tries += [("kill", 2), ("kill", 4), ("kill", 9), ("error", 2), ("delay", 2)]
-                    dies = True
-                    for action, at in tries:
-                        if action == "kill" and not dies:
-                            continue
-                        outcome, run = attempt(side, f"{name}:{action}:{at}")
-                        good = outcome == whole
-                        if action == "kill":
-                            dies = run.ended[side] == 1
-                            if good and not dies:  # it does not come so often
-                                if at == 1:
-                                    break
-                                continue
-                        faults += 1
+    with tempfile.TemporaryDirectory(prefix="iotsl_failpoints_") as folder:
+        pack_set(programs, pathlib.Path(folder) / "set")
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            for method in options.methods.split(","):
+                whole = undisturbed(programs, method, pathlib.Path(folder) / method)
+                tries = [pool.submit(judge_point, programs, whole, method, side, name, FAULTS[:1] if options.short else FAULTS)
+                         for side, names in sides.items() for name in names if is_wanted(name)]
+                for each in concurrent.futures.as_completed(tries):
+                    for side, name, action, at, good, shown in each.result():
+                        counts[action] += 1
                         reached.add((side, name))
-                        shown = "same weights and metrics" if good else f"WRONG: {outcome}"
-                        if good and action == "error":
-                            shown += ", ended with an error first" if run.errors else ", went on by itself"
                         wrong += not good
-                        print(f"| {method} | {side} | {name} | {action} at {at} | {shown} |", flush=True)
+                        print(f"| {method} | {side} | {name} | {action} at {at} | {'' if good else 'WRONG: '}{shown} |", flush=True)
     missing = [f"{side} {name}" for side in sides for name in sides[side]
-               if (side, name) not in reached and options.only in name]
-    print(f"\n{faults} faults in {time.monotonic() - begin:.0f} s, {len({n for _, n in reached})} points reached; {wrong} wrong")
+               if (side, name) not in reached and is_wanted(name)]
+    print(f"\n{counts.total()} faults ({', '.join(f'{n} {action}' for action, n in counts.items())}) in "
+          f"{time.monotonic() - begin:.0f} s, {len({n for _, n in reached})} points reached; {wrong} wrong")
     print("never passed by these runs: " + (", ".join(missing) or "none"))
     sys.exit(1 if wrong else 0)
 

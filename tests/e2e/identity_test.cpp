@@ -138,6 +138,37 @@ TEST_CASE("identity: a device that is revoked while it trains is told so, and th
   wait_for(run.log, "device 'pi-00' has enrolled the key");
 }
 
+TEST_CASE("identity: the server's key is rotated by a command while its devices train") {
+  const TemporaryFolder folder;
+  Run run(folder, "run", concat("--partition iid --rounds 500 --identity ", folder / "keys"));
+  std::vector<std::unique_ptr<Child>> devices;
+  const auto log_of = [&](std::size_t i) { return folder / concat("pi-0", i, ".log"); };
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::string device = concat("pi-0", i);
+    REQUIRE(enroll(folder, device, run.address).exit_code == 0);
+    devices.push_back(std::make_unique<Child>(
+        words(bin + "iotsl-device " + run.device_command(i, "--identity " + (folder / device))),
+        log_of(i)));
+  }
+  wait_for(log_of(0), "my turn");
+  const std::string rotate = "device rotate-server --identity " + (folder / "keys");
+  const ProgramResult begun = run_program(rotate);
+  CHECK(begun.exit_code == 0);
+  CHECK(contains(begun.err, "it waits for pi-00, pi-01"));
+  wait_for(run.log, "this server's key is ");
+  // One that starts again meets the new key.
+  devices[0]->kill();
+  wait_for_end(*devices[0]);
+  devices[0]->start();
+  wait_for(log_of(0), "the server has its new key");
+  CHECK(devices[1]->state() == Child::State::running);
+  const auto listed = run_program("device list --identity " + (folder / "keys"));
+  CHECK(listed.err.find("next key") == std::string::npos);
+  // Without waiting for them: who does not know the key is named.
+  const ProgramResult at_once = run_program(rotate + " --now");
+  CHECK(contains(at_once.err, "pi-01 does not know it"));
+}
+
 TEST_CASE("identity: each mistake is named on both sides") {
   const TemporaryFolder folder;
   const auto device = [&](const std::string& arguments) {

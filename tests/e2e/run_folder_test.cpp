@@ -8,6 +8,7 @@
 #include "e2e/background.hpp"
 #include "iotsl/core/files/file.hpp"
 #include "iotsl/core/hash.hpp"
+#include "support/skip.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;
@@ -110,6 +111,34 @@ TEST_CASE("a refused start leaves no folder, and no run takes another's files") 
   write(mine + "/model.safetensors", "weights of years");
   refuse("simulate " + two + "--overwrite --out " + mine, 2, "is no run folder, but holds model");
   CHECK(read_text_file(mine + "/model.safetensors").value() == "weights of years");
+}
+
+TEST_CASE("a folder that may be written but not read is refused before anything is done") {
+  const TemporaryFolder folder;
+  // Root may read everything: then as nobody, who has to come to the programs.
+  const std::string as_user =
+      ::geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
+  const std::string bin = std::string(IOTSL_PROGRAMS_DIR) + "/iotsl ";
+  if (std::system(concat(as_user, bin, "--version >/dev/null 2>&1").c_str()) != 0)
+    SKIP_TEST("nobody cannot start the programs of this build");
+  REQUIRE(::chmod((folder / "").c_str(), 0755) == 0);
+  const std::string drop = folder / "drop", log = folder / "log";
+  REQUIRE(::mkdir(drop.c_str(), 0700) == 0);
+  if (::geteuid() == 0) REQUIRE(::chown(drop.c_str(), 65534, 65534) == 0);
+  REQUIRE(::chmod(drop.c_str(), 0300) == 0);
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const int status = std::system(concat(as_user, bin, words, " >", log, " 2>&1").c_str());
+    CHECK(WEXITSTATUS(status) == 2);
+    const std::string said = read_text_file(log).value();
+    CHECK_MESSAGE(said.find(why) != std::string::npos, said);
+  };
+  const std::string why =
+      "a run has to read and write in its folder, and has no permission to read";
+  refused("simulate " + two + "--out " + drop, concat("--out ", drop, ": ", why));
+  refused("data partition --dataset glyphs --devices 2 --out " + drop + "/manifest.json",
+          "no permission to read " + drop);
+  REQUIRE(::chmod(drop.c_str(), 0700) == 0);
+  CHECK(list_folder(drop).empty());
 }
 
 TEST_CASE("one run folder, one process") {

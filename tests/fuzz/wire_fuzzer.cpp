@@ -247,7 +247,7 @@ const std::vector<MessageCheck>& message_checks() {
                    BarrierCommitted, TurnDone, TurnCommitted, Resume, ResumeOk, EvalReq, EvalResp,
                    Heartbeat, ErrorMessage, Enroll, EnrollOk, Leave, Bye, Begin, Chunk, End,
                    FrontInit, GenUpload, GenDownload, TurnGrant, Step, Grad, BarrierAck,
-                   GlobalModel, LocalModel>();
+                   GlobalModel, LocalModel, ServerKey, ServerKeyKept>();
 }
 
 void run_messages(ByteSpan input) {

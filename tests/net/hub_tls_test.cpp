@@ -255,6 +255,48 @@ TEST_CASE("hub over TLS: a key is rotated while its device is at work") {
   CHECK(contains(late->receive_error(), "was revoked"));
 }
 
+TEST_CASE("hub over TLS: the server's key is rotated, and its devices come back by themselves") {
+  Server server;
+  const std::string one = server.folder / "one", two = server.folder / "two";
+  server.enroll(one, server.token_for("pi-01"));
+  server.enroll(two, server.token_for("pi-02"));
+  const Pin old = server.credentials.pin();
+  auto first = Device::from(server.address(), one);
+  first->join(server, "pi-01");
+  REQUIRE(server.command.prepare_next_key().ok());
+  const Pin next = server.command.next_pin().value();
+  const auto keep = [&](Device& device, const std::string& path) {
+    const Message told = device.receive();
+    REQUIRE(told.type == MessageType::server_key);
+    const auto key = decode<ServerKey>(told.payload);
+    REQUIRE(key.ok());
+    CHECK(key->pin == next);
+    CHECK(DeviceCredentials::open(path)->accept_server_key(old, key->pin).ok());
+    device.link.send_fields(ServerKeyKept{key->pin});
+    CHECK(device.receive(second_us / 5).type == MessageType{});  // it is said once
+  };
+  keep(*first, one);
+  // Nothing changes before the other one knows.
+  auto second = Device::from(server.address(), two);
+  CHECK(DeviceCredentials::open(two)->server_pins() == std::vector<Pin>{old});
+  second->join(server, "pi-02");
+  keep(*second, two);
+  const HubEvent told = server.next();
+  CHECK(told.kind == HubEvent::Kind::note);
+  CHECK(contains(told.why.message, concat("this server's key is ", short_text(next))));
+  CHECK(ServerCredentials::open(server.folder / "server")->pin() == next);
+  // Sessions go on; who comes back meets the new key, which only those accept who were told.
+  first->link.send_fields(LabelHist{{1, 2}});
+  first->receive(second_us / 10);
+  CHECK(first->problem == "");
+  CHECK(server.next().message.type == MessageType::label_hist);
+  auto again = Device::from(server.address(), one);
+  again->join(server, "pi-01");
+  CHECK(again->stream.tls()->peer_pin() == next);
+  REQUIRE(DeviceCredentials::open(one)->settle_server_key(next).ok());
+  CHECK(DeviceCredentials::open(one)->server_pins() == std::vector<Pin>{next});
+}
+
 TEST_CASE("hub over TLS: who speaks plain text is told so, and the other way round") {
   Server server;
   Device plain(server.address(), {});

@@ -234,6 +234,120 @@ TEST_CASE("identity: a server's key is made once; its list is taken up when it c
   CHECK(damaged.failure().message.find("server.key: is no key file") != std::string::npos);
 }
 
+TEST_CASE("identity: the server's next key waits until no device is a stranger to it") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "identity";
+  auto server = ServerCredentials::open(path), command = ServerCredentials::open(path);
+  REQUIRE(server.ok());
+  const Pin before = server->pin();
+  CHECK_FALSE(*server->take_next_key(true));  // there is none
+  const auto change = [&](const auto& apply) { REQUIRE(command->change(apply).ok()); };
+  change([&](AllowList& list) { return list.add("pi-01", secret(1)); });
+  change([&](AllowList& list) { return list.add("pi-02", secret(2)); });
+  change([&](AllowList& list) { return list.add("pi-03", secret(3)); });
+  change([&](AllowList& list) { return list.revoke("pi-03"); });
+  REQUIRE(command->prepare_next_key().ok());
+  const Pin next = command->next_pin().value();
+  CHECK(next != before);
+  CHECK(mode_of(path + "/server.key.next") == 0600);
+  REQUIRE(command->prepare_next_key().ok());  // the same one
+  CHECK(command->next_pin() == next);
+  CHECK_FALSE(*server->refresh_keys());  // it has none other yet
+  CHECK(server->next_pin() == next);
+  CHECK(*server->refresh());
+  // Tokens that wait name the old key.
+  CHECK(server->list().strangers_to(next) == std::vector<std::string>{"pi-01", "pi-02"});
+  const auto enroll_both = [&](AllowList& list) -> Result<void> {
+    for (const std::uint8_t i : {std::uint8_t{1}, std::uint8_t{2}})
+      if (const auto name = enroll(list, secret(i), pin(i)); !name) return name.failure();
+    return {};
+  };
+  change(enroll_both);
+  REQUIRE(server->refresh().ok());
+  REQUIRE(server->keep_next_key(pin(1)).ok());
+  CHECK(server->list().strangers_to(next) == std::vector<std::string>{"pi-02"});
+  CHECK_FALSE(*server->take_next_key());
+  // What a device has said holds for a server that starts again, and not once it enrols anew.
+  CHECK(ServerCredentials::open(path)->list().strangers_to(next).size() == 1);
+  change([&](AllowList& list) { return list.rotate("pi-01", secret(4)); });
+  change([&](AllowList& list) -> Result<void> {
+    const auto name = enroll(list, secret(4), pin(4));
+    return name ? Result<void>{} : name.failure();
+  });
+  CHECK(command->list().strangers_to(next).size() == 2);
+  REQUIRE(server->keep_next_key(pin(4)).ok());
+  REQUIRE(server->keep_next_key(pin(9)).ok());  // nobody's
+  CHECK_FALSE(*server->take_next_key());
+  REQUIRE(server->keep_next_key(pin(2)).ok());
+  CHECK(*server->take_next_key());
+  CHECK(server->pin() == next);
+  CHECK_FALSE(server->next_pin().has_value());
+  CHECK_FALSE(file_exists(path + "/server.key.next"));
+  // Another server with this folder takes it up.
+  CHECK(*command->refresh_keys());
+  CHECK(command->pin() == next);
+  CHECK(ServerCredentials::open(path)->pin() == next);
+  // At once, whoever does not know it.
+  REQUIRE(command->prepare_next_key().ok());
+  CHECK(command->list().strangers_to(command->next_pin().value()).size() == 2);
+  CHECK(*command->take_next_key(true));
+  CHECK(*server->refresh_keys());
+  CHECK(server->pin() == command->pin());
+  // A damaged one is told once, and the server keeps what it has.
+  REQUIRE(write_file_atomic(path + "/server.key.next", std::string_view("ed25519 12\n")).ok());
+  REQUIRE(::chmod((path + "/server.key.next").c_str(), 0600) == 0);
+  CHECK_FALSE(server->refresh_keys().ok());
+  CHECK(server->refresh_keys().ok());
+  CHECK(server->pin() == command->pin());
+}
+
+TEST_CASE("identity: a device accepts two keys of its server until it has seen the second") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "identity";
+  const auto made = IdentityFolder::make(path);
+  REQUIRE(DeviceCredentials::make_next_key(*made).ok());
+  REQUIRE(
+      DeviceCredentials::complete(*made, "pi-01", {{"10.0.0.1", 7400}, pin(5), secret(1)}).ok());
+  auto device = DeviceCredentials::open(path);
+  REQUIRE(device.ok());
+  const auto kept = [&](const std::vector<Pin>& pins) {
+    CHECK(device->server_pins() == pins);
+    const auto read = DeviceCredentials::open(path);
+    REQUIRE(read.ok());
+    CHECK(read->server_pins() == pins);
+    CHECK(read->name() == "pi-01");
+    CHECK(to_string(read->server()) == "10.0.0.1:7400");
+  };
+  CHECK_FALSE(*device->settle_server_key(pin(5)));
+  REQUIRE(device->accept_server_key(pin(5), pin(5)).ok());
+  kept({pin(5)});
+  REQUIRE(device->accept_server_key(pin(5), pin(6)).ok());
+  kept({pin(5), pin(6)});
+  CHECK_FALSE(*device->settle_server_key(pin(5)));  // it has not changed yet
+  // Another one instead: never three.
+  REQUIRE(device->accept_server_key(pin(5), pin(7)).ok());
+  kept({pin(5), pin(7)});
+  CHECK(*device->settle_server_key(pin(7)));
+  kept({pin(7)});
+  // Enrolled anew by another process: with the same key of the server it is told again, and what it
+  // knows of another server stays.
+  const auto anew = [&](std::uint8_t server) {
+    REQUIRE(DeviceCredentials::make_next_key(*made).ok());
+    REQUIRE(
+        DeviceCredentials::complete(*made, "pi-01", {{"10.0.0.1", 7400}, pin(server), secret(2)})
+            .ok());
+  };
+  REQUIRE(device->accept_server_key(pin(7), pin(8)).ok());
+  anew(7);
+  REQUIRE(device->accept_server_key(pin(7), pin(8)).ok());
+  kept({pin(7), pin(8)});
+  anew(20);
+  CHECK(device->accept_server_key(pin(7), pin(8)).failure().message.find("another enrolment") !=
+        std::string::npos);
+  CHECK(DeviceCredentials::open(path)->server_pins() == std::vector<Pin>{pin(20)});
+  CHECK(mode_of(path + "/device.json") == 0600);
+}
+
 TEST_CASE("identity: a device's key waits in its own file until it is enrolled") {
   const TemporaryFolder folder;
   const std::string path = folder / "identity";

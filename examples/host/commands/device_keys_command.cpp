@@ -16,6 +16,7 @@ namespace {
 
 struct KeyCommandOptions {
   std::string identity, name, server, out;
+  bool now = false;
 };
 
 net::ServerCredentials open_credentials(const KeyCommandOptions& options) {
@@ -71,6 +72,18 @@ void revoke(const KeyCommandOptions& options) {
   expect(open_credentials(options).change(
       [&](net::AllowList& list) { return list.revoke(options.name); }));
 }
+/// The key that is to follow, and whom it waits for.
+void print_next_key(const net::ServerCredentials& credentials) {
+  const net::Pin& next = credentials.next_pin().value();
+  std::string waits;
+  for (const std::string& name : credentials.list().strangers_to(next))
+    waits += concat(waits.empty() ? "" : ", ", name);
+  std::fprintf(
+      stderr,
+      "iotsl: its next key is %s: the server tells it to each device that is here or comes, "
+      "and takes it once all know it; it waits for %s\n",
+      net::short_text(next).c_str(), waits.empty() ? "nobody" : waits.c_str());
+}
 void list(const KeyCommandOptions& options) {
   const net::ServerCredentials credentials = open_credentials(options);
   for (const net::ListedDevice& device : credentials.list().devices()) {
@@ -80,6 +93,20 @@ void list(const KeyCommandOptions& options) {
   }
   std::fprintf(stderr, "iotsl: this server's key is %s\n",
                net::short_text(credentials.pin()).c_str());
+  if (credentials.next_pin()) print_next_key(credentials);
+}
+/// Begins to give the server another key; it takes it by itself once its devices know it.
+void rotate_server(const KeyCommandOptions& options) {
+  net::ServerCredentials credentials = open_credentials(options);
+  expect(credentials.prepare_next_key());
+  const std::vector<std::string> strangers =
+      credentials.list().strangers_to(credentials.next_pin().value());
+  if (!expect(credentials.take_next_key(options.now))) return print_next_key(credentials);
+  std::fprintf(stderr, "iotsl: this server's key is %s from now on\n",
+               net::short_text(credentials.pin()).c_str());
+  for (const std::string& name : strangers)
+    std::fprintf(stderr, "iotsl: %s does not know it: it needs another token, to enrol once more\n",
+                 name.c_str());
 }
 
 struct DeviceOfRun {
@@ -119,11 +146,11 @@ void add_release_command(CLI::App& device) {
       fail_command(ErrorCode::usage, "--run ", options.run,
                    ": no device has failed in a run there or left it, ", split::quarantine_name,
                    " is missing");
-    expect(split::release_device(options.run, options.name));
-    std::fprintf(stderr,
-                 "iotsl: %s is released from quarantine in %s; start it again, and its place is "
-                 "there\n",
-                 options.name.c_str(), options.run.c_str());
+    const bool stays =
+        expect(split::release_device(options.run, options.name)) == split::Released::stays;
+    std::fprintf(stderr, "iotsl: %s %s %s%s\n", options.name.c_str(),
+                 stays ? "does not leave the run in" : "is released from quarantine in",
+                 options.run.c_str(), stays ? "" : "; start it again, and its place is there");
   });
 }
 
@@ -161,6 +188,13 @@ void add_device_command(CLI::App& app) {
   with_name(
       command("revoke", "Accept no key of a device any more; its session is closed", &revoke));
   command("list", "Devices, what they are, and the first digits of their keys' pins", &list);
+  command(
+      "rotate-server",
+      "Give the server another key: a running server tells its devices and takes it once all of "
+      "them know it",
+      &rotate_server)
+      ->add_flag("--now", options->now,
+                 "Take it at once; devices that do not know it have to be enrolled again");
   add_leave_command(*device);
   add_release_command(*device);
 }

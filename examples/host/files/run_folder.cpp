@@ -57,10 +57,19 @@ bool has_progress(const std::string& folder) {
       [](const split::GeneratorRecord& each) { return each.present && each.origin != "given"; });
 }
 
+/// A folder that cannot be listed looks empty, and what is written there may not last.
+void check_permissions(const char* option, const std::string& folder) {
+  if (!folder_exists(folder) || ::access(folder.c_str(), R_OK | W_OK | X_OK) == 0) return;
+  fail_command(ErrorCode::usage, option, " ", folder,
+               ": a run has to read and write in its folder, and has no permission to ",
+               ::access(folder.c_str(), W_OK | X_OK) == 0 ? "read" : "write");
+}
+
 }  // namespace
 
 RunFolder::RunFolder(RunOptions& options) {
   if (!options.resume.empty()) {
+    check_permissions("--resume", options.resume);
     place_ = options.resume;
     lock_ = expect(FolderLock::take(place_));
     kept_ = true;
@@ -78,6 +87,7 @@ void RunFolder::choose_place(RunOptions& options) {
     if (file_exists(place_)) fail_command(ErrorCode::usage, "--out ", place_, ": is a file");
     if (const Result<void> done = create_folders(place_); !done)
       fail_command(ErrorCode::usage, "--out ", place_, ": ", done.failure().message);
+    check_permissions("--out", place_);
     return;
   }
   made_ = missing_folders("runs");

@@ -28,6 +28,9 @@ inline void check_output(const std::string& path, bool overwrite) {
     fail_command(ErrorCode::usage, "--out ", path, ": ", folder, " is not a folder");
   if (::access(folder.c_str(), W_OK | X_OK) != 0)
     fail_command(ErrorCode::usage, "--out ", path, ": no permission to write to ", folder);
+  if (::access(folder.c_str(), R_OK) != 0)
+    fail_command(ErrorCode::usage, "--out ", path, ": no permission to read ", folder,
+                 ", without which the file's name cannot be put on the disk");
 }
 
 /// Makes the folder of a file that is about to be written.

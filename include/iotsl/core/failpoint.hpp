@@ -3,9 +3,9 @@
 // none: with IOTSL_FAILPOINTS=1 (cmake: the preset failpoints), which is part of the ABI tag, the
 // environment chooses one of them:
 //
-//   IOTSL_FAILPOINT=NAME:ACTION[:N]   at its N-th passing (1 unless told). kill: as by kill -9;
-//                                     error: a file call fails (EIO), elsewhere an Error is raised;
-//                                     delay: the thread sleeps for half a second
+//   IOTSL_FAILPOINT=NAME:ACTION[:N]   at its N-th passing (1 unless told), which is said. kill: as
+//                                     by kill -9; error: a file call fails (EIO), elsewhere an
+//                                     Error is raised; delay: the thread sleeps for half a second
 //   IOTSL_FAILPOINT=list              the names of all points of the program, when it ends
 //   IOTSL_FAILPOINT=NAME:count        how often it was passed, when the program ends
 
@@ -48,6 +48,8 @@ class FailpointEntry {
         colon == action.size() ? 1 : std::strtoul(action.data() + colon + 1, nullptr, 10);
     if (passed != at) return false;
     const std::string_view what = action.substr(0, colon);
+    const std::string line = concat("failpoint ", name_, " acts\n");
+    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) ::abort();  // nobody would know
     if (what == "kill") {
       ::kill(::getpid(), SIGKILL);
       for (;;) ::pause();

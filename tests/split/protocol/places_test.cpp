@@ -399,6 +399,47 @@ TEST_CASE("places, method fedavg: who takes a left place takes part from the nex
   CHECK(first_steps == std::vector<std::uint64_t>{6, 8, 9});
 }
 
+TEST_CASE("places, method fedavg: a round with a left place begins anew in another server") {
+  // "spare", with fewer samples, has taken the place of "pi-1" before the server died; the steps of
+  // "pi-2" are numbered as if "pi-1" were there.
+  ServerPlan again = fedavg();
+  again.last_fence = 1;
+  again.offer.incarnation = 2;
+  again.quarantined = {{.device = 1,
+                        .name = "pi-1",
+                        .samples = 4,
+                        .label_counts = {2, 2},
+                        .data_fingerprint = to_hex(Sha256Digest{}),
+                        .reason = left_for_good,
+                        .released = true,
+                        .gone = true}};
+  ServerMachine m(again);
+  enter(m, 1, hello_of("pi-0", 0));
+  net::Hello spare = hello_of("spare", 1);
+  spare.samples = 2;
+  CHECK(answer(m, 2, spare).type == MessageType::hello_ok);
+  give(m, 2, net::Join{77});
+  give(m, 2, net::LabelHist{{1, 1}});
+  net::Hello third = hello_of("pi-2", 2);
+  third.position.key = {77, 2, 1};
+  CHECK(answer(m, 3, third).type == MessageType::hello_ok);
+  give(m, 3, net::Join{77});
+  give(m, 3, net::LabelHist{{2, 2}});
+  const auto actions = give(m, 3, net::Resume{third.position, 2});
+  std::vector<std::uint64_t> first_steps;
+  for (const ServerAction& action : actions)
+    if (is<SendModel>(action)) {
+      CHECK(as<SendModel>(action).global.key.fence == 2);
+      first_steps.push_back(as<SendModel>(action).global.first_step);
+    }
+  CHECK(first_steps == std::vector<std::uint64_t>{0, 2, 3});
+  // What it had trained is old, and that is all: nobody is put aside.
+  for (const ServerAction& action : hand_in(m, 3, 2)) {
+    CHECK_FALSE(is<PutAside>(action));
+    if (is<Send>(action)) CHECK(sent<net::ErrorMessage>(action).code == WireError::stale);
+  }
+}
+
 TEST_CASE("places: a device that fails before the run begins is told of") {
   ServerMachine m(three_devices());
   enter(m, 1, hello_of("pi-0", 0));

@@ -301,6 +301,25 @@ TEST_CASE("server, method fedavg: a pause waits for nobody, a disk that fails en
   CHECK(as<Fail>(drain(full).back()).problem.message == "the disk is full");
 }
 
+TEST_CASE("server, method fedavg: behind books that cannot be written nothing is averaged") {
+  ServerPlan kept = rounds_plan();
+  kept.keeps_barriers = true;
+  ServerMachine m(kept);
+  reach_round(m);
+  hand_in(m, 2, key_of(1));  // waits for the turn before it
+  hand_in(m, 1, key_of(0));
+  m.on_stored({});
+  ServerAction action;
+  while (m.pop(action) && !is<Report>(action)) {
+  }
+  m.abort(failure(ErrorCode::other, "the disk is full"));
+  for (const ServerAction& each : drain(m)) {
+    CHECK_FALSE(is<AverageModel>(each));
+    CHECK_FALSE(is<Report>(each));
+  }
+  CHECK(m.committed().id == 1);
+}
+
 TEST_CASE("server, method fedavg: a program that cannot train a whole net is told so") {
   ServerMachine m(rounds_plan());
   m.on_open(1);

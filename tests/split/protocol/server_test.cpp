@@ -249,8 +249,40 @@ TEST_CASE("server: a failed write ends the run") {
   ServerMachine disk(plan());
   reach(disk, State::storing);
   disk.on_stored(failure(ErrorCode::other, "disk full"));
-  CHECK(as<Fail>(drain(disk).back()).problem.message == "disk full");
+  auto actions = drain(disk);
+  CHECK(as<Fail>(actions.back()).problem.message == "disk full");
+  CHECK(sent<net::ErrorMessage>(actions.front()).fatal);  // without barriers nothing is left
   CHECK(disk.phase() == Phase::ended);
+
+  // With barriers it can be taken up again: the devices come back.
+  ServerPlan kept = plan();
+  kept.keeps_barriers = true;
+  ServerMachine again(kept);
+  reach(again, State::storing);
+  again.on_stored(failure(ErrorCode::other, "disk full"));
+  actions = drain(again);
+  CHECK(sent<net::Bye>(actions.front()).will_return);
+  CHECK(as<Fail>(actions.back()).problem.message == "disk full");
+  CHECK_FALSE(again.farewell());
+}
+
+TEST_CASE(
+    "server: where the last turn's books cannot be written nobody hears that it is complete") {
+  ServerPlan last = plan();
+  last.turns = 1;
+  last.keeps_barriers = true;
+  ServerMachine m(last);
+  reach(m, State::waiting_done);
+  m.on_message(1, net::make_message(net::TurnDone{first, 2, ack_message(first, 1, 2).digest}));
+  ServerAction action;
+  while (m.pop(action) && !is<Report>(action)) {
+  }
+  CHECK(m.farewell());
+  m.abort(failure(ErrorCode::other, "disk full"));
+  const auto rest = drain(m);
+  REQUIRE(rest.size() == 1);
+  CHECK(as<Fail>(rest[0]).problem.message == "disk full");
+  CHECK_FALSE(m.farewell());
 }
 
 TEST_CASE(

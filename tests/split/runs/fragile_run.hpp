@@ -168,6 +168,8 @@ class FragileRun {
   bool goes_on_unfrozen() {
     if (!server_->goes_on_unfrozen()) return false;
     for (Device& each : devices_) disconnect(each, false);
+    const Result<void> handed_on = server_->hand_on({});
+    REQUIRE_MESSAGE(handed_on.ok(), handed_on.failure().message);
     start_server_again();
     return true;
   }

@@ -341,7 +341,7 @@ struct MendedRun {
         second = run(port, 1, StandardLayers<float>::With<Broken>::types<float>());
         endings.push_back(second ? std::string() : second.failure().message);
       }
-      const Result<void> released = release_device(config.out, "device-1");
+      const Result<Released> released = release_device(config.out, "device-1");
       endings.push_back(released ? std::string() : released.failure().message);
       // The running server looks at the file twice a second.
       for (int tries = 0; tries < 100 && !second; ++tries) {

@@ -22,6 +22,10 @@ RunConfig plateau_config(WireCoding coding = WireCoding::fp32) {
   return out;
 }
 
+struct LinkBytes {
+  std::uint64_t up = 0, down = 0;
+};
+
 measure::EpochRecord evaluated(std::uint64_t epoch, std::uint64_t round, double accuracy) {
   measure::EpochRecord out;
   out.epoch = epoch;
@@ -80,8 +84,15 @@ TEST_CASE("unfreeze: the same weights over every transport, and turns that train
     TcpRun over_tcp{config, train, samples};
     const auto tcp = over_tcp.run(sets);
     REQUIRE_MESSAGE(tcp.ok(), tcp.failure().message);
-    for (const auto& device : over_tcp.outcomes)
-      CHECK_MESSAGE(device.ok(), device.failure().message);
+    LinkBytes of_devices;
+    for (const auto& device : over_tcp.outcomes) {
+      REQUIRE_MESSAGE(device.ok(), device.failure().message);
+      of_devices.up += device->bytes_up;
+      of_devices.down += device->bytes_down;
+    }
+    // Of both sessions, to the last byte: heartbeats and what is said between them as well.
+    CHECK(tcp->bytes_up == of_devices.up);
+    CHECK(tcp->bytes_down == of_devices.down);
     for (const auto* each : {&inproc, &tcp}) {
       const RunSummary& run = **each;
       CHECK(fragile::history(run) == fragile::history(*none));
@@ -162,6 +173,39 @@ TEST_CASE("unfreeze: a cut or a death at any message changes nothing") {
   for (const Fault fault : {Fault::cut, Fault::device_dies, Fault::server_dies})
     fragile::check_faults(config, files, train, {test, validation}, samples, fault, first,
                           fault == Fault::cut ? 5 : 3);
+}
+
+TEST_CASE("unfreeze: where the barrier behind it is damaged the run goes on from the one before") {
+  const data::Dataset train = dataset(52, 1), test = dataset(24, 2), validation = dataset(20, 3);
+  const EvaluationSets sets(test, validation);
+  const auto samples = halves(train);
+  const TemporaryFolder folder;
+  RunConfig config = plateau_config();
+  config.out = folder / "whole";
+  const auto whole = run_inproc(config, {}, train, sets, samples);
+  REQUIRE_MESSAGE(whole.ok(), whole.failure().message);
+  // Stopped as soon as the front is to be trained: that barrier is the newest.
+  bool stop = false;
+  RunHooks hooks;
+  hooks.context = &stop;
+  hooks.on_note = [](void* s, const std::string& text) {
+    if (text.find("the front is trained again") != text.npos) *static_cast<bool*>(s) = true;
+  };
+  hooks.should_stop = [](void* s) { return *static_cast<bool*>(s); };
+  config.out = folder / "run";
+  REQUIRE_FALSE(run_inproc(config, hooks, train, sets, samples).ok());
+  const std::string checkpoints = config.out + "/checkpoints";
+  const std::uint64_t newest = split::detail::barrier_ids(checkpoints)->back();
+  REQUIRE(read_newest_record(config.out)->unfrozen_after > 0);
+  CHECK(folder_exists(config.out + "/cache"));
+  const std::string damaged = join_path(checkpoints, split::detail::barrier_name(newest));
+  REQUIRE(::truncate(damaged.c_str(), 100) == 0);
+  config.resume = true;
+  const auto resumed = run_inproc(config, {}, train, sets, samples);
+  REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(fragile::history(*resumed) == fragile::history(*whole));
+  CHECK(resumed->unfrozen_after == whole->unfrozen_after);
+  CHECK_FALSE(folder_exists(config.out + "/cache"));
 }
 
 TEST_CASE("unfreeze: what it cannot be given with, and who cannot take part") {

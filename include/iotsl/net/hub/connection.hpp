@@ -29,6 +29,7 @@ struct HubConnection {
   Microseconds accepted;
   bool opened = false;            ///< it has said HELLO: the compute thread knows of it
   std::string device;             ///< whose key was shown
+  std::optional<Pin> told_key;    ///< the server's next one, which the device was told
   short watched = -1;             ///< what its socket is watched for; -1: it is not
   bool is_counted = true;         ///< the mailbox knows how much it has left to send
   std::uint64_t moved_bytes = 0;  ///< at the last look at idle connections

@@ -51,6 +51,35 @@ class HubKeys {
     look_again_ = now + second_us / 2;
     return credentials_->refresh();
   }
+  /// The same of the server's own key: what the user is told; nothing where nothing has changed.
+  std::optional<Failure> refresh_own(Microseconds now) {
+    if (credentials_ == nullptr || now < look_at_own_again_) return std::nullopt;
+    look_at_own_again_ = now + second_us / 2;
+    Result<bool> changed = credentials_->refresh_keys();
+    // The command waits for nobody: this is where the last device has said that it knows.
+    if (changed && !*changed) changed = credentials_->take_next_key();
+    if (!changed) return changed.failure();
+    if (!*changed) return std::nullopt;
+    return Failure{ErrorCode::other, concat("this server's key is ",
+                                            short_text(credentials_->pin()), "... from now on")};
+  }
+  /// Tells the device of `c` the key that is to follow, once in a session.
+  void tell_next(HubConnection& c) const {
+    if (credentials_ == nullptr || !credentials_->next_pin()) return;
+    const Pin& next = *credentials_->next_pin();
+    if (c.device.empty() || c.closing || !c.link.joined() || c.told_key == next) return;
+    c.told_key = next;
+    c.link.send_fields(ServerKey{next});
+  }
+  /// The device of `c` accepts a key. It is no other than the one that it was told, or has come too
+  /// late to be of use.
+  Result<void> on_key_kept(const HubConnection& c, const Message& message) {
+    const Result<ServerKeyKept> kept = decode<ServerKeyKept>(message.payload);
+    if (!kept) return kept.failure();
+    if (kept->pin != credentials_->next_pin()) return {};
+    return credentials_->keep_next_key(c.stream.tls()->peer_pin());
+  }
+
   /// The device of `c` uses its key; true where that ends an earlier one.
   Result<bool> settle(const HubConnection& c) {
     return credentials_->settle(c.stream.tls()->peer_pin());
@@ -80,7 +109,7 @@ class HubKeys {
 
  private:
   ServerCredentials* credentials_;
-  Microseconds look_again_ = 0;
+  Microseconds look_again_ = 0, look_at_own_again_ = 0;
 };
 
 }  // namespace net

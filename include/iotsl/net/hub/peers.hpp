@@ -115,8 +115,10 @@ class HubPeers {
   /// What is due now and then: time limits, a change of the list of keys, lines that were counted.
   void look_at_all(Microseconds now) {
     take_change(0, keys_.refresh(now), now);
+    if (const std::optional<Failure> told = keys_.refresh_own(now)) note(0, *told);
     for_all([&](Id id, HubConnection& c) {
       c.rest();
+      keys_.tell_next(c);
       finish(id, c, {}, now);
     });
     for (std::string& line : refusals_.take_due(now))
@@ -298,6 +300,9 @@ class HubPeers {
     while (!c.closing && c.link.pop(message)) {
       if (message.type == MessageType::enroll && !c.opened) {
         enroll(id, c, message, now);
+      } else if (message.type == MessageType::server_key_kept && c.opened && !c.device.empty()) {
+        const Result<void> kept = keys_.on_key_kept(c, message);
+        if (!kept) note(id, kept.failure());
       } else if (c.opened) {
         hand_over(id, c, std::move(message));
       } else if (keys_.required() && c.device.empty()) {

@@ -19,6 +19,7 @@ struct ListedDevice {
   std::vector<Pin> revoked = {};  ///< of keys that were accepted once
   std::optional<EnrollSecret> token = {};       ///< waits to be used
   std::optional<Sha256Digest> used_token = {};  ///< enroll_id of the last one
+  std::optional<Pin> server_pin = {};  ///< of the server: the last that it was told, and keeps
 
   /// In a word, for a person: waiting (for its token to be used), enrolled, rotating or revoked.
   const char* state() const {
@@ -87,6 +88,7 @@ class AllowList {
     const KeyVerdict owner = verdict(pin);
     for (ListedDevice& device : devices_) {
       if (device.used_token == token_id) {
+        device.server_pin.reset();
         if (contains(device.pins, pin)) return device.name;
         return refuse("the token of device '", device.name, "' has been used already");
       }
@@ -100,6 +102,7 @@ class AllowList {
       device.pins.push_back(pin);
       device.used_token = token_id;
       device.token.reset();
+      device.server_pin.reset();  // the token's is what it knows now
       return device.name;
     }
     return refuse("no such token waits here: it is void, or of another server");
@@ -113,6 +116,26 @@ class AllowList {
         return true;
       }
     return false;
+  }
+
+  /// The device with the key `pin` accepts the server's key `server` from now on.
+  void keep_server_key(const Pin& pin, const Pin& server) {
+    for (ListedDevice& device : devices_)
+      if (contains(device.pins, pin)) device.server_pin = server;
+  }
+  bool keeps_server_key(const Pin& pin, const Pin& server) const {
+    return std::any_of(devices_.begin(), devices_.end(), [&](const ListedDevice& each) {
+      return contains(each.pins, pin) && each.server_pin == server;
+    });
+  }
+  /// Whom a server with the key `server` would lock out: devices that have not said that they
+  /// accept it, and those whose token names another one.
+  std::vector<std::string> strangers_to(const Pin& server) const {
+    std::vector<std::string> out;
+    for (const ListedDevice& device : devices_)
+      if (device.token || (!device.pins.empty() && device.server_pin != server))
+        out.push_back(device.name);
+    return out;
   }
 
   static Result<AllowList> parse(std::string_view text) {
@@ -135,6 +158,7 @@ class AllowList {
       for (const std::string& hex : entry.revoked) device.revoked.push_back(read(hex));
       if (!entry.token.empty()) device.token = read(entry.token);
       if (!entry.used_token.empty()) device.used_token = read(entry.used_token);
+      if (!entry.server_pin.empty()) device.server_pin = read(entry.server_pin);
       if (!good)
         return failure(ErrorCode::data, "device '", entry.name,
                        "': listed twice, or a value of it has not 64 hexadecimal digits");
@@ -150,6 +174,7 @@ class AllowList {
       for (const Pin& pin : device.revoked) entry.revoked.push_back(to_hex(pin));
       if (device.token) entry.token = to_hex(*device.token);
       if (device.used_token) entry.used_token = to_hex(*device.used_token);
+      if (device.server_pin) entry.server_pin = to_hex(*device.server_pin);
     }
     return iotsl::to_text(to_json_fields(file), 1) + "\n";
   }
@@ -161,7 +186,7 @@ class AllowList {
   struct Entry {
     std::string name;
     std::vector<std::string> pins = {}, revoked = {};
-    std::string token = {}, used_token = {};
+    std::string token = {}, used_token = {}, server_pin = {};
     template <class Self, class Fields>
     static void json_fields(Self& self, Fields& f) {
       f("name", self.name);
@@ -169,6 +194,7 @@ class AllowList {
       f("revoked", self.revoked);
       f("token", self.token);
       f("used_token", self.used_token);
+      f.later("server_pin", self.server_pin);
     }
   };
   struct File {

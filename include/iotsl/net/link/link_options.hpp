@@ -13,7 +13,9 @@ struct LinkOptions {
   Microseconds hello_limit = 3 * second_us;
   Microseconds handshake_limit = 5 * second_us;
   Microseconds ping_interval = 10 * second_us;
-  Microseconds dead_limit = 25 * second_us;
+  /// Below the 25 s in which a peer that is gone is to be noticed: limits are looked at now and
+  /// then only, and a busy machine does it late.
+  Microseconds dead_limit = 24 * second_us;
   Microseconds busy_cap = 120 * second_us;  ///< longest announced silence that is believed
   /// How long a message waits in the handshake before its sender is told that the server is busy.
   Microseconds busy_notice = second_us;

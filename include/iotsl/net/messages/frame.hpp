@@ -63,6 +63,8 @@ enum class MessageType : std::uint8_t {
   resume_ok = 0x56,
   enroll = 0x60,
   enroll_ok = 0x61,
+  server_key = 0x62,
+  server_key_kept = 0x63,
   local_model = 0x70,
   global_model = 0x71,
 };
@@ -107,6 +109,8 @@ inline constexpr MessageName message_names[] = {
     {MessageType::resume_ok, "RESUME_OK"},
     {MessageType::enroll, "ENROLL"},
     {MessageType::enroll_ok, "ENROLL_OK"},
+    {MessageType::server_key, "SERVER_KEY"},
+    {MessageType::server_key_kept, "SERVER_KEY_KEPT"},
     {MessageType::local_model, "LOCAL_MODEL"},
     {MessageType::global_model, "GLOBAL_MODEL"},
 };
@@ -140,6 +144,11 @@ inline std::size_t place_of(MessageType type) {
 }
 
 inline bool known(MessageType type) { return place_of(type) + 1 < message_places; }
+
+/// Of a message's frames. An optional one is skipped by a program that is older than it.
+constexpr std::uint16_t flags_of(MessageType type) {
+  return type == MessageType::server_key ? flag_optional : std::uint16_t{0};
+}
 
 struct FrameHeader {
   MessageType type{};

@@ -403,6 +403,28 @@ struct EnrollOk {
   }
 };
 
+/// The key that the server is about to have: the device is to accept it as well.
+struct ServerKey {
+  static constexpr MessageType type = MessageType::server_key;
+  static constexpr const char* name = "SERVER_KEY";
+  Sha256Digest pin{};
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.digest(self.pin);
+  }
+};
+
+/// The device accepts it from now on: the pin is on its disk.
+struct ServerKeyKept {
+  static constexpr MessageType type = MessageType::server_key_kept;
+  static constexpr const char* name = "SERVER_KEY_KEPT";
+  Sha256Digest pin{};
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.digest(self.pin);
+  }
+};
+
 /// A device wants to go: its turn is put into a barrier first.
 struct Leave {
   static constexpr MessageType type = MessageType::leave;

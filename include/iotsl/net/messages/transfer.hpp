@@ -100,7 +100,7 @@ class MessageSender {
   /// Appends the next frame. True when it was the last.
   bool write_next(FrameWriter& frames, Bytes& out) {
     if (!is_bulk(message_.type)) {
-      frames.write(out, message_.type, 0, message_.payload);
+      frames.write(out, message_.type, 0, message_.payload, {}, flags_of(message_.type));
       return true;
     }
     const ByteSpan content(message_.payload);

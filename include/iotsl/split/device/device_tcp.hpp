@@ -12,7 +12,7 @@ namespace split {
 struct DeviceOptions {
   net::Address server;
   /// With them the connection is TLS to the server that they name; else it is plain text.
-  const net::DeviceCredentials* credentials = nullptr;
+  net::DeviceCredentials* credentials = nullptr;
   DeviceIdentity identity;
   net::ConnectOptions connect;
   /// How long to try to come back after JOIN_OK; before it the limit is that of `connect`.
@@ -47,6 +47,7 @@ class DeviceConnection {
         link_(net::LinkOptions{}, opened_),
         machine_(machine),
         work_(work),
+        credentials_(options.credentials),
         pause_requested_(options.pause_requested),
         on_note_(options.on_note),
         on_progress_(options.on_progress),
@@ -170,7 +171,10 @@ class DeviceConnection {
       for (bool more = true; more && state;) {
         const bool was_ready = stream_.ready();
         const auto arrived = stream_.read(buffers_);
-        if (!was_ready && stream_.ready()) link_.restart(net::steady_now());
+        if (!was_ready && stream_.ready()) {
+          link_.restart(net::steady_now());
+          settle_server_key();
+        }
         state = arrived ? link_.receive(arrived->plain, net::steady_now()) : arrived.failure();
         more = arrived && arrived->any;
         take_messages();
@@ -195,7 +199,32 @@ class DeviceConnection {
 
   void take_messages() {
     net::Message message;
-    while (link_.pop(message)) machine_.on_message(std::move(message));
+    while (link_.pop(message)) {
+      if (message.type == net::MessageType::server_key && credentials_ != nullptr)
+        accept_server_key(message);
+      else
+        machine_.on_message(std::move(message));
+    }
+  }
+  /// The server says which key it will have: what it says is worth as much as the session's key.
+  void accept_server_key(const net::Message& message) {
+    const Result<net::ServerKey> key = net::decode<net::ServerKey>(message.payload);
+    const Result<void> kept =
+        key ? credentials_->accept_server_key(stream_.tls()->peer_pin(), key->pin) : key.failure();
+    if (!kept) return tell("the server's next key is not kept: ", kept.failure().message);
+    link_.send_fields(net::ServerKeyKept{key->pin});
+    tell("the server is about to have the key ", net::short_text(key->pin),
+         "..., which is accepted from now on");
+  }
+  void settle_server_key() {
+    if (credentials_ == nullptr) return;
+    const Result<bool> settled = credentials_->settle_server_key(stream_.tls()->peer_pin());
+    if (!settled) return tell(settled.failure().message);
+    if (*settled) tell("the server has its new key; the one before is not accepted any more");
+  }
+  template <class... Parts>
+  void tell(const Parts&... parts) const {
+    if (on_note_ != nullptr) on_note_(concat(parts...));
   }
 
   Result<void> write(Microseconds now) {
@@ -228,6 +257,7 @@ class DeviceConnection {
   net::Link link_;
   DeviceMachine& machine_;
   DeviceWork& work_;
+  net::DeviceCredentials* credentials_;
   const std::atomic<bool>* pause_requested_;
   void (*on_note_)(const std::string& text);
   void (*on_progress_)();

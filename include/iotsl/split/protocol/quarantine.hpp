@@ -68,6 +68,11 @@ class Quarantine {
     const QuarantinedDevice* const aside = find(device);
     return aside != nullptr && aside->gone;
   }
+  /// Whether a device has ever left for good: another may have its place.
+  bool has_seen_leave() const {
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [](const QuarantinedDevice& each) { return each.gone; });
+  }
   /// Devices that are put aside.
   std::uint32_t count() const {
     return static_cast<std::uint32_t>(

@@ -48,7 +48,8 @@ class ServerMachine {
   /// and one that has too few left ends.
   void start() {
     if (ended_) return;
-    if (const Result<void> enough = quarantine_.check(); !enough) return abort(enough.failure());
+    if (const Result<void> enough = quarantine_.check(); !enough)
+      return end(RunFailed{net::WireError::run_failed, enough.failure()});
     if (plan_.cached.empty()) return;
     for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
       if (!plan_.cached[d] && !quarantine_.has(d)) return;
@@ -256,9 +257,17 @@ class ServerMachine {
     outbox_.clear();  // what is asked for behind the turn before comes when the run goes on
     end(RunPaused{});
   }
-  /// Ends the run: devices did not come in time, or one cannot go on.
+  /// Ends the run: devices did not come in time, or one cannot go on. Where it is complete but for
+  /// its books, nobody has been told so yet: they come back, and hear it when the run is taken up.
+  /// What was asked for behind that is not done: a barrier would take the place of the one that the
+  /// books can be closed with.
   void abort(Failure why) {
-    if (!ended_) end(RunFailed{net::WireError::run_failed, std::move(why)});
+    const bool is_complete = farewell_ && farewell_->type == net::MessageType::bye;
+    if (ended_ && !is_complete) return;
+    outbox_.clear();
+    if (!ended_) return end(RunFailed{net::WireError::run_failed, std::move(why)});
+    farewell_.reset();
+    outbox_.push(server_action::Fail{std::move(why)});
   }
 
  private:
@@ -410,7 +419,7 @@ class ServerMachine {
          .gone = how.gone.has_value()})});
     handshake_.put_aside(device, known);
     if (const Result<void> enough = quarantine_.check(handshake_.missing()); !enough)
-      return abort(enough.failure());
+      return end(RunFailed{net::WireError::run_failed, enough.failure()});
     if (turns_) return settle(turns_->on_quarantine(device, how.damaged));
     if (rounds_) return rounds_->on_quarantine(device);
     begin_if_complete();
@@ -426,9 +435,14 @@ class ServerMachine {
   void end(RunEnd how) {
     ended_ = true;
     if (RunFailed* const failed = std::get_if<RunFailed>(&how)) {
-      farewell_ = net::make_message(
-          error_message(failed->code, true, concat("the run ended: ", failed->why.message)));
-      handshake_.dismiss_all(*farewell_);
+      // The server's own trouble, as with its disk: it starts again and goes on with them.
+      if (failed->why.code == ErrorCode::other && plan_.keeps_barriers) {
+        handshake_.dismiss_all(net::make_message(net::Bye{"the server has failed", true}));
+      } else {
+        farewell_ = net::make_message(
+            error_message(failed->code, true, concat("the run ended: ", failed->why.message)));
+        handshake_.dismiss_all(*farewell_);
+      }
       outbox_.push(server_action::Fail{std::move(failed->why)});
     } else if (std::holds_alternative<RunPaused>(how)) {
       handshake_.dismiss_all(net::make_message(net::Bye{"the server was stopped", true}));

@@ -33,9 +33,10 @@ class ServerRounds {
         turn_(std::uint64_t{plan.start.report.turn} + (plan.start.turn_complete() ? 1 : 0)),
         fence_(plan.last_fence),
         answered_(plan.order.devices) {
-    // Of a run that began with some of the devices others may be here now: the round is another
-    // one.
-    if (plan.last_fence == 0 || plan.last_round != round() || plan.start_with > 0) ++fence_;
+    // Of a run that began with some of the devices, or that one has left, others may be here now,
+    // with other samples: the round is another one.
+    const bool may_differ = plan.start_with > 0 || quarantine.has_seen_leave();
+    if (plan.last_fence == 0 || plan.last_round != round() || may_differ) ++fence_;
     open_round();
   }
 

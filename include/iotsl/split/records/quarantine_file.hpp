@@ -64,22 +64,34 @@ Result<void> change_quarantine(const std::string& folder, const Apply& apply) {
                            to_text(to_json_fields(*record), 2) + "\n");
 }
 
-/// Lets the device come back to the run in `folder`.
-inline Result<void> release_device(const std::string& folder, std::string_view name) {
-  return change_quarantine(folder, [&](QuarantineRecord& record) -> Result<void> {
-    bool found = std::erase(record.leaving, name) > 0;  // the server has not seen it yet
-    std::string aside;
-    for (QuarantinedDevice& each : record.devices) {
-      if (each.released) continue;
-      aside += concat(aside.empty() ? "" : ", ", each.name);
-      if (each.name != name) continue;
-      found = each.released = true;
-    }
-    if (found) return {};
-    return failure(ErrorCode::usage, "device '", make_printable(name),
-                   "' is not in quarantine in the run ", folder, "; ",
-                   aside.empty() ? "no device is" : concat("these are: ", aside));
-  });
+/// What releasing a device has come to.
+enum class Released {
+  stays,      ///< it was about to leave, which is taken back
+  may_return  ///< its place waits for it
+};
+
+/// Lets the device come back to the run in `folder`, or stay in it.
+inline Result<Released> release_device(const std::string& folder, std::string_view name) {
+  Released out = Released::may_return;
+  const Result<void> done =
+      change_quarantine(folder, [&](QuarantineRecord& record) -> Result<void> {
+        bool found = std::erase(record.leaving, name) > 0;
+        if (found) out = Released::stays;
+        std::string aside;
+        for (QuarantinedDevice& each : record.devices) {
+          if (each.released) continue;
+          aside += concat(aside.empty() ? "" : ", ", each.name);
+          if (each.name != name) continue;
+          found = each.released = true;
+          out = Released::may_return;
+        }
+        if (found) return {};
+        return failure(ErrorCode::usage, "device '", make_printable(name),
+                       "' is not in quarantine in the run ", folder, "; ",
+                       aside.empty() ? "no device is" : concat("these are: ", aside));
+      });
+  if (!done) return done.failure();
+  return out;
 }
 
 /// Says that the device leaves the run in `folder` for good.
@@ -144,11 +156,11 @@ class QuarantineBook {
     return change([&](QuarantineRecord& record) { std::erase(record.leaving, name); });
   }
 
-  /// What commands have said since: places of devices that may come back, names of those that leave
-  /// for good.
+  /// What commands have said since: places of devices that may come back.
   struct Changes {
     std::vector<std::uint32_t> released;
-    std::vector<std::string> leaving;
+    /// Names of all that are to leave for good, where the file is another one than before.
+    std::optional<std::vector<std::string>> leaving;
   };
   /// Looks at the file, twice a second at most. One that cannot be read changes nothing, and is
   /// told once.

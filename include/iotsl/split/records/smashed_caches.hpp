@@ -182,5 +182,20 @@ class SmashedCaches {
   std::optional<Order> drawn_;        // of the last batch
 };
 
+/// The files of a run whose front has begun to be trained. The barrier before that, to which a run
+/// goes back where the one behind it is damaged, needs them: they go with the next barrier.
+class OldCaches {
+ public:
+  void keep() { are_kept_ = true; }
+  /// Another barrier is on the disk, or the run is over.
+  void let_go(const RunConfig& config) {
+    if (are_kept_) SmashedCaches::remove(config);
+    are_kept_ = false;
+  }
+
+ private:
+  bool are_kept_ = false;
+};
+
 }  // namespace split
 IOTSL_NAMESPACE_END

@@ -1,6 +1,7 @@
 #pragma once
 // The end of a run is said once to every device. Where it is lost on its way, the device comes back
-// for it, and would for ever: for a moment the server is still there to say it again.
+// for it, and would for ever: for a moment the server is still there to say it again. So is one
+// that was started again because the one before it died at the very end.
 
 #include <map>
 #include <set>
@@ -16,9 +17,12 @@ class Farewells {
  public:
   /// Devices come back within so long, several times if need be (ConnectOptions::first_delay).
   static constexpr net::Microseconds patience = 5 * net::second_us;
+  /// Who has found no server for a while tries less often (ConnectOptions::longest_delay).
+  static constexpr net::Microseconds long_patience = 21 * net::second_us;
 
   /// `begin`: when the run ended.
-  explicit Farewells(net::Microseconds begin) : until_(begin + patience) {}
+  explicit Farewells(net::Microseconds begin, net::Microseconds limit = patience)
+      : until_(begin + limit) {}
 
   /// The device `name` has been told at `connection`.
   void on_told(ConnectionId connection, std::string name) {

@@ -5,7 +5,7 @@
 #include "iotsl/net/hub/repeated_lines.hpp"
 #include "iotsl/split/protocol/server_machine.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
-#include "iotsl/split/records/run_config.hpp"
+#include "iotsl/split/records/run_recorder.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
@@ -48,11 +48,9 @@ class QuarantineWork {
     if (line) hooks_.note(*line);
   }
 
-  /// Looks at what commands have said. `epochs` of the run so far tell the places of devices that
-  /// were not here since this server began. True where the machine was told of a device that
-  /// leaves.
-  bool on_time(ServerMachine& machine, const std::vector<measure::EpochRecord>& epochs,
-               net::Microseconds now) {
+  /// Looks at what commands have said. The run's books tell the places of devices that were not
+  /// here since this server began. True where the machine was told of a device that leaves.
+  bool on_time(ServerMachine& machine, const RunRecorder& books, net::Microseconds now) {
     for (const std::string& line : lines_.take_due(now)) hooks_.note(line);
     Result<QuarantineBook::Changes> changes = book_.take_changes(now);
     if (!changes) {
@@ -60,12 +58,10 @@ class QuarantineWork {
       return false;
     }
     for (const std::uint32_t device : changes->released) release(machine, device);
-    for (std::string& name : changes->leaving)
-      if (std::find(leaving_.begin(), leaving_.end(), name) == leaving_.end())
-        leaving_.push_back(std::move(name));
+    if (changes->leaving) leaving_ = std::move(*changes->leaving);
     bool told = false;
     std::erase_if(leaving_, [&](const std::string& name) {
-      const std::optional<Known> known = find(machine, epochs, name);
+      const std::optional<Known> known = find(machine, books, name);
       // One that the run was not asked for may still come before it begins.
       if (!known && machine.phase() == ServerMachine::Phase::gathering) return false;
       if (known && machine.leave(known->device, known->record)) return told = true;
@@ -90,11 +86,11 @@ class QuarantineWork {
                        "' is released from quarantine: its place waits for it",
                        now_back ? "" : " when the server starts again (--resume)"));
   }
-  static std::optional<Known> find(const ServerMachine& machine,
-                                   const std::vector<measure::EpochRecord>& epochs,
+  static std::optional<Known> find(const ServerMachine& machine, const RunRecorder& books,
                                    const std::string& name) {
     for (std::uint32_t d = 0; d < machine.devices().size(); ++d)
       if (machine.devices()[d].name == name) return Known{d, machine.devices()[d]};
+    const std::vector<measure::EpochRecord>& epochs = books.epochs();
     for (auto epoch = epochs.rbegin(); epoch != epochs.rend(); ++epoch) {
       const auto device = static_cast<std::uint32_t>(epoch->device);
       if (epoch->device_name != name || device >= machine.devices().size()) continue;
@@ -103,6 +99,14 @@ class QuarantineWork {
       record.name = name;
       record.samples = epoch->samples;
       return Known{device, std::move(record)};
+    }
+    // It has had no turn yet.
+    const std::vector<std::string>& places = books.numbers().places;
+    for (std::uint32_t d = 0; d < std::min(places.size(), machine.devices().size()); ++d) {
+      if (places[d] != name || !machine.devices()[d].name.empty()) continue;
+      DeviceRecord record;
+      record.name = name;
+      return Known{d, std::move(record)};
     }
     return std::nullopt;
   }

@@ -119,11 +119,14 @@ inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
   for (net::HubEvent left = (*hub)->wait(0); left.kind != net::HubEvent::Kind::none;
        left = (*hub)->wait(0))
     if (left.kind == net::HubEvent::Kind::note) hooks.note(left.why.message);
-  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
   const LinkTraffic all{(*hub)->total_in(), (*hub)->total_out()};
   if (all.up.total_bytes() > (*hub)->socket_bytes_in() ||
       all.down.total_bytes() > (*hub)->socket_bytes_out())
     return failure(ErrorCode::other, "counted more bytes than the sockets passed");
+  if (run.goes_on_unfrozen()) {
+    const Result<void> done = run.hand_on(all);
+    return done ? Result<std::optional<RunSummary>>(std::optional<RunSummary>()) : done.failure();
+  }
   Result<RunSummary> summary = run.finish(all);
   if (!summary) return summary.failure();
   if (options.credentials != nullptr)

@@ -50,8 +50,8 @@ class ServerRun {
   const WireSizes& sizes() const { return sizes_; }
   bool done() const { return done_; }
   /// Done, but only so far: the devices have been told to come back, and the run goes on where it
-  /// is taken up again, now with a front that is trained.
-  bool goes_on_unfrozen() const { return unfreezes_; }
+  /// is taken up again behind hand_on(), now with a front that is trained.
+  bool goes_on_unfrozen() const { return handed_on_.has_value(); }
   /// There is a step to take that waits for no event: work() takes it.
   bool has_work() const { return !done_ && own_step_.has_value(); }
   void work() {
@@ -80,7 +80,7 @@ class ServerRun {
   void on_time(net::Microseconds now) {
     if (done_) return;
     if (turns_.seconds_since_barrier(now) >= config_.barriers.seconds) machine_->on_barrier_due();
-    if (quarantine_.on_time(*machine_, recorder_.epochs(), now)) carry_out_all();
+    if (quarantine_.on_time(*machine_, recorder_, now)) carry_out_all();
     if (done_ || !attendance_.on_time(*machine_, now)) return;
     machine_->skip_turn();
     carry_out_all();
@@ -88,6 +88,12 @@ class ServerRun {
   // After done(), for devices that the end of the run has not reached.
 
   Farewells begin_farewells(net::Microseconds now) const {
+    if (is_complete_from_start_) {
+      Farewells all(now, Farewells::long_patience);
+      for (std::size_t d = 0; d < recorder_.numbers().places.size(); ++d)
+        if (!is_put_aside(d)) all.on_away(recorder_.numbers().places[d]);
+      return all;
+    }
     Farewells out(now);
     if (!machine_->farewell()) return out;
     for (const DeviceRecord& device : machine_->devices())
@@ -130,12 +136,19 @@ class ServerRun {
   /// Devices that the run begins with.
   std::uint32_t wanted_devices() const { return machine_->wanted_devices(); }
 
+  /// After goes_on_unfrozen(): writes the barrier that the next session takes up, once nothing more
+  /// passes, so that no byte is in neither's books. `all` as for finish(). A server that is killed
+  /// ahead of it closes the books of the turn once more and comes here again.
+  Result<void> hand_on(const LinkTraffic& all) {
+    return recorder_.write_barrier(state(), *handed_on_, all.up, all.down, sizes_);
+  }
   /// After done(): the summary, or why the run failed. `all` is the traffic of every connection.
   Result<RunSummary> finish(const LinkTraffic& all) {
     if (problem_) return *problem_;
     Result<RunSummary> summary = recorder_.finish(model_.joined, all.up, all.down, sizes_);
     if (summary && preparation_) summary->add(preparation_->preparation().record());
     if (summary) summary->quarantined = quarantine_.book().devices();
+    if (summary) old_caches_.let_go(config_);
     return summary;
   }
 
@@ -186,7 +199,7 @@ class ServerRun {
       const Result<void> kept = config_.resume ? caches_.take_up(*start) : Result<void>{};
       if (!kept) return kept.failure();
     } else if (config_.unfrozen) {
-      SmashedCaches::remove(config_);
+      old_caches_.keep();
     }
     Result<net::Message> front_init = describe_front(model_.front);
     if (!front_init) return front_init.failure();
@@ -201,7 +214,9 @@ class ServerRun {
         plan.cached.push_back(caches_.known(d));
     machine_.emplace(std::move(plan), std::move(generators));
     machine_->start();
+    is_complete_from_start_ = machine_->farewell().has_value();
     carry_out_all();
+    is_complete_from_start_ = is_complete_from_start_ && !problem_;
     return {};
   }
 
@@ -342,6 +357,7 @@ class ServerRun {
                                       config_.unfreeze_on_plateau > 0 ? ", until a plateau" : ""));
     }
     IOTSL_FAILPOINT("server.barrier.written");
+    if (done) old_caches_.let_go(config_);
     machine_->on_stored(done);
   }
 
@@ -402,13 +418,9 @@ class ServerRun {
     back_.optimizer().restart();
     recorder_.on_unfrozen();
     const BarrierRecord& last = machine_->committed();
-    const BarrierRecord begin{last.id + 1, last.step,
-                              begin_report(config_.turn_order(), turn.turn + std::uint64_t{1},
-                                           turn.epochs.size(), last.step)};
-    const LinkTraffic all = transport_.total();
-    const Result<void> written = recorder_.write_barrier(state(), begin, all.up, all.down, sizes_);
-    if (!written) return machine_->abort(written.failure());
-    unfreezes_ = true;
+    handed_on_ = BarrierRecord{last.id + 1, last.step,
+                               begin_report(config_.turn_order(), turn.turn + std::uint64_t{1},
+                                            turn.epochs.size(), last.step)};
     machine_->interrupt();
   }
 
@@ -441,7 +453,8 @@ class ServerRun {
   FrontHalf front_;  // never runs forward: holds what the devices hand over
   BackHalf back_;
   ReplayMemory replay_;
-  SmashedCaches caches_;               // of method cache
+  SmashedCaches caches_;  // of method cache
+  OldCaches old_caches_;
   std::optional<RoundModels> rounds_;  // of method fedavg
   std::optional<server_action::TrainCached> own_step_;
   WireSizes sizes_;
@@ -453,8 +466,9 @@ class ServerRun {
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
   TurnRecorder turns_;
-  bool done_ = false, unfreezes_ = false;
-  std::optional<Failure> problem_;  // why the run is done before its end
+  bool done_ = false, is_complete_from_start_ = false;
+  std::optional<BarrierRecord> handed_on_;  // what the next session begins with
+  std::optional<Failure> problem_;          // why the run is done before its end
 };
 
 }  // namespace split

@@ -155,7 +155,10 @@ inline Result<std::optional<RunSummary>> run_inproc_session(
     const Result<void> delivered = deliver_rest(*device);
     if (!delivered) return delivered.failure();
   }
-  if (run.goes_on_unfrozen()) return std::optional<RunSummary>();
+  if (run.goes_on_unfrozen()) {
+    const Result<void> done = run.hand_on(transport.total());
+    return done ? Result<std::optional<RunSummary>>(std::optional<RunSummary>()) : done.failure();
+  }
   Result<RunSummary> summary = run.finish(transport.total());
   if (!summary) return summary.failure();
   return std::optional<RunSummary>(std::move(summary).value());

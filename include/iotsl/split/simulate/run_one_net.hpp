@@ -45,7 +45,7 @@ class OneNetRun {
       const Result<void> kept = config_.resume ? caches_.take_up(at_) : Result<void>{};
       if (!kept) return kept.failure();
     } else if (config_.unfrozen) {
-      SmashedCaches::remove(config_);
+      old_caches_.keep();
     }
     Result<void> done = has_generators(config_.method) ? prepare() : Result<void>{};
     if (done) done = complete_devices();
@@ -55,6 +55,7 @@ class OneNetRun {
       done = run_turn(turn);
     if (!done) return done.failure();
     Result<RunSummary> summary = recorder_.finish(model_.joined, {}, {}, sizes_);
+    old_caches_.let_go(config_);
     if (summary && preparation_) summary->add(preparation_->record());
     return summary;
   }
@@ -126,9 +127,8 @@ class OneNetRun {
     const DeviceSamples& own = devices_[config_.turn_order().device_of(turn)];
     const data::Loader loader(*own.set, own.samples, config_.training.batch);
     at_ = {at_.id + 1, at_.step, fresh_report(turn, loader)};
-    const Result<void> written = recorder_.write_barrier(state(), at_, {}, {}, sizes_);
-    if (written) SmashedCaches::remove(config_);
-    return written;
+    old_caches_.keep();
+    return recorder_.write_barrier(state(), at_, {}, {}, sizes_);
   }
   WireSizes sizes_now() const {
     return wire_sizes(
@@ -152,6 +152,7 @@ class OneNetRun {
     const bool keeps = caches_.keeps_samples() && !turn.cached;
     Result<void> done = keeps ? caches_.sync(turn.device) : Result<void>{};
     if (done) done = turns_.write_barrier(state(), at_, {}, {});
+    if (done) old_caches_.let_go(config_);
     return done && keeps && at_.turn_complete() ? caches_.close(turn.device) : done;
   }
 
@@ -242,6 +243,7 @@ class OneNetRun {
   train::Trainer trainer_;
   ReplayMemory replay_;
   SmashedCaches caches_;  // of method cache
+  OldCaches old_caches_;
   WireSizes sizes_;
   RunRecorder recorder_;
   TurnRecorder turns_;
