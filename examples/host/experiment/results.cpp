@@ -365,10 +365,12 @@ std::string sizes_text(const ExperimentResult& result, std::string_view panel) {
     const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
     return *least == *most ? std::to_string(*most) : concat(*least, " to ", *most);
   };
-  const std::string tested = e.spec->test_per_class > 0
-                                 ? concat(e.spec->test_per_class, " test images of a class")
-                             : e.sizes.limit_test > 0 ? concat(e.sizes.limit_test, " test images")
-                                                      : std::string("all test images");
+  const std::string tested =
+      e.spec->test_per_class > 0 ? concat(e.spec->test_per_class, " test images of a class")
+      : e.sizes.limit_test > 0   ? concat(e.sizes.limit_test, " test images")
+      : e.sizes.per_class > 0
+          ? concat(std::max<Index>(1, e.sizes.per_class / 10) * e.spec->classes, " test images")
+          : std::string("all test images");
   return concat(range(images), " training images over ", e.spec->devices,
                 e.spec->devices == 1 ? " device, " : " devices, ", range(validation),
                 " for validation, ", tested, ", ", e.sizes.model, " of width ", e.sizes.width, ", ",
