@@ -148,7 +148,7 @@ std::string show_paper(const ExperimentResult& result, const RowSpec& row) {
   const double threshold = e.fashion() ? theirs.threshold_fashion : theirs.threshold_mnist;
   return concat(paper.about, paper.about.empty() ? "" : " ", show(row, *paper.value),
                 is_until(row.measure) && threshold != e.threshold()
-                    ? concat(" (", format_tick(threshold), " %)")
+                    ? concat(" (at ", format_tick(threshold), " %)")
                     : "");
 }
 
