@@ -36,6 +36,7 @@ TEST_CASE("experiment: results, lines and page of two runs of split learning") {
   const Json results = read_results(out);
   CHECK(results.find("experiment")->as_string() == "fig5");
   CHECK(results.find("scale")->as_string() == "quick");
+  CHECK(results.find("chance_percent")->as_double() == 25);  // four of the ten classes are tested
   const std::string command = results.find("command")->as_string();
   CHECK(command.starts_with("iotsl experiment fig5 --out " + out));
   for (const char* given : {" --dataset glyphs", " --width 4", " --epochs 4", " --quiet"})
@@ -162,6 +163,17 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
   CHECK(page.find("bytes on the wire") != page.npos);
   CHECK(page.find("F = 784") != page.npos);
   CHECK(page.find("The paper's threshold is 99 %") != page.npos);
+  CHECK(page.find("97 (at 99 %)") != page.npos);
+  CHECK(page.find("Generators: net.") != page.npos);
+  CHECK(page.find("<span>gan-iterations</span>") != page.npos);  // which runs of SL do not have
+  // The same generators, and the same pre-training whatever the rate of the turns does.
+  const auto taken_over = [&](std::size_t curve) {
+    const Json& run = results.find("curves")->as_array()[curve].find("runs")->as_array()[0];
+    return run.find("preparation")->find("pretraining")->find("taken_over")->as_bool();
+  };
+  CHECK_FALSE(taken_over(0));
+  CHECK(taken_over(2));
+  CHECK_FALSE(taken_over(5));  // of another optimiser
 }
 
 TEST_CASE(
@@ -393,6 +405,8 @@ TEST_CASE("experiment: random distributions, spread and final accuracy") {
   for (const char* panel :
        {"Distribution A, over device epochs", "Distribution B", "Distribution C"})
     CHECK(page.find(panel) != page.npos);
+  CHECK(page.find(">paper<") == page.npos);
+  CHECK(page.find("The paper shows curves and gives no numbers.") != page.npos);
   const auto manifest = [&](const char* run) {
     return parse_json(read(out + "/runs/" + run + "-seed1/manifest.json")).value();
   };
@@ -419,6 +433,8 @@ TEST_CASE("experiment: faces in distributions that lack classes, with their size
   CHECK(page.find("Data: faces, 3x16x16, 40 images of each class, a tenth of them to test.") !=
         page.npos);
   CHECK(page.find("What the generators make") != page.npos);
+  CHECK(page.find("smiling, black_hair, smiling+black_hair") != page.npos);  // the columns
+  CHECK(page.find(", 32 test images, ") != page.npos);
   const Json manifest = parse_json(read(out + "/runs/sl-a-seed1/manifest.json")).value();
   const JsonArray& devices = manifest.find("devices")->as_array();
   REQUIRE(devices.size() == 5);

@@ -78,6 +78,21 @@ TEST_CASE("plan: bytes and memory are those of the run") {
       "--pretrain-iterations 4");
 }
 
+TEST_CASE("plan: there are more moments the more classes a device has") {
+  const TemporaryFolder folder;
+  const std::string options =
+      "--method iotsl --impute off --generator moments --dataset glyphs --devices 2 "
+      "--limit-train 120 --limit-test 20 --epochs 2 --width 4 --pretrain-iterations 2 --json ";
+  for (const std::string& partition : {std::string("iid"), std::string("classes:4")}) {
+    const std::string both = options + "--partition " + partition;
+    const Json plan = parsed(run_program("plan " + both));
+    const Json run =
+        parsed(run_program("simulate " + both + " --quiet --out " + (folder / partition)));
+    const Json& made = *run.find("preparation")->find("generators");
+    CHECK(plan.find("generator_values")->as_int() == made.as_array()[0].find("values")->as_int());
+  }
+}
+
 TEST_CASE("plan: parameters and operations of the published net") {
   const Json plan = parsed(run_program(
       "plan --dataset glyphs --devices 1 --limit-train 16 --limit-test 10 --epochs 1 --batch 8 "

@@ -263,6 +263,7 @@ Json to_json(const ExperimentResult& result) {
   out["command"] = e.command;
   out["seeds"] = e.seeds;
   out["threshold_percent"] = e.threshold() > 0 ? Json(e.threshold()) : Json();
+  out["chance_percent"] = chance(result);
   out["model"] = e.sizes.model;
   out["width"] = e.sizes.width;
   out["schedule"] = e.schedule_text();
@@ -365,10 +366,12 @@ std::string sizes_text(const ExperimentResult& result, std::string_view panel) {
     const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
     return *least == *most ? std::to_string(*most) : concat(*least, " to ", *most);
   };
-  const std::string tested = e.spec->test_per_class > 0
-                                 ? concat(e.spec->test_per_class, " test images of a class")
-                             : e.sizes.limit_test > 0 ? concat(e.sizes.limit_test, " test images")
-                                                      : std::string("all test images");
+  const std::string tested =
+      e.spec->test_per_class > 0 ? concat(e.spec->test_per_class, " test images of a class")
+      : e.sizes.limit_test > 0   ? concat(e.sizes.limit_test, " test images")
+      : e.sizes.per_class > 0
+          ? concat(std::max<Index>(1, e.sizes.per_class / 10) * e.spec->classes, " test images")
+          : std::string("all test images");
   return concat(range(images), " training images over ", e.spec->devices,
                 e.spec->devices == 1 ? " device, " : " devices, ", range(validation),
                 " for validation, ", tested, ", ", e.sizes.model, " of width ", e.sizes.width, ", ",
@@ -393,7 +396,24 @@ Statistic measured(const ExperimentResult& result, const RowSpec& row, ChosenBy 
   });
 }
 
+namespace {
+
+/// Classes of which some device has samples, by the experiment's tables.
+std::size_t classes_in_tables(const ExperimentSpec& spec) {
+  std::vector<bool> present(static_cast<std::size_t>(spec.classes), false);
+  for (const NamedTable& table : spec.tables)
+    for (const auto& row : expect(data::parse_count_table(table.text)))
+      for (std::size_t label = 0; label < row.size(); ++label)
+        if (row[label] > 0) present[label] = true;
+  return static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
+}
+
+}  // namespace
+
 double chance(const ExperimentResult& result) {
+  // The test set has the classes of the devices only.
+  if (const ExperimentSpec& spec = *result.experiment.spec; spec.test_per_class > 0)
+    return 100.0 / static_cast<double>(classes_in_tables(spec));
   const FinishedRun& run = first_run(result);
   std::size_t classes = 0;
   for (const measure::EpochRecord& r : run.epochs)

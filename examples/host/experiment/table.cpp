@@ -56,7 +56,8 @@ ExperimentSpec fig9() {
           "Raspberry Pis and a server with a GPU. With two recipes: the one that was best for both "
           "(Adam unless it was chosen; of ten settings none was better for either by more than one "
           "seed can tell), with which SL is there early; and with plain SGD at a small rate, "
-          "calibrated so that SL alone is about as late as the paper's, the same for IoTSL.",
+          "calibrated so that SL alone is about as late as the paper's, the same for IoTSL and its "
+          "pre-training.",
       .curves = {{"iotsl", "IoTSL", "Test accuracy", Method::iotsl, "iid", true, false},
                  {"sl", "SL", "Test accuracy", Method::split_learning, "iid"},
                  {"iotsl-constant", "IoTSL, constant rate", "Test accuracy", Method::iotsl, "iid",
@@ -419,9 +420,9 @@ ExperimentSpec quickstart() {
 }  // namespace
 
 std::span<const ExperimentSpec> all_experiments() {
-  static const std::vector<ExperimentSpec> all{
-      fig3(),  fig5(),  fig9(),  fig10(),      fig11(),       fig12(),
-      fig13(), fig14(), fig15(), quickstart(), method_table()};
+  static const std::vector<ExperimentSpec> all{fig3(),  fig5(),       fig9(),        fig10(),
+                                               fig11(), fig12(),      fig13(),       fig14(),
+                                               fig15(), quickstart(), method_table()};
   return all;
 }
 

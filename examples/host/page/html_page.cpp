@@ -25,7 +25,8 @@ body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sa
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; } .wide { width: min(95vw, 92rem); position: relative; left: 50%;
   transform: translateX(-50%); font-size: .88rem; }
-.wide td.text:first-child { white-space: nowrap; } sup { line-height: 0; } p, li { max-width: 48rem; }
+.wide td.text:first-child { white-space: nowrap; } .wide td.text:last-child { min-width: 10rem; }
+.wide td, .wide th { padding-right: .5rem; } sup { line-height: 0; } p, li { max-width: 48rem; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; text-align: right;
   vertical-align: top; }

@@ -10,20 +10,24 @@ namespace iotsl::tool {
 namespace {
 
 // Of the drawing, in its own units; the page scales it.
-constexpr double chart_width = 760, plot_height = 320, left = 64, right = 24, top = 34, bottom = 50;
+constexpr double chart_width = 760, left = 64, right = 62, top = 34, bottom = 50;
 constexpr double legend_row = 20;
+
+/// Many lines run close to each other: they get more room.
+double plot_height(const Chart& chart) { return chart.lines.size() > 6 ? 480 : 320; }
 
 /// Maps data to the drawing.
 struct Frame {
   double x_min, x_max, y_min, y_max;
   bool log_x = false;
+  double height = 0;  // of the plot
   double x(double v) const {
     const double part =
         log_x ? std::log(v / x_min) / std::log(x_max / x_min) : (v - x_min) / (x_max - x_min);
     return left + part * (chart_width - left - right);
   }
   double y(double v) const {
-    return top + (y_max - std::clamp(v, y_min, y_max)) / (y_max - y_min) * plot_height;
+    return top + (y_max - std::clamp(v, y_min, y_max)) / (y_max - y_min) * height;
   }
 };
 
@@ -35,7 +39,7 @@ std::vector<ChartPoint> drawn_points(const Chart& chart, const ChartLine& line) 
 }
 
 Frame frame_of(const Chart& chart) {
-  Frame out{0, 1, chart.y_min, chart.y_max, chart.log_x};
+  Frame out{0, 1, chart.y_min, chart.y_max, chart.log_x, plot_height(chart)};
   bool first = true;
   for (const ChartLine& line : chart.lines)
     for (const ChartPoint& p : drawn_points(chart, line)) {
@@ -99,7 +103,7 @@ std::string point_shape(const LineStyle& style, double x, double y) {
 
 std::string draw_axes(const Chart& chart, const Frame& frame) {
   std::string out;
-  const double base = top + plot_height, end = chart_width - right;
+  const double base = top + frame.height, end = chart_width - right;
   const std::vector<double> rows = round_ticks(frame.y_min, frame.y_max, 6);
   for (const double tick : rows) {
     out += straight(left, frame.y(tick), end, frame.y(tick), "grid");
@@ -115,7 +119,7 @@ std::string draw_axes(const Chart& chart, const Frame& frame) {
   out += straight(left, base, end, base, "axis");
   out += straight(left, top, left, base, "axis");
   out += text((left + end) / 2, base + 40, "label middle", chart.x_label);
-  const double middle = top + plot_height / 2;
+  const double middle = top + frame.height / 2;
   out += text(18, middle, "label middle", chart.y_label,
               concat(" transform=\"rotate(-90 18 ", at(middle), ")\""));
   return out;
@@ -201,7 +205,7 @@ std::string draw_chart(const Chart& chart) {
            line.style.dashes, ", mark ", line.style.mark, "; expected below ", line_colours, ", ",
            line_dashes, ", ", line_marks);
   const Frame frame = frame_of(chart);
-  const double legend = top + plot_height + bottom + 14;
+  const double legend = top + frame.height + bottom + 14;
   const double height = legend + legend_row * static_cast<double>(legend_rows(chart.lines.size()));
   std::string out = concat("<svg viewBox=\"0 0 ", at(chart_width), " ", at(height),
                            "\" role=\"img\" aria-label=\"", escape(chart.title), "\">\n");
@@ -209,7 +213,7 @@ std::string draw_chart(const Chart& chart) {
   out += draw_axes(chart, frame);
   for (const ChartMark& mark : chart.marks) {
     out += straight(left, frame.y(mark.y), chart_width - right, frame.y(mark.y), "mark");
-    out += text(left + 6, frame.y(mark.y) - 5, "tick", mark.label);  // lines begin low
+    out += text(chart_width - right + 6, frame.y(mark.y) + 4, "tick", mark.label);
   }
   for (const ChartLine& line : chart.lines)
     out += draw_line(drawn_points(chart, line), line.style, frame);

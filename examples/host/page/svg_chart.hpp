@@ -25,7 +25,8 @@ struct ChartLine {
   LineStyle style = {};
 };
 
-/// A horizontal line with its name, such as an accuracy to be reached.
+/// A horizontal line with its name, a short one, beside the plot: such as an accuracy to be
+/// reached.
 struct ChartMark {
   std::string label;
   double y = 0;

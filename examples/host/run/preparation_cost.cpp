@@ -1,5 +1,7 @@
 #include "host/run/preparation_cost.hpp"
 
+#include <algorithm>
+
 #include "host/run/simulation.hpp"
 #include "iotsl/generators/training.hpp"
 #include "iotsl/net/clock.hpp"
@@ -9,11 +11,12 @@
 namespace iotsl::tool {
 namespace {
 
-/// Samples of any content: what an iteration costs does not depend on it.
-data::Dataset stand_in(const ImageSpec& images, Index count) {
+/// Samples of any content: what an iteration costs does not depend on it. Moments are those of each
+/// of the `classes`.
+data::Dataset stand_in(const ImageSpec& images, Index count, Index classes) {
   data::Dataset out = gan::empty_set("stand-in", images);
   const Random random(1, Stream::user);
-  for (Index i = 0; i < count; ++i) out.labels.push_back(static_cast<data::Label>(i % 2));
+  for (Index i = 0; i < count; ++i) out.labels.push_back(static_cast<data::Label>(i % classes));
   for (Index i = 0; i < count * out.sample_elems(); ++i)
     out.pixels.push_back(
         static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 256)));
@@ -25,13 +28,13 @@ struct TrainingCost {
   std::uint64_t memory_bytes = 0, values = 0, file_bytes = 0;
 };
 
-/// Of a device with `samples`. A net is tried for two iterations, whose cost does not depend on the
-/// number of samples; moments, whose does, are made.
+/// Of a device with `samples` of `classes`. A net is tried for two iterations, whose cost does not
+/// depend on the number of samples; moments, whose does, are made.
 TrainingCost try_training(generators::GeneratorSettings settings, const ImageSpec& images,
-                          Index samples) {
+                          Index samples, Index classes) {
   const bool net = settings.kind == generators::GeneratorKind::net;
   settings.net.check_every = 0;
-  const data::Dataset set = stand_in(images, net ? 64 : std::max<Index>(samples, 2));
+  const data::Dataset set = stand_in(images, net ? 64 : std::max<Index>(samples, 2), classes);
   const std::size_t before = memory_statistics().in_use_bytes;
   reset_memory_peak();
   generators::GeneratorTraining training(set, data::count_up(set.size()), {settings, 1, 0}, {});
@@ -75,8 +78,12 @@ PreparationCost preparation_cost(const split::RunConfig& config, const data::Man
   Index samples = 0;
   for (const std::vector<Index>& device : manifest.devices)
     samples = std::max(samples, static_cast<Index>(device.size()));
+  Index classes = 1;
+  for (const auto& device : manifest.counts)
+    classes = std::max(classes, static_cast<Index>(std::count_if(device.begin(), device.end(),
+                                                                 [](Index n) { return n > 0; })));
   const bool trains = chosen.generators.empty();
-  const TrainingCost tried = trains ? try_training(chosen.generator, images, samples)
+  const TrainingCost tried = trains ? try_training(chosen.generator, images, samples, classes)
                                     : cost_of_given(chosen.generators, manifest.devices.size());
   out.iteration_seconds = tried.iteration_seconds;
   out.device_bytes = tried.memory_bytes;

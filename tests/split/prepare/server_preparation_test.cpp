@@ -99,6 +99,51 @@ TEST_CASE("preparation: generators of an earlier run are taken, and checked") {
   CHECK_FALSE(other.check_given(0, s.histograms()[0]).ok());
 }
 
+TEST_CASE("preparation: the same pre-training is done once, by the run that has the generators") {
+  Setting s;
+  const TemporaryFolder folder;
+  s.config.out = folder / "first";
+  Preparation first(s.config, {});
+  store_all(first, s);
+  Sequential<float> expected = new_net(s.config);
+  REQUIRE(first.prepare(expected, s.test, s.histograms()).value());
+  CHECK_FALSE(first.record().pretraining.taken_over);
+
+  // Who would train is stopped in the second iteration.
+  s.config.preparation.generators = join_path(s.config.out, generator_folder);
+  const auto prepare = [&](const std::string& name, const auto& change) {
+    Setting other = s;
+    other.config.out = folder / name;
+    change(other.config);
+    StopAfter stop{1};
+    Preparation second(other.config, hooks_of(stop));
+    REQUIRE(second.open().ok());
+    Sequential<float> net = new_net(other.config);
+    const bool done = second.prepare(net, other.test, other.histograms()).value();
+    CHECK(second.record().pretraining.taken_over == done);
+    if (done) {
+      CHECK(state_sha256(net) == state_sha256(expected));
+      const PretrainingRecord before = first.record().pretraining;
+      const PretrainingRecord after = read_preparation(other.config.out)->pretraining;
+      CHECK(after.taken_over);
+      CHECK(after.sha256 == before.sha256);
+      CHECK(after.test_loss == before.test_loss);
+      CHECK(after.training.seconds == before.training.seconds);
+      Sequential<float> loaded = new_net(other.config);
+      REQUIRE(second.load_pretrained(loaded).ok());
+      CHECK(state_sha256(loaded) == state_sha256(expected));
+    }
+    return done;
+  };
+  CHECK(prepare("same", [](RunConfig&) {}));
+  CHECK(prepare("other-turns", [](RunConfig& c) { c.training.wire = WireCoding::int8; }));
+  CHECK_FALSE(prepare("rate", [](RunConfig& c) { c.training.optimizer.lr *= 2; }));
+  CHECK_FALSE(prepare("seed", [](RunConfig& c) { c.seed = 77; }));
+  CHECK_FALSE(prepare("batch", [](RunConfig& c) { c.preparation.pretrain_batch = 8; }));
+  damage(folder / "first/" + pretrained_name);
+  CHECK_FALSE(prepare("damaged", [](RunConfig&) {}));
+}
+
 TEST_CASE("preparation: a stop while given generators are copied loses none of the others") {
   Setting s;
   const TemporaryFolder folder;

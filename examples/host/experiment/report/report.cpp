@@ -171,17 +171,36 @@ std::string choice_text(const ExperimentResult& result) {
       "give, since the paper gives that.");
 }
 
+/// The table "paper | ours" with its head, without the columns that would say nothing.
+std::vector<std::vector<std::string>> comparison_cells(const ExperimentResult& result) {
+  const bool has_paper = paper_has_numbers(result), chooses = choice_matters(result);
+  std::vector<std::vector<std::string>> out{{"", "measure"}};
+  if (has_paper) out[0].push_back("paper");
+  out[0].push_back("ours");
+  if (chooses) out[0].push_back("ours, chosen on the test set");
+  for (const RowSpec& row : result.experiment.spec->rows) {
+    out.push_back({std::string(result.curve(row.curve).spec->label), measure_name(result, row)});
+    if (has_paper) out.back().push_back(show_paper(result, row));
+    out.back().push_back(show_measured(result, row, ChosenBy::validation));
+    if (chooses) out.back().push_back(show_measured(result, row, ChosenBy::test));
+  }
+  return out;
+}
+
 void add_comparison(HtmlPage& page, const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   page.heading("Paper and ours");
+  if (e.spec->rows.empty()) return page.paragraph("None of the rows is of these curves.");
   std::vector<HtmlRow> rows;
-  for (const RowSpec& row : e.spec->rows)
-    rows.push_back({escape(result.curve(row.curve).spec->label), escape(measure_name(result, row)),
-                    show(row, e.fashion() ? row.fashion : row.mnist),
-                    show_measured(result, row, ChosenBy::validation),
-                    show_measured(result, row, ChosenBy::test)});
-  page.table({"", "measure", "paper", "ours", "ours, chosen on the test set"}, rows, 2);
-  page.paragraph(choice_text(result));
+  for (std::vector<std::string>& cells : comparison_cells(result)) {
+    for (std::size_t i = 0; i < 2; ++i) cells[i] = escape(cells[i]);
+    rows.push_back(std::move(cells));
+  }
+  const HtmlRow head = std::move(rows.front());
+  rows.erase(rows.begin());
+  page.table(head, rows, 2);
+  if (!paper_has_numbers(result)) page.paragraph("The paper shows curves and gives no numbers.");
+  if (choice_matters(result)) page.paragraph(choice_text(result));
   if (e.scale == Scale::quick)
     page.paragraph(
         "Our columns are of a small repetition (see the settings): a narrow net, few samples "
@@ -254,10 +273,10 @@ void add_costs(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph(
       "The full sum adds the training of the generators, their upload, pre-training and "
       "imputation. Bytes are measured, with optimiser state, batch-norm statistics and frames; "
-      "seconds are of this machine, where devices and server share one processor; GAN training is "
-      "the sum over the devices, and the longest of them. Generators that a run has taken over count "
-      "with what they have cost where they were trained.");
-  page.table({"", "GAN training, all devices", "longest", "upload", "pre-training", "imputation",
+      "seconds are of this machine, where devices and server share one processor; generators are "
+      "the sum over the devices, and the longest of them. Generators and pre-training that a run has "
+      "taken over count with what they have cost where they were made.");
+  page.table({"", "generators, all devices", "longest", "upload", "pre-training", "imputation",
               "turns", "all bytes", "against SL", "all seconds", "against SL"},
              full_rows);
 }
@@ -311,24 +330,49 @@ void add_missing(HtmlPage& page, const ExperimentResult& result) {
   page.table({"run", "partition", "seed", "", "why"}, rows, 5);
 }
 
-/// The members that all runs share, and those in which they differ.
+/// A setting as a name and its value.
+using Setting = std::pair<std::string, std::string>;
+
+/// The settings in which all runs that have them agree: those of all runs, and those that only some
+/// have, such as those with generators.
+struct SharedSettings {
+  std::vector<Setting> of_all, of_some;
+};
+
+SharedSettings shared_settings(const ExperimentResult& result) {
+  std::vector<const Json*> configs;
+  for (const CurveResult& curve : result.curves)
+    for (const FinishedRun& run : curve.runs) configs.push_back(&run.config);
+  SharedSettings out;
+  std::vector<std::string> seen;
+  for (const Json* config : configs)
+    for (const JsonMember& member : config->as_object()) {
+      if (member.key == "data" || member.key == "generators") continue;  // paths
+      if (std::find(seen.begin(), seen.end(), member.key) != seen.end()) continue;
+      seen.push_back(member.key);
+      std::size_t have = 0, agree = 0;
+      for (const Json* other : configs) {
+        const Json* value = other->find(member.key);
+        have += value != nullptr;
+        agree += value != nullptr && *value == member.value;
+      }
+      if (agree != have) continue;
+      const std::string text =
+          member.value.is_string() ? member.value.as_string() : to_text(member.value);
+      (have == configs.size() ? out.of_all : out.of_some).emplace_back(member.key, text);
+    }
+  return out;
+}
+
 void add_settings(HtmlPage& page, const ExperimentResult& result) {
   page.heading("Settings");
-  const Json& first = first_run(result).config;
-  std::vector<std::pair<std::string, std::string>> common;
-  for (const JsonMember& member : first.as_object()) {
-    bool shared = member.key != "data";
-    for (const CurveResult& curve : result.curves)
-      for (const FinishedRun& run : curve.runs) {
-        const Json* value = run.config.find(member.key);
-        shared = shared && value != nullptr && *value == member.value;
-      }
-    const std::string text =
-        member.value.is_string() ? member.value.as_string() : to_text(member.value);
-    if (shared) common.emplace_back(member.key, text);
-  }
+  const SharedSettings shared = shared_settings(result);
   page.paragraph("The same in all runs:");
-  page.pairs(common);
+  page.pairs(shared.of_all);
+  if (!shared.of_some.empty()) {
+    page.paragraph("The same in all runs that have it, those with generators:");
+    page.pairs(shared.of_some);
+  }
   std::vector<HtmlRow> rows;
   for (const CurveResult& curve : result.curves)
     for (const FinishedRun& run : curve.runs) {
@@ -358,6 +402,17 @@ std::string images_text(const Experiment& e) {
                 " images of each class, a tenth of them to test");
 }
 
+/// ". Generators: moments" where all curves that have some have the same kind.
+std::string generators_text(const Experiment& e) {
+  for (const CurveSpec& curve : e.spec->curves) {
+    if (!has_generators(curve.method) || !curve.generator.empty()) continue;
+    const GeneratorOptions& o = e.common.generator;
+    const bool is_private = chosen_mode(o) != privacy::PrivacyMode::off;
+    return concat(". Generators: ", to_string(chosen_kind(o)), is_private ? ", private" : "");
+  }
+  return "";
+}
+
 }  // namespace
 
 void write_report(const ExperimentResult& result) {
@@ -367,7 +422,7 @@ void write_report(const ExperimentResult& result) {
   page.paragraph(concat("Data: ", e.common.data.dataset, images_text(e),
                         ". Scale: ", e.scale == Scale::quick ? "quick" : "paper",
                         ". Seeds: ", e.seeds, ". Network: ", e.sizes.model, ", width ",
-                        e.sizes.width, ". Learning rate: ", e.rate_text(),
+                        e.sizes.width, generators_text(e), ". Learning rate: ", e.rate_text(),
                         ". All runs together took ", show_duration(result.seconds), "."));
   if (e.spec->compares_methods) add_method_tables(page, result);
   if (e.spec->judges_energy)
@@ -411,12 +466,9 @@ std::string format_table(const ExperimentResult& result) {
   const Experiment& e = result.experiment;
   if (e.spec->compares_methods)
     return concat(format_method_tables(result), "energy: ", e.energy.figures(), "\n");
-  std::vector<std::vector<std::string>> rows{{"", "measure", "paper", "ours", "chosen on test"}};
-  for (const RowSpec& row : e.spec->rows)
-    rows.push_back({std::string(result.curve(row.curve).spec->label), measure_name(result, row),
-                    plain_text(show(row, e.fashion() ? row.fashion : row.mnist)),
-                    plain_text(show_measured(result, row, ChosenBy::validation)),
-                    plain_text(show_measured(result, row, ChosenBy::test))});
+  std::vector<std::vector<std::string>> rows = comparison_cells(result);
+  for (std::vector<std::string>& cells : rows)
+    for (std::string& cell : cells) cell = plain_text(std::move(cell));
   const std::string chosen =
       concat(align(rows), "learning rate ", e.schedule_text(), "; ",
              has_validation(result) ? "ours: chosen on the validation part"

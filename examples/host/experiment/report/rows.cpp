@@ -1,5 +1,6 @@
 #include "host/experiment/report/rows.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "host/page/html_page.hpp"
@@ -46,6 +47,31 @@ std::string plain_name(const ExperimentResult& result, Measure measure) {
       break;
   }
   return "highest less lowest of the last 20 test accuracies";
+}
+
+/// Spent until the threshold.
+bool is_until(Measure measure) {
+  switch (measure) {
+    case Measure::epochs_until:
+    case Measure::values_until:
+    case Measure::seconds_until:
+    case Measure::joules_until:
+    case Measure::full_values_until:
+    case Measure::full_seconds_until:
+    case Measure::full_joules_until:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Of a point that is chosen, or of a threshold that is judged.
+bool is_chosen(Measure measure) {
+  return is_until(measure) || measure == Measure::best || measure == Measure::late_best;
+}
+
+const PaperNumber& paper_number(const ExperimentResult& result, const RowSpec& row) {
+  return result.experiment.fashion() ? row.fashion : row.mnist;
 }
 
 }  // namespace
@@ -114,9 +140,29 @@ std::string show(const RowSpec& row, double value) {
   }
 }
 
-std::string show(const RowSpec& row, const PaperNumber& paper) {
+std::string show_paper(const ExperimentResult& result, const RowSpec& row) {
+  const PaperNumber& paper = paper_number(result, row);
   if (!paper.value) return "&ndash;";
-  return concat(paper.about, paper.about.empty() ? "" : " ", show(row, *paper.value));
+  const Experiment& e = result.experiment;
+  const ExperimentSizes& theirs = e.spec->paper;
+  const double threshold = e.fashion() ? theirs.threshold_fashion : theirs.threshold_mnist;
+  return concat(paper.about, paper.about.empty() ? "" : " ", show(row, *paper.value),
+                is_until(row.measure) && threshold != e.threshold()
+                    ? concat(" (at ", format_tick(threshold), " %)")
+                    : "");
+}
+
+bool paper_has_numbers(const ExperimentResult& result) {
+  const auto& rows = result.experiment.spec->rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const RowSpec& row) {
+    return paper_number(result, row).value.has_value();
+  });
+}
+
+bool choice_matters(const ExperimentResult& result) {
+  const auto& rows = result.experiment.spec->rows;
+  return std::any_of(rows.begin(), rows.end(),
+                     [](const RowSpec& row) { return is_chosen(row.measure); });
 }
 
 std::string show(const RowSpec& row, const Statistic& s) {
@@ -135,6 +181,7 @@ std::string_view absence(const CurveResult& curve) {
 }
 
 std::string show_measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by) {
+  if (by == ChosenBy::test && !is_chosen(row.measure)) return "";
   for (const std::string_view key : {row.curve, row.against})
     if (!key.empty() && result.curve(key).runs.empty())
       return std::string(absence(result.curve(key)));

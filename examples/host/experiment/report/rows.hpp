@@ -12,10 +12,16 @@ std::string measure_unit(const RowSpec& row);
 
 /// Numbers of a row in its unit, as HTML.
 std::string show(const RowSpec& row, double value);
-std::string show(const RowSpec& row, const PaperNumber& paper);
 std::string show(const RowSpec& row, const Statistic& s);
-/// The number of a row, or that its curve has no run that has ended.
+/// The paper's number of the experiment's data set, and its threshold where ours is another one.
+std::string show_paper(const ExperimentResult& result, const RowSpec& row);
+/// The number of a row, or that its curve has no run that has ended. Empty for a choice on the test
+/// set where nothing is chosen.
 std::string show_measured(const ExperimentResult& result, const RowSpec& row, ChosenBy by);
+/// Whether the paper has a number for one of the rows.
+bool paper_has_numbers(const ExperimentResult& result);
+/// Whether one of the rows is another one where its point is chosen on the test set.
+bool choice_matters(const ExperimentResult& result);
 /// "failed" or "not run yet", of a curve without a run that has ended.
 std::string_view absence(const CurveResult& curve);
 

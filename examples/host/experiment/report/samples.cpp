@@ -7,6 +7,31 @@
 #include "iotsl/split/records/preparation_record.hpp"
 
 namespace iotsl::tool {
+namespace {
+
+/// Which classes have failed the check; of many how many.
+std::string failed_text(const split::PreparationRecord& p) {
+  constexpr std::size_t most_named = 8;
+  const std::size_t count = p.struck.size() + p.used_though_failed.size();
+  if (count == 0) return "";
+  if (count <= most_named)
+    return concat(" Classes that failed the check: ",
+                  impute::format_failed_classes(p.struck, p.used_though_failed), ".");
+  return concat(" Classes that failed the check: ", p.struck.size(),
+                " are not used, since another device's is better, and ",
+                p.used_though_failed.size(),
+                " are used although they failed, since nobody's is better.");
+}
+
+/// " (0, 1, ...)" in the order of the columns.
+std::string column_names(const generators::GeneratorCard& card) {
+  std::string out;
+  for (Index label = 0; label < card.images.classes; ++label)
+    out += concat(label == 0 ? "" : ", ", class_name(card, label));
+  return out;
+}
+
+}  // namespace
 
 std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   if (!run.preparation) return std::nullopt;
@@ -14,6 +39,7 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   constexpr Index rows_each = 2;
   Index zoom = 2;
   std::optional<ImageGrid> grid;
+  std::string columns;
   SamplePicture out;
   double accuracy = 0;
   for (std::size_t device = 0; device < records.size(); ++device) {
@@ -23,6 +49,7 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
     const ImageSpec& images = file.card.images;
     if (!grid) {
       if (images.width > 48) zoom = 1;
+      columns = column_names(file.card);
       grid.emplace(images.channels, ImageSize{images.height, images.width},
                    rows_each * static_cast<Index>(records.size()), images.classes, zoom);
       for (std::size_t d = 1; d < records.size(); ++d)
@@ -41,13 +68,11 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   out.png = grid->png();
   char known[32];
   std::snprintf(known, sizeof known, "%.1f", 100 * accuracy);
-  out.caption = concat(
-      run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ", records.size(),
-      " devices, a column for each class. A classifier trained on ",
-      "a device's generated images knows ", known, " % of its held-out real ones, on average.");
-  const split::PreparationRecord& p = *run.preparation;
-  const std::string failed = impute::format_failed_classes(p.struck, p.used_though_failed);
-  if (!failed.empty()) out.caption += concat(" Classes that failed the check: ", failed, ".");
+  out.caption = concat(run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ",
+                       records.size(), " devices, a column for each class (", columns,
+                       "). A classifier trained on a device's generated images knows ", known,
+                       " % of its held-out real ones, on average.");
+  out.caption += failed_text(*run.preparation);
   return out;
 }
 

@@ -4,7 +4,7 @@
 
 #include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/generator_store.hpp"
-#include "iotsl/split/prepare/pretrain.hpp"
+#include "iotsl/split/prepare/kept_pretraining.hpp"
 #include "iotsl/split/records/evaluation_sets.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -16,6 +16,7 @@ class ServerPretraining {
   ServerPretraining(const RunConfig& config, const RunHooks& hooks,
                     const GeneratorStore& generators)
       : out_(config.out),
+        given_(config.preparation.generators),
         images_(config.model.images),
         options_{.optimizer = config.training.optimizer,
                  .iterations = config.preparation.pretrain_iterations,
@@ -30,10 +31,23 @@ class ServerPretraining {
   void take_up(PretrainingRecord record) { record_ = std::move(record); }
 
   /// Generates D as the log says, of which every generator must be there, and trains `joined` on
-  /// it. False where the user has stopped it: nothing is kept.
+  /// it, unless the run that the generators are from has done the same: then it has its weights and
+  /// what they have cost. False where the user has stopped it: nothing is kept.
   Result<bool> run(Sequential<float>& joined, const EvaluationSets& sets,
                    const impute::GenerationLog& log) {
+    const std::string inputs = pretraining_inputs(joined, log, generators_.records(), options_);
     PretrainingRecord done;
+    done.inputs_sha256 = inputs;
+    if (!given_.empty()) {
+      const auto before = take_pretraining(join_path(given_, ".."), inputs, joined);
+      if (before) {
+        hooks_.note("pre-training: the run that the generators are from has done the same one");
+        done.taken_over = true;
+        done.seconds_generation = before->seconds_generation;
+        done.training = before->training;
+        return keep(joined, sets, std::move(done));
+      }
+    }
     const net::Microseconds start = net::steady_now();
     const Result<data::Dataset> generated = generate_dataset(
         log, images_, [this](std::size_t device) { return generators_.load(device); });
@@ -43,25 +57,8 @@ class ServerPretraining {
     const Result<PretrainReport> report = pretrain(joined, *generated, options_, hooks_);
     if (!report) return report.failure();
     if (report->stopped) return false;
-    done.done = true;
     done.training = *report;
-    const train::Evaluation real = train::evaluate(joined, sets.test());
-    done.test_loss = real.loss;
-    done.test_accuracy = real.accuracy();
-    done.test_class_accuracy = real.class_accuracy();
-    if (sets.validation() != nullptr)
-      done.validation_accuracy = train::evaluate(joined, *sets.validation()).accuracy();
-    if (!out_.empty()) {
-      const Result<std::string> saved = save(joined);
-      if (!saved) return saved.failure();
-      done.sha256 = *saved;
-    }
-    record_ = std::move(done);
-    hooks_.note(
-        concat("pre-training: ", report->iterations, " iterations, ", one_decimal(report->seconds),
-               " s; fit to the generators ", one_decimal(100 * report->held_out_accuracy),
-               " %, accuracy on the real test data ", one_decimal(100 * real.accuracy()), " %"));
-    return true;
+    return keep(joined, sets, std::move(done));
   }
 
   /// Puts the weights into `joined`, where there are any.
@@ -79,6 +76,29 @@ class ServerPretraining {
  private:
   std::string path() const { return join_path(out_, pretrained_name); }
 
+  /// Tests the pre-trained weights, and writes them into the run's folder.
+  Result<bool> keep(Sequential<float>& joined, const EvaluationSets& sets, PretrainingRecord done) {
+    done.done = true;
+    const train::Evaluation real = train::evaluate(joined, sets.test());
+    done.test_loss = real.loss;
+    done.test_accuracy = real.accuracy();
+    done.test_class_accuracy = real.class_accuracy();
+    if (sets.validation() != nullptr)
+      done.validation_accuracy = train::evaluate(joined, *sets.validation()).accuracy();
+    if (!out_.empty()) {
+      const Result<std::string> saved = save(joined);
+      if (!saved) return saved.failure();
+      done.sha256 = *saved;
+    }
+    record_ = std::move(done);
+    const PretrainReport& t = record_.training;
+    hooks_.note(concat("pre-training: ", t.iterations, " iterations, ", one_decimal(t.seconds),
+                       " s; fit to the generators ", one_decimal(100 * t.held_out_accuracy),
+                       " %, accuracy on the real test data ", one_decimal(100 * real.accuracy()),
+                       " %"));
+    return true;
+  }
+
   /// SHA-256 of the file.
   Result<std::string> save(const Sequential<float>& joined) const {
     const Result<void> written = save_safetensors(path(), state_views(joined));
@@ -88,7 +108,7 @@ class ServerPretraining {
     return sha256_hex(*bytes);
   }
 
-  std::string out_;
+  std::string out_, given_;  // given_: the generators' folder; empty: none were given
   ImageSpec images_;
   PretrainOptions options_;
   RunHooks hooks_;

@@ -132,6 +132,10 @@ struct PretrainingRecord {
   std::vector<double> test_class_accuracy;
   double validation_accuracy = 0;  ///< likewise on the validation part; 0 without one
   std::string sha256;              ///< of pretrained.safetensors
+  std::string inputs_sha256;       ///< of what it follows from (kept_pretraining.hpp)
+  /// The weights are those of the run that the generators are from, and the seconds what they took
+  /// there.
+  bool taken_over = false;
 
   template <class Self, class Fields>
   static void json_fields(Self& self, Fields& f) {
@@ -143,6 +147,8 @@ struct PretrainingRecord {
     f("test_class_accuracy", self.test_class_accuracy);
     f.later("validation_accuracy", self.validation_accuracy);
     f("sha256", self.sha256);
+    f.later("inputs_sha256", self.inputs_sha256);
+    f.later("taken_over", self.taken_over);
   }
 };
 
