@@ -123,6 +123,11 @@ TEST_CASE("source: the built-in digits need no folder") {
   CHECK(some->size() == 2);
   CHECK(some->full_size == 12000);
   CHECK(some->sha256 == iotsl::data::glyph_sha256(Split::train));
+  const auto labels = load_dataset("glyphs", "", Split::train, &keep, false);
+  REQUIRE(labels.ok());
+  CHECK(labels->pixels.empty());
+  CHECK(labels->labels == some->labels);
+  CHECK(labels->sha256 == some->sha256);
   const std::vector<Index> beyond = {12000};
   CHECK(load_dataset("glyphs", "", Split::train, &beyond).failure().message ==
         "glyphs: sample 12000 of 12000");
