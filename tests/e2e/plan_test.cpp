@@ -83,7 +83,7 @@ TEST_CASE("plan: there are more moments the more classes a device has") {
   const std::string options =
       "--method iotsl --impute off --generator moments --dataset glyphs --devices 2 "
       "--limit-train 120 --limit-test 20 --epochs 2 --width 4 --pretrain-iterations 2 --json ";
-  for (const std::string& partition : {std::string("iid"), std::string("classes:4")}) {
+  for (const std::string& partition : {std::string("iid"), std::string("classes:5")}) {
     const std::string both = options + "--partition " + partition;
     const Json plan = parsed(run_program("plan " + both));
     const Json run =
