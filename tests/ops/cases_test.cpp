@@ -33,7 +33,8 @@ void poison(const OpCase& c, const iotsl::Shape& y) {
   for (const cases::Input& input : c.inputs) blocks.push_back(Tensor<T>::full(input.shape, nan));
 }
 
-/// `y_shape` is that of the output, where it is known; u(shape) is what the output is multiplied with.
+/// `y_shape` is that of the output, where it is known; u(shape) is what the output is multiplied
+/// with.
 template <class T, class F, class U>
 Results<T> run(const OpCase& c, const F& f, std::vector<Tensor<T>> inputs, const U& u,
                const iotsl::Shape& y_shape = {}) {

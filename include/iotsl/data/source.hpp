@@ -95,8 +95,8 @@ inline Result<Dataset> find_packed(const std::string& data, Split split,
 
 /// Loads one part of a set. `data` is the folder of --data, empty where the option was not given:
 /// the folder with the files, or its parent. `keep`, if not null, lists the samples to keep,
-/// ascending; without `pixels` only the labels are kept. Where nothing is found the failure lists the
-/// places that were looked at.
+/// ascending; without `pixels` only the labels are kept. Where nothing is found the failure lists
+/// the places that were looked at.
 inline Result<Dataset> load_dataset(std::string_view name, const std::string& data, Split split,
                                     const std::vector<Index>* keep = nullptr, bool pixels = true) {
   if (name == "packed") return detail::find_packed(data, split, keep, pixels);
