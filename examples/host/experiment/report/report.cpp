@@ -3,132 +3,16 @@
 #include <cmath>
 
 #include "host/experiment/methods/methods_page.hpp"
-#include "host/experiment/report/line_style.hpp"
+#include "host/experiment/report/charts.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/experiment/report/samples.hpp"
+#include "host/experiment/report/settings.hpp"
 #include "host/page/html_page.hpp"
-#include "host/page/svg_chart.hpp"
 #include "host/report/progress.hpp"
 #include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 namespace {
-
-/// One kind of work as the axis of a chart.
-struct WorkAxis {
-  double Work::*kind;
-  std::string name, label;
-  double unit = 1;  ///< of a tick
-  bool whole = true;
-};
-
-/// The kinds of work that some run has done.
-std::vector<WorkAxis> work_axes(const ExperimentResult& result) {
-  double most_bytes = 0, most_joules = 0;
-  for (const CurveResult& curve : result.curves)
-    for (const CurvePoint& point : curve.points) {
-      most_bytes = std::max(most_bytes, point.work.bytes);
-      most_joules = std::max(most_joules, point.work.joules);
-    }
-  std::vector<WorkAxis> out{
-      {&Work::epochs, "device epochs", "device epochs (one device's pass over its images)"},
-      {&Work::steps, "optimiser steps", "optimiser steps of the network, pre-training included"}};
-  if (result.experiment.spec->epochs_only) out.pop_back();
-  if (result.experiment.spec->compares_methods) out.erase(out.begin());
-  if (most_bytes == 0 || result.experiment.spec->epochs_only) return out;
-  const bool large = most_bytes > 2e9;
-  out.push_back({&Work::bytes, "bytes",
-                 concat("bytes on the wire, generators included, ", large ? "GB" : "MB"),
-                 large ? 1e9 : 1e6, false});
-  if (most_joules > 0)
-    out.push_back(
-        {&Work::joules, "joules",
-         concat("joules of all devices, generators included", most_joules > 2e4 ? ", kJ" : ""),
-         most_joules > 2e4 ? 1e3 : 1, false});
-  return out;
-}
-
-/// A line for every curve, so that a legend is the same in all charts. Points only where the axis
-/// has a place for them.
-ChartLine line_of(const ExperimentResult& result, const CurveResult& curve, const WorkAxis& axis) {
-  ChartLine out{.label = std::string(curve.spec->label),
-                .style = line_style(result.experiment, *curve.spec)};
-  if (curve.runs.empty()) {
-    out.label += concat(": ", absence(curve));
-    return out;
-  }
-  const bool untold = axis.kind == &Work::joules && keeps_training_secret(curve.runs.front());
-  if (!curve.points.empty() && curve.points.back().work.*axis.kind == 0) {
-    out.label += untold                       ? ": not told"
-                 : axis.kind == &Work::joules ? ": no device"
-                                              : ": sends nothing";
-    return out;
-  }
-  if (untold) out.label += ": without generators";
-  for (const CurvePoint& point : curve.points)
-    out.points.push_back(
-        {point.work.*axis.kind / axis.unit, point.accuracy.mean, point.accuracy.deviation});
-  return out;
-}
-
-/// The line below the charts of a panel.
-std::string chart_caption(const ExperimentResult& result, std::string_view panel) {
-  std::string out = sizes_text(result, panel);
-  if (result.experiment.seeds > 1) out += "; lines: mean over the seeds, bands: standard deviation";
-  return out + ".";
-}
-
-/// For each kind of work one chart per panel, in the order of the curves.
-void add_charts(HtmlPage& page, const ExperimentResult& result) {
-  const Experiment& e = result.experiment;
-  const double guessing = chance(result);
-  struct PanelChart {
-    std::string_view panel;
-    Chart chart;
-  };
-  std::vector<PanelChart> charts;
-  for (const WorkAxis& axis : work_axes(result))
-    for (const CurveResult& curve : result.curves) {
-      const std::string_view panel = curve.spec->panel;
-      const std::string title = concat(panel, ", over ", axis.name);
-      if (charts.empty() || charts.back().chart.title != title) {
-        charts.push_back(
-            {panel, {.title = title, .x_label = axis.label, .y_label = "test accuracy, %"}});
-        Chart& chart = charts.back().chart;
-        chart.whole_ticks = axis.whole;
-        // Methods differ by powers of ten in what they send.
-        chart.log_x = e.spec->compares_methods;
-        if (chart.log_x) chart.x_label += " (logarithmic)";
-        if (guessing > 0) chart.marks.push_back({"chance", guessing});
-        if (e.threshold() > 0)
-          chart.marks.push_back({concat(format_tick(e.threshold()), " %"), e.threshold()});
-      }
-      charts.back().chart.lines.push_back(line_of(result, curve, axis));
-    }
-  for (const PanelChart& each : charts)
-    page.figure(draw_chart(each.chart), chart_caption(result, each.panel));
-}
-
-/// Joules over device epochs: the slope is what an epoch costs.
-void add_energy_chart(HtmlPage& page, const ExperimentResult& result) {
-  Chart chart{.title = "Energy of all devices",
-              .x_label = "device epochs (one device's pass over its images)",
-              .y_label = "joules"};
-  double most = 0;
-  for (const CurveResult& curve : result.curves) {
-    ChartLine line{.label = std::string(curve.spec->label),
-                   .style = line_style(result.experiment, *curve.spec)};
-    if (curve.runs.empty()) continue;
-    line.points.push_back({0, curve.costs.generator_joules.mean});
-    for (const CurvePoint& point : curve.points) {
-      most = std::max(most, point.work.joules);
-      line.points.push_back({point.work.epochs, point.work.joules});
-    }
-    chart.lines.push_back(std::move(line));
-  }
-  chart.y_max = most > 0 ? 1.05 * most : 1;
-  page.figure(draw_chart(chart), chart_caption(result, ""));
-}
 
 std::string show_accuracy(const Statistic& s) {
   if (s.count == 0) return "&ndash;";
@@ -329,71 +213,6 @@ void add_missing(HtmlPage& page, const ExperimentResult& result) {
   page.heading("Runs without results");
   page.table({"run", "partition", "seed", "", "why"}, rows, 5);
 }
-
-/// A setting as a name and its value.
-using Setting = std::pair<std::string, std::string>;
-
-/// The settings in which all runs that have them agree: those of all runs, and those that only some
-/// have, such as those with generators.
-struct SharedSettings {
-  std::vector<Setting> of_all, of_some;
-};
-
-SharedSettings shared_settings(const ExperimentResult& result) {
-  std::vector<const Json*> configs;
-  for (const CurveResult& curve : result.curves)
-    for (const FinishedRun& run : curve.runs) configs.push_back(&run.config);
-  SharedSettings out;
-  std::vector<std::string> seen;
-  for (const Json* config : configs)
-    for (const JsonMember& member : config->as_object()) {
-      if (member.key == "data" || member.key == "generators") continue;  // paths
-      if (std::find(seen.begin(), seen.end(), member.key) != seen.end()) continue;
-      seen.push_back(member.key);
-      std::size_t have = 0, agree = 0;
-      for (const Json* other : configs) {
-        const Json* value = other->find(member.key);
-        have += value != nullptr;
-        agree += value != nullptr && *value == member.value;
-      }
-      if (agree != have) continue;
-      const std::string text =
-          member.value.is_string() ? member.value.as_string() : to_text(member.value);
-      (have == configs.size() ? out.of_all : out.of_some).emplace_back(member.key, text);
-    }
-  return out;
-}
-
-void add_settings(HtmlPage& page, const ExperimentResult& result) {
-  page.heading("Settings");
-  const SharedSettings shared = shared_settings(result);
-  page.paragraph("The same in all runs:");
-  page.pairs(shared.of_all);
-  if (!shared.of_some.empty()) {
-    page.paragraph("The same in all runs that have it, those with generators:");
-    page.pairs(shared.of_some);
-  }
-  std::vector<HtmlRow> rows;
-  for (const CurveResult& curve : result.curves)
-    for (const FinishedRun& run : curve.runs) {
-      std::uint64_t samples = 0;
-      const auto devices = static_cast<std::size_t>(result.experiment.spec->devices);
-      for (std::size_t i = 0; i < std::min(devices, run.epochs.size()); ++i)
-        samples += run.epochs[i].samples;
-      rows.push_back({escape(curve.spec->label), escape(to_string(curve.spec->method)),
-                      escape(curve.spec->partition), std::to_string(run.seed),
-                      std::to_string(run.epochs.size()), std::to_string(samples),
-                      show_duration(run.seconds),
-                      concat("<code>", escape(run.weights_sha256.substr(0, 12)), "</code>")});
-    }
-  page.table({"run", "method", "partition", "seed", "device epochs", "samples of a round", "time",
-              "weights (sha256)"},
-             rows, 3);
-}
-
-}  // namespace
-
-namespace {
 
 /// ", 3x128x128, 200 images of each class, a tenth of them to test" of faces.
 std::string images_text(const Experiment& e) {
