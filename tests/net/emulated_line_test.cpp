@@ -176,9 +176,12 @@ TEST_CASE("hub: an emulated network has its rate and round trip in both directio
   MESSAGE("round trip ", 1e3 * times.round_trip, " ms, 400 kB both ways ", 1e3 * times.both_ways,
           " ms, at least ", 1e3 * least);
   CHECK(times.round_trip >= 0.06);
-  CHECK(times.round_trip < 0.16);
   CHECK(times.both_ways >= least);
+  // Sanitizers slow down the processes, not the line, and their tests run beside others.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  CHECK(times.round_trip < 0.16);
   CHECK(times.both_ways < 1.25 * least);
+#endif
   CHECK(hub.total_in() == counted);
   CHECK(hub.total_in().total_bytes() == hub.socket_bytes_in());
   CHECK(hub.total_out().total_bytes() == hub.socket_bytes_out());
