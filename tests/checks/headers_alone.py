@@ -14,7 +14,6 @@ all together by the other compiler; everything else is without.
 
 import argparse
 import concurrent.futures
-import os
 import pathlib
 import re
 import shutil
@@ -31,18 +30,8 @@ MODES = {
     "with its instances for float": ["-fopenmp", "-DIOTSL_EMIT_ENGINE=1"],
 }
 
-# g++ collects its garbage whenever its heap has doubled, from 128 MB on: a fifth of the time here. Where there is
-# memory for two of them it begins later.
-HEAP = ["--param", "ggc-min-heapsize=1048576"]
-HAS_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= 8e9
-
 TLS = "-DIOTSL_WITH_TLS=1"
 NEEDS_EIGEN = re.compile(r"/(linalg|privacy/tight)/")
-
-
-def is_gcc(compiler):
-    run = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    return "Free Software Foundation" in run.stdout
 
 
 def compile_text(compiler, include, flags, text):
@@ -140,14 +129,11 @@ def check(root, compiler, other, jobs, eigen=None, tls=False):
         units += [(compiler, "with exceptions", name, f'#include "{name}"\n' * 2, TLS)
                   for name in texts if "/net/tls/" in name]
 
-    heap = HEAP if HAS_MEMORY and is_gcc(compiler) else []
-
     def one(unit):
         program, mode, name, text, *settings = unit
         # The second compiler may come without an OpenMP library.
         flags = [f for f in MODES[mode] if program == compiler or f != "-fopenmp"]
         flags += settings
-        flags += heap if program == compiler else []
         if eigen:
             flags = [*flags, f"-isystem{eigen}"]
         errors = compile_text(program, include, flags, text)
