@@ -133,7 +133,7 @@ def judge_restarts(options, table, folder):
     """kill -9 again and again: of the server, of both devices, of everything."""
     kills = 3 if options.short else options.restarts
     for number, victims in enumerate(["the server", "both devices", "the server and both devices"]):
-        run = Run(options, folder / f"restarts-{number}", max(4, 4 * kills))  # more steps than between the kills
+        run = Run(options, folder / f"restarts-{number}", 4 * kills)  # more steps than between the kills
         draw, took = random.Random(options.seed), []
         run.start()
         while len(took) < kills and not run.finished():

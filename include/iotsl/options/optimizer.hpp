@@ -32,6 +32,19 @@ struct OptimizerOptions {
   double beta2 = 0.999;     ///< Adam
   double eps = 1e-8;        ///< Adam
   double ewc = 0;           ///< strength of elastic weight consolidation; 0: none
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("kind", self.kind);
+    f("lr", self.lr);
+    f("weight_decay", self.weight_decay);
+    f("momentum", self.momentum);
+    f("nesterov", self.nesterov);
+    f("beta1", self.beta1);
+    f("beta2", self.beta2);
+    f("eps", self.eps);
+    f("ewc", self.ewc);
+  }
 };
 
 /// Numbers that training keeps beside each parameter: the optimiser's means, and of --ewc the

@@ -5,7 +5,6 @@
 #include "host/experiment/report/line_style.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/page/svg_chart.hpp"
-#include "host/report/progress.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -1,7 +1,5 @@
 #include "host/experiment/report/report.hpp"
 
-#include <cmath>
-
 #include "host/experiment/methods/methods_page.hpp"
 #include "host/experiment/report/charts.hpp"
 #include "host/experiment/report/rows.hpp"

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "host/experiment/report/rows.hpp"
-#include "host/report/progress.hpp"
 
 namespace iotsl::tool {
 namespace {

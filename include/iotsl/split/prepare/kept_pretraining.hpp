@@ -3,6 +3,7 @@
 // were given (--generators) may have done the same one: then its weights are those of this run.
 
 #include "iotsl/impute/generation_log.hpp"
+#include "iotsl/kernels/conv2d/algorithm.hpp"
 #include "iotsl/nn/layer_list.hpp"
 #include "iotsl/nn/state.hpp"
 #include "iotsl/simd/target.hpp"
@@ -14,7 +15,7 @@ namespace split {
 
 /// SHA-256 of everything that the pre-trained weights follow from: the net with its weights before
 /// it, the samples that are generated and by which files, how they are trained on, and the
-/// program and instructions that compute it.
+/// version, instructions and algorithms that compute it.
 inline std::string pretraining_inputs(const Sequential<float>& joined,
                                       const impute::GenerationLog& log,
                                       const std::vector<GeneratorRecord>& generators,
@@ -22,25 +23,14 @@ inline std::string pretraining_inputs(const Sequential<float>& joined,
   Json inputs = Json::object();
   inputs["version"] = IOTSL_VERSION_STRING;
   inputs["target"] = simd::name(simd::active_target());
+  inputs["winograd"] = kernels::winograd_allowed();
   inputs["layers"] = describe_layers(joined);
   inputs["weights"] = state_sha256(joined);
   inputs["log"] = to_json_fields(log);
   Json files = Json::array();
   for (const GeneratorRecord& each : generators) files.push_back(each.sha256);
   inputs["generators"] = files;
-  inputs["optimizer"] = to_string(o.optimizer.kind);
-  inputs["lr"] = o.optimizer.lr;
-  inputs["weight_decay"] = o.optimizer.weight_decay;
-  inputs["momentum"] = o.optimizer.momentum;
-  inputs["nesterov"] = o.optimizer.nesterov;
-  inputs["beta1"] = o.optimizer.beta1;
-  inputs["beta2"] = o.optimizer.beta2;
-  inputs["eps"] = o.optimizer.eps;
-  inputs["iterations"] = o.iterations;
-  inputs["batch"] = o.batch;
-  inputs["shift"] = o.shift;
-  inputs["patience"] = o.patience;
-  inputs["seed"] = o.seed;
+  inputs["options"] = to_json_fields(o);
   return sha256_hex(to_text(inputs));
 }
 

@@ -22,6 +22,16 @@ struct PretrainOptions {
   Index shift = 0;     ///< pixels that images are moved by at most, anew in every step
   Index patience = 4;  ///< checks in a row without a lower loss, after which it stops
   std::uint64_t seed = 1;
+
+  template <class Self, class Fields>
+  static void json_fields(Self& self, Fields& f) {
+    f("optimizer", self.optimizer);
+    f("iterations", self.iterations);
+    f("batch", self.batch);
+    f("shift", self.shift);
+    f("patience", self.patience);
+    f("seed", self.seed);
+  }
 };
 
 /// Holds a tenth of the different images of each class out, at least one where the class has two,

@@ -55,7 +55,7 @@ class OneNetRun {
       done = run_turn(turn);
     if (!done) return done.failure();
     Result<RunSummary> summary = recorder_.finish(model_.joined, {}, {}, sizes_);
-    old_caches_.let_go(config_);
+    if (summary) old_caches_.let_go(config_);
     if (summary && preparation_) summary->add(preparation_->record());
     return summary;
   }
