@@ -37,6 +37,23 @@ TEST_CASE("hash: SHA-256 gives the published digests") {
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+#if defined(IOTSL_SHA256_X86)
+TEST_CASE("hash: the instructions for SHA-256 change the state as the formulas do") {
+  if (!iotsl::detail::has_sha256_instructions()) {
+    MESSAGE("no SHA-NI: the formulas only");
+    return;
+  }
+  const auto bytes = xxhash_sanity_bytes(1 + 64 * 37);
+  for (std::size_t count : {0u, 1u, 2u, 3u, 37u}) {
+    CAPTURE(count);
+    iotsl::detail::Sha256State a{1, 0xffffffff, 3, 0x80000000, 5, 6, 7, 8}, b = a;
+    iotsl::detail::sha256_blocks_portable(a, bytes.data() + 1, count);  // at any address
+    iotsl::detail::sha256_blocks_x86(b, bytes.data() + 1, count);
+    CHECK(a == b);
+  }
+}
+#endif
+
 TEST_CASE("hash: SHA-256 and XXH64 do not depend on how the bytes arrive") {
   const auto bytes = ramp(777);
   const std::string whole = iotsl::sha256_hex(iotsl::ByteSpan(bytes));

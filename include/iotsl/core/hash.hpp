@@ -8,20 +8,9 @@
 #include <string>
 
 #include "iotsl/core/bytes.hpp"
+#include "iotsl/core/sha256_blocks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
-
-namespace detail {
-inline constexpr std::array<std::uint32_t, 64> sha256_constants = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-}  // namespace detail
 
 /// A hash of 256 bits.
 using Sha256Digest = std::array<std::uint8_t, 32>;
@@ -33,8 +22,9 @@ class Sha256 {
     length_ += bytes.size();
     while (!bytes.empty()) {
       if (filled_ == 0 && bytes.size() >= 64) {
-        compress(bytes.data());
-        bytes = bytes.subspan(64);
+        const std::size_t blocks = bytes.size() / 64;
+        detail::sha256_blocks(state_, bytes.data(), blocks);
+        bytes = bytes.subspan(64 * blocks);
         continue;
       }
       const std::size_t take = std::min(bytes.size(), 64 - filled_);
@@ -42,7 +32,7 @@ class Sha256 {
       filled_ += take;
       bytes = bytes.subspan(take);
       if (filled_ == 64) {
-        compress(block_.data());
+        detail::sha256_blocks(state_, block_.data(), 1);
         filled_ = 0;
       }
     }
@@ -65,45 +55,8 @@ class Sha256 {
   }
 
  private:
-  using Word = std::uint32_t;
-
-  /// One round: changes d and h only, so that the next one sees the state moved on by one place.
-  static void round(Word a, Word b, Word c, Word& d, Word e, Word f, Word g, Word& h, std::size_t i,
-                    const std::array<Word, 64>& w) {
-    h += (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + (g ^ (e & (f ^ g))) +
-         detail::sha256_constants[i] + w[i];
-    d += h;
-    h += (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) | (c & (a | b)));
-  }
-
-  void compress(const std::uint8_t* block) {
-    std::array<Word, 64> w;
-    for (std::size_t i = 0; i < 16; ++i)  // big endian
-      w[i] = __builtin_bswap32(load_le<Word>(block + 4 * i));
-    for (std::size_t i = 16; i < 64; ++i) {
-      const Word a = w[i - 15];
-      const Word b = w[i - 2];
-      w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ (a >> 3)) + w[i - 7] +
-             (std::rotr(b, 17) ^ std::rotr(b, 19) ^ (b >> 10));
-    }
-    auto [a, b, c, d, e, f, g, h] = state_;
-    // Eight rounds in a row with the names moved on instead of the values.
-    for (std::size_t i = 0; i < 64; i += 8) {
-      round(a, b, c, d, e, f, g, h, i, w);
-      round(h, a, b, c, d, e, f, g, i + 1, w);
-      round(g, h, a, b, c, d, e, f, i + 2, w);
-      round(f, g, h, a, b, c, d, e, i + 3, w);
-      round(e, f, g, h, a, b, c, d, i + 4, w);
-      round(d, e, f, g, h, a, b, c, i + 5, w);
-      round(c, d, e, f, g, h, a, b, i + 6, w);
-      round(b, c, d, e, f, g, h, a, i + 7, w);
-    }
-    const std::array<std::uint32_t, 8> delta{a, b, c, d, e, f, g, h};
-    for (std::size_t i = 0; i < 8; ++i) state_[i] += delta[i];
-  }
-
-  std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  detail::Sha256State state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::array<std::uint8_t, 64> block_{};
   std::size_t filled_ = 0;
   std::uint64_t length_ = 0;
