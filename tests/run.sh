@@ -92,11 +92,11 @@ report_tests() {
 }
 
 # The stages that are built, at the same time: the longest test of each is one process, which alone would leave
-# processors idle. Two more jobs than processors where it is one stage: the tests of lost connections and slow
-# networks mostly wait.
+# processors idle. A processor is two places, of which a test that computes takes both and one that mostly waits, for
+# lost connections and slow networks, takes one; where it is one stage, one more of the former or two of the latter.
 test_built() {
-  local stage parallel=$jobs
-  [ ${#built[@]} -eq 1 ] && parallel=$((jobs + 2))
+  local stage parallel=$((2 * jobs))
+  [ ${#built[@]} -eq 1 ] && parallel=$((2 * jobs + 2))
   for stage in "${built[@]}"; do run_tests "$stage" "$parallel" & done
   wait
   for stage in "${built[@]}"; do report_tests "$stage"; done
