@@ -283,9 +283,11 @@ void plan(CLI::App& command, PlanOptions& planned) {
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);
   p.device_bytes =
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
-  p.server_bytes = measure::peak_resident_bytes();
-  p.checkpoint_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters) *
-                       (1 + kept_per_parameter(config.training.optimizer));
+  const std::uint64_t weight_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters);
+  const std::uint64_t kept = kept_per_parameter(config.training.optimizer);
+  p.server_bytes =
+      measure::peak_resident_bytes() + weight_bytes * (most_kept_per_parameter(config) - kept);
+  p.checkpoint_bytes = weight_bytes * (1 + kept);
   const std::uint64_t replay_bytes =
       4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;
@@ -312,6 +314,10 @@ void plan(CLI::App& command, PlanOptions& planned) {
       p.seconds += link->seconds((p.preparation->bytes_up + p.preparation->bytes_down) /
                                  static_cast<std::uint64_t>(config.devices));
     p.assumptions.push_back("generators and pre-training: as on this machine");
+    if (config.preparation.pretrain)
+      p.assumptions.push_back(
+          concat("pre-training: ", optimizer_text(config.pretraining_optimizer()),
+                 " at a constant rate, each step as long as in the turns"));
   }
   p.power = energy_assumptions(options.energy).model;
   p.energy = device_energy_of(p, turns.devices, config.devices);

@@ -94,6 +94,9 @@ std::optional<net::LinkSpeed> link_of(const RunOptions& options);
 /// What the engine needs to know of a run. Ends the command where the options do not fit together.
 split::RunConfig to_config(const RunOptions& options);
 
+/// "adam 0.001", "sgd 0.01 with momentum 0.9": kind and rate.
+std::string optimizer_text(const OptimizerOptions& optimizer);
+
 /// What config.json holds: one member per option, so that --config can read it back.
 Json to_json(const RunOptions& options);
 
