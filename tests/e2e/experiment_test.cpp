@@ -313,7 +313,7 @@ TEST_CASE("experiment: joules of SL against a device alone, by a model of the us
   const Json results = read_results(out);
   CHECK(results.find("energy_origin")->as_string() ==
         "model board: 1.0 W idle, 3.0 W computing, the network counted as idle (the test); "
-        "computing as timed in the run, times 10; network as timed in the run");
+        "computing by processor time of the run, times 10; network by the clock");
   const auto epoch_joules = [&](const char* key) {
     const Json summary = parse_json(read(out + "/runs/" + key + "-seed1/summary.json")).value();
     double joules = 0;
