@@ -114,6 +114,31 @@ TEST_CASE("generator training: moments without noise learn the digits, in the sa
   CHECK(bytes_of_file(trained(set, all_of(set), moments_settings(0))) == bytes_of_file(file));
 }
 
+TEST_CASE("generator training: after the first step of moments the file's bytes are known") {
+  const data::Dataset grey = digits(120, 4);
+  const data::Dataset colour =
+      data::make_faces(data::Split::train, {.count = 48, .height = 16, .width = 16});
+  for (const data::Dataset* set : {&grey, &colour})
+    for (const data::Label most : {data::Label{9}, data::Label{1}, data::Label{0}})
+      for (const double epsilon : {0.0, 10.0}) {
+        std::vector<Index> mine;
+        for (const Index i : all_of(*set))
+          if (set->labels[static_cast<std::size_t>(i)] <= most) mine.push_back(i);
+        GeneratorTraining training(*set, mine, {moments_settings(epsilon), 7, 2}, {});
+        REQUIRE(training.step().ok());
+        const std::size_t sums = training.moments()->sums_bytes();
+        const Index values = training.moments()->released_values();
+        generators::GeneratorCard card = training.card();
+        while (!training.done()) REQUIRE(training.step().ok());
+        const GeneratorFile file = training.finish().value();
+        card.iterations = file.card.iterations;
+        card.quality = file.card.quality;
+        INFO(set->channels << " channels, classes to " << int{most} << ", epsilon " << epsilon);
+        CHECK(generators::moments_file_bytes(card, sums) == bytes_of_file(file).size());
+        CHECK(static_cast<std::uint64_t>(values) == file.generator.values());
+      }
+}
+
 TEST_CASE("generator training: a private card promises and tells nothing of the pixels") {
   const data::Dataset set = digits(400);
   const GeneratorSettings s = moments_settings(10);

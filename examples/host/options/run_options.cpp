@@ -366,15 +366,19 @@ RunData load_run_data(RunOptions& o) {
   return out;
 }
 
+data::Dataset load_samples(const RunOptions& o, const data::Dataset& train,
+                           const std::vector<Index>& samples) {
+  if (!train.pixels.empty()) return data::select_samples(train, samples);
+  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &samples));
+}
+
 data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
                               const data::Manifest& manifest) {
   if (o.data.validation > 0 && manifest.validation.empty())
     fail_command(ErrorCode::data, "--validation ", o.data.validation,
                  ": the manifest of the run lists no validation part");
   if (manifest.validation.empty()) return data::empty_like(train);
-  if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
-  return expect(
-      data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &manifest.validation));
+  return load_samples(o, train, manifest.validation);
 }
 
 ModelCard card_of(const RunOptions& o) {

@@ -80,8 +80,12 @@ struct RunData {
 /// it.
 RunData load_run_data(RunOptions& options);
 
-/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends
-/// the command where the options name such a part and the manifest does not.
+/// These samples of the training set, from `train` where that has its pixels.
+data::Dataset load_samples(const RunOptions& options, const data::Dataset& train,
+                           const std::vector<Index>& samples);
+
+/// The samples of the validation part in `manifest`. Ends the command where the options name such a
+/// part and the manifest does not.
 data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
                               const data::Manifest& manifest);
 
