@@ -173,7 +173,9 @@ TEST_CASE("experiment: IoTSL against SL, with generators, pictures and both sums
   };
   CHECK_FALSE(taken_over(0));
   CHECK(taken_over(2));
-  CHECK_FALSE(taken_over(5));  // of another optimiser
+  CHECK(taken_over(5));  // whose turns have another optimiser
+  CHECK(page.find("IoTSL, calibrated SGD in its turns, pre-trained with adam 0.001 as the others "
+                  "are") != page.npos);
 }
 
 TEST_CASE(
@@ -211,6 +213,13 @@ TEST_CASE(
     CHECK(run_of(key).find("config")->find("optimizer")->as_string() == "sgd");
     CHECK(run_of(key).find("config")->find("lr")->as_double() == rates("sl-sgd").front());
   }
+  // Its pre-training is as that of the others.
+  const Json& calibrated = *run_of("iotsl-sgd").find("config");
+  CHECK(calibrated.find("pretrain-optimizer")->as_string() == "adam");
+  CHECK(calibrated.find("pretrain-lr")->as_double() == 1e-3);
+  CHECK(calibrated.find("pretrain-momentum") == nullptr);
+  for (const char* key : {"iotsl", "iotsl-constant", "sl-sgd"})
+    CHECK(run_of(key).find("config")->find("pretrain-optimizer") == nullptr);
   CHECK(run.err.find("calibrated: plain SGD") != std::string::npos);
   CHECK(run_of("iotsl").find("config")->find("gan")->as_string() == "light");
 
@@ -304,7 +313,7 @@ TEST_CASE("experiment: joules of SL against a device alone, by a model of the us
   const Json results = read_results(out);
   CHECK(results.find("energy_origin")->as_string() ==
         "model board: 1.0 W idle, 3.0 W computing, the network counted as idle (the test); "
-        "computing as timed in the run, times 10; network as timed in the run");
+        "computing by processor time of the run, times 10; network by the clock");
   const auto epoch_joules = [&](const char* key) {
     const Json summary = parse_json(read(out + "/runs/" + key + "-seed1/summary.json")).value();
     double joules = 0;

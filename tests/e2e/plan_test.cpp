@@ -78,19 +78,41 @@ TEST_CASE("plan: bytes and memory are those of the run") {
       "--pretrain-iterations 4");
 }
 
-TEST_CASE("plan: there are more moments the more classes a device has") {
+TEST_CASE("plan: numbers and bytes of the moments are those of the run") {
   const TemporaryFolder folder;
-  const std::string options =
-      "--method iotsl --impute off --generator moments --dataset glyphs --devices 2 "
-      "--limit-train 120 --limit-test 20 --epochs 2 --width 4 --pretrain-iterations 2 --json ";
-  for (const std::string& partition : {std::string("iid"), std::string("classes:5")}) {
-    const std::string both = options + "--partition " + partition;
+  int runs = 0;
+  // All but the largest device's may be beside it by the digits of their quality, private ones by
+  // what the noise draws.
+  const auto check = [&](const std::string& options, Index devices, bool noise = false) {
+    INFO(options);
+    const std::string both = concat(
+        "--method iotsl --generator moments --devices ", devices,
+        " --limit-test 20 --epochs 2 --width 4 --batch 8 --pretrain-iterations 2 --json ", options);
     const Json plan = parsed(run_program("plan " + both));
-    const Json run =
-        parsed(run_program("simulate " + both + " --quiet --out " + (folder / partition)));
-    const Json& made = *run.find("preparation")->find("generators");
-    CHECK(plan.find("generator_values")->as_int() == made.as_array()[0].find("values")->as_int());
-  }
+    const Json run = parsed(run_program("simulate --transport none --quiet --out " +
+                                        (folder / concat("run", ++runs)) + " " + both));
+    const Json& made = *run.find("preparation");
+    std::int64_t most_values = 0;
+    for (const Json& each : made.find("generators")->as_array())
+      most_values = std::max(most_values, each.find("values")->as_int());
+    CHECK(plan.find("generator_values")->as_int() == most_values);
+    CHECK(plan.find("preparation_values")->as_int() == made.find("values_formula")->as_int());
+    const std::int64_t up = made.find("bytes_up")->as_int(),
+                       down = made.find("bytes_down")->as_int();
+    const std::int64_t beside = std::abs(plan.find("preparation_bytes_up")->as_int() - up);
+    MESSAGE(up, " bytes up, planned ", beside, " beside");
+    CHECK(beside <= (noise ? up / 200 : 64 * (devices - 1)));
+    // The run's have the plan of imputation beside the files.
+    const std::int64_t planned = plan.find("preparation_bytes_down")->as_int();
+    MESSAGE(down, " bytes down, planned ", planned);
+    CHECK((planned > 0) == (down > 0));
+    CHECK(std::abs(planned - down) <= (noise ? down / 100 : 0) + 512 * devices);
+  };
+  check("--dataset glyphs --limit-train 120", 1);
+  check("--dataset glyphs --limit-train 120 --partition classes:5", 2);
+  check("--dataset glyphs --limit-train 90 --partition classes:4 --epsilon 10", 3, true);
+  check("--dataset faces --image-size 16 --per-class 20", 1);
+  check("--dataset faces --image-size 16 --per-class 20 --partition classes:4", 2);
 }
 
 TEST_CASE("plan: parameters and operations of the published net") {

@@ -110,6 +110,50 @@ TEST_CASE("a device with too few samples is named with the partition") {
   CHECK_FALSE(folder_exists(folder / "run"));
 }
 
+TEST_CASE("an optimiser of pre-training's own: in config.json, refused where it means nothing") {
+  const TemporaryFolder folder;
+  const std::string data = "--dataset glyphs --limit-train 40 --limit-test 20 --epochs 2 ",
+                    any = "simulate --transport none --json --optimizer sgd --lr 0.02 " + small +
+                          data,
+                    method = "--method iotsl --generator moments --pretrain-iterations 3 ",
+                    given = "--generators " + (folder / "turns/generators "),
+                    own = "--pretrain-optimizer adam --pretrain-lr 0.002 ";
+  const auto weights = [](const ProgramResult& result) {
+    return parse_json(result.out)->find("weights_sha256")->as_string();
+  };
+  const std::string as_turns = weights(succeed(any + method + "--out " + (folder / "turns"))),
+                    mixed = weights(
+                        succeed(any + method + given + own + "--out " + (folder / "mixed")));
+  CHECK(mixed != as_turns);
+  // The file says it, and one of an earlier program, which does not, means that of the turns.
+  const auto again = [&](const std::string& name, const std::string& options) {
+    return weights(succeed("simulate --transport none --json --quiet --config " +
+                           (folder / name + "/config.json ") + options));
+  };
+  CHECK(again("mixed", "--out " + (folder / "again")) == mixed);
+  const std::string text = read_text_file(folder / "turns/config.json").value();
+  CHECK(text.find("pretrain-optimizer") == text.npos);
+  CHECK(text.find("pretrain-lr") == text.npos);
+  CHECK(text.find("pretrain-momentum") == text.npos);
+  CHECK(again("turns", given + own + "--out " + (folder / "added")) == mixed);
+
+  refuse("simulate --pretrain-lr 0.1 --resume " + (folder / "mixed"), 2,
+         "--pretrain-lr 0.1: cannot be changed in the run");
+  const std::string none = "--out " + (folder / "none"), off = "--method iotsl --pretrain off ";
+  refuse(any + own + none, 2, "--pretrain-optimizer adam: only for --method iotsl and cache");
+  refuse(any + method + own + "--pretrain-momentum 0.9 " + none, 2,
+         "--pretrain-momentum 0.9: only for --pretrain-optimizer sgd");
+  refuse(any + off + "--pretrain-lr 0.1 " + none, 2,
+         "--pretrain-lr 0.1: does nothing with --pretrain off");
+  refuse(any + method + "--pretrain-optimizer lbfgs " + none, 2, "lbfgs not in {adam,sgd}");
+  refuse(any + method + "--pretrain-lr 0 " + none, 2, "0, expected above 0");
+  refuse(any + method + "--pretrain-momentum 1 " + none, 2, "1, expected 0 to 0.9999");
+  CHECK_FALSE(folder_exists(folder / "none"));
+  const ProgramResult plan = succeed("plan " + planned + data + method + given + own);
+  CHECK_MESSAGE(plan.out.find("pre-training: adam 0.002 at a constant rate") != std::string::npos,
+                plan.out);
+}
+
 TEST_CASE("generators of other classes are refused by name, with every transport") {
   const TemporaryFolder folder;
   write_pack(folder / "pets", {"cat", "dog"});

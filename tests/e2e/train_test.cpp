@@ -306,6 +306,7 @@ TEST_CASE("wrong options of a run") {
   CHECK(code("--batch 1") == 2);
   CHECK(code("--optimizer lbfgs") == 2);
   CHECK(code("--momentum 0.9") == 2);
+  CHECK(code("--pretrain-optimizer sgd") == 2);  // of method sl
   CHECK(code("--rounds 1 --epochs 3") == 2);
   CHECK(code("--partition classes:99") == 2);
   CHECK(code("--cut classifier") == 2);

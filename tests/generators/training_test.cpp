@@ -114,6 +114,35 @@ TEST_CASE("generator training: moments without noise learn the digits, in the sa
   CHECK(bytes_of_file(trained(set, all_of(set), moments_settings(0))) == bytes_of_file(file));
 }
 
+TEST_CASE("generator training: after the first step of moments the file's bytes are known") {
+  const data::Dataset grey = digits(120);
+  const data::Dataset colour =
+      data::make_faces(data::Split::train, {.count = 48, .height = 16, .width = 16});
+  struct Case {
+    const data::Dataset& set;
+    data::Label most;  ///< classes that the device has: 0 to this one
+    double epsilon;
+  };
+  for (const Case& c : {Case{grey, 9, 0}, Case{grey, 1, 10}, Case{grey, 0, 10}, Case{colour, 7, 10},
+                        Case{colour, 1, 0}, Case{colour, 0, 0}}) {
+    std::vector<Index> mine;
+    for (const Index i : all_of(c.set))
+      if (c.set.labels[static_cast<std::size_t>(i)] <= c.most) mine.push_back(i);
+    GeneratorTraining training(c.set, mine, {moments_settings(c.epsilon), 7, 2}, {});
+    REQUIRE(training.step().ok());
+    const std::size_t sums = training.moments()->sums_bytes();
+    const Index values = training.moments()->released_values();
+    generators::GeneratorCard card = training.card();
+    while (!training.done()) REQUIRE(training.step().ok());
+    const GeneratorFile file = training.finish().value();
+    card.iterations = file.card.iterations;
+    card.quality = file.card.quality;
+    INFO(c.set.channels << " channels, classes to " << int{c.most} << ", epsilon " << c.epsilon);
+    CHECK(generators::moments_file_bytes(card, sums) == bytes_of_file(file).size());
+    CHECK(static_cast<std::uint64_t>(values) == file.generator.values());
+  }
+}
+
 TEST_CASE("generator training: a private card promises and tells nothing of the pixels") {
   const data::Dataset set = digits(400);
   const GeneratorSettings s = moments_settings(10);

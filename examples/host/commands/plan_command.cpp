@@ -78,9 +78,9 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     if (p.cache_bytes > 0) out["cache_bytes"] = p.cache_bytes;
     if (p.preparation) {
       out["generator_values"] = p.preparation->generator_values;
-      out["generator_iteration_seconds"] = p.preparation->iteration_seconds;
-      out["generator_seconds"] = p.preparation->generator_seconds;
-      out["pretrain_seconds"] = p.preparation->pretrain_seconds;
+      out["generator_iteration_seconds"] = p.preparation->seconds.iteration;
+      out["generator_seconds"] = p.preparation->seconds.generators;
+      out["pretrain_seconds"] = p.preparation->seconds.pretraining;
       out["preparation_bytes_up"] = p.preparation->bytes_up;
       out["preparation_bytes_down"] = p.preparation->bytes_down;
       out["preparation_values"] = p.preparation->values;
@@ -121,13 +121,13 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
       static_cast<long>(p.model.smashed_values));
   if (p.preparation)
     std::printf(
-        "generators %llu values each; %s up, %s down for all devices; %s in all, %.0f ms an "
+        "generators at most %llu values each; %s up, %s down for all devices; %s in all, %.0f ms an "
         "iteration\npretrain   at most %s\n",
         static_cast<unsigned long long>(p.preparation->generator_values),
         bytes(p.preparation->bytes_up).c_str(), bytes(p.preparation->bytes_down).c_str(),
-        format_seconds(p.preparation->generator_seconds).c_str(),
-        1e3 * p.preparation->iteration_seconds,
-        format_seconds(p.preparation->pretrain_seconds).c_str());
+        format_seconds(p.preparation->seconds.generators).c_str(),
+        1e3 * p.preparation->seconds.iteration,
+        format_seconds(p.preparation->seconds.pretraining).c_str());
   std::printf("memory     a device %s, the server %s\n", bytes(p.device_bytes).c_str(),
               bytes(p.server_bytes).c_str());
   std::printf(
@@ -210,7 +210,7 @@ TurnsTime all_turns(const std::vector<split::TurnWire>& turns, const split::Step
 split::DeviceEnergy device_energy_of(const Plan& p, const measure::DeviceTimes& turns,
                                      Index devices) {
   const double share = 1 / static_cast<double>(devices);
-  const double training = p.preparation ? p.preparation->generator_seconds : 0;
+  const double training = p.preparation ? p.preparation->seconds.generators : 0;
   return {.turn_joules = share * p.power.joules(turns),
           .generator_joules = share * p.power.joules({.awake = training, .computing = training}),
           .awake_seconds = share * (turns.awake + training)};
@@ -283,9 +283,11 @@ void plan(CLI::App& command, PlanOptions& planned) {
   const auto per_sample = static_cast<std::uint64_t>(train.sample_elems()) + 1 + 4 * sizeof(Index);
   p.device_bytes =
       sampled.device_bytes + (largest - std::min(largest, sampled.samples)) * per_sample;
-  p.server_bytes = measure::peak_resident_bytes();
-  p.checkpoint_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters) *
-                       (1 + kept_per_parameter(config.training.optimizer));
+  const std::uint64_t weight_bytes = 4 * static_cast<std::uint64_t>(p.model.total.parameters);
+  const std::uint64_t kept = kept_per_parameter(config.training.optimizer);
+  p.server_bytes =
+      measure::peak_resident_bytes() + weight_bytes * (most_kept_per_parameter(config) - kept);
+  p.checkpoint_bytes = weight_bytes * (1 + kept);
   const std::uint64_t replay_bytes =
       4 * static_cast<std::uint64_t>(config.training.replay) * (sizes.smashed_values + 1);
   p.server_bytes += replay_bytes;
@@ -302,16 +304,22 @@ void plan(CLI::App& command, PlanOptions& planned) {
   if (config.unfreeze_on_plateau > 0)
     p.assumptions.push_back("no plateau: the front stays frozen to the end");
   if (has_generators(config.method)) {
-    p.preparation = preparation_cost(config, manifest, sampled);
+    p.preparation = preparation_cost(config, manifest, sampled, [&](std::size_t device) {
+      return load_samples(options, train, manifest.devices[device]);
+    });
     p.device_bytes += p.preparation->device_bytes;
     p.wire.bytes_up += p.preparation->bytes_up;
     p.wire.bytes_down += p.preparation->bytes_down;
-    p.seconds += p.preparation->generator_seconds + p.preparation->pretrain_seconds;
+    p.seconds += p.preparation->seconds.generators + p.preparation->seconds.pretraining;
     // Every device has a connection of its own.
     if (link)
       p.seconds += link->seconds((p.preparation->bytes_up + p.preparation->bytes_down) /
                                  static_cast<std::uint64_t>(config.devices));
     p.assumptions.push_back("generators and pre-training: as on this machine");
+    if (config.preparation.pretrain)
+      p.assumptions.push_back(
+          concat("pre-training: ", optimizer_text(config.pretraining_optimizer()),
+                 " at a constant rate, each step as long as in the turns"));
   }
   p.power = energy_assumptions(options.energy).model;
   p.energy = device_energy_of(p, turns.devices, config.devices);

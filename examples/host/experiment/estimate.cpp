@@ -37,7 +37,7 @@ std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
   const StepCost cost =
       sample_steps(measured, to_config(measured), train, test, draw_manifest(measured.data, train));
   // By the curve whose devices train the generators. The seeds of a curve prepare alike.
-  std::map<std::string_view, PreparationCost> preparations;
+  std::map<std::string_view, PreparationSeconds> preparations;
   std::vector<double> out;
   for (const PlannedRun& run : runs) {
     RunOptions options = run.options;
@@ -54,9 +54,9 @@ std::vector<double> estimate_seconds(const std::vector<PlannedRun>& runs) {
       const std::string_view source = trains ? run.curve->key : run.curve->generators_of;
       auto known = preparations.find(source);
       if (known == preparations.end())
-        known = preparations.emplace(source, preparation_cost(config, manifest, cost)).first;
-      if (trains) seconds += known->second.generator_seconds;
-      if (run.curve->pretrain) seconds += known->second.pretrain_seconds;
+        known = preparations.emplace(source, preparation_seconds(config, manifest, cost)).first;
+      if (trains) seconds += known->second.generators;
+      if (run.curve->pretrain) seconds += known->second.pretraining;
     }
     out.push_back(has_ended(run) ? 0 : seconds);
   }

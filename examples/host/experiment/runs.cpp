@@ -106,12 +106,17 @@ std::string Experiment::rate_text() const {
   const auto& curves = spec->curves;
   const bool excepted = std::any_of(curves.begin(), curves.end(),
                                     [](const CurveSpec& curve) { return curve.constant_rate; });
-  const bool calibrated = std::any_of(curves.begin(), curves.end(),
-                                      [](const CurveSpec& curve) { return curve.calibrated; });
-  return concat(
-      to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
-      excepted ? " but those of a constant rate" : "",
-      calibrated ? concat("; calibrated: ", describe(calibration_of(common.data.dataset))) : "");
+  std::string calibrated;
+  for (const CurveSpec& curve : curves) {
+    if (!curve.calibrated) continue;
+    if (calibrated.empty())
+      calibrated = concat("; calibrated: ", describe(calibration_of(common.data.dataset)));
+    if (curve.pretrain)
+      calibrated += concat("; ", curve.label, " in its turns, pre-trained with ",
+                           optimizer_text(common.training.optimizer), " as the others are");
+  }
+  return concat(to_text(Json(common.training.optimizer.lr)), ", ", schedule_text(), " in every run",
+                excepted ? " but those of a constant rate" : "", calibrated);
 }
 
 namespace {
@@ -257,8 +262,14 @@ RunOptions options_of(const Experiment& experiment, const CurveSpec& curve, std:
   o.model.spec.name = sizes.model;
   o.model.spec.width = sizes.width;
   set_epochs(o.training, experiment, curve);
-  if (curve.calibrated)
+  if (curve.calibrated) {
+    if (curve.pretrain) {  // as the others: the rate was chosen for the turns of SL
+      const OptimizerOptions others = o.training.optimizer;
+      o.preparation.pretrain_optimizer = {.kind = others.kind, .lr = others.lr, .momentum = {}};
+      if (others.momentum != 0) o.preparation.pretrain_optimizer.momentum = others.momentum;
+    }
     o.training.optimizer = {.kind = OptimizerKind::sgd, .lr = calibration_of(o.data.dataset).rate};
+  }
   o.training.replay = curve.replays ? sizes.replay : 0;
   o.training.wire = curve.wire;
   if (caches(o.method)) o.training.frozen_front = true;

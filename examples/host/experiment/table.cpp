@@ -56,8 +56,9 @@ ExperimentSpec fig9() {
           "Raspberry Pis and a server with a GPU. With two recipes: the one that was best for both "
           "(Adam unless it was chosen; of ten settings none was better for either by more than one "
           "seed can tell), with which SL is there early; and with plain SGD at a small rate, "
-          "calibrated so that SL alone is about as late as the paper's, the same for IoTSL and its "
-          "pre-training.",
+          "calibrated so that SL alone is about as late as the paper's, and the same in the turns of "
+          "IoTSL. Its pre-training is that of the first recipe there, too: the small rate was "
+          "chosen for the turns.",
       .curves = {{"iotsl", "IoTSL", "Test accuracy", Method::iotsl, "iid", true, false},
                  {"sl", "SL", "Test accuracy", Method::split_learning, "iid"},
                  {"iotsl-constant", "IoTSL, constant rate", "Test accuracy", Method::iotsl, "iid",

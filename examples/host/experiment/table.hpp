@@ -31,7 +31,8 @@ struct CurveSpec {
   bool generator_only = false;  ///< nothing but generators leaves a device
   bool replays = false;         ///< the server keeps smashed samples: ExperimentSizes::replay
   WireCoding wire = WireCoding::fp32;
-  /// With the optimiser of calibration.hpp, over ExperimentSizes::calibrated_epochs.
+  /// Its turns with the optimiser of calibration.hpp, over ExperimentSizes::calibrated_epochs;
+  /// pre-training with that of the other curves.
   bool calibrated = false;
 };
 

@@ -37,7 +37,7 @@ void list_power_model_option(Options& o, List& list) {
 template <class Options, class List>
 void list_slowdown_option(Options& o, List& list) {
   list.given("device-slowdown", o.slowdown,
-             "How many times as long as timed here the devices meant would compute, in joules; "
+             "How many times as long as here the devices meant would compute, in joules; "
              "default: 1",
              between(0.001, 1e6));
 }

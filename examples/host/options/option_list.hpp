@@ -112,8 +112,9 @@ class ConfigWriter {
   void given(const char* name, const V& value, const char* = "", const CLI::Validator& = {}) {
     if (value != V{}) add(name, value);
   }
-  template <NamedEnum V>
-  void given(const char* name, const std::optional<V>& value, const char*) {
+  template <class V>
+  void given(const char* name, const std::optional<V>& value, const char* = "",
+             const CLI::Validator& = {}) {
     if (value) add(name, *value);
   }
   void flag(const char* name, bool value, const char*) {

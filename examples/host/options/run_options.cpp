@@ -132,6 +132,13 @@ void list_preparation_options(Options& o, List& list) {
               above_zero());
   list.option("pretrain-batch", p.pretrain_batch, "Samples per step of pre-training",
               between(batch_range.least, batch_range.most));
+  list.given(
+      "pretrain-optimizer", p.pretrain_optimizer.kind,
+      "How pre-training steps, adam or sgd, where not as the turns do; default: --optimizer");
+  list.given("pretrain-lr", p.pretrain_optimizer.lr,
+             "Learning rate of pre-training, which does not fall; default: --lr", above_zero());
+  list.given("pretrain-momentum", p.pretrain_optimizer.momentum,
+             "Momentum of pre-training with sgd; default: --momentum", between(0.0, 0.9999));
   list.option(
       "pretrain-shift", p.pretrain_shift,
       "Pixels that an image is moved by at most in a step of pre-training; -1: 1 with moments, "
@@ -239,7 +246,8 @@ void check_switched_off(const CLI::App& command, const RunOptions& o) {
         fail_command(ErrorCode::usage, as_given(command, option), ": does nothing with ", by);
   };
   refuse(!o.preparation.pretrain, "--pretrain off",
-         {"--pretrain-iterations", "--pretrain-batch", "--pretrain-shift"});
+         {"--pretrain-iterations", "--pretrain-batch", "--pretrain-optimizer", "--pretrain-lr",
+          "--pretrain-momentum", "--pretrain-shift"});
   refuse(!o.preparation.imputes(), o.preparation.impute ? "--generator-only on" : "--impute off",
          {"--scarce"});
   refuse(chosen_mode(o.generator) == privacy::PrivacyMode::off, "--privacy off", {"--delta"});
@@ -358,15 +366,19 @@ RunData load_run_data(RunOptions& o) {
   return out;
 }
 
+data::Dataset load_samples(const RunOptions& o, const data::Dataset& train,
+                           const std::vector<Index>& samples) {
+  if (!train.pixels.empty()) return data::select_samples(train, samples);
+  return expect(data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &samples));
+}
+
 data::Dataset load_validation(const RunOptions& o, const data::Dataset& train,
                               const data::Manifest& manifest) {
   if (o.data.validation > 0 && manifest.validation.empty())
     fail_command(ErrorCode::data, "--validation ", o.data.validation,
                  ": the manifest of the run lists no validation part");
   if (manifest.validation.empty()) return data::empty_like(train);
-  if (!train.pixels.empty()) return data::select_samples(train, manifest.validation);
-  return expect(
-      data::load_dataset(o.data.dataset, o.data.folder, data::Split::train, &manifest.validation));
+  return load_samples(o, train, manifest.validation);
 }
 
 ModelCard card_of(const RunOptions& o) {
@@ -418,6 +430,11 @@ split::RunConfig to_config(const RunOptions& o) {
                                       front.output_shape(sample_shape(config.model)).value()));
   }
   return config;
+}
+
+std::string optimizer_text(const OptimizerOptions& optimizer) {
+  return concat(optimizer.kind, " ", to_text(Json(optimizer.lr)),
+                optimizer.momentum != 0 ? concat(" with momentum ", optimizer.momentum) : "");
 }
 
 Json to_json(const RunOptions& options) {

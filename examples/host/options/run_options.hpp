@@ -80,8 +80,12 @@ struct RunData {
 /// it.
 RunData load_run_data(RunOptions& options);
 
-/// The samples of the validation part in `manifest`, from `train` where that has its pixels. Ends
-/// the command where the options name such a part and the manifest does not.
+/// These samples of the training set, from `train` where that has its pixels.
+data::Dataset load_samples(const RunOptions& options, const data::Dataset& train,
+                           const std::vector<Index>& samples);
+
+/// The samples of the validation part in `manifest`. Ends the command where the options name such a
+/// part and the manifest does not.
 data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
                               const data::Manifest& manifest);
 
@@ -93,6 +97,9 @@ std::optional<net::LinkSpeed> link_of(const RunOptions& options);
 
 /// What the engine needs to know of a run. Ends the command where the options do not fit together.
 split::RunConfig to_config(const RunOptions& options);
+
+/// "adam 0.001", "sgd 0.01 with momentum 0.9": kind and rate.
+std::string optimizer_text(const OptimizerOptions& optimizer);
 
 /// What config.json holds: one member per option, so that --config can read it back.
 Json to_json(const RunOptions& options);

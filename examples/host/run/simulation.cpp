@@ -42,10 +42,16 @@ void check_cache(const split::RunConfig& config, const data::Manifest& manifest,
 
 }  // namespace
 
+std::uint64_t most_kept_per_parameter(const split::RunConfig& config) {
+  const std::uint64_t in_turns = kept_per_parameter(config.training.optimizer);
+  if (!has_generators(config.method) || !config.preparation.pretrain) return in_turns;
+  return std::max(in_turns, kept_per_parameter(config.pretraining_optimizer()));
+}
+
 void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
   const bool pools = pools_data(config.method);
   if (!pools) expect(data::check_device_samples(manifest));
-  check_memory(config.model, 2 + kept_per_parameter(config.training.optimizer));
+  check_memory(config.model, 2 + most_kept_per_parameter(config));
   const split::SplitModel model = expect(split::build_split_model(config));
   const std::size_t end = config.init.rfind('/');
   if (!config.resume && end != std::string::npos &&

@@ -19,6 +19,9 @@ std::vector<std::uint64_t> turn_samples(const split::RunConfig& config,
 /// a class cannot be had.
 Index total_steps(const split::RunConfig& config, const data::Manifest& manifest);
 
+/// Numbers that the server keeps beside each parameter at most, in pre-training or in the turns.
+std::uint64_t most_kept_per_parameter(const split::RunConfig& config);
+
 /// Looks at what would end a run later than it need: the devices' shares in `manifest` (none where
 /// each knows its own), the net and the weights of --init, the files of --generators. Ends the
 /// command where one is wrong.

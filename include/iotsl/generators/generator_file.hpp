@@ -95,6 +95,18 @@ inline Result<std::vector<std::uint8_t>> serialize_generator(const GeneratorFile
   return serialize_container(container_kind, sections);
 }
 
+/// Bytes of a file of moments with this card and sums of so many bytes
+/// (moments::Trainer::sums_bytes()): as many as serialize_generator() will give.
+inline std::uint64_t moments_file_bytes(const GeneratorCard& card, std::size_t sums_bytes) {
+  const auto& counts = card.trained_counts;
+  const auto held = static_cast<Index>(
+      std::count_if(counts.begin(), counts.end(), [](std::uint64_t n) { return n > 0; }));
+  return container_bytes(
+      std::vector<SectionSize>{{"card", to_text(to_json_fields(card)).size()},
+                               {moments::sums_section, sums_bytes},
+                               {moments::head_section, moments::head_bytes(card.images, held)}});
+}
+
 namespace detail {
 
 inline Result<GeneratorFile> read_generator(const Container& container) {

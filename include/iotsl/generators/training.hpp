@@ -140,9 +140,27 @@ class GeneratorTraining {
     return card;
   }
 
+  /// What the file will say of itself, as far as it is known now: no quality yet.
+  GeneratorCard card() const {
+    GeneratorCard card;
+    card.images = gan::image_spec(*set_);
+    card.dataset = set_->name;
+    card.class_names = set_->class_names;
+    card.label_counts = label_counts_;
+    card.seed = task_.seed;
+    card.device = task_.device;
+    if (moments_) card.trained_counts = moments_->counts();
+    card.iterations = static_cast<std::uint64_t>(iteration());
+    card.settings = task_.settings;
+    card.privacy = promise();
+    return card;
+  }
+  /// The training of moments, or null.
+  const moments::Trainer* moments() const { return moments_ ? &*moments_ : nullptr; }
+
   /// Where done(): the generator with its card. Nothing where the check of its quality was stopped.
   IOTSL_SMALL std::optional<GeneratorFile> finish(const StopCheck& stop = {}) const {
-    GeneratorCard card = described();
+    GeneratorCard card = this->card();
     if (!moments_) {
       std::optional<gan::TrainedNet> made =
           net_ ? net_->finish(stop) : std::optional(private_net_->finish());
@@ -160,20 +178,6 @@ class GeneratorTraining {
   }
 
  private:
-  GeneratorCard described() const {
-    GeneratorCard card;
-    card.images = gan::image_spec(*set_);
-    card.dataset = set_->name;
-    card.class_names = set_->class_names;
-    card.label_counts = label_counts_;
-    card.seed = task_.seed;
-    card.device = task_.device;
-    if (moments_) card.trained_counts = moments_->counts();
-    card.iterations = static_cast<std::uint64_t>(iteration());
-    card.settings = task_.settings;
-    card.privacy = promise();
-    return card;
-  }
   std::uint64_t records() const {
     std::uint64_t out = 0;
     for (const std::uint64_t count : label_counts_) out += count;

@@ -30,12 +30,14 @@ struct EpochRecord {
   bool has_validation = false;  ///< the two below hold
   double validation_loss = 0;
   double validation_accuracy = 0;  ///< fraction, of the part that the run chooses by
-  double seconds_device = 0;       ///< compute on the device
-  double seconds_server = 0;       ///< compute on the server that the device waits for
-  double seconds_update = 0;       ///< the server's beside it, while device and network work
-  double seconds_network = 0;      ///< what device and server leave of the epoch's time
-  double seconds_barrier = 0;      ///< writing the turn's barriers, in its last epoch
-  std::uint64_t bytes_up = 0;      ///< device to server, all of it
+  // The first three: processor time of the thread that computes, so that other processes add
+  // nothing to them. The fourth: by the clock, what device and server leave of the epoch's time.
+  double seconds_device = 0;   ///< compute on the device
+  double seconds_server = 0;   ///< compute on the server that the device waits for
+  double seconds_update = 0;   ///< the server's beside it, while device and network work
+  double seconds_network = 0;  ///< and what the two were kept waiting for
+  double seconds_barrier = 0;  ///< writing the turn's barriers, in its last epoch
+  std::uint64_t bytes_up = 0;  ///< device to server, all of it
   std::uint64_t bytes_down = 0;
   std::uint64_t values_formula = 0;     ///< Table I
   std::uint64_t peak_memory_bytes = 0;  ///< of the device's process

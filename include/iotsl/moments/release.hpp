@@ -43,9 +43,24 @@ inline constexpr int centre_bits = 15;  ///< of the centre's fraction
 /// Numbers of a head's input for such images.
 inline Index head_inputs(const ImageSpec& images) { return Features(images).size() + 1; }
 
-/// Sections of the generator file, beside its card.
+/// Numbers of centre and head where `held` classes have images: none where it is one.
+inline Index head_values(const ImageSpec& images, Index held) {
+  const Index inputs = head_inputs(images);
+  return held > 1 ? inputs - 1 + held * inputs : 0;
+}
+/// Release::values() of such a release.
+inline Index released_values(const Settings& s, const ImageSpec& images, Index held) {
+  return moment_count(coef_shape(s, images), held) + head_values(images, held);
+}
+
+/// Sections of the generator file, beside its card. How long the first is depends on the sums; the
+/// second has head_bytes().
 inline constexpr const char* sums_section = "moments";
 inline constexpr const char* head_section = "head";
+
+inline std::size_t head_bytes(const ImageSpec& images, Index held) {
+  return held > 1 ? static_cast<std::size_t>(4 + 2 * head_values(images, held)) : 0;
+}
 
 namespace detail {
 
@@ -106,6 +121,7 @@ inline std::vector<std::uint8_t> serialize_sums(const Release& r) {
 inline std::vector<std::uint8_t> serialize_head(const Release& r) {
   std::vector<std::uint8_t> out;
   if (r.weights.empty()) return out;
+  out.reserve(head_bytes(r.images, r.held()));
   const float step = detail::weight_step(r.weights);
   append_le(out, std::bit_cast<std::uint32_t>(step));
   detail::append_halves(out, r.centre, 1.0F / (1 << centre_bits));
@@ -144,8 +160,7 @@ inline Result<void> parse_sums(ByteSpan bytes, Release& out) {
 
 inline Result<void> parse_head(ByteSpan bytes, Release& out) {
   const Index inputs = head_inputs(out.images), rows = out.held() > 1 ? out.held() : 0;
-  const Index values = rows > 0 ? inputs - 1 + rows * inputs : 0;
-  const auto expected = static_cast<std::size_t>(rows > 0 ? 4 + 2 * values : 0);
+  const std::size_t expected = head_bytes(out.images, out.held());
   if (bytes.size() != expected)
     return bad_release("head of ", bytes.size(), " bytes, expected ", expected);
   if (rows == 0) return {};

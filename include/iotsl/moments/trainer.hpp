@@ -62,6 +62,12 @@ class Trainer {
     return out;
   }
 
+  /// Release::values() of what will leave.
+  Index released_values() const {
+    return moments::released_values(settings(), release_.images, release_.held());
+  }
+  /// Bytes that the sums will have in the file: from the first step on.
+  std::size_t sums_bytes() const { return serialize_sums(release_).size(); }
   /// What leaves the device: only where done().
   const Release& release() const {
     if (!done()) fail("moments: step ", done_, " of ", steps(), ", there is no release yet");

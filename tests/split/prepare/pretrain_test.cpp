@@ -68,6 +68,44 @@ TEST_CASE("pre-training: no NaN goes unnoticed, and a stop is no failure") {
   CHECK(stopped->iterations == 3);
 }
 
+TEST_CASE("pre-training: steps with an optimiser of its own, or with that of the turns") {
+  Setting s;
+  GeneratorStore store(s.config, {});
+  keep_both(store, s);
+  const auto generated = generate_dataset(log_of(store, s), s.config.model.images,
+                                          [&](std::size_t d) { return store.load(d); });
+  REQUIRE(generated.ok());
+  const auto expected = [&](const OptimizerOptions& optimizer) {
+    Sequential<float> net = new_net(s.config);
+    const PreparationOptions& p = s.config.preparation;
+    REQUIRE(pretrain(net, *generated,
+                     {.optimizer = optimizer,
+                      .iterations = p.pretrain_iterations,
+                      .batch = p.pretrain_batch,
+                      .seed = s.config.seed},
+                     {})
+                .ok());
+    return state_sha256(net);
+  };
+  const auto pretrained = [&](const OptimizerOptions& turns, const PretrainOptimizer& own) {
+    s.config.training.optimizer = turns;
+    s.config.preparation.pretrain_optimizer = own;
+    ServerPretraining work(s.config, {}, store);
+    Sequential<float> net = new_net(s.config);
+    REQUIRE(work.run(net, s.test, log_of(store, s)).value());
+    return state_sha256(net);
+  };
+  const OptimizerOptions adam{.kind = OptimizerKind::adam, .lr = 0.002},
+      sgd{.kind = OptimizerKind::sgd, .lr = 0.05, .momentum = 0.5}, plain{.lr = 0.05};
+  REQUIRE(expected(adam) != expected(sgd));
+  REQUIRE(expected(plain) != expected(sgd));
+  CHECK(pretrained(adam, {}) == expected(adam));
+  CHECK(pretrained(sgd, {}) == expected(sgd));
+  CHECK(pretrained(sgd, {.kind = adam.kind, .lr = adam.lr, .momentum = {}}) == expected(adam));
+  CHECK(pretrained(adam, {.kind = sgd.kind, .lr = sgd.lr, .momentum = 0.5}) == expected(sgd));
+  CHECK(pretrained(sgd, {.kind = {}, .lr = {}, .momentum = 0}) == expected(plain));
+}
+
 TEST_CASE("pre-training: its weights are kept with the record; after a stop there is neither") {
   Setting s;
   const TemporaryFolder folder;

@@ -138,6 +138,18 @@ TEST_CASE("preparation: the same pre-training is done once, by the run that has 
   CHECK(prepare("same", [](RunConfig&) {}));
   CHECK(prepare("other-turns", [](RunConfig& c) { c.training.wire = WireCoding::int8; }));
   CHECK_FALSE(prepare("rate", [](RunConfig& c) { c.training.optimizer.lr *= 2; }));
+  // The turns are other ones, pre-training is not; and the other way round.
+  CHECK(prepare("other-turns-rate", [](RunConfig& c) {
+    c.preparation.pretrain_optimizer.lr = c.training.optimizer.lr;
+    c.training.optimizer.lr *= 2;
+  }));
+  CHECK_FALSE(prepare("pretrain-rate", [](RunConfig& c) {
+    c.preparation.pretrain_optimizer.lr = 2 * c.training.optimizer.lr;
+  }));
+  CHECK_FALSE(prepare("pretrain-kind", [](RunConfig& c) {
+    const bool adam = c.training.optimizer.kind == OptimizerKind::adam;
+    c.preparation.pretrain_optimizer.kind = adam ? OptimizerKind::sgd : OptimizerKind::adam;
+  }));
   CHECK_FALSE(prepare("seed", [](RunConfig& c) { c.seed = 77; }));
   CHECK_FALSE(prepare("batch", [](RunConfig& c) { c.preparation.pretrain_batch = 8; }));
   damage(folder / "first/" + pretrained_name);

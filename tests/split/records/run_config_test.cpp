@@ -201,6 +201,59 @@ TEST_CASE("run config: preparation, on both sides of every limit") {
         "generator: images of 17x28x28; expected 1 to 16 channels and 8 to 1024 pixels a side");
 }
 
+TEST_CASE("run config: an optimiser of pre-training's own, on both sides of every limit") {
+  const auto with = [](OptimizerKind turns, const auto& change) {
+    return error(Method::iotsl, [&](RunConfig& c) {
+      c.training.optimizer = {.kind = turns, .lr = 0.1};
+      change(c.preparation.pretrain_optimizer);
+    });
+  };
+  using O = PretrainOptimizer;
+  constexpr OptimizerKind adam = OptimizerKind::adam, sgd = OptimizerKind::sgd;
+  const auto rate = [&](double lr) { return with(adam, [&](O& o) { o.lr = lr; }); };
+  CHECK(rate(1e-9) == "");
+  CHECK(rate(999999) == "");
+  CHECK(rate(0) == "--pretrain-lr 0: expected more than 0 and below 1e6");
+  CHECK(rate(1e6) == "--pretrain-lr 1e+06: expected more than 0 and below 1e6");
+  CHECK(rate(nan) == "--pretrain-lr nan: expected more than 0 and below 1e6");
+  const auto momentum = [&](double m) { return with(sgd, [&](O& o) { o.momentum = m; }); };
+  CHECK(momentum(0) == "");
+  CHECK(momentum(0.999) == "");
+  CHECK(momentum(1) == "--pretrain-momentum 1: expected 0 <= m < 1");
+  CHECK(momentum(-0.1) == "--pretrain-momentum -0.1: expected 0 <= m < 1");
+  CHECK(momentum(nan) == "--pretrain-momentum nan: expected 0 <= m < 1");
+  // Whose momentum it would be: of sgd alone, by its own kind or that of the turns.
+  const auto both = [&](OptimizerKind turns, std::optional<OptimizerKind> kind) {
+    return with(turns, [&](O& o) { o = {.kind = kind, .lr = {}, .momentum = 0.9}; });
+  };
+  CHECK(both(adam, sgd) == "");
+  CHECK(both(sgd, std::nullopt) == "");
+  CHECK(both(sgd, adam) == "--pretrain-momentum 0.9: only for --pretrain-optimizer sgd");
+  CHECK(both(adam, std::nullopt) ==
+        "--pretrain-momentum 0.9: only for --pretrain-optimizer sgd, which is --optimizer adam "
+        "where it is not given");
+}
+
+TEST_CASE("run config: what is not chosen for pre-training is as in the turns") {
+  const OptimizerOptions turns{
+      .kind = OptimizerKind::sgd, .lr = 0.1, .weight_decay = 0.01, .momentum = 0.9, .ewc = 3};
+  const auto text = [](const OptimizerOptions& o) { return to_text(to_json_fields(o)); };
+  const auto own = [&](const PretrainOptimizer& o) { return text(o.beside(turns)); };
+  const auto like_turns = [&](const auto& change) {
+    OptimizerOptions out = turns;
+    change(out);
+    return text(out);
+  };
+  using O = OptimizerOptions;
+  CHECK(own({}) == text(turns));
+  CHECK(own({.kind = {}, .lr = 0.2, .momentum = {}}) == like_turns([](O& o) { o.lr = 0.2; }));
+  CHECK(own({.kind = {}, .lr = {}, .momentum = 0}) == like_turns([](O& o) { o.momentum = 0; }));
+  CHECK(own({.kind = OptimizerKind::adam, .lr = {}, .momentum = {}}) == like_turns([](O& o) {
+          o.kind = OptimizerKind::adam;
+          o.momentum = 0;
+        }));
+}
+
 TEST_CASE("run config: without generators what would make them is not looked at") {
   for (const Method method : all_methods) {
     if (has_generators(method)) continue;

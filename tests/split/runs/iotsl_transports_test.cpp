@@ -134,6 +134,51 @@ TEST_CASE("iotsl: pre-training and imputation are two things, each with its own 
   CHECK(nothing.failure().message.find("--method sl") != std::string::npos);
 }
 
+TEST_CASE("iotsl: an optimiser of pre-training's own changes no step of the turns") {
+  const data::Dataset train = dataset(52, 1), test = dataset(24, 2);
+  const auto samples = halves(train);
+  const TemporaryFolder folder;
+  const auto run = [&](const RunConfig& config) {
+    auto none = run_one_net(config, {}, train, test, samples);
+    REQUIRE_MESSAGE(none.ok(), none.failure().message);
+    return *none;
+  };
+  RunConfig sgd = iotsl_config();
+  sgd.training.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.02, .momentum = 0.5};
+  sgd.out = folder / "sgd";
+  const RunSummary all_sgd = run(sgd);
+  RunConfig adam = iotsl_config();
+  adam.training.optimizer = {.kind = OptimizerKind::adam, .lr = 0.002};
+  adam.preparation.generators = folder / "sgd/generators";
+  const RunSummary all_adam = run(adam);
+
+  RunConfig mixed = sgd;
+  mixed.out = folder / "mixed";
+  mixed.preparation.pretrain_optimizer = {.kind = OptimizerKind::adam, .lr = 0.002, .momentum = {}};
+  const RunSummary none = run(mixed);
+  const auto test_loss = [](const RunSummary& r) { return r.preparation->pretraining.test_loss; };
+  CHECK(test_loss(none) == test_loss(all_adam));
+  CHECK(test_loss(none) != test_loss(all_sgd));
+  CHECK(none.weights_sha256 != all_sgd.weights_sha256);
+  CHECK(none.weights_sha256 != all_adam.weights_sha256);
+  // What follows are the turns of the first run, from other weights.
+  RunConfig turns = sgd;
+  turns.out.clear();
+  turns.init = folder / "mixed/pretrained.safetensors";
+  turns.preparation.generators = folder / "mixed/generators";
+  turns.preparation.pretrain = false;
+  CHECK(history(run(turns)) == history(none));
+
+  mixed.out.clear();
+  const auto inproc = run_inproc(mixed, {}, train, test, samples);
+  REQUIRE_MESSAGE(inproc.ok(), inproc.failure().message);
+  CHECK(history(*inproc) == history(none));
+  TcpRun tcp{mixed, train, samples};
+  const auto over_tcp = tcp.run(test);
+  REQUIRE_MESSAGE(over_tcp.ok(), over_tcp.failure().message);
+  CHECK(history(*over_tcp) == history(none));
+}
+
 TEST_CASE("iotsl: a device with a generator of other data is turned away") {
   const data::Dataset train = dataset(52, 1), test = dataset(24, 2);
   const auto samples = halves(train);

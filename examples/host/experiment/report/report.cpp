@@ -168,7 +168,8 @@ void add_energy(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph(concat("Calculated, not measured: ", result.experiment.energy.origin(),
                         ". A device counts while it computes, its messages travel and the server "
                         "makes its gradient; what it waits for its next turn does not, as in the "
-                        "paper. The server's energy is not counted."));
+                        "paper. Computing is processor time, so that other work on this machine "
+                        "adds nothing. The server's energy is not counted."));
   std::vector<HtmlRow> rows;
   for (const CurveResult& curve : result.curves) {
     const Costs& c = curve.costs;

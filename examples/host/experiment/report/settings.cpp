@@ -49,7 +49,7 @@ void add_settings(HtmlPage& page, const ExperimentResult& result) {
   page.paragraph("The same in all runs:");
   page.pairs(shared.of_all);
   if (!shared.of_some.empty()) {
-    page.paragraph("The same in all runs that have it, those with generators:");
+    page.paragraph("The same in all runs that have it, such as those with generators:");
     page.pairs(shared.of_some);
   }
   std::vector<HtmlRow> rows;

@@ -34,6 +34,12 @@ struct Section {
   ByteSpan bytes;
 };
 
+/// The same without its bytes.
+struct SectionSize {
+  std::string name;
+  std::uint64_t bytes = 0;
+};
+
 struct ContainerLimits {
   std::uint64_t max_file_bytes = default_max_file_bytes;
   std::size_t max_sections = 1024;
@@ -73,6 +79,23 @@ inline std::uint64_t container_aligned(std::uint64_t offset) {
   return (offset + container_alignment - 1) / container_alignment * container_alignment;
 }
 
+inline std::uint64_t size_of(ByteSpan bytes) { return bytes.size(); }
+inline std::uint64_t size_of(std::uint64_t bytes) { return bytes; }
+
+}  // namespace detail
+
+/// Bytes of a container with such sections: of Section, or of SectionSize.
+template <class Sections>
+std::uint64_t container_bytes(const Sections& sections) {
+  std::uint64_t total = detail::container_header_bytes;
+  for (const auto& section : sections) total += detail::container_entry_bytes + section.name.size();
+  for (const auto& section : sections)
+    total = detail::container_aligned(total) + detail::size_of(section.bytes);
+  return total + detail::container_digest_bytes;
+}
+
+namespace detail {
+
 /// A container in pieces, so that it can be written without a copy of the sections.
 struct ContainerParts {
   std::vector<std::uint8_t> head;  // header and table
@@ -104,17 +127,13 @@ inline Result<void> build_container(std::string_view kind, const std::vector<Sec
     append_le(table, std::uint64_t{bytes.size()});
     table.insert(table.end(), name.begin(), name.end());
   }
-  std::uint64_t total = container_header_bytes + table.size();
-  for (const Section& section : sections) total = container_aligned(total) + section.bytes.size();
-  total += container_digest_bytes;
-
   out.head.assign(container_header_bytes, 0);
   std::uint8_t* head = out.head.data();
   std::copy(container_magic.begin(), container_magic.end(), head);
   store_le(head + 8, container_version);
   store_le(head + 12, static_cast<std::uint32_t>(sections.size()));
   store_le(head + 16, std::uint64_t{table.size()});
-  store_le(head + 24, total);
+  store_le(head + 24, container_bytes(sections));
   std::copy(kind.begin(), kind.end(), head + 32);
   store_le(head + 56, crc32c(table));
   store_le(head + 60, crc32c(ByteSpan(head, 60)));

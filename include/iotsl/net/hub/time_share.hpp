@@ -2,21 +2,12 @@
 // A share of a thread's computing time: what strangers ask for is done within it, and waits where
 // it is used up.
 
-#include <time.h>
-
 #include <algorithm>
 
 #include "iotsl/net/clock.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
-
-/// What the calling thread has computed so far; what others computed meanwhile does not count.
-inline Microseconds thread_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return Microseconds{time.tv_sec} * second_us + time.tv_nsec / 1000;
-}
 
 /// An allowance that grows with time, up to a limit.
 class TimeShare {

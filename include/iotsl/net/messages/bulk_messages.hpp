@@ -69,7 +69,7 @@ struct FrontState {
 
 /// What one local epoch, or the training of a generator, cost the device.
 struct EpochCost {
-  std::uint64_t compute_us = 0;
+  std::uint64_t compute_us = 0;         ///< processor time of the thread that computes
   std::uint64_t peak_memory_bytes = 0;  ///< of the process so far
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {

@@ -141,7 +141,7 @@ class DeviceWork {
   };
   /// Forward of batch `batch` of the turn.
   Result<Smashed> forward(std::uint64_t step, std::uint64_t batch) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     Smashed out;
     if (!is_prepared(batch)) prepare(batch);
     Ahead made = std::exchange(ahead_, std::nullopt).value();
@@ -152,16 +152,16 @@ class DeviceWork {
                                         : front_->forward(made.batch.x, step);
     if (!smashed) return smashed.failure();
     out.values = std::move(smashed).value();
-    compute_us_ = made.took + net::steady_now() - start;
+    compute_us_ = made.took + net::thread_time() - start;
     return out;
   }
   bool is_prepared(std::uint64_t batch) const { return ahead_ && ahead_->number == batch; }
   /// What forward() of that batch will need and no gradient can change: its samples, and behind a
   /// frozen front all of it. For the wait for the gradient of the batch before.
   void prepare_ahead(std::uint64_t batch) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     prepare(batch);
-    ahead_->took = net::steady_now() - start;
+    ahead_->took = net::thread_time() - start;
   }
 
   /// What forward() gave, once more.
@@ -172,7 +172,7 @@ class DeviceWork {
     if (dtype != sizes_.format.type_of(net::MessageType::grad))
       return failure(ErrorCode::network, "GRAD of step ", grad.step, ": dtype ", int{dtype},
                      ", expected ", int{sizes_.format.type_of(net::MessageType::grad)});
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const Shape shape = front_->smashed_shape();
     const std::uint64_t expected =
         sizes_.format.gradient_bytes(static_cast<std::uint64_t>(shape[0]), sizes_.smashed_values);
@@ -189,7 +189,7 @@ class DeviceWork {
   /// would have sent them.
   Result<void> backward_random(std::uint64_t step) {
     const Tensor<float> gradient = random_gradient(front_->smashed_shape(), seed_ + index_, step);
-    return update(gradient, net::steady_now());
+    return update(gradient, net::thread_time());
   }
 
   net::FrontState state() const { return front_->state(); }
@@ -230,7 +230,7 @@ class DeviceWork {
 
   Result<void> update(const Tensor<float>& gradient, net::Microseconds start) {
     const Result<void> done = front_->backward(gradient);
-    compute_us_ += net::steady_now() - start;
+    compute_us_ += net::thread_time() - start;
     return done;
   }
 

@@ -59,7 +59,7 @@ class LocalTraining {
 
   /// The next batch; not after the last one.
   Result<train::StepOutcome> step() {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const std::size_t epoch = batches_->epoch(out_.steps);
     const data::Batch own = batches_->fetch(out_.steps);
     Result<train::StepOutcome> out = trainer_->train(own, first_step_ + ++out_.steps);
@@ -70,7 +70,7 @@ class LocalTraining {
     seen.samples += last_batch_;
     seen.correct += static_cast<std::uint64_t>(out->correct);
     net::EpochCost& cost = out_.costs[epoch];
-    cost.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
+    cost.compute_us += static_cast<std::uint64_t>(net::thread_time() - start);
     cost.peak_memory_bytes = measure::peak_resident_bytes();
     if (done()) trainer_.reset();  // its optimiser takes more memory than the net
     return out;

@@ -54,7 +54,7 @@ class GeneratorWork {
   /// One iteration, after the last one the check of the quality, too; true where there is nothing
   /// left to do but finish(). What is found in the files is taken up first.
   Result<bool> step() {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time(), clock = net::steady_now();
     if (!file_.empty()) return true;
     if (!trainer_) {
       const Result<bool> complete = begin();
@@ -70,7 +70,8 @@ class GeneratorWork {
       progress_ = *now;
     }
     const net::Microseconds now = net::steady_now();
-    cost_.compute_us += static_cast<std::uint64_t>(now - start);
+    worked_ += now - clock;
+    cost_.compute_us += static_cast<std::uint64_t>(net::thread_time() - start);
     cost_.peak_memory_bytes = measure::peak_resident_bytes();
     const bool last = trainer_->done();
     if (last || now - saved_ >= files_.save_every) {
@@ -105,10 +106,11 @@ class GeneratorWork {
   std::string take_note() {
     if (!promise_.empty()) return std::exchange(promise_, {});
     const net::Microseconds now = net::steady_now();
-    if (!trainer_ || progress_.iteration == 0 || now - told_ < 5 * net::second_us) return {};
+    if (!trainer_ || progress_.iteration <= begun_at_ || now - told_ < 5 * net::second_us)
+      return {};
     told_ = now;
     const double each =
-        static_cast<double>(cost_.compute_us) * 1e-6 / static_cast<double>(progress_.iteration);
+        net::to_seconds(worked_) / static_cast<double>(progress_.iteration - begun_at_);
     const auto left = static_cast<double>(progress_.iterations - progress_.iteration);
     std::string out = concat("generator of device ", task_.device, ": iteration ",
                              progress_.iteration, "/", progress_.iterations, ", ");
@@ -122,12 +124,12 @@ class GeneratorWork {
  private:
   /// The last thing: the quality check of the trained generator. False where it was stopped.
   Result<bool> check_and_keep() {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const std::optional<generators::GeneratorFile> made = trainer_->finish(stop_);
     if (!made) return false;
     auto bytes = generators::serialize_generator(*made);
     if (!bytes) return bytes.failure();
-    cost_.compute_us += static_cast<std::uint64_t>(net::steady_now() - start);
+    cost_.compute_us += static_cast<std::uint64_t>(net::thread_time() - start);
     cost_.peak_memory_bytes = measure::peak_resident_bytes();
     trainer_.reset();
     file_ = std::move(*bytes);
@@ -190,6 +192,8 @@ class GeneratorWork {
       trainer_.reset();
       return ready.failure();
     }
+    begun_at_ = trainer_->iteration();
+    worked_ = 0;
     return false;
   }
 
@@ -286,6 +290,8 @@ class GeneratorWork {
   std::string promise_;  // to be told once
   net::EpochCost cost_;
   net::Microseconds saved_ = 0, told_ = 0;
+  net::Microseconds worked_ = 0;  // by the clock, since iteration begun_at_
+  Index begun_at_ = 0;
   std::vector<std::uint8_t> file_;  ///< the finished generator
   bool brought_ = false;
 };

@@ -18,7 +18,7 @@ class ServerPretraining {
       : out_(config.out),
         given_(config.preparation.generators),
         images_(config.model.images),
-        options_{.optimizer = config.training.optimizer,
+        options_{.optimizer = config.pretraining_optimizer(),
                  .iterations = config.preparation.pretrain_iterations,
                  .batch = config.preparation.pretrain_batch,
                  .shift = config.preparation.shift(),

@@ -40,10 +40,10 @@ struct EnergyAssumptions {
 
  private:
   std::string of_seconds() const {
-    std::string out = "; computing as timed in the run";
+    std::string out = "; computing by processor time of the run";
     if (slowdown != 1) out += concat(", times ", slowdown);
     return out + (link ? concat("; network calculated as ", to_string(*link))
-                       : std::string("; network as timed in the run"));
+                       : std::string("; network by the clock"));
   }
 };
 

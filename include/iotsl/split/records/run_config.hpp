@@ -83,6 +83,10 @@ struct RunConfig {
   TurnOrder turn_order() const {
     return {static_cast<std::uint32_t>(devices), seed, order, participation};
   }
+  /// How pre-training steps.
+  OptimizerOptions pretraining_optimizer() const {
+    return preparation.pretrain_optimizer.beside(training.optimizer);
+  }
   /// The options of the turns from here on.
   TrainingOptions training_now() const {
     TrainingOptions options = training;
@@ -275,7 +279,8 @@ inline Result<void> check_config(const RunConfig& c) {
   if (caches(c.method) && c.preparation.generator_only)
     return failure(ErrorCode::usage,
                    "--generator-only on: --method cache trains on the devices' smashed samples");
-  if (good && has_generators(c.method)) good = check_preparation(c.preparation, c.model.images);
+  if (good && has_generators(c.method))
+    good = check_preparation(c.preparation, c.training.optimizer, c.model.images);
   return good;
 }
 

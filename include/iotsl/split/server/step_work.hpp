@@ -43,7 +43,7 @@ class StepWork {
   /// fails, the back may have changed.
   Result<TrainedStep> answer(server_action::Train action, const Tensor<float>& smashed,
                              std::uint32_t device) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const net::Step& step = action.step;
     const Result<BackOutcome> out =
         back_.answer(smashed, step.labels, step.step,
@@ -55,7 +55,7 @@ class StepWork {
         .correct = static_cast<std::uint32_t>(out->seen.correct),
         .gradient = gradient_.bytes(),
         .form = {wire_shape(smashed.shape()), sizes_.format.type_of(net::MessageType::grad)},
-        .server_us = static_cast<std::uint64_t>(net::steady_now() - start)};
+        .server_us = static_cast<std::uint64_t>(net::thread_time() - start)};
     answered_ = {std::move(action), smashed, out->seen.loss};
     return trained;
   }
@@ -63,7 +63,7 @@ class StepWork {
   bool has_rest() const { return answered_.has_value(); }
   /// Does it. Where it fails, the back may have changed.
   Result<Finished> finish(const TurnReport& turn) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const Answered answered = std::exchange(answered_, std::nullopt).value();
     const net::Step& step = answered.action.step;
     const Result<void> updated = back_.update();
@@ -74,13 +74,13 @@ class StepWork {
       caches_.keep(turn.device, Index{turn.round}, static_cast<Index>(batch), step.smashed,
                    step.labels);
     return Finished{batch, step.labels.size(), answered.loss,
-                    static_cast<std::uint64_t>(net::steady_now() - start)};
+                    static_cast<std::uint64_t>(net::thread_time() - start)};
   }
 
   /// A whole step on samples that are kept of a device; their number goes to `samples`.
   Result<TrainedStep> train_cached(const server_action::TrainCached& action,
                                    std::uint64_t& samples) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const SmashedCaches::Batch batch =
         caches_.take(action.device, Index{action.round}, static_cast<Index>(action.batch));
     samples = batch.labels.size();
@@ -90,7 +90,7 @@ class StepWork {
                        .correct = static_cast<std::uint32_t>(out->seen.correct),
                        .gradient = {},
                        .form = {},
-                       .server_us = static_cast<std::uint64_t>(net::steady_now() - start)};
+                       .server_us = static_cast<std::uint64_t>(net::thread_time() - start)};
   }
 
  private:

@@ -173,7 +173,7 @@ class OneNetRun {
 
   /// The step after `done` ones of the turn, entered in its report.
   Result<void> run_step(data::BatchSequence& batches, TurnReport& report, std::uint64_t done) {
-    const net::Microseconds start = net::steady_now();
+    const net::Microseconds start = net::thread_time();
     const std::uint64_t step = report.first_step + done + 1;
     std::uint64_t samples = 0;
     Result<train::StepOutcome> out = train::StepOutcome{};
@@ -191,7 +191,7 @@ class OneNetRun {
     if (!out) return out.failure();
     const std::size_t epoch = batches.epoch(done);
     report.epochs[epoch].add(out->loss, samples, static_cast<std::uint64_t>(out->correct),
-                             static_cast<std::uint64_t>(net::steady_now() - start));
+                             static_cast<std::uint64_t>(net::thread_time() - start));
     report.costs[epoch].peak_memory_bytes = measure::peak_resident_bytes();
     recorder_.on_step(report, done, samples, out->loss);
     return {};
