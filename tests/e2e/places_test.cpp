@@ -82,6 +82,59 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   CHECK(run_program(concat("device release pi-00 --run ", run)).exit_code == 0);
 }
 
+TEST_CASE(
+    "places: a server whose devices fail before the run begins says who, why, and what to do") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", log = folder / "server.log";
+  const std::string address = concat("127.0.0.1:", free_port());
+  const std::string settings =
+      " --dataset glyphs --width 4 --limit-train 80 --limit-test 40 --batch 8 --partition iid "
+      "--epochs 2 --threads 1 --out " +
+      run;
+  const auto device = [&](int index, const std::string& options) {
+    return run_program(
+        concat("run --server ", address, " --dataset glyphs --threads 1 --manifest ", run,
+               "/manifest.json --index ", index, " --name pi-0", index, options),
+        "iotsl-device");
+  };
+  // The places of those who fail are free for others, who may come until the time is up.
+  {
+    Child server(
+        words(concat(bin, "iotsl server --devices 2 --wait 3 --listen ", address, settings)), log);
+    wait_for(log, "listening on");
+    CHECK(device(0, " --max-epsilon 1 --private --state " + (folder / "s")).exit_code != 0);
+    CHECK(device(1, " --generator-only").exit_code == 2);
+    wait_for(log,
+             "device 'pi-01' has no place any more: it has failed: the run goes on with split");
+    CHECK(read_text_file(log)->find("; the run waits for 2 of 2 devices") != std::string::npos);
+    CHECK(wait_for_end(server) == Child::State::failed);
+    CHECK(server.exit_code() == 3);
+    wait_for(log, "iotsl: only 0 of 2 devices came within 3 s; device 'pi-00': ");
+    wait_for(log, "; device 'pi-01': it has failed: the run goes on with split");
+    CHECK_FALSE(folder_exists(run));  // nothing is lost
+  }
+  // Who was here, and cannot make its generator, is put aside.
+  Child server(words(concat(bin,
+                            "iotsl server --method iotsl --epsilon 3 --pretrain-iterations 9 "
+                            "--devices 1 --listen ",
+                            address, settings)),
+               log);
+  wait_for(log, "--index 0 --private --state");
+  CHECK(device(0, " --max-epsilon 0.01 --private --state " + (folder / "s0")).exit_code != 0);
+  CHECK(wait_for_end(server) == Child::State::failed);
+  CHECK(server.exit_code() == 3);
+  const std::string none = "0 of 1 device is left, at least 1 is needed (--min-devices): device ";
+  wait_for(log, concat("iotsl: ", none, "'pi-00': it has failed: privacy: "));
+  wait_for(log, concat("; release a device: iotsl device release NAME --run ", run,
+                       ", and go on with: iotsl server --resume ", run));
+  // The run is where the message says that it is.
+  const std::string resume = concat("server --resume ", run, " --wait 1 --listen ", address);
+  CHECK(run_program(resume).err.find(none) != std::string::npos);
+  const ProgramResult released = run_program(concat("device release pi-00 --run ", run));
+  CHECK_MESSAGE(released.exit_code == 0, released.err);
+  CHECK(run_program(resume).err.find("only 0 of 1 devices came within 1 s") != std::string::npos);
+}
+
 TEST_CASE("places: what makes no sense is said") {
   const TemporaryFolder folder;
   const ProgramResult nothing = run_program("device leave pi --run " + (folder / "none"));

@@ -6,10 +6,10 @@
 namespace places_test {
 
 using namespace server_fixture;
-using server_action::PlaceLost;
 using server_action::PlaceTaken;
 using server_action::PutAside;
 using server_action::SendModel;
+using server_action::SentAway;
 
 namespace {
 
@@ -325,8 +325,8 @@ TEST_CASE("places: where all who are here are put aside the run ends, whoever ma
   give(m, 1, net::ErrorMessage{WireError::not_finite, true, 0, "NaN"});
   CHECK(m.phase() == Phase::ended);
   CHECK(m.quarantine().check(2).failure().message ==
-        "0 of 3 devices are left, at least 1 is needed (--min-devices): device 'pi-0': it has "
-        "failed: NaN");
+        "0 of 3 devices are left, 2 have not come yet, at least 1 is needed (--min-devices): "
+        "device 'pi-0': it has failed: NaN");
 }
 
 TEST_CASE("places: a newcomer that fails ahead of its place is told, and nobody is put aside") {
@@ -446,16 +446,94 @@ TEST_CASE("places: a device that fails before the run begins is told of") {
   auto actions = give(m, 1, net::ErrorMessage{WireError::model_mismatch, true, 0, "front"});
   REQUIRE(actions.size() == 2);
   CHECK(is<Close>(actions[0]));
-  CHECK(as<PlaceLost>(actions[1]).name == "pi-0");
-  CHECK(as<PlaceLost>(actions[1]).reason == "it has failed: front");
+  CHECK(as<SentAway>(actions[1]).name == "pi-0");
+  CHECK(as<SentAway>(actions[1]).reason == "it has failed: front");
+  CHECK(as<SentAway>(actions[1]).had_place);
   enter(m, 2, hello_of("pi-1", 0));
   actions = give(m, 2, net::Join{77});
   REQUIRE(actions.size() == 3);
-  CHECK(as<PlaceLost>(actions[2]).reason ==
+  CHECK(as<SentAway>(actions[2]).reason ==
         "device 'pi-1' sent JOIN where the protocol does not allow it");
-  // Who has no place loses none.
+  // Who has not said a name is nobody.
   m.on_open(3);
   CHECK(give(m, 3, net::Join{77}).size() == 2);
+  CHECK(m.phase() == Phase::gathering);
+  CHECK(m.wanted_devices() == 3);
+}
+
+TEST_CASE("places: who is refused for good is told of, and who is to wait is not") {
+  ServerMachine m(three_devices());
+  net::Hello other = hello_of("pi-0");
+  other.dataset = "digits";
+  m.on_open(1);
+  auto actions = give(m, 1, other);
+  REQUIRE(actions.size() == 3);
+  CHECK(as<SentAway>(actions[2]).name == "pi-0");
+  CHECK(as<SentAway>(actions[2]).reason == "the run trains on 'tiny', device 'pi-0' has 'digits'");
+  CHECK_FALSE(as<SentAway>(actions[2]).had_place);
+  CHECK_FALSE(as<SentAway>(actions[2]).is_proven);
+  m.on_open(2, "pi-7");  // whose key it is, whatever it says
+  actions = give(m, 2, hello_of("pi-1"));
+  CHECK(as<SentAway>(actions.at(2)).name == "pi-7");
+  CHECK(as<SentAway>(actions.at(2)).is_proven);
+  enter_all(m);
+  m.on_open(9);
+  CHECK(give(m, 9, hello_of("pi-9")).size() == 2);  // the run is full until one leaves
+}
+
+TEST_CASE("places: one that was released while a server gathers is waited for where no other is") {
+  ServerPlan again = three_devices();
+  again.quarantined = {{.device = 1,
+                        .name = "pi-1",
+                        .samples = 4,
+                        .label_counts = {2, 2},
+                        .data_fingerprint = to_hex(Sha256Digest{}),
+                        .reason = "NaN"}};
+  ServerMachine m(again);
+  m.start();
+  m.release(1);
+  DeviceRecord known;
+  known.name = "pi-0";
+  CHECK(m.leave(0, known));
+  known.name = "pi-2";
+  CHECK(m.leave(2, known));
+  // It may still come.
+  CHECK(m.phase() == Phase::gathering);
+  CHECK(m.wanted_devices() == 1);
+  drain(m);
+  const auto begins = enter(m, 1, hello_of("pi-1", 1));
+  CHECK(is<Report>(begins.at(0)));  // the turn of "pi-0"
+  CHECK(as<Grant>(begins.at(1)).connection == 1);
+
+  // Where it leaves as well, nobody can come any more.
+  ServerMachine nobody(again);
+  nobody.start();
+  nobody.release(1);
+  for (std::uint32_t d = 0; d < 3; ++d) {
+    known.name = concat("pi-", d);
+    CHECK(nobody.phase() == Phase::gathering);
+    CHECK(nobody.leave(d, known));
+  }
+  CHECK(nobody.phase() == Phase::ended);
+  CHECK(as<Fail>(drain(nobody).back()).problem.message ==
+        "0 of 3 devices are left, at least 1 is needed (--min-devices): device 'pi-0': it has left "
+        "the run for good; device 'pi-1': it has left the run for good; device 'pi-2': it has left "
+        "the run for good");
+}
+
+TEST_CASE("places, method cache: a server that has the others' samples waits for none of them") {
+  ServerPlan again = three_devices();
+  again.offer.description.method = Method::cached;
+  again.offer.description.training.batch = 2;
+  again.cached = {CachedDevice{"pi-0", 4}, CachedDevice{"pi-1", 4}, std::nullopt};
+  ServerMachine m(again);
+  m.start();
+  CHECK(m.phase() == Phase::gathering);
+  DeviceRecord known;
+  known.name = "pi-2";
+  CHECK(m.leave(2, known));
+  CHECK(m.phase() == Phase::turns);
+  CHECK(is<server_action::TrainCached>(drain(m).back()));
 }
 
 }  // namespace places_test

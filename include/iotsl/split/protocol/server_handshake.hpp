@@ -49,11 +49,11 @@ class ServerHandshake {
   /// each keeps its place.
   bool complete() const { return complete_; }
   /// Devices that the run begins with. Who was put aside when this server began, and is released
-  /// meanwhile, is not waited for.
+  /// meanwhile, is not waited for, unless it is the only one left.
   std::uint32_t wanted() const {
     std::uint32_t out = 0;
     for (std::uint32_t d = 0; d < plan_.order.devices; ++d) out += is_awaited(d);
-    return plan_.start_with == 0 ? out : std::min(plan_.start_with, out);
+    return std::max(1U, plan_.start_with == 0 ? out : std::min(plan_.start_with, out));
   }
   /// Places of a run that has begun that nobody has taken yet.
   std::uint32_t missing() const {
@@ -79,10 +79,10 @@ class ServerHandshake {
 
   void open(ConnectionId connection, std::string proven) {
     peers_.push_back({.connection = connection, .proven = std::move(proven)});
+    peers_.back().record.name = peers_.back().proven;
   }
 
-  std::variant<Admission, PeerFault> on_hello(const ServerPeer& peer,
-                                              const net::Message& message) const {
+  std::variant<Admission, PeerFault> on_hello(ServerPeer& peer, const net::Message& message) const {
     if (peer.state != PeerState::hello) return not_allowed(peer, message.type);
     Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     if (!hello) return protocol_fault(hello.failure());
@@ -90,6 +90,7 @@ class ServerHandshake {
       return PeerFault{net::WireError::identity,
                        concat("the key is that of device '", peer.proven,
                               "', the name in HELLO is '", hello->device, "'")};
+    peer.record.name = hello->device;  // for who is told of a refusal
     std::vector<DeviceRecord> places = devices_;
     for (const ServerPeer& other : peers_)
       if (other.index != net::any_index) places[other.index] = other.record;
@@ -106,7 +107,6 @@ class ServerHandshake {
     net::Hello& hello = admission.hello;
     peer.index = admission.index;
     peer.has_turn = hello.position.key.run == plan_.offer.run;
-    peer.record.name = std::move(hello.device);
     peer.record.samples = hello.samples;
     peer.record.boot_nonce = hello.boot_nonce;
     peer.record.data_fingerprint = hello.data_fingerprint;

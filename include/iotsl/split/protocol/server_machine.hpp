@@ -50,11 +50,7 @@ class ServerMachine {
     if (ended_) return;
     if (const Result<void> enough = quarantine_.check(); !enough)
       return end(RunFailed{net::WireError::run_failed, enough.failure()});
-    if (plan_.cached.empty()) return;
-    for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
-      if (!plan_.cached[d] && !quarantine_.has(d)) return;
-    began_alone_ = true;
-    begin_turns();
+    if (needs_nobody()) begin_alone();
   }
   // Its parts hold on to each other.
   ServerMachine(const ServerMachine&) = delete;
@@ -321,6 +317,16 @@ class ServerMachine {
     else
       begin_turns();
   }
+  /// Whether the server has the samples of every device that is left (method cache).
+  bool needs_nobody() const {
+    for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
+      if (!plan_.cached[d] && !quarantine_.has(d)) return false;
+    return !plan_.cached.empty();
+  }
+  void begin_alone() {
+    began_alone_ = true;
+    begin_turns();
+  }
   void begin_turns() {
     if (plan_.turns == 0) return end(RunComplete{});  // nothing but generators was asked for
     if (averages(plan_.offer.description.method)) {
@@ -353,7 +359,7 @@ class ServerMachine {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(peer, protocol_fault(error.failure()));
     const PeerFault fault{error->code, concat("it has failed: ", error->text)};
-    if (!is_needed(peer)) return close_losing_place(peer, fault);
+    if (!is_needed(peer)) return send_away(peer, fault);
     const std::uint32_t device = peer.index;
     handshake_.close(peer);  // it knows
     put_aside(device, fault);
@@ -382,14 +388,17 @@ class ServerMachine {
     net::ErrorMessage error = error_message(fault.code, fault.retry_after_ms == 0, fault.text);
     error.retry_after_ms = fault.retry_after_ms;
     outbox_.send(peer.connection, error);
-    close_losing_place(peer, fault);
+    send_away(peer, fault);
   }
-  /// The peer is given up. Before the run begins its place is free for another device.
-  void close_losing_place(ServerPeer& peer, const PeerFault& fault) {
+  /// The peer is given up. Before the run begins its place is free for another device. Who is only
+  /// to come again later is nobody's concern, nor who has not said a name.
+  void send_away(ServerPeer& peer, const PeerFault& fault) {
+    const bool is_told = fault.retry_after_ms == 0 && !peer.record.name.empty();
     const bool had_place = peer.index != net::any_index && !handshake_.complete();
-    const std::string name = peer.record.name;
+    server_action::SentAway gone{peer.record.name, make_printable(fault.text), had_place,
+                                 !peer.proven.empty()};
     close(peer);
-    if (had_place) outbox_.push(server_action::PlaceLost{name, make_printable(fault.text)});
+    if (is_told) outbox_.push(std::move(gone));
   }
   /// Whether the peer has its place in a run that has begun, and the run still needs it. Before,
   /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.
@@ -422,6 +431,8 @@ class ServerMachine {
       return end(RunFailed{net::WireError::run_failed, enough.failure()});
     if (turns_) return settle(turns_->on_quarantine(device, how.damaged));
     if (rounds_) return rounds_->on_quarantine(device);
+    // The only one that was waited for, though nothing is asked of the others.
+    if (!handshake_.complete() && needs_nobody()) return begin_alone();
     begin_if_complete();
   }
   void close(ServerPeer& peer) {

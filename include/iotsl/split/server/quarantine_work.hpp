@@ -2,7 +2,6 @@
 // Who is put aside, leaves for good or may come back: on the disk, and told to the user.
 
 #include "iotsl/core/failpoint.hpp"
-#include "iotsl/net/hub/repeated_lines.hpp"
 #include "iotsl/split/protocol/server_machine.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/run_recorder.hpp"
@@ -42,16 +41,10 @@ class QuarantineWork {
                        action.device, ", which '", action.left_by, "' has left"));
     return book_.release(action.device);
   }
-  void carry_out(const server_action::PlaceLost& action, net::Microseconds now) {
-    const auto line = lines_.add(
-        concat("device '", action.name, "' has no place any more: ", action.reason), now);
-    if (line) hooks_.note(*line);
-  }
 
   /// Looks at what commands have said. The run's books tell the places of devices that were not
   /// here since this server began. True where the machine was told of a device that leaves.
   bool on_time(ServerMachine& machine, const RunRecorder& books, net::Microseconds now) {
-    for (const std::string& line : lines_.take_due(now)) hooks_.note(line);
     Result<QuarantineBook::Changes> changes = book_.take_changes(now);
     if (!changes) {
       hooks_.note(changes.failure().message);
@@ -120,7 +113,6 @@ class QuarantineWork {
   RunHooks hooks_;
   QuarantineBook book_;
   std::vector<std::string> leaving_;  // not found yet
-  net::RepeatedLines lines_;          // of devices that come and fail
 };
 
 }  // namespace split
