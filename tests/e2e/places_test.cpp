@@ -70,9 +70,20 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   const auto spare = device("pi-02", 1);
   wait_for(log, "device 'pi-02' takes place 1, which 'pi-01' has left");
   wait_for(folder / "pi-02.log", "my turn");
-  // With nobody left the run ends, and says how it may go on.
+  // With nobody left the run ends, and says how it may go on. The last one says itself that it
+  // goes.
   leave("pi-00");
-  leave("pi-02");
+  wait_for(log, "device 'pi-00' leaves the run for good in turn ");
+  const std::string by_itself = concat("leave --server ", address, " --wait 20 --name ");
+  const ProgramResult stranger = run_program(by_itself + "pi-09", "iotsl-device");
+  CHECK(stranger.exit_code == 2);
+  CHECK(stranger.err.find("the server says: device 'pi-09' has no place in this run") !=
+        std::string::npos);
+  const ProgramResult gone = run_program(by_itself + "pi-02", "iotsl-device");
+  CHECK_MESSAGE(gone.exit_code == 0, gone.err);
+  CHECK(gone.out == "pi-02 has left the run for good; its place 1 is free for another device\n");
+  CHECK(wait_for_end(*spare) == Child::State::failed);
+  wait_for(folder / "pi-02.log", "device 'pi-02' has left the run for good: it said so");
   CHECK(wait_for_end(server) == Child::State::failed);
   CHECK(server.exit_code() == 3);
   wait_for(log,
@@ -135,6 +146,46 @@ TEST_CASE(
   CHECK(run_program(resume).err.find("only 0 of 1 devices came within 1 s") != std::string::npos);
 }
 
+TEST_CASE("places: a device leaves by itself, whatever becomes of the server meanwhile") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", log = folder / "server.log";
+  const std::string address = concat("127.0.0.1:", free_port());
+  Child server(words(concat(bin, "iotsl server --listen ", address, " --out ", run,
+                            " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test "
+                            "40 --batch 8 --partition iid --eval-every 0 --rounds 100000 --threads "
+                            "1")),
+               log);
+  wait_for(log, "listening on");
+  std::vector<std::unique_ptr<Child>> devices;
+  for (int i = 0; i < 2; ++i)
+    devices.push_back(std::make_unique<Child>(
+        words(concat(bin, "iotsl-device run --server ", address, " --dataset glyphs --threads 1 ",
+                     "--manifest ", run, "/manifest.json --index ", i, " --name pi-0", i)),
+        folder / concat("pi-0", i, ".log")));
+  wait_for(folder / "pi-01.log", "my turn");
+  // It asks while no server is there, and is answered by the next one.
+  server.kill();
+  wait_for_end(server);
+  const std::string leave = concat("leave --wait 60 --name pi-01 --server ", address);
+  Child leaving(words(concat(bin, "iotsl-device ", leave)), folder / "leave.log");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(leaving.state() == Child::State::running);
+  server.arguments_ = words(concat(bin, "iotsl server --resume ", run, " --listen ", address));
+  server.start();
+  CHECK(wait_for_end(leaving) == Child::State::done);
+  // What it was told holds, though that server dies at once.
+  server.kill();
+  wait_for_end(server);
+  const Result<std::string> listed = read_text_file(run + "/quarantine.json");
+  REQUIRE(listed.ok());
+  CHECK(listed->find("\"gone\": true") != std::string::npos);
+  server.start();
+  CHECK(run_program(leave, "iotsl-device").exit_code == 0);
+  wait_for(folder / "pi-00.log", "back as device 0 of 2");
+  CHECK(wait_for_end(*devices[1]) == Child::State::failed);
+  CHECK(*read_text_file(run + "/quarantine.json") == *listed);  // it had left already
+}
+
 TEST_CASE("places: what makes no sense is said") {
   const TemporaryFolder folder;
   const ProgramResult nothing = run_program("device leave pi --run " + (folder / "none"));
@@ -143,6 +194,12 @@ TEST_CASE("places: what makes no sense is said") {
   const ProgramResult empty = run_program("device leave pi --run " + (folder / ""));
   CHECK(empty.exit_code == 2);
   CHECK(empty.err.find(": no run has begun there") != std::string::npos);
+  const ProgramResult nobody = run_program("leave --server 127.0.0.1:9", "iotsl-device");
+  CHECK(nobody.exit_code == 2);
+  CHECK(nobody.err.find("--name is missing") != std::string::npos);
+  const ProgramResult away =
+      run_program("leave --server 127.0.0.1:9 --name pi --wait 1", "iotsl-device");
+  CHECK(away.exit_code == 3);
   const ProgramResult all =
       run_program("server --dataset glyphs --devices 2 --start-with 1 --method iotsl --out " +
                   (folder / "run"));

@@ -174,6 +174,12 @@ struct PlaceTaken {
   std::uint32_t device = 0;
   std::string left_by;
 };
+/// A device asks to leave the run for good. Which place it has the run's books may know better:
+/// answer leave(), confirm_leave() or refuse_leave().
+struct Leave {
+  ConnectionId connection = 0;
+  std::string name;
+};
 /// Tell the user that a device was refused, or has failed where it is not put aside for it: before
 /// the run began, where nothing is asked of it.
 struct SentAway {
@@ -210,8 +216,9 @@ using ServerAction =
                  server_action::Train, server_action::BeginCached, server_action::TrainCached,
                  server_action::Store, server_action::SendModel, server_action::KeepModel,
                  server_action::AverageModel, server_action::PutAside, server_action::PlaceTaken,
-                 server_action::SentAway, server_action::RollBack, server_action::Report,
-                 server_action::Finish, server_action::Pause, server_action::Fail>;
+                 server_action::Leave, server_action::SentAway, server_action::RollBack,
+                 server_action::Report, server_action::Finish, server_action::Pause,
+                 server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.
 class ServerOutbox {

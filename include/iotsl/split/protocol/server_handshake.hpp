@@ -86,10 +86,8 @@ class ServerHandshake {
     if (peer.state != PeerState::hello) return not_allowed(peer, message.type);
     Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     if (!hello) return protocol_fault(hello.failure());
-    if (!peer.proven.empty() && peer.proven != hello->device)
-      return PeerFault{net::WireError::identity,
-                       concat("the key is that of device '", peer.proven,
-                              "', the name in HELLO is '", hello->device, "'")};
+    if (std::optional<PeerFault> fault = check_name(peer, message.type, hello->device))
+      return std::move(*fault);
     peer.record.name = hello->device;  // for who is told of a refusal
     std::vector<DeviceRecord> places = devices_;
     for (const ServerPeer& other : peers_)
@@ -101,6 +99,17 @@ class ServerHandshake {
     if (aside != nullptr && !may_take_place(plan_, *aside, *hello))
       return refuse_quarantined(*aside, hello->device);
     return Admission{std::move(hello).value(), index};
+  }
+  /// LEAVE in place of HELLO: who asks to leave the run for good.
+  std::optional<PeerFault> on_leave(ServerPeer& peer, const net::Message& message,
+                                    const net::Leave& leave) const {
+    if (peer.state != PeerState::hello || leave.device.empty())
+      return not_allowed(peer, message.type);
+    if (std::optional<PeerFault> fault = check_name(peer, message.type, leave.device)) return fault;
+    peer.record.name = leave.device;
+    peer.state = PeerState::leaving;
+    outbox_.push(server_action::Leave{peer.connection, leave.device});
+    return std::nullopt;
   }
   /// Nobody else may hold the place. `incarnation` of the run.
   void admit(ServerPeer& peer, Admission admission, std::uint32_t incarnation) {
@@ -180,6 +189,14 @@ class ServerHandshake {
   }
 
  private:
+  /// Who has shown a key is the device that it is listed under.
+  static std::optional<PeerFault> check_name(const ServerPeer& peer, net::MessageType type,
+                                             const std::string& name) {
+    if (peer.proven.empty() || peer.proven == name) return std::nullopt;
+    return PeerFault{net::WireError::identity,
+                     concat("the key is that of device '", peer.proven, "', the name in ",
+                            net::to_string(type), " is '", name, "'")};
+  }
   Progress arrive(ServerPeer& peer, std::optional<net::Resume> resume) {
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;

@@ -21,6 +21,7 @@ namespace split {
 struct AsideAs {
   bool damaged = false;                   ///< what it sent is in the server's half, in part
   std::optional<DeviceRecord> gone = {};  ///< it has not failed, but leaves for good
+  ConnectionId asked_by = 0;              ///< who has said so, and waits to hear that it is done
 };
 
 class ServerMachine {
@@ -229,16 +230,31 @@ class ServerMachine {
     return !began_alone_;
   }
 
-  /// A user says that the device leaves for good; `known` of it where it was not here since this
-  /// server began. False where nothing is asked of it any more.
-  bool leave(std::uint32_t device, DeviceRecord known) {
+  /// A user says that the device leaves for good, or the device itself at connection `asked_by`;
+  /// `known` of it where it was not here since this server began. False where nothing is asked of
+  /// it any more.
+  bool leave(std::uint32_t device, DeviceRecord known, ConnectionId asked_by = 0) {
     if (ended_ || (turns_ && !turns_->needs(device))) return false;
     if (!handshake_.devices()[device].name.empty()) known = handshake_.devices()[device];
-    const PeerFault farewell{net::WireError::run_failed,
-                             concat("device '", known.name,
-                                    "' has left the run for good: somebody at the server said so")};
-    put_aside(device, farewell, {.gone = std::move(known)});
+    const char* const who = asked_by == 0 ? "somebody at the server" : "it";
+    const PeerFault farewell{
+        net::WireError::run_failed,
+        concat("device '", known.name, "' has left the run for good: ", who, " said so")};
+    put_aside(device, farewell, {.gone = std::move(known), .asked_by = asked_by});
     return true;
+  }
+  /// It is on the disk that the device which has asked at `connection` leaves its place, or has
+  /// left it before: it is told.
+  void confirm_leave(ConnectionId connection, std::uint32_t device) {
+    ServerPeer* const peer = handshake_.find(connection);
+    if (peer == nullptr) return;
+    outbox_.send(connection, net::LeaveOk{device});
+    handshake_.close(*peer);
+  }
+  /// The device cannot leave.
+  void refuse_leave(ConnectionId connection, std::string why) {
+    if (ServerPeer* const peer = handshake_.find(connection))
+      give_up(*peer, {net::WireError::run_failed, std::move(why)});
   }
 
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
@@ -367,6 +383,8 @@ class ServerMachine {
   void on_leave(ServerPeer& peer, const net::Message& message) {
     const Result<net::Leave> leave = net::decode<net::Leave>(message.payload);
     if (!leave) return give_up(peer, protocol_fault(leave.failure()));
+    if (peer.state == PeerState::hello || !leave->device.empty())
+      return settle(peer, handshake_.on_leave(peer, message, *leave));
     if (!turns_ || !turns_->on_leave(peer)) close(peer);
   }
   void on_bye(ServerPeer& peer, const net::Message& message) {
@@ -426,6 +444,7 @@ class ServerMachine {
          .step = committed().step,
          .reason = how.gone ? std::string(left_for_good) : make_printable(fault.text),
          .gone = how.gone.has_value()})});
+    confirm_leave(how.asked_by, device);
     handshake_.put_aside(device, known);
     if (const Result<void> enough = quarantine_.check(handshake_.missing()); !enough)
       return end(RunFailed{net::WireError::run_failed, enough.failure()});

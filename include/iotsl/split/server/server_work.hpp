@@ -104,7 +104,9 @@ class ServerRun {
   }
   /// Says the farewell again to a device that comes back.
   void on_late_message(ConnectionId connection, const net::Message& message, Farewells& farewells) {
-    if (message.type != net::MessageType::hello || !machine_->farewell()) return;
+    const bool comes =
+        message.type == net::MessageType::hello || message.type == net::MessageType::leave;
+    if (!comes || !machine_->farewell()) return;
     const Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     transport_.send(connection, *machine_->farewell());
     transport_.close(connection);
@@ -397,6 +399,11 @@ class ServerRun {
   }
   void carry_out(server_action::PlaceTaken& action) {
     const Result<void> written = quarantine_.carry_out(action, *machine_);
+    if (!written) machine_->abort(written.failure());
+  }
+  void carry_out(server_action::Leave& action) {
+    IOTSL_FAILPOINT("server.leave");
+    const Result<void> written = quarantine_.carry_out(action, *machine_, recorder_);
     if (!written) machine_->abort(written.failure());
   }
   void carry_out(server_action::SentAway& action) {
