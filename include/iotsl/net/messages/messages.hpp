@@ -425,8 +425,8 @@ struct ServerKeyKept {
   }
 };
 
-/// A device wants to go: its turn is put into a barrier first. In place of HELLO, and with its name,
-/// it leaves the run for good, and LEAVE_OK answers.
+/// A device wants to go: its turn is put into a barrier first. In place of HELLO, and with its
+/// name, it leaves the run for good, and LEAVE_OK answers.
 struct Leave {
   static constexpr MessageType type = MessageType::leave;
   static constexpr const char* name = "LEAVE";
