@@ -8,6 +8,7 @@
 #include "iotsl/data/source.hpp"
 #include "iotsl/measure/energy/meter.hpp"
 #include "iotsl/net/channel_enroll.hpp"
+#include "iotsl/net/channel_leave.hpp"
 #include "iotsl/privacy/data_id.hpp"
 #include "iotsl/split/device/device_tcp.hpp"
 #include "options.hpp"
@@ -106,11 +107,17 @@ IOTSL_SMALL Result<std::optional<net::DeviceCredentials>> open_identity(Options&
   return std::optional<net::DeviceCredentials>(std::move(*own));
 }
 
+Result<net::Address> server_of(const Options& options) {
+  Result<net::Address> server = net::parse_address(options.server);
+  if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
+  return server;
+}
+
 IOTSL_SMALL Result<split::DeviceSummary> run(Options& options) {
   auto own = open_identity(options);
   if (!own) return own.failure();
-  const auto server = net::parse_address(options.server);
-  if (!server) return failure(ErrorCode::usage, "--server: ", server.failure().message);
+  const auto server = server_of(options);
+  if (!server) return server.failure();
   if (options.threads > 0) set_threads(options.threads);
   on_stop_signals(stop_while_loading);
   auto local = load_data(options);
@@ -202,6 +209,22 @@ IOTSL_SMALL Result<std::string> enroll(const Options& options) {
   return net::enroll_device(options.protection.identity, *token, connect);
 }
 
+/// Takes the device out of its run for good; its place there.
+IOTSL_SMALL Result<std::uint32_t> leave(Options& options) {
+  auto own = open_identity(options);
+  if (!own) return own.failure();
+  const auto server = server_of(options);
+  if (!server) return server.failure();
+  net::LeaveOptions leaving;
+  leaving.server = *server;
+  leaving.name = options.name;
+  if (*own) leaving.credentials = &**own;
+  leaving.connect.off_loopback = options.protection.insecure;
+  leaving.connect.total_limit = options.wait_seconds * net::second_us;
+  leaving.connect.jitter_seed = static_cast<std::uint64_t>(net::steady_now());
+  return net::leave_run(leaving);
+}
+
 int report(const Failure& why) {
   std::fprintf(stderr, "iotsl-device: %s\n", why.message.c_str());
   return exit_code(why.code);
@@ -224,6 +247,13 @@ IOTSL_SMALL int run_program(int argc, char** argv) {
     if (!name) return report(name.failure());
     std::printf("enrolled as %s; the key is in %s\n", name->c_str(),
                 options->protection.identity.c_str());
+    return 0;
+  }
+  if (options->command == Options::Command::leave) {
+    const Result<std::uint32_t> place = leave(*options);
+    if (!place) return report(place.failure());
+    std::printf("%s has left the run for good; its place %u is free for another device\n",
+                options->name.c_str(), *place);
     return 0;
   }
   if (options->with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -11,7 +11,7 @@
 namespace iotsl::device {
 
 struct Options {
-  enum class Command { none, run, enroll };
+  enum class Command { none, run, enroll, leave };
   Command command = Command::none;
   net::ProtectionOptions protection = {};
   std::string server, name, dataset, data, manifest, state, generator, token_file;
@@ -29,12 +29,16 @@ struct Options {
 inline constexpr const char* usage =
     "Usage: iotsl-device run --server HOST:PORT --name NAME --dataset SET [options]\n"
     "       iotsl-device run --identity DIR --dataset SET [options]\n"
+    "       iotsl-device leave --server HOST:PORT --name NAME\n"
+    "       iotsl-device leave --identity DIR\n"
     "       iotsl-device enroll --identity DIR [--token-file FILE]\n"
     "\n"
     "Trains the front of a split network on this device's own samples, and before that, where\n"
     "the run is one of method iotsl, a generator of them. Model, cut, batch, optimizer and number\n"
-    "of epochs come from the server. enroll makes this device's key and has it put on the server's\n"
-    "list, with a token from iotsl device add; a second time it replaces the key.\n"
+    "of epochs come from the server. leave takes this device out of its run for good, whether it\n"
+    "trains or not: nobody waits for it, and another may have its place. enroll makes this device's\n"
+    "key and has it put on the server's list, with a token from iotsl device add; a second time it\n"
+    "replaces the key.\n"
     "\n"
     "  --identity DIR       folder of this device's key and of the server's pin: TLS; name and server\n"
     "                       are then those of the enrolment unless given\n"
@@ -87,7 +91,7 @@ IOTSL_SMALL inline Result<void> check_options(const Options& o) {
   if (!o.token_file.empty()) return failure(ErrorCode::usage, "--token-file is for enroll");
   if (o.server.empty() && !enrolled) return missing("--server or --identity");
   if (o.name.empty() && !enrolled) return missing("--name");
-  if (o.dataset.empty()) return missing("--dataset");
+  if (o.dataset.empty() && o.command == Options::Command::run) return missing("--dataset");
   if (o.name.size() > net::max_name_bytes)
     return failure(ErrorCode::usage, "--name has ", o.name.size(), " bytes, limit ",
                    net::max_name_bytes);
@@ -138,9 +142,11 @@ IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
   };
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (out.command == Options::Command::none && (word == "run" || word == "enroll")) {
-      out.command = word == "run" ? Options::Command::run : Options::Command::enroll;
-      continue;
+    if (out.command == Options::Command::none) {
+      if (word == "run") out.command = Options::Command::run;
+      if (word == "enroll") out.command = Options::Command::enroll;
+      if (word == "leave") out.command = Options::Command::leave;
+      if (out.command != Options::Command::none) continue;
     }
     const Result<void> stored = parse_option(slots, "iotsl-device", argc, argv, i);
     if (!stored) return stored.failure();
@@ -148,7 +154,7 @@ IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
   }
   if (out.command == Options::Command::none)
     return failure(ErrorCode::usage,
-                   "the subcommand 'run' or 'enroll' is missing; see iotsl-device --help");
+                   "the subcommand 'run', 'leave' or 'enroll' is missing; see iotsl-device --help");
   const Result<void> good = detail::check_options(out);
   if (!good) return good.failure();
   return out;

@@ -164,6 +164,15 @@ TEST_CASE("identity: the server's key is rotated by a command while its devices 
   CHECK(devices[1]->state() == Child::State::running);
   const auto listed = run_program("device list --identity " + (folder / "keys"));
   CHECK(listed.err.find("next key") == std::string::npos);
+  // A device leaves the run with its key, and no other.
+  const std::string leave = concat("leave --wait 20 --identity ", folder / "pi-01");
+  const ProgramResult other = run_program(leave + " --name pi-00", "iotsl-device");
+  CHECK(other.exit_code == 2);
+  CHECK(contains(other.err, "is enrolled as 'pi-01'"));
+  const ProgramResult gone = run_program(leave, "iotsl-device");
+  CHECK_MESSAGE(gone.exit_code == 0, gone.err);
+  wait_for(run.log, "device 'pi-01' leaves the run for good in turn ");
+  CHECK(wait_for_end(*devices[1]) == Child::State::failed);
   // Without waiting for them: who does not know the key is named.
   const ProgramResult at_once = run_program(rotate + " --now");
   CHECK(contains(at_once.err, "pi-01 does not know it"));

@@ -158,7 +158,7 @@ ErrorMessage example() {
 }
 template <>
 Leave example() {
-  return {.reason = "stopped"};
+  return {.reason = "for good", .device = "pi-1"};
 }
 template <>
 Bye example() {
@@ -247,7 +247,7 @@ const std::vector<MessageCheck>& message_checks() {
                    BarrierCommitted, TurnDone, TurnCommitted, Resume, ResumeOk, EvalReq, EvalResp,
                    Heartbeat, ErrorMessage, Enroll, EnrollOk, Leave, Bye, Begin, Chunk, End,
                    FrontInit, GenUpload, GenDownload, TurnGrant, Step, Grad, BarrierAck,
-                   GlobalModel, LocalModel, ServerKey, ServerKeyKept>();
+                   GlobalModel, LocalModel, ServerKey, ServerKeyKept, LeaveOk>();
 }
 
 void run_messages(ByteSpan input) {

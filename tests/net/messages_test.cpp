@@ -74,8 +74,24 @@ TEST_CASE("messages: control messages survive the wire, strictly") {
   CHECK(round_trip(Heartbeat{1, 2, 3}).busy_ms == 3);
   CHECK(round_trip(ErrorMessage{WireError::gap, false, 10, "x"}).text == "x");
   CHECK(round_trip(Leave{"done"}).reason == "done");
+  CHECK(round_trip(Leave{"done"}).device.empty());
+  CHECK(round_trip(LeaveOk{7}).index == 7);
   CHECK(round_trip(Bye{"done"}).reason == "done");
   CHECK(round_trip(Bye{"later", true}).will_return);
+}
+
+TEST_CASE("messages: LEAVE has a name where it is for good") {
+  // As on the wire: an earlier program's LEAVE is the part before the name.
+  const Bytes payload = encode(Leave{"bye", "pi"});
+  CHECK(payload == Bytes{3, 0, 'b', 'y', 'e', 2, 0, 'p', 'i'});
+  CHECK(decode<Leave>(payload)->device == "pi");
+  CHECK(decode<Leave>(ByteSpan(payload).first(5))->device.empty());
+  for (std::size_t length = 6; length < payload.size(); ++length)
+    CHECK_FALSE(decode<Leave>(ByteSpan(payload).first(length)).ok());
+  const auto nobody = decode<Leave>(Bytes{3, 0, 'b', 'y', 'e', 0, 0});
+  REQUIRE_FALSE(nobody.ok());
+  CHECK(nobody.failure().message.find("the name is empty") != std::string::npos);
+  CHECK_FALSE(decode<Leave>(encode(Leave{"bye", "\x1b[2J"})).ok());
 }
 
 TEST_CASE("messages: values out of range are refused by name") {

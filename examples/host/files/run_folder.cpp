@@ -50,6 +50,9 @@ bool has_progress(const std::string& folder) {
   if (!barriers || (!barriers->empty() && barriers->back() > 0)) return true;
   for (const std::string& name : list_folder(split::training_folder(folder)))
     if (name.starts_with("generator-") || name.starts_with("device-")) return true;
+  // Who is put aside is told how the run goes on once a device is released.
+  const Result<split::QuarantineRecord> aside = split::read_quarantine(folder);
+  if (!aside || !aside->devices.empty()) return true;
   const Result<split::PreparationRecord> made = split::read_preparation(folder);
   if (!made) return false;
   return std::any_of(

@@ -1,9 +1,8 @@
 #pragma once
 // A device's enrolment: it makes its key and shows the server its token, in a session of that key.
 
-#include "iotsl/net/channel_stream.hpp"
+#include "iotsl/net/channel_inquiry.hpp"
 #include "iotsl/net/identity/device_credentials.hpp"
-#include "iotsl/net/link/link.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace net {
@@ -19,46 +18,21 @@ inline Failure explain_refusal(const Message& message, const Address& server) {
   return failure(ErrorCode::usage, "the server says: ", error->text);
 }
 
-/// Sends ENROLL over a connection and waits for the answer; the device's name.
-inline Result<std::string> show_token(ChannelStream& stream, const EnrollToken& token,
-                                      const Pin& own) {
-  StreamBuffers buffers(16 << 10);
-  Link link({}, steady_now());
-  const Microseconds end = steady_now() + LinkOptions{}.handshake_limit;
-  bool asked = false;
-  for (;;) {
-    const Microseconds now = steady_now();
-    if (stream.ready() && !asked) {
-      asked = true;
-      const Result<Sha256Digest> exporter = stream.tls()->exporter(enroll_exporter_label);
-      if (!exporter) return exporter.failure();
-      link.send_fields(Enroll{enroll_id(token.secret), enroll_proof(token.secret, *exporter, own)});
-    }
-    const Result<void> written =
-        stream.write(buffers, [&](Bytes& out) { link.produce(out, max_payload_before_join, now); });
-    if (!written) return written.failure();
-    stream.channel().wait(stream.is_unsent(), tick_interval);
-    const auto arrived = stream.read(buffers);
-    const Result<void> taken =
-        arrived ? link.receive(arrived->plain, steady_now()) : arrived.failure();
-    Message message;
-    if (link.pop(message)) {
-      const auto ok = decode<EnrollOk>(message.payload);
-      if (message.type != MessageType::enroll_ok || !ok)
-        return explain_refusal(message, token.server);
-      stream.finish_writing();
-      return ok->device;
-    }
-    if (stream.problem() == TlsProblem::isl_peer)
-      return failure(ErrorCode::usage, token.server,
-                     " speaks plain TCP: start the server with --identity");
-    if (!taken) return failure(taken.failure().code, token.server, ": ", taken.failure().message);
-    if (stream.channel().closed())
-      return failure(ErrorCode::network, token.server, " closed the connection");
-    if (steady_now() > end)
-      return failure(ErrorCode::network, token.server, ": no answer within ",
-                     LinkOptions{}.handshake_limit / second_us, " s");
-  }
+/// Shows the token and waits for the answer; the device's name.
+inline Result<std::string> show_token(Inquiry& inquiry, const EnrollToken& token, const Pin& own) {
+  const Result<void> open = inquiry.open();
+  if (inquiry.stream().problem() == TlsProblem::isl_peer)
+    return failure(ErrorCode::usage, token.server,
+                   " speaks plain TCP: start the server with --identity");
+  if (!open) return open.failure();
+  const Result<Sha256Digest> exporter = inquiry.stream().tls()->exporter(enroll_exporter_label);
+  if (!exporter) return exporter.failure();
+  const Result<Message> answer = inquiry.ask(
+      make_message(Enroll{enroll_id(token.secret), enroll_proof(token.secret, *exporter, own)}));
+  if (!answer) return answer.failure();
+  const auto ok = decode<EnrollOk>(answer->payload);
+  if (answer->type != MessageType::enroll_ok || !ok) return explain_refusal(*answer, token.server);
+  return ok->device;
 }
 
 }  // namespace detail
@@ -80,8 +54,8 @@ inline Result<std::string> enroll_device(const std::string& path, const EnrollTo
   connect.off_loopback = true;
   Result<Channel> channel = connect_patiently(io, token.server, connect);
   if (!channel) return channel.failure();
-  ChannelStream stream(std::move(*channel), std::move(*session));
-  Result<std::string> name = detail::show_token(stream, token, key->pin());
+  Inquiry inquiry(ChannelStream(std::move(*channel), std::move(*session)), token.server);
+  Result<std::string> name = detail::show_token(inquiry, token, key->pin());
   if (!name) return name;
   const Result<void> kept = DeviceCredentials::complete(*folder, *name, token);
   if (!kept) return kept.failure();

@@ -139,5 +139,28 @@ class ChannelStream {
   TlsProblem problem_ = TlsProblem::none;
 };
 
+// For a device:
+
+/// Whether the peer is not the server that the device trusts, or does not speak as it should.
+inline bool is_wrong_peer(TlsProblem problem) {
+  return problem != TlsProblem::none && problem != TlsProblem::other;
+}
+/// What a user can do about it.
+inline Failure explain_wrong_peer(TlsProblem problem, const Failure& why, const Address& server) {
+  switch (problem) {
+    case TlsProblem::isl_peer:
+      return failure(ErrorCode::usage, "the server ", server,
+                     " speaks plain TCP, this device TLS: start the server with --identity, or "
+                     "give --insecure here to let everything travel unencrypted");
+    case TlsProblem::wrong_pin:
+      return failure(ErrorCode::usage, server,
+                     " is not the server that this device is enrolled "
+                     "with: ",
+                     why.message);
+    default:
+      return failure(ErrorCode::usage, "the server ", server, ": ", why.message);
+  }
+}
+
 }  // namespace net
 IOTSL_NAMESPACE_END

@@ -6,10 +6,10 @@
 namespace places_test {
 
 using namespace server_fixture;
-using server_action::PlaceLost;
 using server_action::PlaceTaken;
 using server_action::PutAside;
 using server_action::SendModel;
+using server_action::SentAway;
 
 namespace {
 
@@ -130,6 +130,81 @@ TEST_CASE("places: a device leaves for good in its turn, and the run goes on at 
   CHECK(refusal(answer(m, 8, hello_of("pi-0"))) == gone);
   m.release(0);
   CHECK(enter(m, 9, hello_of("pi-0", 0)).empty());
+}
+
+TEST_CASE("places: a device that asks to leave is told once it is on the disk") {
+  ServerMachine m(three_devices());
+  enter_all(m);
+  m.on_open(7, "pi-1");
+  auto actions = give(m, 7, net::Leave{"for good", "pi-1"});
+  REQUIRE(actions.size() == 1);
+  CHECK(as<server_action::Leave>(actions[0]).connection == 7);
+  CHECK(as<server_action::Leave>(actions[0]).name == "pi-1");
+  CHECK(m.leave(1, {}, 7));
+  actions = drain(m);
+  REQUIRE(actions.size() == 5);
+  // Its program, which takes part, and then the one that has asked.
+  CHECK(as<Send>(actions[0]).connection == 2);
+  CHECK(sent<net::ErrorMessage>(actions[0]).text ==
+        "device 'pi-1' has left the run for good: it said so");
+  CHECK(as<Close>(actions[1]).connection == 2);
+  CHECK(as<PutAside>(actions[2]).device.gone);
+  CHECK(as<PutAside>(actions[2]).device.reason == left_for_good);
+  CHECK(as<Send>(actions[3]).connection == 7);
+  CHECK(sent<net::LeaveOk>(actions[3]).index == 1);
+  CHECK(as<Close>(actions[4]).connection == 7);
+  CHECK(m.quarantine().is_gone(1));
+  // As where a user has said so.
+  actions = whole_turn(m, 1, first, 0);
+  CHECK(as<Report>(actions[2]).report.skip_reason == left_for_good);
+  CHECK(as<Grant>(actions[3]).connection == 3);
+
+  // Where it cannot be written nobody is told that it is.
+  m.on_open(8, "pi-2");
+  give(m, 8, net::Leave{"for good", "pi-2"});
+  CHECK(m.leave(2, {}, 8));
+  m.abort(failure(ErrorCode::other, "disk"));
+  for (const ServerAction& action : drain(m))
+    if (is<Send>(action)) CHECK(as<Send>(action).message.type != MessageType::leave_ok);
+}
+
+TEST_CASE("places: the last device that leaves by itself is told so before the run ends") {
+  ServerPlan all = three_devices();
+  all.min_devices = 3;
+  ServerMachine m(all);
+  enter_all(m);
+  m.on_open(7);
+  give(m, 7, net::Leave{"for good", "pi-0"});
+  CHECK(m.leave(0, {}, 7));
+  const auto actions = drain(m);
+  CHECK(is<PutAside>(actions.at(2)));
+  CHECK(as<Send>(actions.at(3)).connection == 7);
+  CHECK(sent<net::LeaveOk>(actions.at(3)).index == 0);
+  CHECK(is<Fail>(actions.back()));
+}
+
+TEST_CASE("places: who asks to leave says its own name, and nothing else") {
+  ServerMachine m(three_devices());
+  enter_all(m);
+  m.on_open(7, "pi-2");
+  auto actions = give(m, 7, net::Leave{"for good", "pi-1"});
+  CHECK(sent<net::ErrorMessage>(actions.at(0)).code == WireError::identity);
+  CHECK(refusal(as<Send>(actions[0]).message) ==
+        "the key is that of device 'pi-2', the name in LEAVE is 'pi-1'");
+  m.on_open(8);
+  actions = give(m, 8, net::Leave{"for good"});
+  CHECK(sent<net::ErrorMessage>(actions.at(0)).code == WireError::not_allowed);
+  // What it asks for is answered: there is nothing to say meanwhile.
+  m.on_open(9);
+  give(m, 9, net::Leave{"for good", "pi-1"});
+  actions = give(m, 9, hello_of("pi-1", 1));
+  CHECK(sent<net::ErrorMessage>(actions.at(0)).code == WireError::not_allowed);
+  CHECK(m.quarantine().count() == 0);
+  m.confirm_leave(9, 1);  // it is gone
+  CHECK(drain(m).empty());
+  // Over the connection of a program that takes part LEAVE is a pause, and has no name.
+  actions = give(m, 2, net::Leave{"for good", "pi-1"});
+  CHECK(as<PutAside>(actions.at(2)).device.reason.find("sent LEAVE where") != std::string::npos);
 }
 
 TEST_CASE("places: one that is away, or in quarantine, may leave as well") {
@@ -325,8 +400,8 @@ TEST_CASE("places: where all who are here are put aside the run ends, whoever ma
   give(m, 1, net::ErrorMessage{WireError::not_finite, true, 0, "NaN"});
   CHECK(m.phase() == Phase::ended);
   CHECK(m.quarantine().check(2).failure().message ==
-        "0 of 3 devices are left, at least 1 is needed (--min-devices): device 'pi-0': it has "
-        "failed: NaN");
+        "0 of 3 devices are left, 2 have not come yet, at least 1 is needed (--min-devices): "
+        "device 'pi-0': it has failed: NaN");
 }
 
 TEST_CASE("places: a newcomer that fails ahead of its place is told, and nobody is put aside") {
@@ -446,16 +521,94 @@ TEST_CASE("places: a device that fails before the run begins is told of") {
   auto actions = give(m, 1, net::ErrorMessage{WireError::model_mismatch, true, 0, "front"});
   REQUIRE(actions.size() == 2);
   CHECK(is<Close>(actions[0]));
-  CHECK(as<PlaceLost>(actions[1]).name == "pi-0");
-  CHECK(as<PlaceLost>(actions[1]).reason == "it has failed: front");
+  CHECK(as<SentAway>(actions[1]).name == "pi-0");
+  CHECK(as<SentAway>(actions[1]).reason == "it has failed: front");
+  CHECK(as<SentAway>(actions[1]).had_place);
   enter(m, 2, hello_of("pi-1", 0));
   actions = give(m, 2, net::Join{77});
   REQUIRE(actions.size() == 3);
-  CHECK(as<PlaceLost>(actions[2]).reason ==
+  CHECK(as<SentAway>(actions[2]).reason ==
         "device 'pi-1' sent JOIN where the protocol does not allow it");
-  // Who has no place loses none.
+  // Who has not said a name is nobody.
   m.on_open(3);
   CHECK(give(m, 3, net::Join{77}).size() == 2);
+  CHECK(m.phase() == Phase::gathering);
+  CHECK(m.wanted_devices() == 3);
+}
+
+TEST_CASE("places: who is refused for good is told of, and who is to wait is not") {
+  ServerMachine m(three_devices());
+  net::Hello other = hello_of("pi-0");
+  other.dataset = "digits";
+  m.on_open(1);
+  auto actions = give(m, 1, other);
+  REQUIRE(actions.size() == 3);
+  CHECK(as<SentAway>(actions[2]).name == "pi-0");
+  CHECK(as<SentAway>(actions[2]).reason == "the run trains on 'tiny', device 'pi-0' has 'digits'");
+  CHECK_FALSE(as<SentAway>(actions[2]).had_place);
+  CHECK_FALSE(as<SentAway>(actions[2]).is_proven);
+  m.on_open(2, "pi-7");  // whose key it is, whatever it says
+  actions = give(m, 2, hello_of("pi-1"));
+  CHECK(as<SentAway>(actions.at(2)).name == "pi-7");
+  CHECK(as<SentAway>(actions.at(2)).is_proven);
+  enter_all(m);
+  m.on_open(9);
+  CHECK(give(m, 9, hello_of("pi-9")).size() == 2);  // the run is full until one leaves
+}
+
+TEST_CASE("places: one that was released while a server gathers is waited for where no other is") {
+  ServerPlan again = three_devices();
+  again.quarantined = {{.device = 1,
+                        .name = "pi-1",
+                        .samples = 4,
+                        .label_counts = {2, 2},
+                        .data_fingerprint = to_hex(Sha256Digest{}),
+                        .reason = "NaN"}};
+  ServerMachine m(again);
+  m.start();
+  m.release(1);
+  DeviceRecord known;
+  known.name = "pi-0";
+  CHECK(m.leave(0, known));
+  known.name = "pi-2";
+  CHECK(m.leave(2, known));
+  // It may still come.
+  CHECK(m.phase() == Phase::gathering);
+  CHECK(m.wanted_devices() == 1);
+  drain(m);
+  const auto begins = enter(m, 1, hello_of("pi-1", 1));
+  CHECK(is<Report>(begins.at(0)));  // the turn of "pi-0"
+  CHECK(as<Grant>(begins.at(1)).connection == 1);
+
+  // Where it leaves as well, nobody can come any more.
+  ServerMachine nobody(again);
+  nobody.start();
+  nobody.release(1);
+  for (std::uint32_t d = 0; d < 3; ++d) {
+    known.name = concat("pi-", d);
+    CHECK(nobody.phase() == Phase::gathering);
+    CHECK(nobody.leave(d, known));
+  }
+  CHECK(nobody.phase() == Phase::ended);
+  CHECK(as<Fail>(drain(nobody).back()).problem.message ==
+        "0 of 3 devices are left, at least 1 is needed (--min-devices): device 'pi-0': it has left "
+        "the run for good; device 'pi-1': it has left the run for good; device 'pi-2': it has left "
+        "the run for good");
+}
+
+TEST_CASE("places, method cache: a server that has the others' samples waits for none of them") {
+  ServerPlan again = three_devices();
+  again.offer.description.method = Method::cached;
+  again.offer.description.training.batch = 2;
+  again.cached = {CachedDevice{"pi-0", 4}, CachedDevice{"pi-1", 4}, std::nullopt};
+  ServerMachine m(again);
+  m.start();
+  CHECK(m.phase() == Phase::gathering);
+  DeviceRecord known;
+  known.name = "pi-2";
+  CHECK(m.leave(2, known));
+  CHECK(m.phase() == Phase::turns);
+  CHECK(is<server_action::TrainCached>(drain(m).back()));
 }
 
 }  // namespace places_test

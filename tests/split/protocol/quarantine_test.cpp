@@ -373,7 +373,7 @@ TEST_CASE("quarantine: before a run has begun a place is only left") {
   auto actions = give(m, 1, net::ErrorMessage{WireError::model_mismatch, true, 0, "front"});
   REQUIRE(actions.size() == 2);
   CHECK(is<Close>(actions[0]));
-  CHECK(is<server_action::PlaceLost>(actions[1]));
+  CHECK(is<server_action::SentAway>(actions[1]));
   CHECK(m.quarantine().count() == 0);
   CHECK(answer_to_hello(m, 3, 0, "another").type == MessageType::hello_ok);
   // Nor is a place lost by what a stranger says ahead of HELLO_OK.
@@ -515,8 +515,9 @@ TEST_CASE("quarantine, method cache: who has sent its samples is needed no more"
   drain(m);
   // The server works on the first one's samples: nothing is asked of it.
   const auto closed = give(m, 1, net::ErrorMessage{WireError::run_failed, true, 0, "disk"});
-  REQUIRE(closed.size() == 1);
+  REQUIRE(closed.size() == 2);
   CHECK(is<Close>(closed[0]));
+  CHECK(as<server_action::SentAway>(closed[1]).reason == "it has failed: disk");
   CHECK(m.quarantine().count() == 0);
   // What it has sent makes the loss explode.
   m.on_trained(failure(ErrorCode::other, "step 1: the loss is NaN"));

@@ -177,7 +177,7 @@ inline void reach(ServerMachine& m, std::optional<State> wanted) {
 inline void check_refused(const std::vector<ServerAction>& actions, WireError code) {
   REQUIRE(actions.size() >= 2);
   if (actions.size() > 2)
-    CHECK((is<PutAside>(actions[2]) || is<server_action::PlaceLost>(actions[2])));
+    CHECK((is<PutAside>(actions[2]) || is<server_action::SentAway>(actions[2])));
   CHECK(as<Send>(actions[0]).connection == 1);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == code);

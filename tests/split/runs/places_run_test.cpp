@@ -82,6 +82,70 @@ TEST_CASE("places: a device that leaves for good is skipped from then on, whatev
   }
 }
 
+namespace {
+
+/// What a server says, and what its folder holds at that moment.
+struct Listener : ServerTransport {
+  explicit Listener(std::string run) : folder(std::move(run)) {}
+  void send(ConnectionId, net::Message message) override {
+    const Result<QuarantineRecord> record = read_quarantine(folder);
+    REQUIRE(record.ok());
+    listed.push_back(record->devices.size());
+    said.push_back(std::move(message));
+  }
+  void close(ConnectionId) override {}
+  LinkTraffic traffic(ConnectionId) override { return {}; }
+  LinkTraffic total() override { return {}; }
+
+  std::string folder;
+  std::vector<net::Message> said;
+  std::vector<std::size_t> listed;  ///< devices in its quarantine.json, at each
+};
+
+}  // namespace
+
+TEST_CASE("places: a device that leaves by itself is skipped as one that a user lets go") {
+  const ThreeDevices data;
+  const TemporaryFolder folder;
+  std::string histories[2];
+  for (const bool by_itself : {false, true}) {
+    RunConfig config = three_rounds(folder / (by_itself ? "device" : "user"));
+    run_for(config, data, 3);
+    config.resume = true;
+    if (!by_itself) REQUIRE(let_device_leave(config.out, "device-1").ok());
+    // The second server begins where the first was killed, behind its answer.
+    for (int server = 0; by_itself && server < 2; ++server) {
+      Listener heard(config.out);
+      const auto run = ServerRun::create(config, {}, data.test, {}, heard);
+      REQUIRE_MESSAGE(run.ok(), run.failure().message);
+      (*run)->on_open(5);
+      (*run)->on_message(5, net::make_message(net::Leave{"for good", "device-1"}));
+      REQUIRE(heard.said.size() == 1);
+      REQUIRE(heard.said[0].type == net::MessageType::leave_ok);
+      CHECK(net::decode<net::LeaveOk>(heard.said[0].payload)->index == 1);
+      CHECK(heard.listed[0] == 1);  // before it was told
+    }
+    const auto rest = run_inproc(config, {}, data.train, data.test, data.samples);
+    REQUIRE_MESSAGE(rest.ok(), rest.failure().message);
+    REQUIRE(rest->quarantined.size() == 1);
+    CHECK(rest->quarantined[0].gone);
+    CHECK(rest->epochs[4].skip_reason == left_for_good);
+    histories[by_itself ? 1 : 0] = history(*rest);
+
+    // There is nothing to leave any more.
+    Listener late(config.out);
+    const auto over = ServerRun::create(config, {}, data.test, {}, late);
+    REQUIRE(over.ok());
+    REQUIRE((*over)->done());
+    Farewells farewells = (*over)->begin_farewells(0);
+    (*over)->on_late_message(6, net::make_message(net::Leave{"for good", "device-0"}), farewells);
+    REQUIRE(late.said.size() == 1);
+    REQUIRE(late.said[0].type == net::MessageType::bye);
+    CHECK(net::decode<net::Bye>(late.said[0].payload)->reason == "the run is complete");
+  }
+  CHECK(histories[0] == histories[1]);
+}
+
 TEST_CASE("places: a name that no device of the run has changes nothing, and is told") {
   const ThreeDevices data;
   const TemporaryFolder folder;

@@ -190,7 +190,7 @@ class HubPeers {
     if (!watched) drop(id, c, watched.failure());
   }
 
-  /// It has said HELLO, which comes next.
+  /// It has said HELLO, or in its place LEAVE, which comes next.
   void admit(Id id, HubConnection& c, Microseconds now) {
     c.opened = true;
     lobby_.leave(id);
@@ -308,7 +308,7 @@ class HubPeers {
       } else if (keys_.required() && c.device.empty()) {
         c.refuse(concat("the key ", short_text(c.stream.tls()->peer_pin()), "... is not enrolled"),
                  close_by(c, now));
-      } else if (message.type != MessageType::hello) {
+      } else if (message.type != MessageType::hello && message.type != MessageType::leave) {
         c.refuse(concat("got ", to_string(message.type), ", expected HELLO"), close_by(c, now),
                  WireError::not_allowed);
       } else {

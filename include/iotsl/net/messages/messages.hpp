@@ -425,14 +425,32 @@ struct ServerKeyKept {
   }
 };
 
-/// A device wants to go: its turn is put into a barrier first.
+/// A device wants to go: its turn is put into a barrier first. In place of HELLO, and with its
+/// name, it leaves the run for good, and LEAVE_OK answers.
 struct Leave {
   static constexpr MessageType type = MessageType::leave;
   static constexpr const char* name = "LEAVE";
   std::string reason;
+  std::string device = {};  ///< empty: it comes back
   template <class Self, class Codec>
   static void fields(Self& self, Codec& c) {
     c.words(self.reason, max_text_bytes);
+    // An older server refuses LEAVE in place of HELLO before it looks at the fields.
+    if (c.goes_on(!self.device.empty())) {
+      c.string(self.device, max_name_bytes);
+      c.require(!self.device.empty(), "the name is empty");
+    }
+  }
+};
+
+/// The device has left for good: it is on the server's disk.
+struct LeaveOk {
+  static constexpr MessageType type = MessageType::leave_ok;
+  static constexpr const char* name = "LEAVE_OK";
+  std::uint32_t index = 0;  ///< its place, which another device may take
+  template <class Self, class Codec>
+  static void fields(Self& self, Codec& c) {
+    c.number(self.index);
   }
 };
 

@@ -94,9 +94,7 @@ class DeviceConnection {
   net::Microseconds retry_after() const { return retry_after_; }
   const net::Channel& channel() const { return stream_.channel(); }
   /// The peer is not the server that this device trusts, or does not speak as it should.
-  bool wrong_peer() const {
-    return peer_problem() != net::TlsProblem::none && peer_problem() != net::TlsProblem::other;
-  }
+  bool wrong_peer() const { return net::is_wrong_peer(peer_problem()); }
   net::TlsProblem peer_problem() const { return stream_.problem(); }
 
  private:
@@ -271,25 +269,6 @@ class DeviceConnection {
   Failure problem_;
 };
 
-/// What a user can do about a server that is not the one that was expected.
-inline Failure explain_wrong_peer(const DeviceConnection& connection,
-                                  const DeviceOptions& options) {
-  const net::Address& server = options.server;
-  switch (connection.peer_problem()) {
-    case net::TlsProblem::isl_peer:
-      return failure(ErrorCode::usage, "the server ", server,
-                     " speaks plain TCP, this device TLS: start the server with --identity, or "
-                     "give --insecure here to let everything travel unencrypted");
-    case net::TlsProblem::wrong_pin:
-      return failure(ErrorCode::usage, server,
-                     " is not the server that this device is enrolled "
-                     "with: ",
-                     connection.problem().message);
-    default:
-      return failure(ErrorCode::usage, "the server ", server, ": ", connection.problem().message);
-  }
-}
-
 }  // namespace detail
 
 /// Who a device is that holds these samples of `set`; the server gives it the next free index.
@@ -358,7 +337,8 @@ IOTSL_SMALL inline Result<DeviceSummary> run_device(const DeviceOptions& options
     if (status == DeviceStatus::failed) return connection.problem();
     // Later it may be an attack, which must not end the run for this device.
     if (connection.wrong_peer() && !machine.has_joined())
-      return detail::explain_wrong_peer(connection, options);
+      return net::explain_wrong_peer(connection.peer_problem(), connection.problem(),
+                                     options.server);
     if (status == DeviceStatus::finished || pausing()) return summary;
     if (connection.joined()) {
       alone_since = net::steady_now();

@@ -48,6 +48,11 @@ inline std::string release_command(std::string_view name, std::string_view run =
   return concat("iotsl device release ", name, " --run ", run);
 }
 
+/// What makes a run wait for a device no more.
+inline std::string leave_command(std::string_view name, std::string_view run = "RUN") {
+  return concat("iotsl device leave ", name, " --run ", run);
+}
+
 /// Who is put aside, in the order in which it happened; who was released stays on the list.
 class Quarantine {
  public:
@@ -96,8 +101,10 @@ class Quarantine {
     const std::uint32_t here = left() - missing;
     if (here >= least_) return {};
     return failure(ErrorCode::network, here, " of ", devices_,
-                   devices_ == 1 ? " device is left" : " devices are left", ", at least ", least_,
-                   least_ == 1 ? " is" : " are", " needed (--min-devices): ", text());
+                   devices_ == 1 ? " device is left" : " devices are left",
+                   missing == 0 ? std::string() : concat(", ", missing, " have not come yet"),
+                   ", at least ", least_, least_ == 1 ? " is" : " are",
+                   " needed (--min-devices): ", text());
   }
   /// Names and reasons of those that are put aside.
   std::string text() const {

@@ -174,9 +174,18 @@ struct PlaceTaken {
   std::uint32_t device = 0;
   std::string left_by;
 };
-/// Tell the user that a device has failed before the run began, and has no place any more.
-struct PlaceLost {
+/// A device asks to leave the run for good. Which place it has the run's books may know better:
+/// answer leave(), confirm_leave() or refuse_leave().
+struct Leave {
+  ConnectionId connection = 0;
+  std::string name;
+};
+/// Tell the user that a device was refused, or has failed where it is not put aside for it: before
+/// the run began, where nothing is asked of it.
+struct SentAway {
   std::string name, reason;
+  bool had_place = false;  ///< which is free for another
+  bool is_proven = false;  ///< the name goes with the key that it has shown
 };
 /// Load the last barrier; answer on_rolled_back.
 struct RollBack {
@@ -207,8 +216,9 @@ using ServerAction =
                  server_action::Train, server_action::BeginCached, server_action::TrainCached,
                  server_action::Store, server_action::SendModel, server_action::KeepModel,
                  server_action::AverageModel, server_action::PutAside, server_action::PlaceTaken,
-                 server_action::PlaceLost, server_action::RollBack, server_action::Report,
-                 server_action::Finish, server_action::Pause, server_action::Fail>;
+                 server_action::Leave, server_action::SentAway, server_action::RollBack,
+                 server_action::Report, server_action::Finish, server_action::Pause,
+                 server_action::Fail>;
 
 /// What the parts of the machine have asked for and nobody has carried out yet.
 class ServerOutbox {

@@ -49,11 +49,11 @@ class ServerHandshake {
   /// each keeps its place.
   bool complete() const { return complete_; }
   /// Devices that the run begins with. Who was put aside when this server began, and is released
-  /// meanwhile, is not waited for.
+  /// meanwhile, is not waited for, unless it is the only one left.
   std::uint32_t wanted() const {
     std::uint32_t out = 0;
     for (std::uint32_t d = 0; d < plan_.order.devices; ++d) out += is_awaited(d);
-    return plan_.start_with == 0 ? out : std::min(plan_.start_with, out);
+    return std::max(1U, plan_.start_with == 0 ? out : std::min(plan_.start_with, out));
   }
   /// Places of a run that has begun that nobody has taken yet.
   std::uint32_t missing() const {
@@ -79,17 +79,16 @@ class ServerHandshake {
 
   void open(ConnectionId connection, std::string proven) {
     peers_.push_back({.connection = connection, .proven = std::move(proven)});
+    peers_.back().record.name = peers_.back().proven;
   }
 
-  std::variant<Admission, PeerFault> on_hello(const ServerPeer& peer,
-                                              const net::Message& message) const {
+  std::variant<Admission, PeerFault> on_hello(ServerPeer& peer, const net::Message& message) const {
     if (peer.state != PeerState::hello) return not_allowed(peer, message.type);
     Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     if (!hello) return protocol_fault(hello.failure());
-    if (!peer.proven.empty() && peer.proven != hello->device)
-      return PeerFault{net::WireError::identity,
-                       concat("the key is that of device '", peer.proven,
-                              "', the name in HELLO is '", hello->device, "'")};
+    if (std::optional<PeerFault> fault = check_name(peer, message.type, hello->device))
+      return std::move(*fault);
+    peer.record.name = hello->device;  // for who is told of a refusal
     std::vector<DeviceRecord> places = devices_;
     for (const ServerPeer& other : peers_)
       if (other.index != net::any_index) places[other.index] = other.record;
@@ -101,12 +100,22 @@ class ServerHandshake {
       return refuse_quarantined(*aside, hello->device);
     return Admission{std::move(hello).value(), index};
   }
+  /// LEAVE in place of HELLO: who asks to leave the run for good.
+  std::optional<PeerFault> on_leave(ServerPeer& peer, const net::Message& message,
+                                    const net::Leave& leave) const {
+    if (peer.state != PeerState::hello || leave.device.empty())
+      return not_allowed(peer, message.type);
+    if (std::optional<PeerFault> fault = check_name(peer, message.type, leave.device)) return fault;
+    peer.record.name = leave.device;
+    peer.state = PeerState::leaving;
+    outbox_.push(server_action::Leave{peer.connection, leave.device});
+    return std::nullopt;
+  }
   /// Nobody else may hold the place. `incarnation` of the run.
   void admit(ServerPeer& peer, Admission admission, std::uint32_t incarnation) {
     net::Hello& hello = admission.hello;
     peer.index = admission.index;
     peer.has_turn = hello.position.key.run == plan_.offer.run;
-    peer.record.name = std::move(hello.device);
     peer.record.samples = hello.samples;
     peer.record.boot_nonce = hello.boot_nonce;
     peer.record.data_fingerprint = hello.data_fingerprint;
@@ -180,6 +189,14 @@ class ServerHandshake {
   }
 
  private:
+  /// Who has shown a key is the device that it is listed under.
+  static std::optional<PeerFault> check_name(const ServerPeer& peer, net::MessageType type,
+                                             const std::string& name) {
+    if (peer.proven.empty() || peer.proven == name) return std::nullopt;
+    return PeerFault{net::WireError::identity,
+                     concat("the key is that of device '", peer.proven, "', the name in ",
+                            net::to_string(type), " is '", name, "'")};
+  }
   Progress arrive(ServerPeer& peer, std::optional<net::Resume> resume) {
     peer.state = PeerState::ready;
     devices_[peer.index] = peer.record;

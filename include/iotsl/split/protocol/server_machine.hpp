@@ -21,6 +21,7 @@ namespace split {
 struct AsideAs {
   bool damaged = false;                   ///< what it sent is in the server's half, in part
   std::optional<DeviceRecord> gone = {};  ///< it has not failed, but leaves for good
+  ConnectionId asked_by = 0;              ///< who has said so, and waits to hear that it is done
 };
 
 class ServerMachine {
@@ -50,11 +51,7 @@ class ServerMachine {
     if (ended_) return;
     if (const Result<void> enough = quarantine_.check(); !enough)
       return end(RunFailed{net::WireError::run_failed, enough.failure()});
-    if (plan_.cached.empty()) return;
-    for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
-      if (!plan_.cached[d] && !quarantine_.has(d)) return;
-    began_alone_ = true;
-    begin_turns();
+    if (needs_nobody()) begin_alone();
   }
   // Its parts hold on to each other.
   ServerMachine(const ServerMachine&) = delete;
@@ -233,16 +230,31 @@ class ServerMachine {
     return !began_alone_;
   }
 
-  /// A user says that the device leaves for good; `known` of it where it was not here since this
-  /// server began. False where nothing is asked of it any more.
-  bool leave(std::uint32_t device, DeviceRecord known) {
+  /// A user says that the device leaves for good, or the device itself at connection `asked_by`;
+  /// `known` of it where it was not here since this server began. False where nothing is asked of
+  /// it any more.
+  bool leave(std::uint32_t device, DeviceRecord known, ConnectionId asked_by = 0) {
     if (ended_ || (turns_ && !turns_->needs(device))) return false;
     if (!handshake_.devices()[device].name.empty()) known = handshake_.devices()[device];
-    const PeerFault farewell{net::WireError::run_failed,
-                             concat("device '", known.name,
-                                    "' has left the run for good: somebody at the server said so")};
-    put_aside(device, farewell, {.gone = std::move(known)});
+    const char* const who = asked_by == 0 ? "somebody at the server" : "it";
+    const PeerFault farewell{
+        net::WireError::run_failed,
+        concat("device '", known.name, "' has left the run for good: ", who, " said so")};
+    put_aside(device, farewell, {.gone = std::move(known), .asked_by = asked_by});
     return true;
+  }
+  /// It is on the disk that the device which has asked at `connection` leaves its place, or has
+  /// left it before: it is told.
+  void confirm_leave(ConnectionId connection, std::uint32_t device) {
+    ServerPeer* const peer = handshake_.find(connection);
+    if (peer == nullptr) return;
+    outbox_.send(connection, net::LeaveOk{device});
+    handshake_.close(*peer);
+  }
+  /// The device cannot leave.
+  void refuse_leave(ConnectionId connection, std::string why) {
+    if (ServerPeer* const peer = handshake_.find(connection))
+      give_up(*peer, {net::WireError::run_failed, std::move(why)});
   }
 
   /// The user wants the run to go on another time: the turn is put into a barrier, and the devices
@@ -321,6 +333,16 @@ class ServerMachine {
     else
       begin_turns();
   }
+  /// Whether the server has the samples of every device that is left (method cache).
+  bool needs_nobody() const {
+    for (std::uint32_t d = 0; d < plan_.cached.size(); ++d)
+      if (!plan_.cached[d] && !quarantine_.has(d)) return false;
+    return !plan_.cached.empty();
+  }
+  void begin_alone() {
+    began_alone_ = true;
+    begin_turns();
+  }
   void begin_turns() {
     if (plan_.turns == 0) return end(RunComplete{});  // nothing but generators was asked for
     if (averages(plan_.offer.description.method)) {
@@ -353,7 +375,7 @@ class ServerMachine {
     const Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(peer, protocol_fault(error.failure()));
     const PeerFault fault{error->code, concat("it has failed: ", error->text)};
-    if (!is_needed(peer)) return close_losing_place(peer, fault);
+    if (!is_needed(peer)) return send_away(peer, fault);
     const std::uint32_t device = peer.index;
     handshake_.close(peer);  // it knows
     put_aside(device, fault);
@@ -361,6 +383,8 @@ class ServerMachine {
   void on_leave(ServerPeer& peer, const net::Message& message) {
     const Result<net::Leave> leave = net::decode<net::Leave>(message.payload);
     if (!leave) return give_up(peer, protocol_fault(leave.failure()));
+    if (peer.state == PeerState::hello || !leave->device.empty())
+      return settle(peer, handshake_.on_leave(peer, message, *leave));
     if (!turns_ || !turns_->on_leave(peer)) close(peer);
   }
   void on_bye(ServerPeer& peer, const net::Message& message) {
@@ -382,14 +406,17 @@ class ServerMachine {
     net::ErrorMessage error = error_message(fault.code, fault.retry_after_ms == 0, fault.text);
     error.retry_after_ms = fault.retry_after_ms;
     outbox_.send(peer.connection, error);
-    close_losing_place(peer, fault);
+    send_away(peer, fault);
   }
-  /// The peer is given up. Before the run begins its place is free for another device.
-  void close_losing_place(ServerPeer& peer, const PeerFault& fault) {
+  /// The peer is given up. Before the run begins its place is free for another device. Who is only
+  /// to come again later is nobody's concern, nor who has not said a name.
+  void send_away(ServerPeer& peer, const PeerFault& fault) {
+    const bool is_told = fault.retry_after_ms == 0 && !peer.record.name.empty();
     const bool had_place = peer.index != net::any_index && !handshake_.complete();
-    const std::string name = peer.record.name;
+    server_action::SentAway gone{peer.record.name, make_printable(fault.text), had_place,
+                                 !peer.proven.empty()};
     close(peer);
-    if (had_place) outbox_.push(server_action::PlaceLost{name, make_printable(fault.text)});
+    if (is_told) outbox_.push(std::move(gone));
   }
   /// Whether the peer has its place in a run that has begun, and the run still needs it. Before,
   /// its place is free for another device; what is said ahead of HELLO_OK anybody may have said.
@@ -417,11 +444,14 @@ class ServerMachine {
          .step = committed().step,
          .reason = how.gone ? std::string(left_for_good) : make_printable(fault.text),
          .gone = how.gone.has_value()})});
+    confirm_leave(how.asked_by, device);
     handshake_.put_aside(device, known);
     if (const Result<void> enough = quarantine_.check(handshake_.missing()); !enough)
       return end(RunFailed{net::WireError::run_failed, enough.failure()});
     if (turns_) return settle(turns_->on_quarantine(device, how.damaged));
     if (rounds_) return rounds_->on_quarantine(device);
+    // The only one that was waited for, though nothing is asked of the others.
+    if (!handshake_.complete() && needs_nobody()) return begin_alone();
     begin_if_complete();
   }
   void close(ServerPeer& peer) {

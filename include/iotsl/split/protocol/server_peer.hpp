@@ -7,8 +7,9 @@
 IOTSL_NAMESPACE_BEGIN
 namespace split {
 
-/// The message that a peer owes the server; `ready`: its handshake is done.
-enum class PeerState { hello, join, label_hist, resume, ready };
+/// The message that a peer owes the server; `ready`: its handshake is done; `leaving`: nothing, it
+/// has come to leave the run for good.
+enum class PeerState { hello, join, label_hist, resume, ready, leaving };
 
 struct ServerPeer {
   ConnectionId connection = 0;

@@ -151,6 +151,19 @@ class QuarantineBook {
   Result<void> release(std::uint32_t device) {
     return change([&](QuarantineRecord& record) { release(record.devices, device); });
   }
+  /// The device is to leave as soon as anything is asked of it again. It may be said twice.
+  Result<void> add_leaving(std::string_view name) {
+    return change([&](QuarantineRecord& record) {
+      std::erase(record.leaving, name);
+      record.leaving.emplace_back(name);
+    });
+  }
+  /// The place that a device of this name has left for good, where it has.
+  std::optional<std::uint32_t> left_by(std::string_view name) const {
+    for (auto each = known_.rbegin(); each != known_.rend(); ++each)
+      if (each->name == name && each->gone) return each->device;
+    return std::nullopt;
+  }
   /// No device of the run has this name.
   Result<void> strike_leaving(std::string_view name) {
     return change([&](QuarantineRecord& record) { std::erase(record.leaving, name); });

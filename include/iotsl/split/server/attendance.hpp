@@ -3,6 +3,7 @@
 
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/net/clock.hpp"
+#include "iotsl/net/hub/repeated_lines.hpp"
 #include "iotsl/split/protocol/server_machine.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
@@ -13,6 +14,7 @@ class Attendance {
  public:
   Attendance(const RunConfig& config, const RunHooks& hooks)
       : hooks_(hooks),
+        run_(config.out.empty() ? "RUN" : config.out),
         offline_seconds_(config.offline_seconds),
         devices_(static_cast<std::size_t>(config.devices)) {}
 
@@ -42,6 +44,29 @@ class Attendance {
     hooks_.note("every device is here; the run waits for their generators");
   }
 
+  /// A device was refused, or has failed, and is not put aside.
+  void on_sent_away(const server_action::SentAway& gone, const ServerMachine& machine,
+                    net::Microseconds now) {
+    const bool gathers = machine.phase() == ServerMachine::Phase::gathering;
+    if (gathers) remember(gone);
+    const auto line = lines_.add(
+        concat("device '", gone.name,
+               gone.had_place ? "' has no place any more: " : "' is sent away: ", gone.reason,
+               gathers ? concat("; the run waits for ",
+                                machine.wanted_devices() - machine.ready_devices(), " of ",
+                                machine.wanted_devices(), " devices")
+                       : std::string()),
+        now, gone.had_place || gone.is_proven ? gone.name : std::string());
+    if (line) hooks_.note(*line);
+  }
+  /// Why a run has not begun: what has become of those who came.
+  std::string failed_before_the_run() const {
+    std::string out;
+    for (const server_action::SentAway& each : sent_away_)
+      out += concat("; device '", each.name, "': ", each.reason);
+    return out;
+  }
+
   /// Devices that were lost since `from`, and are not back.
   std::vector<std::string> lost_since(const ServerMachine& machine, net::Microseconds from) const {
     std::vector<std::string> out;
@@ -53,6 +78,7 @@ class Attendance {
   }
   /// Looks at the clock. True where the device whose turn it is has been away for too long.
   bool on_time(const ServerMachine& machine, net::Microseconds now) {
+    for (const std::string& line : lines_.take_due(now)) hooks_.note(line);
     if (machine.phase() == ServerMachine::Phase::collecting) tell_absent(machine);
     const std::optional<std::uint32_t> missing = machine.missing_holder();
     if (!missing) {
@@ -62,7 +88,7 @@ class Attendance {
     const std::string& name = machine.devices()[*missing].name;
     if (waiting_since_ == 0) {
       waiting_since_ = reminded_ = now;
-      hooks_.note(concat(name, " is away and it is its turn; ", limit_text(machine, now)));
+      hooks_.note(concat(name, " is away and it is its turn; ", limit_text(machine, name, now)));
     }
     const double away = net::to_seconds(now - waiting_since_);
     if (is_limited(machine) && away >= offline_seconds_) {
@@ -73,7 +99,7 @@ class Attendance {
     if (now - reminded_ >= reminder_interval) {
       reminded_ = now;
       hooks_.note(concat(name, " has been away for ", static_cast<std::uint64_t>(away), " s; ",
-                         limit_text(machine, now)));
+                         limit_text(machine, name, now)));
     }
     return false;
   }
@@ -108,8 +134,10 @@ class Attendance {
       if (machine.turns() != nullptr && !machine.turns()->needs(d)) return true;
     return false;
   }
-  std::string limit_text(const ServerMachine& machine, net::Microseconds now) const {
-    if (!is_limited(machine)) return "the run waits for it without a limit";
+  std::string limit_text(const ServerMachine& machine, std::string_view name,
+                         net::Microseconds now) const {
+    if (!is_limited(machine))
+      return concat("the run waits for it without a limit, or until: ", leave_command(name, run_));
     const double left = offline_seconds_ - net::to_seconds(now - waiting_since_);
     return concat("the run waits for it until ", local_time("%H:%M:%S", left),
                   ", then the turn is skipped");
@@ -122,17 +150,29 @@ class Attendance {
       const bool away =
           !devices_[d].is_here && !machine.has_generator(d) && !machine.quarantine().has(d);
       if (away && !devices_[d].told_absent)
-        hooks_.note(concat(machine.devices()[d].name, " is away; the run waits for its generator"));
+        hooks_.note(concat(machine.devices()[d].name,
+                           " is away; the run waits for its generator, or until: ",
+                           leave_command(machine.devices()[d].name, run_)));
       devices_[d].told_absent = away;
     }
   }
 
+  /// The last that is known of each name; names of strangers must not be kept without end.
+  void remember(const server_action::SentAway& gone) {
+    std::erase_if(sent_away_, [&](const auto& each) { return each.name == gone.name; });
+    if (sent_away_.size() > devices_.size()) sent_away_.erase(sent_away_.begin());
+    sent_away_.push_back(gone);
+  }
+
   RunHooks hooks_;
+  std::string run_;  // its folder, for commands
   double offline_seconds_;
   std::vector<Presence> devices_;
   net::Microseconds waiting_since_ = 0;  // for the device whose turn it is; 0: it is here
   net::Microseconds reminded_ = 0;
   bool told_collecting_ = false, told_begin_ = false;
+  net::RepeatedLines lines_;                        // of devices that come and fail
+  std::vector<server_action::SentAway> sent_away_;  // before the run began
 };
 
 }  // namespace split

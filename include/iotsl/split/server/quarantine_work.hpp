@@ -2,7 +2,6 @@
 // Who is put aside, leaves for good or may come back: on the disk, and told to the user.
 
 #include "iotsl/core/failpoint.hpp"
-#include "iotsl/net/hub/repeated_lines.hpp"
 #include "iotsl/split/protocol/server_machine.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/run_recorder.hpp"
@@ -35,23 +34,46 @@ class QuarantineWork {
                        " devices are left; it may come back after: ",
                        release_command(device.name, config_.out.empty() ? "RUN" : config_.out)));
     IOTSL_FAILPOINT("server.quarantine.add");
-    return book_.add(device);
+    Result<void> written = book_.add(device);
+    IOTSL_FAILPOINT("server.quarantine.added");
+    return written;
   }
   Result<void> carry_out(const server_action::PlaceTaken& action, const ServerMachine& machine) {
     hooks_.note(concat("device '", machine.devices()[action.device].name, "' takes place ",
                        action.device, ", which '", action.left_by, "' has left"));
     return book_.release(action.device);
   }
-  void carry_out(const server_action::PlaceLost& action, net::Microseconds now) {
-    const auto line = lines_.add(
-        concat("device '", action.name, "' has no place any more: ", action.reason), now);
-    if (line) hooks_.note(*line);
+
+  /// A device asks to leave: as where a user says so. It is told once that is on the disk.
+  Result<void> carry_out(const server_action::Leave& action, ServerMachine& machine,
+                         const RunRecorder& books) {
+    const std::optional<Known> known = find(machine, books, action.name);
+    const std::optional<std::uint32_t> left = book_.left_by(action.name);
+    if (known ? machine.quarantine().is_gone(known->device) : left.has_value()) {
+      machine.confirm_leave(action.connection, known ? known->device : *left);
+      return {};
+    }
+    const std::string who = concat("device '", action.name, "'");
+    if (!known) {
+      machine.refuse_leave(action.connection, concat(who, " has no place in this run"));
+      return {};
+    }
+    if (machine.leave(known->device, known->record, action.connection)) return {};
+    if (!waits_for_plateau()) {
+      machine.refuse_leave(action.connection,
+                           concat(who,
+                                  " may go: nothing is asked of it any more, and its samples "
+                                  "stay in the run"));
+      return {};
+    }
+    const Result<void> kept = book_.add_leaving(action.name);
+    if (kept) machine.confirm_leave(action.connection, known->device);
+    return kept;
   }
 
   /// Looks at what commands have said. The run's books tell the places of devices that were not
   /// here since this server began. True where the machine was told of a device that leaves.
   bool on_time(ServerMachine& machine, const RunRecorder& books, net::Microseconds now) {
-    for (const std::string& line : lines_.take_due(now)) hooks_.note(line);
     Result<QuarantineBook::Changes> changes = book_.take_changes(now);
     if (!changes) {
       hooks_.note(changes.failure().message);
@@ -65,8 +87,7 @@ class QuarantineWork {
       // One that the run was not asked for may still come before it begins.
       if (!known && machine.phase() == ServerMachine::Phase::gathering) return false;
       if (known && machine.leave(known->device, known->record)) return told = true;
-      // Nothing is asked of it now, but will be once the front is trained again.
-      if (known && config_.unfreeze_on_plateau > 0 && !config_.unfrozen) return false;
+      if (known && waits_for_plateau()) return false;
       strike(name,
              known ? "nothing is asked of it any more" : "no device of this run has that name");
       return true;
@@ -80,6 +101,8 @@ class QuarantineWork {
     DeviceRecord record;
   };
 
+  /// Of devices that nothing is asked of, something will be once the front is trained again.
+  bool waits_for_plateau() const { return config_.unfreeze_on_plateau > 0 && !config_.unfrozen; }
   void release(ServerMachine& machine, std::uint32_t device) {
     const bool now_back = machine.release(device);
     hooks_.note(concat("device '", machine.devices()[device].name,
@@ -120,7 +143,6 @@ class QuarantineWork {
   RunHooks hooks_;
   QuarantineBook book_;
   std::vector<std::string> leaving_;  // not found yet
-  net::RepeatedLines lines_;          // of devices that come and fail
 };
 
 }  // namespace split

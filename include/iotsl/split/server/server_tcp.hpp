@@ -101,9 +101,7 @@ inline Result<std::optional<RunSummary>> serve_session(const RunConfig& config,
     if (run.has_work()) run.work();
     run.on_time(net::steady_now());
     if (run.gathering() && net::steady_now() - start > options.gather_limit)
-      run.abort(failure(ErrorCode::network, "only ", run.ready_devices(), " of ",
-                        run.wanted_devices(), " devices came within ",
-                        options.gather_limit / net::second_us, " s"));
+      run.give_up_gathering(options.gather_limit);
     if (hooks.stop_requested()) run.request_pause();
   }
   for (Farewells farewells = run.begin_farewells(net::steady_now());

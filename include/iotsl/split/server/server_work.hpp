@@ -104,7 +104,9 @@ class ServerRun {
   }
   /// Says the farewell again to a device that comes back.
   void on_late_message(ConnectionId connection, const net::Message& message, Farewells& farewells) {
-    if (message.type != net::MessageType::hello || !machine_->farewell()) return;
+    const bool comes =
+        message.type == net::MessageType::hello || message.type == net::MessageType::leave;
+    if (!comes || !machine_->farewell()) return;
     const Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
     transport_.send(connection, *machine_->farewell());
     transport_.close(connection);
@@ -115,6 +117,15 @@ class ServerRun {
   void abort(Failure why) {
     machine_->abort(std::move(why));
     carry_out_all();
+  }
+  /// The run has not begun within `limit`: ends with an error that names whoever came in vain.
+  void give_up_gathering(net::Microseconds limit) {
+    const Quarantine& quarantine = machine_->quarantine();
+    abort(failure(
+        ErrorCode::network, "only ", ready_devices(), " of ", wanted_devices(),
+        " devices came within ", limit / net::second_us, " s", attendance_.failed_before_the_run(),
+        quarantine.count() > 0 ? concat("; put aside: ", quarantine.text(), with_more_devices())
+                               : std::string()));
   }
   /// Ends at the next barrier, so that the run can go on another time.
   void request_pause() {
@@ -390,8 +401,13 @@ class ServerRun {
     const Result<void> written = quarantine_.carry_out(action, *machine_);
     if (!written) machine_->abort(written.failure());
   }
-  void carry_out(server_action::PlaceLost& action) {
-    quarantine_.carry_out(action, net::steady_now());
+  void carry_out(server_action::Leave& action) {
+    IOTSL_FAILPOINT("server.leave");
+    const Result<void> written = quarantine_.carry_out(action, *machine_, recorder_);
+    if (!written) machine_->abort(written.failure());
+  }
+  void carry_out(server_action::SentAway& action) {
+    attendance_.on_sent_away(action, *machine_, net::steady_now());
   }
 
   void carry_out(server_action::RollBack& action) {
@@ -427,11 +443,15 @@ class ServerRun {
   void carry_out(server_action::Finish&) { done_ = true; }
   void carry_out(server_action::Pause&) { fail(recorder_.stopped(machine_->committed().step)); }
   void carry_out(server_action::Fail& action) {
-    const bool can_go_on = machine_->committed().id > 0 || preparation_;
-    if (!machine_->quarantine().check() && recorder_.keeps_barriers() && can_go_on)
-      action.problem.message += concat("; release a device: ", release_command("NAME", config_.out),
-                                       ", and go on ", recorder_.how_to_go_on());
+    if (!machine_->quarantine().check(machine_->missing_devices()))
+      action.problem.message += with_more_devices();
     fail(std::move(action.problem));
+  }
+  /// How a run goes on that has too few devices, where it can.
+  std::string with_more_devices() const {
+    if (!recorder_.keeps_barriers()) return {};
+    return concat("; release a device: ", release_command("NAME", config_.out), ", and go on ",
+                  recorder_.how_to_go_on());
   }
   void fail(Failure why) {
     done_ = true;
