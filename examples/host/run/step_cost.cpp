@@ -76,8 +76,10 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   training.eval_every = 1;
   training.schedule_epochs = 0;
   training.replay = 0;  // one device has nobody to replay
-  // The turns are the same.
+  // The turns are the same; a device that makes no generator has none to keep private.
   if (has_generators(config.method)) config.method = Method::split_learning;
+  config.preparation.generator.privacy = {};
+  config.preparation.generator_only = false;
   config.out = folder.path();
   const data::Dataset tests = data::limit_samples(test, sampled_tests, config.seed);
   RunReport silent(0, true);

@@ -25,6 +25,7 @@ using server_action::PutAside;
 using server_action::Report;
 using server_action::RollBack;
 using server_action::Send;
+using server_action::SentAway;
 using server_action::Store;
 using server_action::StoreGenerator;
 using server_action::Train;
@@ -176,8 +177,7 @@ inline void reach(ServerMachine& m, std::optional<State> wanted) {
 /// its place.
 inline void check_refused(const std::vector<ServerAction>& actions, WireError code) {
   REQUIRE(actions.size() >= 2);
-  if (actions.size() > 2)
-    CHECK((is<PutAside>(actions[2]) || is<server_action::SentAway>(actions[2])));
+  if (actions.size() > 2) CHECK((is<PutAside>(actions[2]) || is<SentAway>(actions[2])));
   CHECK(as<Send>(actions[0]).connection == 1);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == code);

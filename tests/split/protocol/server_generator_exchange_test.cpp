@@ -260,10 +260,11 @@ TEST_CASE("server: a device must come back with the samples that it had") {
   net::Hello other = hello(0, 6);
   other.data_fingerprint[3] = 1;
   const auto actions = give(m, 3, other);
-  REQUIRE(actions.size() == 2);
+  REQUIRE(actions.size() == 3);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == WireError::data_mismatch);
   CHECK(error.text.find("other samples") != std::string::npos);
+  CHECK(as<SentAway>(actions[2]).reason == error.text);
 }
 
 }  // namespace server_generators_test

@@ -95,8 +95,13 @@ std::string refusal_of(const std::vector<ServerAction>& actions, WireError code)
   CHECK(error.code == code);
   CHECK(error.fatal);
   CHECK(is<Close>(actions[1]));
-  // In a run that has begun it is put aside for it.
-  if (actions.size() > 2) CHECK(as<PutAside>(actions[2]).device.reason == error.text);
+  if (actions.size() == 2) return error.text;
+  // In a run that has begun it is put aside for it; else the user is told.
+  if (const auto* aside = std::get_if<PutAside>(&actions[2])) {
+    CHECK(aside->device.reason == error.text);
+  } else {
+    CHECK(as<SentAway>(actions[2]).reason == error.text);
+  }
   return error.text;
 }
 
