@@ -23,6 +23,14 @@ void wait_for(const std::string& log, const std::string& words) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   REQUIRE_MESSAGE(says(), "'" << words << "' is not in " << *read_text_file(log));
 }
+/// The command of a server of two small devices, whose run ends when it is stopped.
+std::vector<std::string> endless_run(const std::string& address, const std::string& run,
+                                     const std::string& more = "") {
+  return words(concat(bin, "iotsl server --listen ", address, " --out ", run,
+                      " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test 40 "
+                      "--batch 8 --partition iid --eval-every 0 --rounds 100000 --threads 1",
+                      more));
+}
 Child::State wait_for_end(Child& program) {
   for (int i = 0; i < 3000 && program.state() == Child::State::running; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -35,11 +43,7 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   const TemporaryFolder folder;
   const std::string run = folder / "run", log = folder / "server.log";
   const std::string address = concat("127.0.0.1:", free_port());
-  Child server(words(concat(bin, "iotsl server --listen ", address, " --out ", run,
-                            " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test "
-                            "40 --batch 8 --partition iid --eval-every 0 --rounds 100000 --threads "
-                            "1 --start-with 1")),
-               log);
+  Child server(endless_run(address, run, " --start-with 1"), log);
   wait_for(log, "listening on");
   const auto device = [&](const std::string& name, int index) {
     return std::make_unique<Child>(
@@ -150,11 +154,7 @@ TEST_CASE("places: a device leaves by itself, whatever becomes of the server mea
   const TemporaryFolder folder;
   const std::string run = folder / "run", log = folder / "server.log";
   const std::string address = concat("127.0.0.1:", free_port());
-  Child server(words(concat(bin, "iotsl server --listen ", address, " --out ", run,
-                            " --dataset glyphs --width 4 --devices 2 --limit-train 80 --limit-test "
-                            "40 --batch 8 --partition iid --eval-every 0 --rounds 100000 --threads "
-                            "1")),
-               log);
+  Child server(endless_run(address, run), log);
   wait_for(log, "listening on");
   std::vector<std::unique_ptr<Child>> devices;
   for (int i = 0; i < 2; ++i)

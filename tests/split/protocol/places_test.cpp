@@ -29,6 +29,15 @@ net::Hello hello_of(const std::string& name, std::uint32_t index = net::any_inde
   out.data_fingerprint[0] = data;
   return out;
 }
+/// "pi-1" as the books of a run have it.
+QuarantinedDevice put_aside(const std::string& reason) {
+  return {.device = 1,
+          .name = "pi-1",
+          .samples = 4,
+          .label_counts = {2, 2},
+          .data_fingerprint = to_hex(Sha256Digest{}),
+          .reason = reason};
+}
 net::Message answer(ServerMachine& m, ConnectionId connection, const net::Hello& fields) {
   m.on_open(connection);
   const auto actions = give(m, connection, fields);
@@ -332,12 +341,7 @@ TEST_CASE("places: who has left while the server was down is not waited for") {
 
 TEST_CASE("places: a device that is released while a server gathers is not waited for") {
   ServerPlan again = three_devices();
-  again.quarantined = {{.device = 1,
-                        .name = "pi-1",
-                        .samples = 4,
-                        .label_counts = {2, 2},
-                        .data_fingerprint = to_hex(Sha256Digest{}),
-                        .reason = "NaN"}};
+  again.quarantined = {put_aside("NaN")};
   ServerMachine m(again);
   CHECK(m.wanted_devices() == 2);
   m.release(1);
@@ -480,14 +484,8 @@ TEST_CASE("places, method fedavg: a round with a left place begins anew in anoth
   ServerPlan again = fedavg();
   again.last_fence = 1;
   again.offer.incarnation = 2;
-  again.quarantined = {{.device = 1,
-                        .name = "pi-1",
-                        .samples = 4,
-                        .label_counts = {2, 2},
-                        .data_fingerprint = to_hex(Sha256Digest{}),
-                        .reason = left_for_good,
-                        .released = true,
-                        .gone = true}};
+  again.quarantined = {put_aside(left_for_good)};
+  again.quarantined[0].released = again.quarantined[0].gone = true;
   ServerMachine m(again);
   enter(m, 1, hello_of("pi-0", 0));
   net::Hello spare = hello_of("spare", 1);
@@ -558,12 +556,7 @@ TEST_CASE("places: who is refused for good is told of, and who is to wait is not
 
 TEST_CASE("places: one that was released while a server gathers is waited for where no other is") {
   ServerPlan again = three_devices();
-  again.quarantined = {{.device = 1,
-                        .name = "pi-1",
-                        .samples = 4,
-                        .label_counts = {2, 2},
-                        .data_fingerprint = to_hex(Sha256Digest{}),
-                        .reason = "NaN"}};
+  again.quarantined = {put_aside("NaN")};
   ServerMachine m(again);
   m.start();
   m.release(1);

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <functional>
 
 #include "iotsl/split/simulate/run_inproc.hpp"
@@ -293,8 +294,9 @@ inline std::string history(const RunSummary& summary) {
   return out;
 }
 
-/// The fault at every `stride`-th message from `first` on: each run must end as the one that
-/// nothing happened to.
+/// The fault at messages from `first` on, at every `stride`-th with IOTSL_EVERY_MESSAGE in the
+/// environment and else at fewer, an odd number apart so that every kind is met: each run must end
+/// as the one that nothing happened to.
 inline void check_faults(const RunConfig& base, const DeviceFiles& files,
                          const data::Dataset& train, const EvaluationSets& sets,
                          const std::vector<std::vector<Index>>& samples, Fault fault,
@@ -326,8 +328,10 @@ inline void check_faults(const RunConfig& base, const DeviceFiles& files,
   REQUIRE_MESSAGE(expected.ok(), expected.failure().message);
   check_trace(whole_trace, *expected);
   REQUIRE(whole.messages() > 40);
-  std::size_t runs = 0;
-  for (std::size_t at = first; at < whole.messages(); at += stride) {
+  std::size_t runs = 0, step = stride;
+  if (std::getenv("IOTSL_EVERY_MESSAGE") == nullptr)
+    step = std::min(2 * stride + 1, std::max(stride, (whole.messages() - first) / 12));
+  for (std::size_t at = first; at < whole.messages(); at += step) {
     config.out = folder / std::to_string(at);
     FragileRun broken(config, train, sets, samples, files);
     TraceCheck trace(config.out);
