@@ -1,7 +1,7 @@
 #pragma once
-// The compression function of SHA-256 (FIPS 180-4, 6.2.2): everywhere, and with the instructions of
-// x86 processors that have them, which is five times as fast. Barriers are hashed whole, some
-// hundred megabytes each.
+// The compression function of SHA-256 (FIPS 180-4, 6.2.2): for all processors, and with the
+// instructions of those x86 ones that have them. Every barrier is hashed whole, with the server's
+// weights and the state of its optimiser.
 
 #include <array>
 #include <bit>

@@ -1,4 +1,4 @@
-// Kills one side of a run, or the wire between them, at every message, and compares what is left in
+// Kills one side of a run, or the wire between them, at message after message, and compares what is left in
 // the end with the run that nothing happened to.
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ RunConfig crash_config(const std::string& out) {
   return config;
 }
 
-/// Every fault at every message, or at every `stride`-th.
+/// See check_faults().
 void check_all(const RunConfig& base, Fault fault, std::size_t first, std::size_t stride) {
   const data::Dataset train = tiny::dataset(41, 1), test = tiny::dataset(24, 2);
   const std::vector<std::vector<Index>> samples{tiny::range(0, 25), tiny::range(25, 41)};

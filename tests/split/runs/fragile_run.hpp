@@ -295,8 +295,8 @@ inline std::string history(const RunSummary& summary) {
 }
 
 /// The fault at messages from `first` on, at every `stride`-th with IOTSL_EVERY_MESSAGE in the
-/// environment and else at fewer, an odd number apart so that every kind is met: each run must end
-/// as the one that nothing happened to.
+/// environment and else at about every third of those, at least at twelve: each run must end as the
+/// one that nothing happened to.
 inline void check_faults(const RunConfig& base, const DeviceFiles& files,
                          const data::Dataset& train, const EvaluationSets& sets,
                          const std::vector<std::vector<Index>>& samples, Fault fault,

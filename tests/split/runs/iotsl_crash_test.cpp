@@ -1,5 +1,5 @@
-// Method iotsl: the wire is cut at every message of generators, imputation and turns, or one side
-// dies at every second; the end must be that of a run that nothing happened to.
+// Method iotsl: the wire is cut, or one side dies, at messages of generators, imputation and turns;
+// the end must be that of a run that nothing happened to.
 
 #include "split/runs/fragile_run.hpp"
 #include "split/runs/iotsl_run.hpp"
@@ -33,11 +33,11 @@ TEST_CASE("iotsl: a connection that is cut at any message changes nothing") {
   check_all(crash_config(), Fault::cut, 0, 1);
 }
 
-TEST_CASE("iotsl: a device that loses its state at any second message changes nothing") {
+TEST_CASE("iotsl: a device that loses its state at any message changes nothing") {
   check_all(crash_config(), Fault::device_dies, 0, 2);
 }
 
-TEST_CASE("iotsl: a server that dies at any second message changes nothing") {
+TEST_CASE("iotsl: a server that dies at any message changes nothing") {
   check_all(crash_config(), Fault::server_dies, 1, 2);
 }
 
