@@ -156,7 +156,7 @@ void RunReport::on_epoch(const measure::EpochRecord& r) {
   }
   if (r.evaluated) text += concat("test accuracy ", percent(r.test_accuracy), "  ");
   if (r.has_validation) text += concat("validation ", percent(r.validation_accuracy), "  ");
-  std::snprintf(numbers, sizeof numbers, "compute %.1f s  network %.1f s  ",
+  std::snprintf(numbers, sizeof numbers, "compute %.1f s  network and waiting %.1f s  ",
                 r.seconds_device + r.seconds_server, r.seconds_network);
   text += concat(numbers, "up ", format_bytes(static_cast<double>(r.bytes_up)), "  down ",
                  format_bytes(static_cast<double>(r.bytes_down)));
