@@ -187,7 +187,7 @@ int run_program(int argc, char** argv) {
 }  // namespace iotsl::bench
 
 int main(int argc, char** argv) {
-  iotsl::restart_with_passive_wait(argv);
+  iotsl::restart_with_short_waits(argv);
 #if IOTSL_EXCEPTIONS
   try {
     return iotsl::finish_output("iotsl-bench", iotsl::bench::run_program(argc, argv));

@@ -277,7 +277,7 @@ IOTSL_SMALL int run_program(int argc, char** argv) {
 }  // namespace iotsl::device
 
 int main(int argc, char** argv) {
-  iotsl::restart_with_passive_wait(argv);
+  iotsl::restart_with_short_waits(argv);
 #if IOTSL_EXCEPTIONS
   try {
     return iotsl::finish_output("iotsl-device", iotsl::device::run_program(argc, argv));

@@ -83,7 +83,7 @@ int run_command(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  iotsl::restart_with_passive_wait(argv);
+  iotsl::restart_with_short_waits(argv);
   // Until a command has something to finish and catches them itself.
   iotsl::on_stop_signals([](int) {
     iotsl::stop_at_once("iotsl: stopped before anything was begun; the same command begins it\n");

@@ -76,7 +76,9 @@ class FaultProxy {
     std::vector<std::uint8_t> held;
     std::uint8_t kind = 0;  ///< of the open transfer
     FaultyLine line;
-    bool closed = false;  ///< on purpose, or because its sender has ended
+    bool closed = false;  ///< on purpose
+    bool ended = false;   ///< by its sender, which may still listen
+    bool told = false;    ///< its end, to the other side
   };
   struct Pair {
     int device = -1, server = -1;
@@ -95,8 +97,9 @@ class FaultProxy {
       std::vector<pollfd> items{{listener_, POLLIN, 0}};
       std::vector<Pair*> of;
       for (Pair& pair : pairs_) {
-        items.push_back({pair.device, POLLIN, 0});
-        items.push_back({pair.server, POLLIN, 0});
+        // poll passes over -1.
+        items.push_back({pair.up.ended ? -1 : pair.device, POLLIN, 0});
+        items.push_back({pair.down.ended ? -1 : pair.server, POLLIN, 0});
         of.push_back(&pair);
       }
       bool waits = false;  // for a time that the poll does not know of
@@ -145,7 +148,8 @@ class FaultProxy {
   bool pump(Pair& pair, int from, int to, Flow& flow) {
     std::uint8_t chunk[65536];
     const ssize_t got = ::recv(from, chunk, sizeof chunk, 0);
-    if (got <= 0) return false;
+    if (got < 0 || (got == 0 && pair.in_black_hole)) return false;
+    if (got == 0) flow.ended = true;
     if (flow.closed || pair.in_black_hole) return true;
     flow.held.insert(flow.held.end(), chunk, chunk + got);
     for (;;) {
@@ -176,12 +180,17 @@ class FaultProxy {
       flow.held.erase(first, last);
     }
   }
-  /// Hands over what has arrived.
+  /// Hands over what has arrived, and behind it the end; false behind the last end.
   bool let_out(Pair& pair, int to, Flow& flow,
                FaultyLine::Clock::time_point now = FaultyLine::Clock::now()) {
     for (;;) {
       const FaultyLine::Bytes piece = flow.line.leave(now);
-      if (piece.empty()) return true;
+      if (piece.empty()) {
+        if (!flow.ended || flow.told || !flow.line.is_empty()) return true;
+        flow.told = true;
+        ::shutdown(to, SHUT_WR);
+        return !(pair.up.told && pair.down.told);
+      }
       if (pair.in_black_hole) continue;
       for (std::size_t sent = 0; sent < piece.size();) {
         const ssize_t put = ::send(to, piece.data() + sent, piece.size() - sent, MSG_NOSIGNAL);

@@ -49,6 +49,10 @@ class Hub {
   void send(std::uint64_t connection, Message message) {
     mailbox_.send(connection, std::move(message));
   }
+  /// Queues the last message of the connection, behind which it is closed.
+  void send_last(std::uint64_t connection, Message message) {
+    mailbox_.send_last(connection, std::move(message));
+  }
   /// Closes when everything queued has been sent.
   void close(std::uint64_t connection) { mailbox_.close(connection); }
 

@@ -73,17 +73,9 @@ class HubMailbox {
     }
     return event;
   }
-  void send(Id connection, Message message) {
-    std::unique_lock lock(mutex_);
-    const bool takes = wait_for_room(connection, lock);
-    const auto at = waiting_.find(connection);
-    if (at == waiting_.end()) return;  // lost in the meantime; the event is on its way
-    at->second.to_send += message.payload.size();
-    using enum Command::Kind;
-    commands_.push_back({connection, takes ? send : cut, std::move(message)});
-    lock.unlock();
-    wake();
-  }
+  void send(Id connection, Message message) { queue(connection, std::move(message), false); }
+  /// The same and close() in one: who answers by going finds the connection closed on purpose.
+  void send_last(Id connection, Message message) { queue(connection, std::move(message), true); }
   void close(Id connection) {
     {
       const std::lock_guard lock(mutex_);
@@ -170,6 +162,18 @@ class HubMailbox {
     std::size_t to_handle = 0;  ///< messages
   };
 
+  void queue(Id connection, Message message, bool is_last) {
+    std::unique_lock lock(mutex_);
+    const bool takes = wait_for_room(connection, lock);
+    const auto at = waiting_.find(connection);
+    if (at == waiting_.end()) return;  // lost in the meantime; the event is on its way
+    at->second.to_send += message.payload.size();
+    using enum Command::Kind;
+    commands_.push_back({connection, takes ? send : cut, std::move(message)});
+    if (is_last) commands_.push_back({connection, close});
+    lock.unlock();
+    wake();
+  }
   /// False where the peer does not take what it is sent: one device must not stop the others, whose
   /// steps the same thread computes.
   bool wait_for_room(Id connection, std::unique_lock<std::mutex>& lock) {

@@ -232,6 +232,13 @@ class ServerOutbox {
     return true;
   }
 
+  /// Whether the next action is to close that connection.
+  bool closes_next(ConnectionId connection) const {
+    if (actions_.empty()) return false;
+    const auto* const next = std::get_if<server_action::Close>(&actions_.front());
+    return next != nullptr && next->connection == connection;
+  }
+
   void clear() { actions_.clear(); }
 
   /// Nothing where the device is away: it asks again when it is back.

@@ -25,6 +25,9 @@ class HubTransport : public ServerTransport {
   void send(ConnectionId connection, net::Message message) override {
     hub->send(connection, std::move(message));
   }
+  void send_last(ConnectionId connection, net::Message message) override {
+    hub->send_last(connection, std::move(message));
+  }
   void close(ConnectionId connection) override { hub->close(connection); }
   LinkTraffic traffic(ConnectionId connection) override { return counted[connection]; }
   LinkTraffic total() override {

@@ -11,6 +11,10 @@ class ServerTransport {
  public:
   virtual ~ServerTransport() = default;
   virtual void send(ConnectionId connection, net::Message message) = 0;
+  /// The same, with the close() that is about to follow: nothing of the peer comes between them.
+  virtual void send_last(ConnectionId connection, net::Message message) {
+    send(connection, std::move(message));
+  }
   /// Closes after everything queued has been sent.
   virtual void close(ConnectionId connection) = 0;
   /// What has passed over one connection up to the message that is being handled.

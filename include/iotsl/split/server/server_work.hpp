@@ -108,7 +108,7 @@ class ServerRun {
         message.type == net::MessageType::hello || message.type == net::MessageType::leave;
     if (!comes || !machine_->farewell()) return;
     const Result<net::Hello> hello = net::decode<net::Hello>(message.payload);
-    transport_.send(connection, *machine_->farewell());
+    transport_.send_last(connection, *machine_->farewell());
     transport_.close(connection);
     farewells.on_told(connection, hello ? hello->device : std::string());
   }
@@ -262,7 +262,10 @@ class ServerRun {
   }
 
   void carry_out(server_action::Send& action) {
-    transport_.send(action.connection, std::move(action.message));
+    if (machine_->closes_next(action.connection))
+      transport_.send_last(action.connection, std::move(action.message));
+    else
+      transport_.send(action.connection, std::move(action.message));
   }
   void carry_out(server_action::Close& action) {
     // Booked now: the turn may end before the network says that the connection is gone.
