@@ -63,7 +63,7 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   leave("pi-01");
   wait_for(log, "device 'pi-01' leaves the run for good in turn ");
   CHECK(wait_for_end(*late) == Child::State::failed);
-  CHECK(late->exit_code() == 3);
+  CHECK(late->exit_code() == 2);
   wait_for(folder / "pi-01.log",
            "device 'pi-01' has left the run for good: somebody at the server said so");
   const ProgramResult twice = run_program(concat("device leave pi-01 --run ", run));

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "iotsl/net/hub/lobby.hpp"
+#include "iotsl/net/hub/mailbox.hpp"
 #include "iotsl/net/hub/poller.hpp"
 #include "iotsl/net/hub/repeated_lines.hpp"
 #include "iotsl/net/hub/time_share.hpp"
@@ -147,6 +148,23 @@ TEST_CASE("time share: what is spent comes back with time, up to a limit") {
   share.grow(1 + 1'000'000);
   share.spend(1001);
   CHECK_FALSE(share.has_some());
+}
+
+TEST_CASE("mailbox: the last message and the end of its connection are one order") {
+  HubMailbox mailbox(1024, {1, second_us});
+  REQUIRE(mailbox.open().ok());
+  mailbox.open(7);
+  mailbox.send(7, make_message(Bye{"not yet"}));
+  mailbox.send_last(7, make_message(Bye{"done"}));
+  mailbox.send_last(8, make_message(Bye{"it has gone"}));
+  const auto orders = mailbox.take_orders().commands;
+  using enum HubMailbox::Command::Kind;
+  REQUIRE(orders.size() == 3);
+  CHECK(orders[0].kind == send);
+  CHECK(orders[1].kind == send);
+  CHECK(orders[1].message.type == MessageType::bye);
+  CHECK(orders[2].kind == close);
+  for (const auto& order : orders) CHECK(order.connection == 7);
 }
 
 TEST_CASE("poller: tells which sockets are ready, and the rest another time") {

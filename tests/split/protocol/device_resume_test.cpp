@@ -244,6 +244,15 @@ TEST_CASE("device: a damaged message and the server's fatal error are the end") 
   const auto end = give(told, net::ErrorMessage{net::WireError::run_failed, true, 0, "fire"});
   REQUIRE(end.size() == 1);
   CHECK(as<Fail>(end[0]).problem.message == "the server says: fire");
+  CHECK(as<Fail>(end[0]).problem.code == ErrorCode::network);
+  // What systemd does not start again.
+  for (const net::WireError code :
+       {net::WireError::data_mismatch, net::WireError::identity, net::WireError::left}) {
+    DeviceMachine gone = reach(State::idle);
+    const auto last = give(gone, net::ErrorMessage{code, true, 0, "no"});
+    REQUIRE(last.size() == 1);
+    CHECK(as<Fail>(last[0]).problem.code == ErrorCode::usage);
+  }
 }
 
 }  // namespace device_resume_test

@@ -18,6 +18,7 @@ TEST_CASE("places: a device leaves for good in its turn, and the run goes on at 
   REQUIRE(actions.size() == 4);
   CHECK(sent<net::ErrorMessage>(actions[0]).text ==
         "device 'pi-0' has left the run for good: somebody at the server said so");
+  CHECK(sent<net::ErrorMessage>(actions[0]).code == net::WireError::left);
   CHECK(is<Close>(actions[1]));
   const QuarantinedDevice& left = as<PutAside>(actions[2]).device;
   CHECK(left.gone);
@@ -38,7 +39,9 @@ TEST_CASE("places: a device leaves for good in its turn, and the run goes on at 
       "device 'pi-0' has left the run for good, until somebody at the server says: iotsl device "
       "release pi-0 --run RUN";
   CHECK(refusal(answer(m, 7, hello_of("pi-0", 0))) == gone);
-  CHECK(refusal(answer(m, 8, hello_of("pi-0"))) == gone);
+  const net::Message again = answer(m, 8, hello_of("pi-0"));
+  CHECK(net::decode<net::ErrorMessage>(again.payload)->code == net::WireError::left);
+  CHECK(refusal(again) == gone);
   m.release(0);
   CHECK(enter(m, 9, hello_of("pi-0", 0)).empty());
 }

@@ -29,6 +29,10 @@ struct ServerByHand : ServerTransport {
   void send(ConnectionId connection, net::Message message) override {
     sent.emplace_back(connection, std::move(message));
   }
+  void send_last(ConnectionId connection, net::Message message) override {
+    send(connection, std::move(message));
+    told.push_back(connection);
+  }
   void close(ConnectionId) override {}
   LinkTraffic traffic(ConnectionId) override { return {}; }
   LinkTraffic total() override { return {}; }
@@ -88,6 +92,7 @@ struct ServerByHand : ServerTransport {
   const tiny::TwoDevices& data;
   std::unique_ptr<ServerRun> run;
   std::vector<std::pair<ConnectionId, net::Message>> sent;
+  std::vector<ConnectionId> told;  ///< the last thing that they are told
 };
 
 }  // namespace
@@ -118,6 +123,7 @@ TEST_CASE(
   after.run->on_message(1, trained[0]);
   CHECK(after.count(net::MessageType::turn_committed) == 2);
   CHECK(after.run->done());
+  CHECK(after.told == std::vector<ConnectionId>{1, 2});
   const auto summary = after.run->finish({});
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
   config.out.clear();

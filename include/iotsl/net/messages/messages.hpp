@@ -357,8 +357,9 @@ enum class WireError : std::uint16_t {
   timeout = 11,
   run_failed = 12,  ///< the run ended for another reason
   identity = 13,    ///< a key that is not accepted, or a token; TLS on one side only
+  left = 14,        ///< the device has left the run for good
 };
-inline constexpr std::uint16_t last_wire_error = 13;
+inline constexpr std::uint16_t last_wire_error = 14;
 
 struct ErrorMessage {
   static constexpr MessageType type = MessageType::error;

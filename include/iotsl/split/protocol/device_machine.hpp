@@ -231,12 +231,14 @@ class DeviceMachine {
     Result<net::ErrorMessage> error = net::decode<net::ErrorMessage>(message.payload);
     if (!error) return give_up(DeviceRefusal::damaged(error.failure()));
     if (!error->fatal) return reconnect(error->retry_after_ms, std::move(error->text));
-    const bool data =
-        error->code == net::WireError::data_mismatch || error->code == net::WireError::identity;
-    const bool version = error->code == net::WireError::version;
-    close_with(
-        failure(data ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text,
-                version ? concat("; this device speaks version ", net::protocol_major) : ""));
+    using enum net::WireError;
+    // To come again is of no use before a user has done something.
+    const bool is_final =
+        error->code == data_mismatch || error->code == identity || error->code == left;
+    close_with(failure(
+        is_final ? ErrorCode::usage : ErrorCode::network, "the server says: ", error->text,
+        error->code == version ? concat("; this device speaks version ", net::protocol_major)
+                               : ""));
   }
 
   void on_bye(const net::Message& message) {

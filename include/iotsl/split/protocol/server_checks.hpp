@@ -143,7 +143,7 @@ inline bool may_take_place(const ServerPlan& plan, const QuarantinedDevice& asid
 inline PeerFault refuse_quarantined(const QuarantinedDevice& device, const std::string& name) {
   if (device.gone && name == device.name)
     return {
-        net::WireError::run_failed,
+        net::WireError::left,
         concat("device '", name, "' has left the run for good, until somebody at the server says: ",
                release_command(name))};
   if (device.gone)

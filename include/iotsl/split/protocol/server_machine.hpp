@@ -240,7 +240,7 @@ class ServerMachine {
     if (!handshake_.devices()[device].name.empty()) known = handshake_.devices()[device];
     const char* const who = asked_by == 0 ? "somebody at the server" : "it";
     const PeerFault farewell{
-        net::WireError::run_failed,
+        net::WireError::left,
         concat("device '", known.name, "' has left the run for good: ", who, " said so")};
     put_aside(device, farewell, {.gone = std::move(known), .asked_by = asked_by});
     return true;
