@@ -110,6 +110,25 @@ TEST_CASE("hash: CRC-32C gives the values of RFC 3720, B.4") {
   }
 }
 
+#if defined(IOTSL_CRC32C_X86) || defined(IOTSL_CRC32C_ARM)
+TEST_CASE("hash: the instruction for CRC-32C gives what the tables do") {
+  if (!iotsl::detail::has_crc32c_instruction()) {
+    MESSAGE("no instruction for CRC-32C: the tables only");
+    return;
+  }
+  const auto bytes = ramp(300);
+  for (std::size_t at = 0; at < 9; ++at)
+    for (std::size_t length = 0; length <= 280; length += length < 20 ? 1 : 13) {
+      CAPTURE(at);
+      CAPTURE(length);
+      const auto part = iotsl::ByteSpan(bytes).subspan(at, length);
+      const auto crc = static_cast<std::uint32_t>(0x9e3779b9u * (at + 1) + length);
+      CHECK(iotsl::detail::crc32c_instructions(part, crc) ==
+            iotsl::detail::crc32c_portable(part, crc));
+    }
+}
+#endif
+
 TEST_CASE("hash: XXH64 gives the published values") {
   CHECK(iotsl::xxh64({}) == 0xEF46DB3751D8E999u);
   CHECK(iotsl::xxh64(bytes_of("abc")) == 0x44BC2CF5AD770999u);

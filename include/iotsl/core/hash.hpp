@@ -8,6 +8,7 @@
 #include <string>
 
 #include "iotsl/core/bytes.hpp"
+#include "iotsl/core/crc32c.hpp"
 #include "iotsl/core/sha256_blocks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -111,45 +112,6 @@ inline bool equal_secrets(const Sha256Digest& a, const Sha256Digest& b) {
   unsigned differences = 0;
   for (std::size_t i = 0; i < a.size(); ++i) differences |= a[i] ^ unsigned { b[i] };
   return differences == 0;
-}
-
-namespace detail {
-/// Tables for eight bytes at a time (Kounavis and Berry 2005): row r advances a byte by r more.
-/// Made at the first use: the compiler would take a tenth of a second in every translation unit.
-inline std::array<std::array<std::uint32_t, 256>, 8> make_crc32c_tables() {
-  std::array<std::array<std::uint32_t, 256>, 8> tables{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0u);
-    tables[0][byte] = crc;
-  }
-  for (std::size_t row = 1; row < 8; ++row)
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      const std::uint32_t crc = tables[row - 1][byte];
-      tables[row][byte] = (crc >> 8) ^ tables[0][crc & 255];
-    }
-  return tables;
-}
-inline const std::array<std::array<std::uint32_t, 256>, 8>& crc32c_tables() {
-  static const std::array<std::array<std::uint32_t, 256>, 8> tables = make_crc32c_tables();
-  return tables;
-}
-}  // namespace detail
-
-/// CRC-32C (Castagnoli, RFC 3720 appendix B.4). `crc` is the value of the bytes before these, so
-/// that crc32c(b, crc32c(a)) is the value of a and b together.
-inline std::uint32_t crc32c(ByteSpan bytes, std::uint32_t crc = 0) {
-  const auto& t = detail::crc32c_tables();
-  crc = ~crc;
-  while (bytes.size() >= 8) {
-    const std::uint32_t low = load_le<std::uint32_t>(bytes.data()) ^ crc;
-    const std::uint32_t high = load_le<std::uint32_t>(bytes.data() + 4);
-    crc = t[7][low & 255] ^ t[6][(low >> 8) & 255] ^ t[5][(low >> 16) & 255] ^ t[4][low >> 24] ^
-          t[3][high & 255] ^ t[2][(high >> 8) & 255] ^ t[1][(high >> 16) & 255] ^ t[0][high >> 24];
-    bytes = bytes.subspan(8);
-  }
-  for (std::uint8_t b : bytes) crc = (crc >> 8) ^ t[0][(crc ^ b) & 255];
-  return ~crc;
 }
 
 /// XXH64 (xxHash specification 0.1.1) of bytes that arrive in pieces. Not for adversaries.
