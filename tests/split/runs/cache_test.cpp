@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include <array>
 #include <csignal>
+#include <thread>
 
 #include "split/runs/fragile_run.hpp"
 #include "split/runs/iotsl_run.hpp"
@@ -124,7 +126,8 @@ TEST_CASE("cache: after the first round the server needs no device, not even to 
   for (const measure::EpochRecord& epoch : summary->epochs)
     CHECK(epoch.device_name == concat("device-", epoch.device));
 
-  // Stopped in the second round, and gone on with over a socket that nobody comes to.
+  // Stopped in the second round, and gone on with over a socket to which the devices come when all
+  // is over: they hear of it.
   config.out = folder / "stopped";
   std::size_t epochs = 0;
   RunHooks hooks;
@@ -137,8 +140,31 @@ TEST_CASE("cache: after the first round the server needs no device, not even to 
   REQUIRE_FALSE(stopped.ok());
   CHECK(stopped.failure().code == ErrorCode::stopped);
   config.resume = true;
-  const auto resumed = run_server(config, {}, {}, test);
+  struct Late {
+    const RunConfig& config;
+    const data::Dataset& train;
+    std::vector<std::thread> threads = {};
+    std::array<bool, 2> are_told = {};
+  } late{config, train};
+  RunHooks listening;
+  listening.context = &late;
+  listening.on_listening = [](void* self, std::uint16_t port) {
+    auto& all = *static_cast<Late*>(self);
+    for (std::size_t i = 0; i < 2; ++i)
+      all.threads.emplace_back([&all, i, port] {
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        DeviceOptions options;
+        options.server = {"127.0.0.1", port};
+        options.identity = identity(all.config, all.train, samples()[i], i);
+        options.connect.total_limit = 5 * net::second_us;
+        const auto done = run_device(options, all.train, samples()[i]);
+        all.are_told[i] = done.ok() && done->complete;
+      });
+  };
+  const auto resumed = run_server(config, listening, {}, test);
+  for (std::thread& thread : late.threads) thread.join();
   REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
+  CHECK(late.are_told == std::array{true, true});
   CHECK(fragile::history(*resumed) == fragile::history(*expected));
   CHECK(resumed->bill.total() == resumed->bytes_up + resumed->bytes_down);
   CHECK(resumed->bill.smashed ==

@@ -67,6 +67,10 @@ class Attendance {
     return out;
   }
 
+  /// Whether the device of that place has been here since this server began.
+  bool was_here(std::size_t place) const {
+    return place < devices_.size() && (devices_[place].is_here || devices_[place].left != 0);
+  }
   /// Devices that were lost since `from`, and are not back.
   std::vector<std::string> lost_since(const ServerMachine& machine, net::Microseconds from) const {
     std::vector<std::string> out;

@@ -87,15 +87,19 @@ class ServerRun {
   }
   // After done(), for devices that the end of the run has not reached.
 
+  /// A server that was started again may come to the end before the devices have found it: the run
+  /// was complete, or goes on without them behind a cache.
   Farewells begin_farewells(net::Microseconds now) const {
-    if (is_complete_from_start_) {
-      Farewells all(now, Farewells::long_patience);
-      for (std::size_t d = 0; d < recorder_.numbers().places.size(); ++d)
-        if (!is_put_aside(d)) all.on_away(recorder_.numbers().places[d]);
-      return all;
-    }
-    Farewells out(now);
+    const bool may_be_unknown = config_.resume && !problem_ && machine_->farewell();
+    const net::Microseconds found_by = began_at_ + Farewells::long_patience;
+    Farewells out(now, std::max(Farewells::patience, may_be_unknown ? found_by - now : 0));
     if (!machine_->farewell()) return out;
+    if (may_be_unknown && found_by > now) {
+      const std::vector<std::string>& places = recorder_.numbers().places;
+      for (std::size_t d = 0; d < places.size(); ++d)
+        if (!places[d].empty() && !attendance_.was_here(d) && !is_put_aside(d))
+          out.on_away(places[d]);
+    }
     for (const DeviceRecord& device : machine_->devices())
       if (device.connection != 0) out.on_told(device.connection, device.name);
     for (std::string& name : attendance_.lost_since(*machine_, now - Farewells::patience))
@@ -225,9 +229,7 @@ class ServerRun {
         plan.cached.push_back(caches_.known(d));
     machine_.emplace(std::move(plan), std::move(generators));
     machine_->start();
-    is_complete_from_start_ = machine_->farewell().has_value();
     carry_out_all();
-    is_complete_from_start_ = is_complete_from_start_ && !problem_;
     return {};
   }
 
@@ -489,7 +491,8 @@ class ServerRun {
   std::optional<ServerMachine> machine_;
   Attendance attendance_;
   TurnRecorder turns_;
-  bool done_ = false, is_complete_from_start_ = false;
+  net::Microseconds began_at_ = net::steady_now();
+  bool done_ = false;
   std::optional<BarrierRecord> handed_on_;  // what the next session begins with
   std::optional<Failure> problem_;          // why the run is done before its end
 };
