@@ -72,6 +72,11 @@ class Program:
             self.process.wait()
 
 
+def said_by(program):
+    """The last lines of a program, without the one in which the failpoint says that it acts."""
+    return "\n".join(line for line in program.text().splitlines() if not line.endswith(" acts"))[-400:]
+
+
 class Run:
     """A server and two devices, one of which has a failpoint until it ends by it."""
 
@@ -105,6 +110,8 @@ class Run:
                     code = program.process.poll()
                     if code is None or code == 0 or program is victim and (result.is_aside or result.is_over):
                         continue
+                    if program is victim:
+                        result.said = said_by(program)
                     if program is victim and self.is_put_aside():
                         result.code, result.is_aside = code, True
                         continue
@@ -130,7 +137,7 @@ class Run:
                         result.problem = result.problem or f"it goes on: {program.text()[-300:]}"
                 program.end()
             result.injected = bool(victim) and f"failpoint {name} acts" in victim.text()
-            result.said = victim.text()[-400:] if victim else ""
+            result.said = result.said or (said_by(victim) if victim else "")
 
     def is_put_aside(self):
         """Whether the first device is in quarantine."""
