@@ -37,7 +37,7 @@ def measure(program, options, link, wire):
         out = pathlib.Path(folder) / "run"
         run([program, "simulate", "--quiet", "--transport", "tcp", "--eval-every", "0", "--out", str(out), *options])
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    epochs = [each["seconds_compute"] + each["seconds_network"] for each in lines]
+    epochs = [each["seconds_device"] + each["seconds_server"] + each["seconds_network"] for each in lines]
     return {"link": link, "wire": wire, "planned": plan["epoch_seconds"], "measured": statistics.median(epochs),
             "lowest": min(epochs), "highest": max(epochs),
             "update": statistics.median(each["seconds_update"] for each in lines),
