@@ -27,7 +27,7 @@ from field import Program, Table, free_port
 SETTINGS = ["--dataset", "glyphs", "--width", "4", "--devices", "2", "--limit-train", "160", "--limit-test", "40",
             "--batch", "8", "--threads", "1", "--json", "--eval-every", "0"]
 STEPS_PER_ROUND = 20
-NEVER = 10**9
+NEVER = 400_000  # rounds of two device epochs: a run may have a million
 
 
 class Run:
