@@ -41,19 +41,23 @@ inline ChosenPoint choose_point(std::span<const EpochRecord> epochs) {
   return out;
 }
 
-/// Evaluations at the end of `epochs`, on a validation part, since the best one. Those of the first
-/// round count for nothing: until every device has had its turn the accuracy says who came last.
-inline std::uint64_t evaluations_without_gain(std::span<const EpochRecord> epochs) {
-  ChosenPoint best;
-  std::uint64_t since = 0;
-  for (const EpochRecord& record : epochs) {
-    if (!record.evaluated || !record.has_validation) continue;
-    const bool better = is_better(record, best);
-    if (better) best = point_of(record);
-    since = better || record.round == 0 ? 0 : since + 1;
+/// Watches whether the validation accuracy still rises.
+class Plateau {
+ public:
+  void add(const EpochRecord& record) {
+    if (!record.evaluated || !record.has_validation) return;
+    const bool better = is_better(record, best_);
+    if (better) best_ = point_of(record);
+    since_ = better || record.round == 0 ? 0 : since_ + 1;
   }
-  return since;
-}
+  /// Evaluations on a validation part since the best one. Those of the first round count for
+  /// nothing: until every device has had its turn the accuracy says who came last.
+  std::uint64_t evaluations_without_gain() const { return since_; }
+
+ private:
+  ChosenPoint best_;
+  std::uint64_t since_ = 0;
+};
 
 }  // namespace measure
 IOTSL_NAMESPACE_END

@@ -179,6 +179,7 @@ inline void check_refused(const std::vector<ServerAction>& actions, WireError co
   REQUIRE(actions.size() >= 2);
   if (actions.size() > 2) CHECK((is<PutAside>(actions[2]) || is<SentAway>(actions[2])));
   CHECK(as<Send>(actions[0]).connection == 1);
+  CHECK(as<Send>(actions[0]).is_last);
   const auto error = sent<net::ErrorMessage>(actions[0]);
   CHECK(error.code == code);
   CHECK(error.fatal);

@@ -133,7 +133,10 @@ TEST_CASE("server, method fedavg: devices train at the same time, their turns ar
   store(m, hand_in(m, 1, key_of(2, 2)), 2);
   actions = store(m, hand_in(m, 2, key_of(3, 2)), 3);
   REQUIRE(actions.size() == 7);  // TURN_COMMITTED, the books, BYE and Close twice
+  CHECK_FALSE(as<Send>(actions[0]).is_last);
   CHECK(as<Report>(actions[1]).report.turn == 3);
+  CHECK(as<Send>(actions[2]).is_last);
+  CHECK(as<Send>(actions[4]).is_last);
   CHECK(is<Finish>(actions.back()));
 }
 

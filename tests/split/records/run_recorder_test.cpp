@@ -343,13 +343,13 @@ TEST_CASE(
   CHECK(written[1].validation_accuracy == 0);
   CHECK(written[3].validation_accuracy == 1);
   CHECK(written[3].validation_loss < 1e-3);
+  const auto summary = recorder.finish(run.net, {}, {}, sizes);
+  REQUIRE(summary.ok());
   // A server that starts again comes to the same.
   run.config.resume = true;
   RunRecorder resumed = run.recorder();
   REQUIRE(resumed.open(run.state()).ok());
   const auto taken_up = resumed.finish(run.net, {}, {}, sizes);
-  const auto summary = recorder.finish(run.net, {}, {}, sizes);
-  REQUIRE(summary.ok());
   REQUIRE(taken_up.ok());
   for (const RunSummary* s : {&*summary, &*taken_up}) {
     CHECK(s->chosen.epoch == 4);

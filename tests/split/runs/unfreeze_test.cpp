@@ -39,19 +39,20 @@ measure::EpochRecord evaluated(std::uint64_t epoch, std::uint64_t round, double 
 
 TEST_CASE(
     "unfreeze: evaluations without gain are those since the best one but for the first round") {
-  std::vector<measure::EpochRecord> epochs;
+  measure::Plateau plateau;
+  std::uint64_t epochs = 0;
   const auto after = [&](std::uint64_t round, double accuracy) {
-    epochs.push_back(evaluated(epochs.size() + 1, round, accuracy));
-    return measure::evaluations_without_gain(epochs);
+    plateau.add(evaluated(++epochs, round, accuracy));
+    return plateau.evaluations_without_gain();
   };
-  CHECK(measure::evaluations_without_gain({}) == 0);
+  CHECK(plateau.evaluations_without_gain() == 0);
   CHECK(after(0, 0.5) == 0);
   CHECK(after(0, 0.25) == 0);
   CHECK(after(1, 0.5) == 1);  // as good is no gain
   CHECK(after(1, 0.375) == 2);
   CHECK(after(2, 0.625) == 0);
-  epochs.emplace_back();  // not evaluated
-  CHECK(measure::evaluations_without_gain(epochs) == 0);
+  plateau.add({});  // not evaluated
+  CHECK(plateau.evaluations_without_gain() == 0);
   CHECK(after(3, 0.5) == 1);
 }
 

@@ -92,6 +92,7 @@ namespace server_action {
 struct Send {
   ConnectionId connection = 0;
   net::Message message;
+  bool is_last = false;  ///< a Close follows: who answers by going is not lost
 };
 /// Flush, then close.
 struct Close {
@@ -232,13 +233,6 @@ class ServerOutbox {
     return true;
   }
 
-  /// Whether the next action is to close that connection.
-  bool closes_next(ConnectionId connection) const {
-    if (actions_.empty()) return false;
-    const auto* const next = std::get_if<server_action::Close>(&actions_.front());
-    return next != nullptr && next->connection == connection;
-  }
-
   void clear() { actions_.clear(); }
 
   /// Nothing where the device is away: it asks again when it is back.
@@ -248,6 +242,12 @@ class ServerOutbox {
   }
   void send_message(ConnectionId connection, net::Message message) {
     if (connection != 0) push(server_action::Send{connection, std::move(message)});
+  }
+  void close(ConnectionId connection) {
+    auto* const sent =
+        actions_.empty() ? nullptr : std::get_if<server_action::Send>(&actions_.back());
+    if (sent != nullptr && sent->connection == connection) sent->is_last = true;
+    push(server_action::Close{connection});
   }
 
  private:

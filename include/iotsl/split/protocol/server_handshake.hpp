@@ -166,7 +166,7 @@ class ServerHandshake {
   }
 
   void close(ServerPeer& peer) {
-    outbox_.push(server_action::Close{peer.connection});
+    outbox_.close(peer.connection);
     forget(peer);
   }
   /// The connection is gone. The device keeps its place once the run has begun.
@@ -183,7 +183,7 @@ class ServerHandshake {
   void dismiss_all(const net::Message& farewell) {
     for (const ServerPeer& each : peers_) {
       outbox_.send_message(each.connection, farewell);
-      outbox_.push(server_action::Close{each.connection});
+      outbox_.close(each.connection);
     }
     peers_.clear();
   }

@@ -94,8 +94,6 @@ class ServerMachine {
   const std::optional<net::Message>& farewell() const { return farewell_; }
   /// The next action to carry out; false when there is none.
   bool pop(ServerAction& action) { return outbox_.pop(action); }
-  /// Whether the next one is to close that connection.
-  bool closes_next(ConnectionId connection) const { return outbox_.closes_next(connection); }
 
   // Events.
 

@@ -6,6 +6,7 @@
 #include "iotsl/split/protocol/turn_report.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
+#include "iotsl/split/records/epoch_books.hpp"
 #include "iotsl/split/records/evaluation_sets.hpp"
 #include "iotsl/split/records/run_config.hpp"
 #include "iotsl/train/evaluate.hpp"
@@ -16,7 +17,11 @@ namespace split {
 class RunRecorder {
  public:
   RunRecorder(const RunConfig& config, const RunHooks& hooks, const EvaluationSets& sets)
-      : config_(config), hooks_(hooks), sets_(sets), start_(net::steady_now()) {}
+      : config_(config),
+        hooks_(hooks),
+        sets_(sets),
+        start_(net::steady_now()),
+        books_(config.out) {}
 
   /// True where the run can go back to its last barrier.
   bool keeps_barriers() const { return !config_.out.empty(); }
@@ -69,7 +74,7 @@ class RunRecorder {
     const std::uint64_t per_epoch = std::max<std::uint64_t>(1, turn.steps / turn.epochs.size());
     const std::uint64_t epoch =
         std::min<std::uint64_t>(turn_step / per_epoch, turn.epochs.size() - 1);
-    hooks_.on_step(hooks_.context, {.epoch = summary_.epochs.size() + epoch + 1,
+    hooks_.on_step(hooks_.context, {.epoch = books_.count() + epoch + 1,
                                     .epochs = static_cast<std::uint64_t>(config_.training.epochs),
                                     .device = turn.device,
                                     .device_name = turn.device_name,
@@ -93,10 +98,7 @@ class RunRecorder {
     record.barrier = barrier;
     record.front_steps = static_cast<std::uint64_t>(state.optimizers.front()->steps());
     record.back_steps = static_cast<std::uint64_t>(state.optimizers.back()->steps());
-    const Result<void> synced = sync_file(metrics_path());
-    if (!synced) return synced;
-    IOTSL_FAILPOINT("server.barrier.books");
-    const Result<std::uint64_t> metrics = file_size(metrics_path());
+    const Result<std::uint64_t> metrics = books_.sync();
     if (!metrics) return metrics.failure();
     record.metrics_bytes = *metrics;
     record.bill = resumed_.bill;
@@ -123,7 +125,7 @@ class RunRecorder {
       const EpochTally& tally = turn.epochs[i];
       const bool last = i + 1 == count;
       measure::EpochRecord r;
-      r.epoch = summary_.epochs.size() + 1;
+      r.epoch = books_.count() + 1;
       r.round = turn.round;
       r.device = turn.device;
       r.device_name = turn.device_name;
@@ -162,12 +164,8 @@ class RunRecorder {
         if (!kept) return kept;
       }
       summary_.values_formula += r.values_formula;
-      summary_.epochs.push_back(r);
-      if (!config_.out.empty()) {
-        const Result<void> written = measure::append_record(metrics_path(), r);
-        if (!written) return written;
-        IOTSL_FAILPOINT("server.turn.line");
-      }
+      const Result<void> written = books_.add(r);
+      if (!written) return written;
       if (hooks_.on_epoch != nullptr) hooks_.on_epoch(hooks_.context, r);
     }
     return {};
@@ -176,17 +174,16 @@ class RunRecorder {
   /// Whether the front is to be trained again now: the last evaluations have brought nothing, and
   /// there are turns to come.
   bool is_on_plateau() const {
-    const std::uint64_t epochs = summary_.epochs.size();
+    const std::uint64_t epochs = books_.count();
     return config_.unfreeze_on_plateau > 0 && summary_.unfrozen_after == 0 &&
            epochs < static_cast<std::uint64_t>(config_.training.epochs) &&
-           measure::evaluations_without_gain(summary_.epochs) >=
+           books_.evaluations_without_gain() >=
                static_cast<std::uint64_t>(config_.unfreeze_on_plateau);
   }
   /// Enters that it is so from now on, and tells the user; a barrier is to follow.
   void on_unfrozen() {
-    summary_.unfrozen_after = summary_.epochs.size();
-    hooks_.note(concat("validation accuracy has not risen for ",
-                       measure::evaluations_without_gain(summary_.epochs),
+    summary_.unfrozen_after = books_.count();
+    hooks_.note(concat("validation accuracy has not risen for ", books_.evaluations_without_gain(),
                        " evaluations: after device epoch ", summary_.unfrozen_after,
                        " the front is trained again, and every device is needed for its turns"));
   }
@@ -202,6 +199,9 @@ class RunRecorder {
       summary_.smashed_values = sizes.smashed_values;
       summary_.front_values = sizes.front_values;
     }
+    Result<std::vector<measure::EpochRecord>> epochs = books_.all();
+    if (!epochs) return epochs.failure();
+    summary_.epochs = std::move(epochs).value();
     summary_.weights_sha256 = state_sha256(joined);
     if (!config_.out.empty()) {
       IOTSL_FAILPOINT("server.end.model");
@@ -225,8 +225,7 @@ class RunRecorder {
                                           : concat("with: ", config_.resume_command);
   }
 
-  /// Closed so far.
-  const std::vector<measure::EpochRecord>& epochs() const { return summary_.epochs; }
+  const EpochBooks& books() const { return books_; }
   double seconds() const { return seconds_of(net::steady_now() - start_); }
   const RunHooks& hooks() const { return hooks_; }
 
@@ -242,7 +241,7 @@ class RunRecorder {
     numbers_ = numbers;
     if (!keeps_barriers()) return {};
     Result<void> done = create_folders(config_.out);
-    if (done) done = write_file_atomic(metrics_path(), std::string_view());
+    if (done) done = books_.begin();
     IOTSL_FAILPOINT("server.begin.books");
     if (done) done = write_checkpoint(config_.out, state, {});
     IOTSL_FAILPOINT("server.begin.barrier");
@@ -276,7 +275,6 @@ class RunRecorder {
   static std::uint64_t share(std::uint64_t bytes, std::size_t count, bool last) {
     return bytes / count + (last ? bytes % count : 0);
   }
-  std::string metrics_path() const { return join_path(config_.out, "metrics.jsonl"); }
 
   Result<void> evaluate_into(measure::EpochRecord& r, Sequential<float>& joined) {
     if (r.epoch % config_.eval_interval() != 0 && !config_.is_an_end(r.epoch)) return {};
@@ -314,36 +312,22 @@ class RunRecorder {
   /// Puts metrics and summary back to where they stood at a barrier.
   Result<void> take_back(const CheckpointRecord& record) {
     newest_barrier_ = record.barrier.id;
-    const Result<void> cut = cut_file(metrics_path(), record.metrics_bytes);
-    if (!cut) return cut;
     summary_ = {};
     summary_.unfrozen_after = record.unfrozen_after;
     trained_since_test_ = false;
-    const Result<std::string> text = read_text_file(metrics_path());
-    if (!text) return text.failure();
-    for (std::size_t at = 0; at < text->size();) {
-      const std::size_t end = std::min(text->find('\n', at), text->size());
-      const auto wrong = [&](const Failure& why) {
-        return failure(ErrorCode::data, metrics_path(), ": offset ", at, ": ", why.message);
-      };
-      const Result<Json> json = parse_json(std::string_view(*text).substr(at, end - at));
-      if (!json) return wrong(json.failure());
-      Result<measure::EpochRecord> r = measure::parse_record(*json);
-      if (!r) return wrong(r.failure());
-      note_training(*r);
-      note_accuracy(*r);
-      summary_.values_formula += r->values_formula;
-      summary_.epochs.push_back(std::move(*r));
-      at = end + 1;
-    }
-    return {};
+    return books_.take_back(record.metrics_bytes, [&](const measure::EpochRecord& r) {
+      note_training(r);
+      note_accuracy(r);
+      summary_.values_formula += r.values_formula;
+    });
   }
 
   RunConfig config_;
   RunHooks hooks_;
   EvaluationSets sets_;
   net::Microseconds start_;
-  RunSummary summary_;
+  EpochBooks books_;
+  RunSummary summary_;  // its epochs only at the end
   RunNumbers numbers_;
   CheckpointRecord resumed_;  ///< what earlier incarnations have spent
   std::uint64_t newest_barrier_ = 0;

@@ -113,15 +113,13 @@ class QuarantineWork {
                                    const std::string& name) {
     for (std::uint32_t d = 0; d < machine.devices().size(); ++d)
       if (machine.devices()[d].name == name) return Known{d, machine.devices()[d]};
-    const std::vector<measure::EpochRecord>& epochs = books.epochs();
-    for (auto epoch = epochs.rbegin(); epoch != epochs.rend(); ++epoch) {
-      const auto device = static_cast<std::uint32_t>(epoch->device);
-      if (epoch->device_name != name || device >= machine.devices().size()) continue;
-      if (!machine.devices()[device].name.empty()) return std::nullopt;  // another's by now
+    if (const EpochBooks::Turn* turn = books.books().newest_turn_of(name);
+        turn != nullptr && turn->device < machine.devices().size()) {
+      if (!machine.devices()[turn->device].name.empty()) return std::nullopt;  // another's by now
       DeviceRecord record;
       record.name = name;
-      record.samples = epoch->samples;
-      return Known{device, std::move(record)};
+      record.samples = turn->samples;
+      return Known{turn->device, std::move(record)};
     }
     // It has had no turn yet.
     const std::vector<std::string>& places = books.numbers().places;

@@ -264,7 +264,7 @@ class ServerRun {
   }
 
   void carry_out(server_action::Send& action) {
-    if (machine_->closes_next(action.connection))
+    if (action.is_last)
       transport_.send_last(action.connection, std::move(action.message));
     else
       transport_.send(action.connection, std::move(action.message));
