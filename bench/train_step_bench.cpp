@@ -1,10 +1,12 @@
 // Training steps: forward, loss, backward and optimiser of a whole model, and what a device
-// computes in split learning. Names: <what>/<model>[/<optimiser>]/batch:<n>. Threads:
-// OMP_NUM_THREADS.
+// and the server compute in split learning. Names: <what>/<model>[/<optimiser or
+// precision>]/batch:<n>. Threads: OMP_NUM_THREADS.
 
 #include <string>
 
 #include "iotsl/iotsl.hpp"
+#include "iotsl/ops/bfloat16.hpp"
+#include "iotsl/split/halves/cut.hpp"
 #include "run_benchmarks.hpp"
 
 namespace {
@@ -103,6 +105,32 @@ void device_step(benchmark::State& state) {
   report(state, multiply_adds(front, sample_shape(spec)), 3, n);
 }
 
+/// The server half: forward, backward as far as the smashed batch and the weights, update.
+void server_step(benchmark::State& state, bool bf16) {
+  if (bf16 && !simd::multiplies_bfloat16()) {
+    state.SkipWithError("this CPU or target has no AVX-512 BF16");
+    return;
+  }
+  const ModelSpec spec;
+  const Index n = state.range(0);
+  auto net = build_model<float>(spec);
+  net.initialize(1);
+  const std::size_t cut = find_cut(net, spec, "").value();
+  split::BackHalf back(net.slice(cut, net.size()), {.lr = 0.01, .momentum = 0.9}, 1, true,
+                       bf16 ? ProductPrecision::bfloat16() : ProductPrecision());
+  const Batch batch(spec, n);
+  Tensor<float> smashed = Tensor<float>::zeros({n, 64, 14, 14});
+  fill_normal(smashed, 1.0, 1, 0);
+  reset_memory_peak();
+  std::uint64_t step = 0;
+  for (auto _ : state) {
+    if (!back.train(smashed, batch.labels, ++step)) return state.SkipWithError("no step");
+  }
+  MultiplyAdds macs = multiply_adds(back.layers(), {1, 64, 14, 14});
+  macs.first = 0;  // the device waits for the gradient of what it sent
+  report(state, macs, 3, n);
+}
+
 const OptimizerOptions momentum{.lr = 0.01, .momentum = 0.9};
 const OptimizerOptions adam{.kind = OptimizerKind::adam, .lr = 1e-3};
 
@@ -123,6 +151,14 @@ BENCHMARK_CAPTURE(train_step, small, "vanilla5", momentum)
     ->Apply(timed)
     ->Arg(64);
 BENCHMARK(device_step)->Name("device_step/vgg16bn-compact")->Apply(timed)->Arg(32)->Arg(64);
+BENCHMARK_CAPTURE(server_step, float, false)
+    ->Name("server_step/vgg16bn-compact/float")
+    ->Apply(timed)
+    ->Arg(64);
+BENCHMARK_CAPTURE(server_step, bf16, true)
+    ->Name("server_step/vgg16bn-compact/bf16")
+    ->Apply(timed)
+    ->Arg(64);
 BENCHMARK_CAPTURE(predict, compact, "vgg16bn-compact")
     ->Name("predict/vgg16bn-compact")
     ->Apply(timed)

@@ -9,6 +9,8 @@ with an error at the first and the third, and with a delay at the second; what w
 that died is started again by the command that a user would type. Weights (SHA-256) and metrics have to be those of the
 run without a fault. A program that an error ends has to say so; a device that has told the server of it is put aside,
 and then the other turns have to be those of the run without a fault. Exit code 1 where one is not.
+Methods `private` and `private-net` begin with trainings that have drawn their secret noise and are not in the device's
+ledger yet, copies of the same ones in every run: so the weights are comparable, and the ledgers have to be equal, too.
 --jobs: runs at the same time. --list: the points. --absent: looks whether ordinary programs are free of them, and
 nothing else.
 """
@@ -21,6 +23,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -37,6 +40,10 @@ METHODS = {
     "split": "--epochs 3".split(),
     "shuffled": "--rounds 3 --order shuffled --participation 0.5".split(),
     "iotsl": [*"--method iotsl --epochs 3 --pretrain-iterations 4 --pretrain-batch 16".split(), *GENERATORS],
+    "private": [*"--method iotsl --epochs 3 --pretrain-iterations 4 --pretrain-batch 16 --partition classes:5".split(),
+                *"--generator moments --epsilon 100".split()],
+    "private-net": [*"--method iotsl --epochs 2 --pretrain-iterations 4 --pretrain-batch 16".split(), *GENERATORS,
+                    *"--privacy dp-sgd --noise-multiplier 2".split()],
     "fedavg": "--method fedavg --epochs 4".split(),
     "cache": [*FROZEN, "--epochs", "4"],
     "unfrozen": [*FROZEN, *"--epochs 8 --lr 1e-7 --validation 0.2 --unfreeze-on-plateau 1".split()],
@@ -87,10 +94,14 @@ class Run:
         self.first = [programs / "iotsl", "server", *DATA, *COMMON, *METHODS[method], *BARRIERS, "--out", self.out, *listen]
         self.again = [programs / "iotsl", "server", "--quiet", "--json", "--threads", "1", "--resume", self.out, *listen]
         self.server = Program(self.folder / "server.log", self.first)
+        if method in STATES:
+            for i in range(2):
+                shutil.copytree(STATES[method] / f"state-{i}", self.folder / f"state-{i}")
         self.devices = [Program(self.folder / f"device-{i}.log",
                                 [programs / "iotsl-device", "run", "--server", f"127.0.0.1:{port}", "--name", f"device-{i}",
                                  *DATA, "--threads", "1", "--manifest", MANIFESTS[method], "--index", i,
-                                 "--state", self.folder / f"state-{i}"]) for i in range(2)]
+                                 "--state", self.folder / f"state-{i}",
+                                 *(["--private"] if method_is_private(method) else [])]) for i in range(2)]
 
     def run(self, side="", point=""):
         """What the run has ended with, as a Result."""
@@ -149,6 +160,8 @@ class Run:
         lines = [json.loads(line) for line in (self.out / "metrics.jsonl").read_text().splitlines()]
         result.weights = found[-1] if found else "none"
         result.history = [[line.get(key) for key in HISTORY] for line in lines]
+        ledgers = [self.folder / f"state-{i}" / LEDGER for i in range(2)]
+        result.ledgers = [json.loads(ledger.read_text()) if ledger.exists() else None for ledger in ledgers]
         result.turns = [(line["device"], line["steps"], line.get("skip_reason", "")) for line in lines]
 
 
@@ -158,7 +171,7 @@ class Result:
     def __init__(self):
         self.problem, self.code, self.injected, self.is_aside, self.said = "", None, False, False, ""
         self.is_over = False
-        self.weights, self.history, self.turns = "", [], []
+        self.weights, self.history, self.turns, self.ledgers = "", [], [], []
 
     def judge(self, whole, action):
         """Whether it is as it has to be, and in words."""
@@ -170,6 +183,8 @@ class Result:
             good = (action == "error" and without and [t[0] for t in self.turns] == [t[0] for t in whole.turns]
                     and not any(reason or not steps for device, steps, reason in self.turns if device != 0))
             return bool(good), f"put aside, {len(without)} turns without it: {without[0] if without else self.turns}"
+        if self.ledgers != whole.ledgers:
+            return False, f"ledgers {self.ledgers} instead of {whole.ledgers}: {self.said}"
         if (self.weights, self.history) != (whole.weights, whole.history):
             return False, f"{self.weights} {self.history} instead of {whole.weights} {whole.history}: {self.said}"
         if self.code is None:
@@ -181,6 +196,12 @@ class Result:
 
 DATA = []  # the options of the set
 MANIFESTS = {}
+STATES = {}  # folder with the states of two devices that a method's runs begin with
+LEDGER = "privacy-ledger.json"
+
+
+def method_is_private(method):
+    return method.startswith("private")
 
 
 def pack_set(programs, folder):
@@ -208,13 +229,32 @@ def make_manifest(programs, method, folder):
     return re.findall(r'"weights_sha256":"([0-9a-f]{64})"', done.stdout)[-1]
 
 
+def draw_noise(programs, method, folder):
+    """Keeps the states of two devices that have drawn their noise and ended ahead of the ledger."""
+    folder.mkdir()
+    run = Run(programs, method, folder)
+    run.server.start()
+    for device in run.devices:
+        device.start("device.ledger.enter:kill:1")
+    for device in run.devices:
+        device.process.wait(timeout=LIMIT_SECONDS)
+    run.server.end()
+    for i, device in enumerate(run.devices):
+        if "acts" not in device.text() or (folder / f"state-{i}" / LEDGER).exists():
+            raise SystemExit(f"{method}: a device did not end ahead of its ledger: {device.text()}")
+    STATES[method] = folder
+
+
 def undisturbed(programs, method, folder):
     """What the method's run ends with when nothing happens."""
     folder.mkdir()
     one_process = make_manifest(programs, method, folder)
+    if method_is_private(method):
+        draw_noise(programs, method, folder / "noise")
     (folder / "whole").mkdir()
     whole = Run(programs, method, folder / "whole").run()
-    if whole.problem or whole.weights != one_process:
+    # What is private has other noise in every process.
+    if whole.problem or (whole.weights != one_process and not method_is_private(method)):
         raise SystemExit(f"{method}: the run without a fault ended with {whole.problem or whole.weights}, one process with {one_process}")
     return whole
 
