@@ -12,13 +12,26 @@ namespace winograd {
 // Convolutional Neural Networks, 2016: Y = A^T [(G g G^T) * (B^T d B)] A.
 inline constexpr float root2 = 1.41421356237F, root2_half = 0.70710678119F;
 
+/// c - x times one of four factors. Where it can be a lane all four take one register, and the
+/// square has more of them.
+template <int lane>
+IOTSL_INLINE Vec less_factor(Vec x, Vec c) {
+  constexpr float factors[] = {2, 0.5F, root2, root2_half};
+  if constexpr (multiplies_by_lane) {
+    static constexpr float negative[] = {-factors[0], -factors[1], -factors[2], -factors[3]};
+    return fma_lane<lane>(load(negative), x, c);
+  } else {
+    return fnma(set1(factors[lane]), x, c);
+  }
+}
+
 /// B^T: six inputs of a line to six frequencies.
 struct Input {
   static constexpr int in = 6, out = 6;
   static IOTSL_INLINE void apply(const Vec (&d)[6], Vec (&v)[6]) {
-    const Vec even1 = fnma(set1(2.0F), d[2], d[4]), even2 = fnma(set1(0.5F), d[2], d[4]);
-    const Vec odd1 = fnma(set1(root2), d[1], mul(set1(root2_half), d[3]));
-    const Vec odd2 = fnma(set1(root2_half), d[1], mul(set1(root2), d[3]));
+    const Vec even1 = less_factor<0>(d[2], d[4]), even2 = less_factor<1>(d[2], d[4]);
+    const Vec odd1 = less_factor<2>(d[1], mul(set1(root2_half), d[3]));
+    const Vec odd2 = less_factor<3>(d[1], mul(set1(root2), d[3]));
     v[0] = fnma(set1(2.5F), d[2], add(d[0], d[4]));
     v[1] = add(even1, odd1);
     v[2] = sub(even1, odd1);
@@ -86,6 +99,42 @@ struct WeightSums {
   }
 };
 
+/// The steps along a line of up to six values. Where registers are many, each has one of its own,
+/// and the compiler is not told what it is, or it adds the steps up anew for each address; no
+/// array, which it would keep in memory.
+class Steps {
+ public:
+  explicit IOTSL_INLINE Steps(Index floats)
+      : one_(bytes(floats)),
+        two_(bytes(2 * floats)),
+        three_(bytes(3 * floats)),
+        four_(bytes(4 * floats)),
+        five_(bytes(5 * floats)),
+        six_(bytes(6 * floats)) {}
+  /// From value j of the line that begins at `line` to the next.
+  template <class T>
+  IOTSL_INLINE T* next(T* line, T* at, int j) const {
+    return multiplies_by_lane ? moved(line, to_next_of(j)) : moved(at, one_);
+  }
+
+ private:
+  static IOTSL_INLINE std::ptrdiff_t bytes(Index floats) {
+    std::ptrdiff_t out = static_cast<std::ptrdiff_t>(floats) * std::ptrdiff_t{sizeof(float)};
+    if constexpr (multiplies_by_lane) __asm__("" : "+r"(out));
+    return out;
+  }
+  static IOTSL_INLINE float* moved(float* at, std::ptrdiff_t by) {
+    return reinterpret_cast<float*>(reinterpret_cast<char*>(at) + by);
+  }
+  static IOTSL_INLINE const float* moved(const float* at, std::ptrdiff_t by) {
+    return reinterpret_cast<const float*>(reinterpret_cast<const char*>(at) + by);
+  }
+  IOTSL_INLINE std::ptrdiff_t to_next_of(int j) const {
+    return j == 0 ? one_ : j == 1 ? two_ : j == 2 ? three_ : j == 3 ? four_ : j == 4 ? five_ : six_;
+  }
+  std::ptrdiff_t one_, two_, three_, four_, five_, six_;
+};
+
 /// Where the columns of a square come from and the rows go to: values `edge` to a row, `step`
 /// floats apart, or as listed. Lists are in the order of columns.
 template <int edge>
@@ -97,6 +146,22 @@ struct Strided {
     const float* at = from + j * step;
     IOTSL_UNROLL
     for (int i = 0; i < rows; ++i, at += edge * step) column[i] = load(at);
+  }
+};
+/// The same by the steps from row to row, and from column to column.
+template <int edge>
+struct Stepped {
+  mutable const float* column_at;
+  Steps rows;
+  std::ptrdiff_t step;
+  IOTSL_INLINE void operator()(int /*j*/, Vec (&column)[edge]) const {
+    const float* at = column_at;
+    IOTSL_UNROLL
+    for (int i = 0; i < edge; ++i) {
+      column[i] = load(at);
+      at = rows.next(column_at, at, i);
+    }
+    column_at += step;
   }
 };
 struct Listed {
@@ -112,12 +177,16 @@ struct Listed {
 };
 template <int edge>
 struct ToStrided {
-  float* to;
-  Index step;
-  IOTSL_INLINE void operator()(int i, const Vec (&row)[edge]) const {
-    float* at = to + i * edge * step;
+  mutable float* row_at;
+  Steps steps;
+  IOTSL_INLINE void operator()(int /*i*/, const Vec (&row)[edge]) const {
+    float* at = row_at;
     IOTSL_UNROLL
-    for (int j = 0; j < edge; ++j, at += step) store(at, row[j]);
+    for (int j = 0; j < edge; ++j) {
+      store(at, row[j]);
+      at = steps.next(row_at, at, j);
+    }
+    row_at = at;
   }
 };
 template <int edge>
@@ -173,25 +242,27 @@ IOTSL_INLINE void small_square(const From& from, const To& to) {
 
 inline void input(Index tiles, const WinogradTile* tile, const float* block, Index channels,
                   const WinogradRows& v) {
+  const Steps steps(v.frequency_stride);
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
-      square<Input>(Listed{block + c, tile[t].in},
-                    ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
+      square<Input>(Listed{block + c, tile[t].in}, ToStrided<6>{v.data + t * v.stride + c, steps});
 }
 
 inline void gradient(Index tiles, const WinogradTile* tile, const float* block, Index channels,
                      const WinogradRows& v) {
+  const Steps steps(v.frequency_stride);
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
       square<Gradient>(Listed{block + c, tile[t].out},
-                       ToStrided<6>{v.data + t * v.stride + c, v.frequency_stride});
+                       ToStrided<6>{v.data + t * v.stride + c, steps});
 }
 
 inline void output(Index tiles, const WinogradTile* tile, const WinogradRows& m, const float* bias,
                    float* block) {
+  const Steps steps(6 * m.frequency_stride);
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < tile_cols; c += lanes)
-      square<Output>(Strided<6>{m.data + t * m.stride + c, m.frequency_stride},
+      square<Output>(Stepped<6>{m.data + t * m.stride + c, steps, m.frequency_stride},
                      ToListed<4>{block + c, tile[t].out, load(bias + c)});
 }
 
@@ -199,17 +270,19 @@ inline void weights(Index channels, const float* packed, bool flipped, float* u,
                     Index frequency_stride) {
   const float* first = flipped ? packed + 8 * tile_cols : packed;
   const Index step = flipped ? -tile_cols : tile_cols;
+  const Steps steps(frequency_stride);
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      small_square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
-                            ToStrided<6>{u + c * tile_cols + j, frequency_stride});
+      square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
+                      ToStrided<6>{u + c * tile_cols + j, steps});
 }
 
 inline void weight_sums(Index channels, const float* s, Index frequency_stride, float* packed) {
+  const Steps steps(tile_cols);
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
       small_square<WeightSums>(Strided<6>{s + c * tile_cols + j, frequency_stride},
-                               ToStrided<3>{packed + c * 9 * tile_cols + j, tile_cols});
+                               ToStrided<3>{packed + c * 9 * tile_cols + j, steps});
 }
 
 }  // namespace winograd

@@ -7,10 +7,16 @@ template <int Rows, int Vecs>
 IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
   const float* rows[Rows];
-  IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) {
-    const Index row = first + (i < valid ? i : 0);
-    rows[i] = g.a + (g.a_row == nullptr ? row * g.a_stride : g.a_row[row]);
+  if (valid == Rows && g.a_row == nullptr) {
+    const float* row = g.a + first * g.a_stride;
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i, row += g.a_stride) rows[i] = row;
+  } else {
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const Index row = first + (i < valid ? i : 0);
+      rows[i] = g.a + (g.a_row == nullptr ? row * g.a_stride : g.a_row[row]);
+    }
   }
   Vec acc[Rows][Vecs];
   clear(acc);
@@ -18,6 +24,15 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   float* const out = g.out + first * g.out_stride;
   const Index out_stride = g.out_stride;
   const bool sum = g.add;
+  if (valid == Rows && !sum) {
+    float* row = out;
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i, row += out_stride) {
+      IOTSL_UNROLL
+      for (int v = 0; v < Vecs; ++v) store(row + v * lanes, acc[i][v]);
+    }
+    return;
+  }
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
@@ -31,11 +46,19 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   }
 }
 
+/// Rows of the next tile. With tiles of five no row is computed in vain where 8 or more are left.
+constexpr Index gemm_tile_rows(Index left) {
+  const bool five = multiplies_by_lane && (left == 5 || left == 9 || left == 13);
+  return five ? 5 : next_tile_rows(left);
+}
+
 inline void gemm_panel(const GemmPanel& g) {
   for (Index first = 0; first < g.rows;) {
-    const Index rows = next_tile_rows(g.rows - first);
+    const Index rows = gemm_tile_rows(g.rows - first);
     if (rows == 4)
       gemm_tile<4, tile_vecs>(g, first);
+    else if (multiplies_by_lane && rows == 5)
+      gemm_tile<5, tile_vecs>(g, first);
     else
       gemm_tile<6, tile_vecs>(g, first);
     first += rows;

@@ -65,17 +65,23 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
   // 32-bit processors count in their own registers.
   std::ptrdiff_t d = 0;
   const auto end = static_cast<std::ptrdiff_t>(depth);
-  if constexpr (multiplies_by_lane)
-    for (std::ptrdiff_t blocks = end / lanes; blocks > 0;
-         --blocks, d += lanes, b += lanes * b_step) {
+  if constexpr (multiplies_by_lane) {
+    d = end / lanes * lanes;
+    // One number counts and finds the values of each row, and so it is in bytes.
+    constexpr std::ptrdiff_t size = sizeof(float);
+    const char* row_end[Rows];
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) row_end[i] = reinterpret_cast<const char*>(rows[i] + d);
+    for (std::ptrdiff_t left = -d * size; left != 0; left += lanes * size, b += lanes * b_step) {
       Vec a[Rows];
       IOTSL_UNROLL
-      for (int i = 0; i < Rows; ++i) a[i] = load(rows[i] + d);
+      for (int i = 0; i < Rows; ++i) a[i] = load(reinterpret_cast<const float*>(row_end[i] + left));
       accumulate_lane<0>(a, b, acc);
       accumulate_lane<1>(a, b + b_step, acc);
       accumulate_lane<2>(a, b + 2 * b_step, acc);
       accumulate_lane<3>(a, b + 3 * b_step, acc);
     }
+  }
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
@@ -191,9 +197,16 @@ inline void transpose_matrix(Index rows, Index cols, const float* src, Index src
     const float* from = src + j;
     float* to = dst + j * dst_stride;
     Index i = 0;
-    if (width == lanes)
+    if (width == lanes) {
+      // Where addresses take instructions of their own.
+      const Index pairs = lanes == 4 ? rows / (2 * lanes) * (2 * lanes) : 0;
+      for (; i < pairs; i += 2 * lanes, from += 2 * lanes * src_stride, to += 2 * lanes) {
+        transpose(from, src_stride, to, dst_stride);
+        transpose(from + lanes * src_stride, src_stride, to + lanes, dst_stride);
+      }
       for (; i + lanes <= rows; i += lanes, from += lanes * src_stride, to += lanes)
         transpose(from, src_stride, to, dst_stride);
+    }
     for (; i < rows; i += lanes, from += lanes * src_stride, to += lanes)
       transpose_edge(rows - i < lanes ? rows - i : lanes, width, from, src_stride, to, dst_stride);
   }
