@@ -5,6 +5,7 @@
 #include <string>
 
 #include "iotsl/iotsl.hpp"
+#include "iotsl/net/messages/wire_format.hpp"
 #include "iotsl/ops/bfloat16.hpp"
 #include "iotsl/split/halves/cut.hpp"
 #include "run_benchmarks.hpp"
@@ -131,6 +132,23 @@ void server_step(benchmark::State& state, bool bf16) {
   report(state, macs, 3, n);
 }
 
+/// What a step of `server_step` costs in few bits: both batches coded on one side and decoded on
+/// the other.
+void code_step(benchmark::State& state, WireCoding coding) {
+  const net::WireFormat format{.smashed = coding, .gradients = default_gradient_coding(coding)};
+  const Index n = state.range(0);
+  Tensor<float> batch = Tensor<float>::zeros({n, 64, 14, 14});
+  fill_normal(batch, 1.0, 1, 0);
+  std::uint64_t step = 0;
+  for (auto _ : state) {
+    ++step;
+    const net::EncodedBatch up = format.encode_smashed(batch, {1, step});
+    benchmark::DoNotOptimize(format.decode_smashed(up.bytes(), batch.shape()).data());
+    const net::EncodedBatch down = format.encode_gradient(batch, {1, step});
+    benchmark::DoNotOptimize(format.decode_gradient(down.bytes(), batch.shape()).data());
+  }
+}
+
 const OptimizerOptions momentum{.lr = 0.01, .momentum = 0.9};
 const OptimizerOptions adam{.kind = OptimizerKind::adam, .lr = 1e-3};
 
@@ -159,6 +177,9 @@ BENCHMARK_CAPTURE(server_step, bf16, true)
     ->Name("server_step/vgg16bn-compact/bf16")
     ->Apply(timed)
     ->Arg(64);
+BENCHMARK_CAPTURE(code_step, fp16, WireCoding::fp16)->Name("code_step/fp16")->Apply(timed)->Arg(64);
+BENCHMARK_CAPTURE(code_step, int8, WireCoding::int8)->Name("code_step/int8")->Apply(timed)->Arg(64);
+BENCHMARK_CAPTURE(code_step, int4, WireCoding::int4)->Name("code_step/int4")->Apply(timed)->Arg(64);
 BENCHMARK_CAPTURE(predict, compact, "vgg16bn-compact")
     ->Name("predict/vgg16bn-compact")
     ->Apply(timed)

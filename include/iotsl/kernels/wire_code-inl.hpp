@@ -78,34 +78,39 @@ inline TileRange range_of(const float (&x)[tile]) {
   return {static_cast<std::uint32_t>(largest), signs < 0};
 }
 
+// Loops over halves look at integers only, which are compared with a sign: of anything else some
+// compilers make no vectors. Halves travel as they lie in memory: see core/bytes.hpp.
+
 /// Half precision, rounded to nearest even, of |y| < 4.
 inline void to_half(const float (&y)[tile], std::uint16_t (&code)[tile]) {
-  std::uint32_t bits[tile], tiny[tile];
+  std::int32_t bits[tile], magnitude[tile], tiny[tile];
   float shifted[tile];
   std::memcpy(bits, y, sizeof bits);
+  for (int i = 0; i < tile; ++i) magnitude[i] = bits[i] & 0x7FFFFFFF;
   // Below 2^-14 a half has steps of 2^-24, as a float between 1/2 and 1.
-  for (int i = 0; i < tile; ++i) shifted[i] = (y[i] < 0 ? -y[i] : y[i]) + 0.5f;
+  std::memcpy(shifted, magnitude, sizeof shifted);
+  for (int i = 0; i < tile; ++i) shifted[i] += 0.5f;
   std::memcpy(tiny, shifted, sizeof tiny);
   for (int i = 0; i < tile; ++i) {
-    const std::uint32_t magnitude = bits[i] & 0x7FFFFFFFu;
-    const std::uint32_t normal =
-        (magnitude + 0xFFFu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
-    const std::uint32_t below = tiny[i] - 0x3F000000u;
-    const std::uint32_t half = magnitude < (113u << 23) ? below : normal;
-    code[i] = static_cast<std::uint16_t>(half | ((bits[i] >> 16) & 0x8000u));
+    const std::int32_t normal =
+        (magnitude[i] + 0xFFF + ((magnitude[i] >> 13) & 1) - (112 << 23)) >> 13;
+    const std::int32_t below = tiny[i] - 0x3F000000;
+    bits[i] = (magnitude[i] < (113 << 23) ? below : normal) | ((bits[i] >> 16) & 0x8000);
   }
+  for (int i = 0; i < tile; ++i) code[i] = static_cast<std::uint16_t>(bits[i]);
 }
 inline void from_half(const std::uint16_t (&code)[tile], float scale, float (&x)[tile]) {
-  std::uint32_t bits[tile];
-  for (int i = 0; i < tile; ++i)
-    bits[i] = ((std::uint32_t{code[i]} & 0x7FFFu) << 13) + (112u << 23);
-  std::memcpy(x, bits, sizeof bits);
+  std::int32_t half[tile], tiny[tile];
+  for (int i = 0; i < tile; ++i) half[i] = code[i];
+  for (int i = 0; i < tile; ++i) x[i] = static_cast<float>(half[i] & 0x3FF) * 0x1p-24f;
+  std::memcpy(tiny, x, sizeof tiny);
   for (int i = 0; i < tile; ++i) {
-    const auto fraction = static_cast<std::int32_t>(code[i] & 0x3FFu);
-    const bool is_tiny = (code[i] & 0x7C00u) == 0;
-    const float magnitude = is_tiny ? static_cast<float>(fraction) * 0x1p-24f : x[i];
-    x[i] = ((code[i] & 0x8000u) != 0 ? -magnitude : magnitude) * scale;
+    const std::int32_t normal = ((half[i] & 0x7FFF) << 13) + (112 << 23);
+    const std::int32_t magnitude = (half[i] & 0x7C00) == 0 ? tiny[i] : normal;
+    half[i] = magnitude | (half[i] & 0x8000) << 16;
   }
+  std::memcpy(x, half, sizeof half);
+  for (int i = 0; i < tile; ++i) x[i] *= scale;
 }
 
 /// Codes 0 to `most` of x / scale + offset, rounded by chance.
@@ -134,10 +139,7 @@ inline void encode_half(const float (&x)[tile], int values, std::uint8_t* out) {
   std::uint16_t code[tile];
   to_half(y, code);
   store_scale(scale, out);
-  for (int i = 0; i < values; ++i) {
-    out[2 + 2 * i] = static_cast<std::uint8_t>(code[i]);
-    out[3 + 2 * i] = static_cast<std::uint8_t>(code[i] >> 8);
-  }
+  std::memcpy(out + 2, code, 2 * static_cast<std::size_t>(values));
 }
 
 template <int bits>
@@ -215,8 +217,7 @@ inline void decode(CodeBits bits, Index values, const std::uint8_t* in, float* x
     float own[tile];
     if (bits == CodeBits::half) {
       std::uint16_t code[tile] = {};
-      for (int i = 0; i < count; ++i)
-        code[i] = static_cast<std::uint16_t>(in[2 + 2 * i] | (in[3 + 2 * i] << 8));
+      std::memcpy(code, in + 2, 2 * static_cast<std::size_t>(count));
       from_half(code, scale, own);
     } else if (bits == CodeBits::int8) {
       decode_whole<8>(in + 2, count, scale, (stored & sign_bit) == 0, own);
