@@ -14,8 +14,9 @@ include/iotsl/generators/card.hpp include/iotsl/generators/generator_file.hpp
 include/iotsl/generators/settings.hpp include/iotsl/impute/plan.hpp include/iotsl/models/net_file.hpp
 include/iotsl/moments/release.hpp include/iotsl/net/address.hpp include/iotsl/net/messages/bulk_messages.hpp
 include/iotsl/net/messages/codec.hpp include/iotsl/net/messages/frame.hpp include/iotsl/net/identity/allow_list.hpp
-include/iotsl/net/identity/token.hpp include/iotsl/net/link/link_speed.hpp include/iotsl/net/messages/messages.hpp
+include/iotsl/net/identity/token.hpp include/iotsl/net/link/link_speed.hpp include/iotsl/net/messages/joining_messages.hpp
 include/iotsl/net/messages/model_messages.hpp include/iotsl/net/messages/run_description.hpp
+include/iotsl/net/messages/session_messages.hpp include/iotsl/net/messages/turn_messages.hpp
 include/iotsl/net/tls/client_hello.hpp include/iotsl/net/tls/peer_key.hpp include/iotsl/net/tls/session.hpp
 include/iotsl/net/messages/transfer.hpp include/iotsl/net/messages/wire_format.hpp include/iotsl/nn/foreign_state.hpp
 include/iotsl/nn/layer_fields.hpp include/iotsl/nn/layer_list.hpp include/iotsl/nn/safetensors.hpp

@@ -66,7 +66,12 @@ TEST_CASE("ledger: one that says the impossible is refused") {
   const TemporaryFolder folder;
   const std::string path = folder / "ledger.json";
   for (const char* text : {"", "{}", "{\"format\":\"other\",\"releases\":[]}",
-                           "{\"format\":\"iotsl-privacy-ledger-1\",\"releases\":[{}]}"}) {
+                           "{\"format\":\"iotsl-privacy-ledger-1\",\"releases\":[{}]}",
+                           // A release that would count for nothing.
+                           "{\"format\":\"iotsl-privacy-ledger-1\",\"releases\":[{\"id\":\"a\","
+                           "\"mode\":\"moments\",\"noise_multiplier\":2,"
+                           "\"noise_multiplier_replace_one\":1,\"sampling_rate\":1,\"steps\":0,"
+                           "\"sample_revealed\":false,\"new_data\":false}]}"}) {
     INFO(text);
     REQUIRE(write_file_atomic(path, std::string_view(text)).ok());
     const auto read = read_ledger(path);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "host/images/image_formats.hpp"
@@ -33,6 +34,10 @@ Result<void> check_bmp_size(ByteSpan file, Index height, Index width) {
   // The oldest header has sizes of two bytes, and the bits of a pixel at another place.
   const bool oldest = load_le<std::uint32_t>(file.data() + 14) == 12;
   const Index bits = load_le<std::uint16_t>(file.data() + (oldest ? 24 : 28));
+  // Where it says something else stb makes room for the pixels first.
+  constexpr Index depths[] = {1, 4, 8, 16, 24, 32};
+  if (std::find(std::begin(depths), std::end(depths), bits) == std::end(depths))
+    return failure(ErrorCode::data, bits, " bits a pixel, expected 1, 4, 8, 16, 24 or 32");
   const Index needed = begin + (width * bits + 31) / 32 * 4 * height;
   if (needed > static_cast<Index>(file.size()))
     return failure(ErrorCode::data, "cut off at byte ", file.size(), ", ", width, " x ", height,

@@ -125,10 +125,12 @@ inline Result<Ledger> read_ledger(const std::string& path) {
   if (!ledger) return wrong(ledger.failure().message);
   if (ledger->format != Ledger().format)
     return wrong(concat("format '", ledger->format, "', expected '", Ledger().format, "'"));
-  for (const Release& each : ledger->releases)
+  for (const Release& each : ledger->releases) {
+    if (each.steps == 0) return wrong(concat("release '", each.id, "' has 0 steps"));
     for (const Adjacency adjacency : {Adjacency::zero_out, Adjacency::replace_one})
       if (const Result<void> good = check(each.under(adjacency)); !good)
         return wrong(good.failure().message);
+  }
   return ledger;
 }
 

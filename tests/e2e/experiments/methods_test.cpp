@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "e2e/background.hpp"
-#include "e2e/experiment.hpp"
+#include "e2e/experiments/experiment.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;

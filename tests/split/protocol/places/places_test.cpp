@@ -1,7 +1,7 @@
 // Who has a place in a run: devices that take one which was left, come late, or fail before the run
 // begins.
 
-#include "split/protocol/places_fixture.hpp"
+#include "split/protocol/places/places_fixture.hpp"
 
 namespace places_test {
 

@@ -3,7 +3,7 @@
 // leaves, and what was finished must not have been done again.
 // tests/split/runs/iotsl_crash_test.cpp does the same in memory at every message.
 
-#include "e2e/killed_run.hpp"
+#include "e2e/killed/killed_run.hpp"
 #include "iotsl/net/messages/frame.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 

@@ -1,4 +1,4 @@
-#include "split/protocol/device_fixture.hpp"
+#include "split/protocol/device/device_fixture.hpp"
 
 namespace device_test {
 

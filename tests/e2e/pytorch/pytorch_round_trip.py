@@ -198,7 +198,7 @@ def main():
     net.load_state_dict(load(weights)[0], strict=True)
     good &= compare("trained, to PyTorch", name, net, x, program, weights, image)
     # The program of the README loads it as well.
-    readme = pathlib.Path(__file__).resolve().parents[2] / "examples/README.md"
+    readme = pathlib.Path(__file__).resolve().parents[3] / "examples/README.md"
     block = re.search(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)[1]
     scope = {}
     exec(block.replace("weights.safetensors", weights), scope)  # pylint: disable=exec-used

@@ -2,7 +2,7 @@
 // an undisturbed run leaves. tests/split/runs/crash_test.cpp does the same in memory at every
 // message.
 
-#include "e2e/killed_run.hpp"
+#include "e2e/killed/killed_run.hpp"
 
 using namespace iotsl;
 using namespace iotsl::test;

@@ -1,6 +1,6 @@
 // Devices that leave a run for good: a user says so at the server, or they say it themselves.
 
-#include "split/protocol/places_fixture.hpp"
+#include "split/protocol/places/places_fixture.hpp"
 
 namespace leaving_test {
 

@@ -31,8 +31,8 @@ TEST_CASE("weights go to PyTorch and come back with the same logits") {
   const TemporaryFolder folder;
   REQUIRE(std::filesystem::create_directory(folder / "files"));
   const PythonResult result =
-      run_python(std::string(IOTSL_TESTS_DIR) + "/e2e/pytorch_round_trip.py " + IOTSL_PROGRAMS_DIR +
-                 "/iotsl " + (folder / "files"));
+      run_python(std::string(IOTSL_TESTS_DIR) + "/e2e/pytorch/pytorch_round_trip.py " +
+                 IOTSL_PROGRAMS_DIR + "/iotsl " + (folder / "files"));
   INFO(result.out);
   CHECK(result.exit_code == 0);
   std::size_t cases = 0;

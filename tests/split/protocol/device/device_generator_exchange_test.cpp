@@ -1,6 +1,6 @@
 // The device's machine before the turns: training and sending its generator, completing its data.
 
-#include "split/protocol/device_fixture.hpp"
+#include "split/protocol/device/device_fixture.hpp"
 
 namespace device_generators_test {
 

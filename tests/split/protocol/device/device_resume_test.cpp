@@ -1,6 +1,6 @@
 // How a device leaves a run, and how it comes back.
 
-#include "split/protocol/device_fixture.hpp"
+#include "split/protocol/device/device_fixture.hpp"
 
 namespace device_resume_test {
 

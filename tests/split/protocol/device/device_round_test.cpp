@@ -1,6 +1,6 @@
 // A device's part in the rounds of federated averaging.
 
-#include "split/protocol/device_fixture.hpp"
+#include "split/protocol/device/device_fixture.hpp"
 
 namespace device_round_test {
 
