@@ -111,7 +111,7 @@ def main():
         if torch is None:
             print("skipped: no PyTorch to compare with")
             return 77
-        sys.path.insert(0, str(root / "tests" / "e2e"))
+        sys.path.insert(0, str(root / "tests" / "e2e" / "pytorch"))
         from pytorch_round_trip import disturb, load, save
 
         size = [str(options.width), str(options.classes)]
