@@ -144,25 +144,32 @@ def judge_speed(field, table, options, recorded):
 
 
 def judge_idle(table, tests, count):
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < count + 100:
-        print(f"[skipped] {count} idle devices: ulimit -n is {resource.getrlimit(resource.RLIMIT_NOFILE)}")
-        return
+    """Five times: a step's time is one of two on some machines, by the clock that they happen to have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    done = subprocess.run([tests, "-tc=hub: idle devices*"], capture_output=True, text=True,
-                          env={**ENVIRONMENT, "IOTSL_IDLE_DEVICES": str(count)}, timeout=300)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    found = re.search(r"bytes of each (\d+) in use, (\d+) resident, step alone (\d+) us, among them (\d+) us, "
-                      r"of which the server computes (\d+) us and (\d+) us", done.stdout)
-    if not found:
-        table.row(f"{count} idle devices", "", done.stdout[-500:], False)
+    if hard < count + 100:
+        print(f"[skipped] {count} idle devices: ulimit -n is {(soft, hard)}")
         return
-    used, each, alone, among, cost_alone, cost_among = map(int, found.groups())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    found = []
+    for _ in range(5):
+        done = subprocess.run([tests, "-tc=hub: idle devices*"], capture_output=True, text=True,
+                              env={**ENVIRONMENT, "IOTSL_IDLE_DEVICES": str(count)}, timeout=300)
+        said = re.search(r"bytes of each (\d+) in use, (\d+) resident, step alone (\d+) us, among them (\d+) us, "
+                         r"of which the server computes (\d+) us and (\d+) us", done.stdout)
+        if not said:
+            table.row(f"{count} idle devices", "", done.stdout[-500:], False)
+            return
+        found.append([int(number) for number in said.groups()])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    used, each = (max(run[i] for run in found) for i in (0, 1))
     table.row(f"memory of each of {count} idle devices, TLS", "64 KiB", f"{each / 1024:.1f} KiB resident, {used / 1024:.1f} in use",
               each < 64 << 10)
+    speeds = [100 * alone / among for _, _, alone, among, _, _ in found]
+    alone, among, cost_alone, cost_among = (statistics.median(run[i] for run in found) for i in range(2, 6))
     table.row(f"an echoed step of 200 kB among {count} idle devices", "95 % of the speed alone",
-              f"{alone} us alone, {among} us among them; the server computes {cost_alone} us and {cost_among} us",
-              alone >= 0.95 * among)
+              f"{statistics.median(speeds):.0f} % (median of 5: {', '.join(f'{speed:.0f}' for speed in speeds)}); {alone} us alone, "
+              f"{among} us among them; the server computes {cost_alone} us and {cost_among} us",
+              statistics.median(speeds) >= 95)
 
 
 def main():
