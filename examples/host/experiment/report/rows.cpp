@@ -114,7 +114,7 @@ std::string show_change(double percent) {
 std::string show_joules(double joules) {
   return (joules >= 1e4  ? format_large(joules)
           : joules >= 10 ? format_number(joules, 1)
-                         : format_number(joules, 4)) +
+                         : format_number(joules, joules >= 1 ? 2 : 4)) +
          " J";
 }
 
