@@ -58,7 +58,7 @@ class JpegReader {
   Index width() const { return info_.image_width; }
   /// Most pixels that a byte of the file can stand for: a Huffman code has at least one bit, for a
   /// block of 8x8 values, of a component that is sampled every fourth time each way. Arithmetic
-  /// codes have no such bound, but a picture that is not blank takes more than this.
+  /// codes have no such bound: nearly blank pictures may be left out by this one.
   Index most_per_byte() const { return info_.arith_code != 0 ? 256 * 256 : 8 * 64 * 16; }
   bool is_grey() const { return info_.num_components == 1; }
   bool has_inks() const { return info_.num_components == 4; }

@@ -202,6 +202,12 @@ TEST_CASE("pictures: cut files, other files, and simple formats") {
   bmp[0] = 'B', bmp[1] = 'M', bmp[10] = 54, bmp[14] = 40, bmp[18] = 1, bmp[22] = 1, bmp[26] = 1,
   bmp[28] = 24;
   CHECK(Packed(bmp, "", "x.bmp").says("cut off at byte 54"));
+  Bytes no_depth = bmp;
+  no_depth[28] = 0;
+  CHECK(Packed(no_depth, "", "x.bmp").says("0 bits a pixel, expected 1, 4, 8, 16, 24 or 32"));
+  const std::string known = std::string(IOTSL_TESTS_DIR) + "/fuzz/regressions/";
+  CHECK(Packed(*read_file(known + "jpeg/arithmetic-of-nothing"), "", "x.jpg")
+            .says("cut off: 119 bytes cannot hold 11520 x 11520 pixels"));
   bmp.insert(bmp.end(), {30, 20, 10, 0});
   CHECK(Packed(bmp, "", "x.bmp").at(0, 0) == Rgb{10, 20, 30});
   bmp[22] = bmp[23] = bmp[24] = bmp[25] = 0xFF;  // a height of -1: the first row is the top one

@@ -135,31 +135,20 @@ class Steps {
   std::ptrdiff_t one_, two_, three_, four_, five_, six_;
 };
 
-/// Where the columns of a square come from and the rows go to: values `edge` to a row, `step`
-/// floats apart, or as listed. Lists are in the order of columns.
-template <int edge>
-struct Strided {
-  const float* from;
-  Index step;
-  template <int rows>
-  IOTSL_INLINE void operator()(int j, Vec (&column)[rows]) const {
-    const float* at = from + j * step;
-    IOTSL_UNROLL
-    for (int i = 0; i < rows; ++i, at += edge * step) column[i] = load(at);
-  }
-};
-/// The same by the steps from row to row, and from column to column.
-template <int edge>
+/// Where the columns of a square come from and the rows go to, one after the other: values by
+/// steps, or as listed. Lists are in the order of columns. Of `rows` values to a column, and from
+/// there `step` floats to the next.
+template <int rows>
 struct Stepped {
-  mutable const float* column_at;
-  Steps rows;
+  const float* column_at;
+  Steps down;
   std::ptrdiff_t step;
-  IOTSL_INLINE void operator()(int /*j*/, Vec (&column)[edge]) const {
+  IOTSL_INLINE void operator()(int /*j*/, Vec (&column)[rows]) {
     const float* at = column_at;
     IOTSL_UNROLL
-    for (int i = 0; i < edge; ++i) {
+    for (int i = 0; i < rows; ++i) {
       column[i] = load(at);
-      at = rows.next(column_at, at, i);
+      at = down.next(column_at, at, i);
     }
     column_at += step;
   }
@@ -176,10 +165,10 @@ struct Listed {
   }
 };
 template <int edge>
-struct ToStrided {
-  mutable float* row_at;
+struct ToStepped {
+  float* row_at;
   Steps steps;
-  IOTSL_INLINE void operator()(int /*i*/, const Vec (&row)[edge]) const {
+  IOTSL_INLINE void operator()(int /*i*/, const Vec (&row)[edge]) {
     float* at = row_at;
     IOTSL_UNROLL
     for (int j = 0; j < edge; ++j) {
@@ -204,7 +193,7 @@ struct ToListed {
 
 /// A transform of lines applied to the columns, then the rows of a square.
 template <class Line, class From, class To>
-IOTSL_INLINE void square(const From& from, const To& to) {
+IOTSL_INLINE void square(From from, To to) {
   Vec half[Line::out][Line::in];
   IOTSL_UNROLL
   for (int j = 0; j < Line::in; ++j) {
@@ -223,9 +212,9 @@ IOTSL_INLINE void square(const From& from, const To& to) {
   }
 }
 
-/// square() for weights, of which there are few: a third of the code, and a little slower.
+/// square() where there is little to do: a third of the code, and slower.
 template <class Line, class From, class To>
-IOTSL_INLINE void small_square(const From& from, const To& to) {
+IOTSL_INLINE void small_square(From from, To to) {
   Vec half[Line::out][Line::in];
   for (int j = 0; j < Line::in; ++j) {
     Vec column[Line::in], turned[Line::out];
@@ -245,7 +234,7 @@ inline void input(Index tiles, const WinogradTile* tile, const float* block, Ind
   const Steps steps(v.frequency_stride);
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
-      square<Input>(Listed{block + c, tile[t].in}, ToStrided<6>{v.data + t * v.stride + c, steps});
+      square<Input>(Listed{block + c, tile[t].in}, ToStepped<6>{v.data + t * v.stride + c, steps});
 }
 
 inline void gradient(Index tiles, const WinogradTile* tile, const float* block, Index channels,
@@ -254,15 +243,15 @@ inline void gradient(Index tiles, const WinogradTile* tile, const float* block, 
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < channels; c += lanes)
       square<Gradient>(Listed{block + c, tile[t].out},
-                       ToStrided<6>{v.data + t * v.stride + c, steps});
+                       ToStepped<6>{v.data + t * v.stride + c, steps});
 }
 
 inline void output(Index tiles, const WinogradTile* tile, const WinogradRows& m, const float* bias,
                    float* block) {
-  const Steps steps(6 * m.frequency_stride);
+  const Steps down(6 * m.frequency_stride);
   for (Index t = 0; t < tiles; ++t)
     for (Index c = 0; c < tile_cols; c += lanes)
-      square<Output>(Stepped<6>{m.data + t * m.stride + c, steps, m.frequency_stride},
+      square<Output>(Stepped<6>{m.data + t * m.stride + c, down, m.frequency_stride},
                      ToListed<4>{block + c, tile[t].out, load(bias + c)});
 }
 
@@ -270,19 +259,19 @@ inline void weights(Index channels, const float* packed, bool flipped, float* u,
                     Index frequency_stride) {
   const float* first = flipped ? packed + 8 * tile_cols : packed;
   const Index step = flipped ? -tile_cols : tile_cols;
-  const Steps steps(frequency_stride);
+  const Steps down(3 * step), steps(frequency_stride);
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      square<Weights>(Strided<3>{first + c * 9 * tile_cols + j, step},
-                      ToStrided<6>{u + c * tile_cols + j, steps});
+      square<Weights>(Stepped<3>{first + c * 9 * tile_cols + j, down, step},
+                      ToStepped<6>{u + c * tile_cols + j, steps});
 }
 
 inline void weight_sums(Index channels, const float* s, Index frequency_stride, float* packed) {
-  const Steps steps(tile_cols);
+  const Steps down(6 * frequency_stride), steps(tile_cols);
   for (Index c = 0; c < channels; ++c)
     for (Index j = 0; j < tile_cols; j += lanes)
-      small_square<WeightSums>(Strided<6>{s + c * tile_cols + j, frequency_stride},
-                               ToStrided<3>{packed + c * 9 * tile_cols + j, steps});
+      small_square<WeightSums>(Stepped<6>{s + c * tile_cols + j, down, frequency_stride},
+                               ToStepped<3>{packed + c * 9 * tile_cols + j, steps});
 }
 
 }  // namespace winograd

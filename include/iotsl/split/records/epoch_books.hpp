@@ -1,6 +1,6 @@
 #pragma once
-// The records of a run's device epochs. In memory they are as many as there are devices, however
-// long the run: each record is a line of metrics.jsonl, and is read again at the end.
+// The records of a run's device epochs. Where the run has a folder, memory does not grow with them:
+// each is a line of metrics.jsonl, and all are read again at the end.
 
 #include <map>
 

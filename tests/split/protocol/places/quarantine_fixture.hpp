@@ -71,23 +71,6 @@ inline std::vector<ServerAction> turn_of_other(ServerMachine& m, const net::Turn
   return give(m, from, net::TurnDone{key, before + 2, ack.digest});
 }
 
-/// Says HELLO for `index` over a new connection; the answer.
-inline net::Message answer_to_hello(ServerMachine& m, ConnectionId connection, std::uint32_t index,
-                                    const char* name = "pi") {
-  m.on_open(connection);
-  net::Hello fields = hello(index, connection);
-  fields.device = name;
-  const auto actions = give(m, connection, fields);
-  REQUIRE(!actions.empty());
-  return as<Send>(actions[0]).message;
-}
-inline std::string refusal(const net::Message& answer) {
-  REQUIRE(answer.type == MessageType::error);
-  const auto error = net::decode<net::ErrorMessage>(answer.payload).value();
-  CHECK(error.fatal);
-  return error.text;
-}
-
 inline QuarantinedDevice entry(std::uint32_t device) {
   return {.device = device,
           .name = "pi",

@@ -11,6 +11,27 @@ using server_action::KeepModel;
 using server_action::SendModel;
 using server_action::TrainCached;
 
+namespace {
+
+/// Says HELLO for `index` over a new connection; the answer.
+net::Message answer_to_hello(ServerMachine& m, ConnectionId connection, std::uint32_t index,
+                             const char* name = "pi") {
+  m.on_open(connection);
+  net::Hello fields = hello(index, connection);
+  fields.device = name;
+  const auto actions = give(m, connection, fields);
+  REQUIRE(!actions.empty());
+  return as<Send>(actions[0]).message;
+}
+std::string refusal(const net::Message& answer) {
+  REQUIRE(answer.type == MessageType::error);
+  const auto error = net::decode<net::ErrorMessage>(answer.payload).value();
+  CHECK(error.fatal);
+  return error.text;
+}
+
+}  // namespace
+
 TEST_CASE("quarantine: who is in it is told so, and comes back once it is released") {
   ServerMachine m(two_rounds());
   reach(m, State::training);
