@@ -118,7 +118,7 @@ void server_step(benchmark::State& state, bool bf16) {
   net.initialize(1);
   const std::size_t cut = find_cut(net, spec, "").value();
   split::BackHalf back(net.slice(cut, net.size()), {.lr = 0.01, .momentum = 0.9}, 1, true,
-                       bf16 ? ProductPrecision::bfloat16() : ProductPrecision());
+                       bf16 ? bfloat16_products() : ProductPrecision());
   const Batch batch(spec, n);
   Tensor<float> smashed = Tensor<float>::zeros({n, 64, 14, 14});
   fill_normal(smashed, 1.0, 1, 0);

@@ -6,13 +6,12 @@
 
 IOTSL_NAMESPACE_BEGIN
 
-inline ProductPrecision ProductPrecision::bfloat16() {
+/// An Error where simd::multiplies_bfloat16() is false.
+inline ProductPrecision bfloat16_products() {
   if (!simd::multiplies_bfloat16())
-    fail("ProductPrecision::bfloat16: target ", simd::name(simd::active_target()),
+    fail("bfloat16_products: target ", simd::name(simd::active_target()),
          " on this CPU has no AVX-512 BF16");
-  ProductPrecision out;
-  out.bf16_ = &kernels::bf16_products;
-  return out;
+  return ProductPrecision(kernels::bf16_products);
 }
 
 IOTSL_NAMESPACE_END

@@ -17,6 +17,8 @@
 //   multiplies_by_lane     true where there are, beyond these:
 //     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: 1, 2 or 4 vectors in a row, then the address moves
 //     on
+//   loads_move_addresses   true where there is load_next: as many vectors in a row as one
+//                          instruction loads and moves the address over
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
 // twice.

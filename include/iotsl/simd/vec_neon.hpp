@@ -21,6 +21,7 @@ struct Mask {
   uint32x4_t v;
 };
 inline constexpr Index lanes = 4;
+inline constexpr bool loads_move_addresses = true;  // load_next()
 inline constexpr bool words_are_pairs = false;
 #if defined(__aarch64__)
 inline constexpr int registers = 32;
@@ -45,6 +46,16 @@ IOTSL_INLINE Vec load1_next(const float*& p) {
   return a;
 #endif
 }
+
+#if defined(__aarch64__)
+IOTSL_INLINE void load_next(const float*& p, Vec (&to)[2]) {
+  __asm__("ldp %q0, %q1, [%2], #32" : "=w"(to[0].v), "=w"(to[1].v), "+r"(p) : : "memory");
+}
+#else
+IOTSL_INLINE void load_next(const float*& p, Vec (&to)[1]) {
+  __asm__("vld1.32 {%e0, %f0}, [%1]!" : "=w"(to[0].v), "+r"(p) : : "memory");
+}
+#endif
 
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   float32x4_t v = vdupq_n_f32(0.0F);

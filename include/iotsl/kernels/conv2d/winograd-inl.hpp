@@ -142,7 +142,7 @@ template <int rows>
 struct Stepped {
   const float* column_at;
   Steps down;
-  std::ptrdiff_t step;
+  Index step;
   IOTSL_INLINE void operator()(int /*j*/, Vec (&column)[rows]) {
     const float* at = column_at;
     IOTSL_UNROLL

@@ -21,8 +21,8 @@ struct StrangerLimits {
   std::size_t sessions = 64;      ///< TLS sessions among them: 55 KB each, the others 12 KB at most
   /// How long a session has its place for sure, while others wait for one.
   Microseconds session_grace = second_us / 10;
-  /// From being accepted to HELLO.
-  Microseconds lifetime = 5 * second_us;
+  /// From being accepted to HELLO: 5 s from their connect, of which some pass in the socket's queue.
+  Microseconds lifetime = 4 * second_us;
   /// Of the thread's computing time, in the long run: the rest is for devices, and the processor
   /// for who computes. Half of it is for sessions, so that they keep nobody from being let in.
   double time_share = 0.2;

@@ -85,7 +85,7 @@ inline WireSizes wire_sizes_of(const RunConfig& config, const Sequential<float>&
 
 /// How the server half multiplies; an Error where check_config() refuses it.
 inline ProductPrecision products_of(ServerPrecision precision) {
-  return precision == ServerPrecision::bf16 ? ProductPrecision::bfloat16() : ProductPrecision();
+  return precision == ServerPrecision::bf16 ? bfloat16_products() : ProductPrecision();
 }
 
 /// The memory of --replay, as large as the run's front makes it.

@@ -13,25 +13,13 @@ IOTSL_NAMESPACE_BEGIN
 
 namespace kernels {
 
-namespace detail {
-
-/// Output rows per task of the forward pass: eight tasks at least, if there are so many rows, and
-/// patches that stay in the first cache. Decides no bits.
-inline Index patch_band(const ConvShape& s) {
-  const Index row_floats = s.c * s.s * std::min(s.stride_h, s.r) * s.q;
-  const Index fits = std::max<Index>(1, 6 * 1024 / row_floats);
-  const Index wanted = s.n >= 8 ? 1 : (8 + s.n - 1) / s.n;
-  const Index bands = std::max((s.p + fits - 1) / fits, std::min(s.p, wanted));
-  return (s.p + bands - 1) / bands;
-}
-
-}  // namespace detail
-
 /// y[n,k,p,q] = bias[k] + sum over c,r,s, in this order; `bias` may be null.
 inline void patch_forward(const ConvShape& s, const float* x, const float* w, const float* bias,
                           float* y) {
   if (s.n * s.k * s.p * s.q == 0) return;
-  const Index band = detail::patch_band(s), bands = (s.p + band - 1) / band;
+  // Eight tasks at least, which decides no bits.
+  const Index band = detail::patch_band(s, s.n >= 8 ? 1 : (8 + s.n - 1) / s.n);
+  const Index bands = (s.p + band - 1) / band;
   const Index depth = detail::patch_depth(s), plane = s.p * s.q;
   const detail::PatchWindow window(s, band);
   const Scratch scratch(static_cast<std::size_t>(threads() * window.floats()) * sizeof(float));
@@ -39,7 +27,7 @@ inline void patch_forward(const ConvShape& s, const float* x, const float* w, co
     const Index image = task / bands, begin = task % bands * band;
     const Index rows = std::min(band, s.p - begin);
     float* patches = scratch.as<float>() + worker_index() * window.floats();
-    window.load(x + image * s.c * s.h * s.w, begin, rows, 0, patches);
+    window.load(x + image * s.c * s.h * s.w, begin, rows, patches);
     patch_table().filter({s.k, depth, rows * s.q, w, patches, window.taps(), bias,
                           y + image * s.k * plane + begin * s.q, plane});
   });

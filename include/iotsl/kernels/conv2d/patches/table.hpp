@@ -22,12 +22,29 @@ struct PatchFilter {
   Index out_stride;
 };
 
+/// What bands of some images add to the gradients of the weights: in each lane l,
+/// sums[filter][d][l] += sum over the images and over the pixels p = l, l + lanes, ... of
+/// gy[image][filter][p] patch[image][d][p].
+struct PatchProducts {
+  Index images, filters, depth, pixels;
+  const float* gy;
+  Index gy_image, gy_stride;  ///< floats from one image to the next, and of filters
+  const float* patches;
+  Index patch_image;
+  const Index* tap;
+  float* sums;
+};
+
 struct PatchTable {
+  Index lanes;
   /// to[row * width + i] = from[row * from_stride + i * step]. Up to three vectors are read and one
   /// is written behind the last.
   void (*gather_rows)(Index rows, Index width, Index step, const float* from, Index from_stride,
                       float* to);
   void (*filter)(const PatchFilter& f);
+  void (*add_products)(const PatchProducts& p);
+  /// out[i] = the sum of sums[i][0 .. lanes).
+  void (*sum_lanes)(Index count, const float* sums, float* out);
 };
 
 }  // namespace kernels
