@@ -36,12 +36,15 @@ ALLOWED["net/hub"] = ALLOWED["net/channel"] | {"net/hub"}
 SPLIT_ROOMS = {
     "halves": set(),
     "protocol": set(),
+    "protocol/device": {"protocol"},
+    "protocol/server": {"protocol"},
     "audit": set(),
-    "records": {"halves", "protocol"},
-    "prepare": {"halves", "protocol", "records"},
-    "device": {"halves", "protocol", "records", "prepare", "sockets"},
-    "server": {"halves", "protocol", "records", "prepare", "sockets", "hub"},
-    "simulate": {"halves", "protocol", "records", "prepare", "device", "server", "sockets", "hub"},
+    "records": {"halves", "protocol", "protocol/server"},
+    "prepare": {"halves", "protocol", "protocol/device", "protocol/server", "records"},
+    "device": {"halves", "protocol", "protocol/device", "records", "prepare", "sockets"},
+    "server": {"halves", "protocol", "protocol/server", "records", "prepare", "sockets", "hub"},
+    "simulate": {"halves", "protocol", "protocol/device", "protocol/server", "records", "prepare", "device", "server",
+                 "sockets", "hub"},
 }
 for room, seen in SPLIT_ROOMS.items():
     ALLOWED[f"split/{room}"] = (set(CHAIN) | {"data", "impute", "models", "train", "gan", "generators",
@@ -148,6 +151,8 @@ def self_test():
         "gan/trainer.hpp": '#include "iotsl/data/set.hpp"\n#include "iotsl/models/vgg.hpp"\n',
         "privacy/tight/tight_accountant.hpp": "#include <unsupported/Eigen/FFT>\n",
         "moments/release.hpp": '#include "iotsl/data/set.hpp"\n',
+        "split/protocol/server/turns.hpp": '#include "iotsl/split/protocol/report.hpp"\n',
+        "split/protocol/report.hpp": '#include "iotsl/data/set.hpp"\n',
         "split/server/tcp.hpp": '#include "iotsl/nn/module.hpp"\n#include "iotsl/net/channel.hpp"\n',
     }
     bad = {
@@ -184,6 +189,7 @@ def self_test():
         "gan/send.hpp": '#include "iotsl/net/messages/frame.hpp"',
         "split/protocol/server.hpp": '#include "iotsl/net/channel.hpp"',
         "split/halves/up.hpp": '#include "iotsl/split/server/tcp.hpp"',
+        "split/protocol/device/turn.hpp": '#include "iotsl/split/protocol/server/turns.hpp"',
         "new/thing.hpp": "",
     }
     with tempfile.TemporaryDirectory() as root:

@@ -1,7 +1,7 @@
 // Method iotsl with real processes over sockets, killed with -9 in each phase: training of the
 // generators, upload, pre-training, imputation, turns. What is left must be what an undisturbed run
 // leaves, and what was finished must not have been done again.
-// tests/split/runs/iotsl_crash_test.cpp does the same in memory at every message.
+// tests/split/runs/broken/iotsl_crash_test.cpp does the same in memory at every message.
 
 #include "e2e/killed/killed_run.hpp"
 #include "iotsl/net/messages/frame.hpp"

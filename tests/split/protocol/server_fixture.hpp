@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/server/server_machine.hpp"
 
 namespace server_fixture {
 

@@ -5,7 +5,7 @@
 #include "iotsl/core/failpoint.hpp"
 #include "iotsl/net/link/link.hpp"
 #include "iotsl/split/device/device_work.hpp"
-#include "iotsl/split/protocol/device_machine.hpp"
+#include "iotsl/split/protocol/device/device_machine.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

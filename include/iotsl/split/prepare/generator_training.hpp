@@ -11,7 +11,7 @@
 #include "iotsl/generators/training.hpp"
 #include "iotsl/measure/memory_peak.hpp"
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/protocol/device_actions.hpp"
+#include "iotsl/split/protocol/device/device_actions.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 
 IOTSL_NAMESPACE_BEGIN

@@ -5,7 +5,7 @@
 #include "iotsl/impute/plan.hpp"
 #include "iotsl/split/prepare/generated_data.hpp"
 #include "iotsl/split/prepare/generator_store.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

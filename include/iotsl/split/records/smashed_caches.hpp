@@ -5,7 +5,7 @@
 
 #include "iotsl/data/loader.hpp"
 #include "iotsl/split/halves/wire_sizes.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 #include "iotsl/split/records/preparation_record.hpp"
 #include "iotsl/split/records/run_config.hpp"
 #include "iotsl/split/records/smashed_cache.hpp"

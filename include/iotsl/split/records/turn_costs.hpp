@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 #include "iotsl/split/records/byte_bill.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 

@@ -4,7 +4,7 @@
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/net/hub/repeated_lines.hpp"
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/server/server_machine.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 IOTSL_NAMESPACE_BEGIN

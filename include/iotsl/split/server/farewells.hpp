@@ -8,7 +8,7 @@
 #include <string>
 
 #include "iotsl/net/clock.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -3,7 +3,7 @@
 
 #include "iotsl/core/failpoint.hpp"
 #include "iotsl/split/prepare/server_preparation.hpp"
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/server/server_machine.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/server/server_transport.hpp"

@@ -2,7 +2,7 @@
 // Who is put aside, leaves for good or may come back: on the disk, and told to the user.
 
 #include "iotsl/core/failpoint.hpp"
-#include "iotsl/split/protocol/server_machine.hpp"
+#include "iotsl/split/protocol/server/server_machine.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
 #include "iotsl/split/records/run_recorder.hpp"
 

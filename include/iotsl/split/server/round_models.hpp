@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "iotsl/split/halves/model_mean.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

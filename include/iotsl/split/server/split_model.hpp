@@ -9,7 +9,7 @@
 #include "iotsl/split/halves/front_state.hpp"
 #include "iotsl/split/halves/model_mean.hpp"
 #include "iotsl/split/halves/replay.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

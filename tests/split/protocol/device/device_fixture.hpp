@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/split/protocol/device_machine.hpp"
+#include "iotsl/split/protocol/device/device_machine.hpp"
 
 namespace device_fixture {
 

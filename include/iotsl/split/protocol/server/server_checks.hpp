@@ -2,7 +2,7 @@
 // What the server demands of a device before it changes anything.
 
 #include "iotsl/impute/histogram.hpp"
-#include "iotsl/split/protocol/server_peer.hpp"
+#include "iotsl/split/protocol/server/server_peer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

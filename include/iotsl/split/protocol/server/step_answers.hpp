@@ -2,7 +2,7 @@
 // What the server answers to the steps of a turn. The last answer is kept for a device that has not
 // received it, so that a step that comes again is not applied again.
 
-#include "iotsl/split/protocol/server_peer.hpp"
+#include "iotsl/split/protocol/server/server_peer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

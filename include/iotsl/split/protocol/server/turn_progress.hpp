@@ -2,7 +2,7 @@
 // Where a run of turns stands: the turn in hand and its books, the last applied step, and the last
 // barrier on the disk, which it can go back to.
 
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -3,7 +3,7 @@
 // samples are cut into batches, so that the server can go on without them.
 
 #include "iotsl/data/loader.hpp"
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "iotsl/split/protocol/device_outbox.hpp"
+#include "iotsl/split/protocol/device/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

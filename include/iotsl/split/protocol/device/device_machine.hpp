@@ -10,10 +10,10 @@
 // A lost connection leads back to connecting; the turn is kept, and after FRONT_INIT the server is
 // asked (RESUME) whether it may go on.
 
-#include "iotsl/split/protocol/device_generator_exchange.hpp"
-#include "iotsl/split/protocol/device_handshake.hpp"
-#include "iotsl/split/protocol/device_round.hpp"
-#include "iotsl/split/protocol/device_turn.hpp"
+#include "iotsl/split/protocol/device/device_generator_exchange.hpp"
+#include "iotsl/split/protocol/device/device_handshake.hpp"
+#include "iotsl/split/protocol/device/device_round.hpp"
+#include "iotsl/split/protocol/device/device_turn.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -5,7 +5,7 @@
 //   connecting -> greeting (HELLO) -> joining (JOIN) -> awaiting the front (FRONT_INIT) -> building
 //   it, unless it is there -> resuming (RESUME), where a turn is in hand -> ready
 
-#include "iotsl/split/protocol/device_outbox.hpp"
+#include "iotsl/split/protocol/device/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

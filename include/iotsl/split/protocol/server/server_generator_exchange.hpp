@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "iotsl/split/protocol/server_peer.hpp"
+#include "iotsl/split/protocol/server/server_peer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -9,7 +9,7 @@
 // more where its TURN_COMMITTED did not come.
 
 #include "iotsl/net/messages/model_messages.hpp"
-#include "iotsl/split/protocol/device_outbox.hpp"
+#include "iotsl/split/protocol/device/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

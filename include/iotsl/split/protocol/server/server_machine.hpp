@@ -10,9 +10,9 @@
 // Each part keeps its own state and says what an event means for the peer or the run; the machine
 // passes the events on and draws the consequences.
 
-#include "iotsl/split/protocol/server_handshake.hpp"
-#include "iotsl/split/protocol/server_rounds.hpp"
-#include "iotsl/split/protocol/server_turns.hpp"
+#include "iotsl/split/protocol/server/server_handshake.hpp"
+#include "iotsl/split/protocol/server/server_rounds.hpp"
+#include "iotsl/split/protocol/server/server_turns.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

@@ -14,7 +14,7 @@
 // not averaged before.
 
 #include "iotsl/data/loader.hpp"
-#include "iotsl/split/protocol/server_checks.hpp"
+#include "iotsl/split/protocol/server/server_checks.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

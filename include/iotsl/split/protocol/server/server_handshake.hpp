@@ -2,8 +2,8 @@
 // The server's connections: who is at the other end, and the handshake in which a device takes its
 // place: HELLO, JOIN and the front, LABEL_HIST, and RESUME where it comes back with a turn in hand.
 
-#include "iotsl/split/protocol/server_checks.hpp"
-#include "iotsl/split/protocol/server_generator_exchange.hpp"
+#include "iotsl/split/protocol/server/server_checks.hpp"
+#include "iotsl/split/protocol/server/server_generator_exchange.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

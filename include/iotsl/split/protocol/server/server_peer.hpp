@@ -2,7 +2,7 @@
 // What the parts of the server's machine tell each other: who is at the other end of a connection,
 // and what an event means for that peer or for the run.
 
-#include "iotsl/split/protocol/server_actions.hpp"
+#include "iotsl/split/protocol/server/server_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

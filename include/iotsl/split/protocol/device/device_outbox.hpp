@@ -5,7 +5,7 @@
 #include <list>
 #include <optional>
 
-#include "iotsl/split/protocol/device_actions.hpp"
+#include "iotsl/split/protocol/device/device_actions.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

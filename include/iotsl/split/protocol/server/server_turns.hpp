@@ -11,10 +11,10 @@
 // With method cache a device is needed for one turn only; of its later ones the server does the
 // whole: training ... -> storing -> next turn.
 
-#include "iotsl/split/protocol/cached_turns.hpp"
-#include "iotsl/split/protocol/server_checks.hpp"
-#include "iotsl/split/protocol/step_answers.hpp"
-#include "iotsl/split/protocol/turn_progress.hpp"
+#include "iotsl/split/protocol/server/cached_turns.hpp"
+#include "iotsl/split/protocol/server/server_checks.hpp"
+#include "iotsl/split/protocol/server/step_answers.hpp"
+#include "iotsl/split/protocol/server/turn_progress.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {

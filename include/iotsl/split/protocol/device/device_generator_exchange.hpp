@@ -10,7 +10,7 @@
 // asks again.
 
 #include "iotsl/impute/histogram.hpp"
-#include "iotsl/split/protocol/device_outbox.hpp"
+#include "iotsl/split/protocol/device/device_outbox.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 namespace split {
