@@ -85,7 +85,21 @@ inline void probe_spread(const float* x, float* y) {
   spread_lane<3>(load(x), y);
 }
 
+template <int vecs>
+IOTSL_INLINE void copy_next(const float* x, float* y) {
+  for (Index i = 0; i < 16; i += vecs * lanes) {
+    Vec run[vecs];
+    if constexpr (loads_move_addresses) {
+      load_next(x, run);
+    } else {
+      for (int v = 0; v < vecs; ++v, x += lanes) run[v] = load(x);
+    }
+    for (int v = 0; v < vecs; ++v) store(y + i + v * lanes, run[v]);
+  }
+}
+inline void probe_next(const float* x, float* y) { copy_next<multiplies_by_lane ? 2 : 1>(x, y); }
+
 inline constexpr SimdProbe simd_probe{lanes,         probe_apply,     probe_partial, probe_sum,
-                                      probe_largest, probe_transpose, probe_spread};
+                                      probe_largest, probe_transpose, probe_spread,  probe_next};
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

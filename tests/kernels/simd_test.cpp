@@ -19,6 +19,7 @@ struct SimdProbe {
   float (*largest)(const float* x);
   void (*transpose)(const float* x, float* y);
   void (*spread)(const float* x, float* y);
+  void (*copy_next)(const float* x, float* y);
 };
 }  // namespace kernels
 IOTSL_NAMESPACE_END
@@ -154,6 +155,14 @@ TEST_CASE("one float in all lanes: from memory, moving on, and as a factor by la
     std::vector<float> y(3 * lanes * lanes, -1.0F);
     probe.spread(a, y.data());
     for (std::size_t i = 0; i < y.size(); ++i) CHECK(y[i] == a[i / lanes % lanes]);
+  });
+}
+
+TEST_CASE("vectors that are loaded one behind the other") {
+  on_each_target([](const kernels::SimdProbe& probe) {
+    float y[count];
+    probe.copy_next(a, y);
+    CHECK(std::equal(a, a + count, y));
   });
 }
 

@@ -276,7 +276,7 @@ TEST_CASE("hub: in plain text, of too many that have not joined the oldest goes"
   CHECK(error->code == WireError::full);
 }
 
-TEST_CASE("hub: a stranger has five seconds, however it spends them") {
+TEST_CASE("hub: a stranger has so long, however it spends it") {
   HubOptions options;
   options.strangers.lifetime = second_us / 2;
   auto hub = start_hub({}, options);

@@ -7,13 +7,16 @@ template <int Rows, int Vecs>
 IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
   const float* rows[Rows];
-  if (valid == Rows) {
+  if (valid == Rows && g.a_row == nullptr) {
     const float* row = g.a + first * g.a_stride;
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i, row += g.a_stride) rows[i] = row;
   } else {
     IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) rows[i] = g.a + (first + (i < valid ? i : 0)) * g.a_stride;
+    for (int i = 0; i < Rows; ++i) {
+      const Index row = first + (i < valid ? i : 0);
+      rows[i] = g.a + (g.a_row == nullptr ? row * g.a_stride : g.a_row[row]);
+    }
   }
   Vec acc[Rows][Vecs];
   clear(acc);
@@ -62,6 +65,11 @@ inline void gemm_panel(const GemmPanel& g) {
   }
 }
 
+inline void gemm_narrow_panel(const GemmPanel& g) {
+  constexpr int rows = narrow_vecs == 1 ? 9 : 6;  // enough chains to hide the latency of fma
+  for (Index first = 0; first < g.rows; first += rows) gemm_tile<rows, narrow_vecs>(g, first);
+}
+
 /// packed[panel][d][0 .. tile_cols) = src[d][panel * tile_cols ...], zero
 /// beyond `width`.
 inline void pack_rows(Index depth, Index width, const float* src, Index src_stride, float* packed) {
@@ -83,7 +91,7 @@ inline void pack_rows(Index depth, Index width, const float* src, Index src_stri
     }
 }
 
-inline constexpr GemmTable gemm_table{gemm_panel, pack_rows};
+inline constexpr GemmTable gemm_table{gemm_panel, gemm_narrow_panel, pack_rows};
 
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -29,10 +29,12 @@ struct GemmPanel {
   float* out;
   Index out_stride;
   bool add;
+  const Index* a_row = nullptr;  ///< where the rows begin in a, if not at multiples of a_stride
 };
 
 struct GemmTable {
   void (*panel)(const GemmPanel& g);
+  void (*narrow_panel)(const GemmPanel& g);  ///< of narrow_cols columns instead of cols
   void (*pack_rows)(Index depth, Index width, const float* src, Index src_stride, float* packed);
 };
 

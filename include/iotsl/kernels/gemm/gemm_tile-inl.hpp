@@ -7,6 +7,8 @@ using namespace simd::IOTSL_TARGET;
 // broadcast of a, and enough chains are in flight to hide the latency of fma.
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
+/// For what is not wide enough.
+inline constexpr int narrow_vecs = tile_vecs - 1;
 
 // No load moves over this. Compilers for ARM move loads to the front until they run out of
 // registers, and put accumulators in memory.
@@ -210,7 +212,7 @@ inline void transpose_matrix(Index rows, Index cols, const float* src, Index src
   }
 }
 
-inline constexpr TileTable tile_table{tile_cols, transpose_matrix};
+inline constexpr TileTable tile_table{tile_cols, narrow_vecs* lanes, transpose_matrix};
 
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

@@ -13,7 +13,8 @@ namespace kernels {
 
 /// Size of a tile, and copies into the layouts it reads.
 struct TileTable {
-  Index cols;  ///< outputs per tile row: the width of a packed panel
+  Index cols;         ///< outputs per tile row: the width of a packed panel
+  Index narrow_cols;  ///< of a panel that is a vector narrower
   /// dst[j][i] = src[i][j] for i < rows, j < cols; strides in floats.
   void (*transpose)(Index rows, Index cols, const float* src, Index src_stride, float* dst,
                     Index dst_stride);

@@ -68,7 +68,7 @@ std::string quantity_text(std::int64_t value, const LinkUnit (&units)[N]) {
 }  // namespace detail
 
 /// Slower transfers are taken for a peer that has gone (LinkOptions::slow_bytes_per_second), and
-/// a handshake of five ways has five seconds.
+/// a handshake of five ways has four seconds.
 inline constexpr double least_link_rate = 200e3, most_link_rate = 100e9;
 inline constexpr double longest_round_trip_us = 1e6;
 

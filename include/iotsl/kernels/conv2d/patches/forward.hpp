@@ -27,7 +27,7 @@ inline void patch_forward(const ConvShape& s, const float* x, const float* w, co
     const Index image = task / bands, begin = task % bands * band;
     const Index rows = std::min(band, s.p - begin);
     float* patches = scratch.as<float>() + worker_index() * window.floats();
-    window.load(x + image * s.c * s.h * s.w, begin, rows, patches);
+    window.load(x + image * s.c * s.h * s.w, begin, rows, 0, patches);
     patch_table().filter({s.k, depth, rows * s.q, w, patches, window.taps(), bias,
                           y + image * s.k * plane + begin * s.q, plane});
   });

@@ -106,6 +106,7 @@ inline void filter_patches(const PatchFilter& f) {
 // registers, or 12 of 16; what is left holds the inputs of the taps and a vector of gradients.
 // Where one instruction loads two vectors, both are of two, and the accumulators take 18.
 inline constexpr int pixel_vecs = multiplies_by_lane ? 2 : 1;
+static_assert(pixel_vecs == 1 || loads_move_addresses);
 inline constexpr int product_tile_filters = pixel_vecs == 2 ? 6 : registers >= 32 ? 8 : 4;
 
 /// The next pixels of a row: those at `at`, which moves on where that is how loads are done, else
@@ -117,6 +118,12 @@ IOTSL_INLINE void load_pixels(const float* row, const float*& at, std::ptrdiff_t
     load_next(at, to);
   else
     to[0] = load(row + p);
+}
+
+/// All lanes, or the first `count`.
+template <bool whole>
+IOTSL_INLINE Vec load_last(const float* at, Index count) {
+  return whole ? load(at) : load_partial(at, count);
 }
 
 /// A tile of sums over pixels: acc[i][t] is that of gy[i] and x[t].
@@ -160,15 +167,12 @@ struct ProductTile {
   /// One vector behind those, or `count` lanes of it.
   template <bool whole>
   IOTSL_INLINE void add_last(std::ptrdiff_t p, Index count) {
-    const auto load_last = [count](const float* at) {
-      return whole ? load(at) : load_partial(at, count);
-    };
     Vec inputs[Taps];
     IOTSL_UNROLL
-    for (int t = 0; t < Taps; ++t) inputs[t] = load_last(x[t] + p);
+    for (int t = 0; t < Taps; ++t) inputs[t] = load_last<whole>(x[t] + p, count);
     IOTSL_UNROLL
     for (int i = 0; i < Filters; ++i) {
-      const Vec gradients = load_last(gy[i] + p);
+      const Vec gradients = load_last<whole>(gy[i] + p, count);
       IOTSL_UNROLL
       for (int t = 0; t < Taps; ++t) acc[i][t] = fma(gradients, inputs[t], acc[i][t]);
     }
@@ -244,6 +248,7 @@ inline void sum_lanes(Index count, const float* sums, float* out) {
 }
 
 inline constexpr PatchTable patch_table{.lanes = lanes,
+                                        .product_filters = product_tile_filters,
                                         .gather_rows = gather_rows,
                                         .filter = filter_patches,
                                         .add_products = add_products,

@@ -26,7 +26,7 @@ struct PatchFilter {
 /// sums[filter][d][l] += sum over the images and over the pixels p = l, l + lanes, ... of
 /// gy[image][filter][p] patch[image][d][p].
 struct PatchProducts {
-  Index images, filters, depth, pixels;
+  Index images, filters, depth, pixels;  ///< a depth of at least 2
   const float* gy;
   Index gy_image, gy_stride;  ///< floats from one image to the next, and of filters
   const float* patches;
@@ -37,6 +37,7 @@ struct PatchProducts {
 
 struct PatchTable {
   Index lanes;
+  Index product_filters;  ///< of a tile of add_products
   /// to[row * width + i] = from[row * from_stride + i * step]. Up to three vectors are read and one
   /// is written behind the last.
   void (*gather_rows)(Index rows, Index width, Index step, const float* from, Index from_stride,

@@ -17,8 +17,8 @@ namespace kernels::detail {
 
 inline Index patch_depth(const ConvShape& s) { return s.c * s.r * s.s; }
 
-/// Output rows of a band: `least` bands at least, if there are so many rows, and patches that stay
-/// in the first cache.
+/// Output rows of a band: `least` bands at least, if there are so many rows, and patches of an
+/// image that stay in the first cache.
 inline Index patch_band(const ConvShape& s, Index least) {
   const Index row_floats = s.c * s.s * std::min(s.stride_h, s.r) * s.q;
   const Index fits = std::max<Index>(1, 6 * 1024 / row_floats);
@@ -26,16 +26,17 @@ inline Index patch_band(const ConvShape& s, Index least) {
   return (s.p + bands - 1) / bands;
 }
 
-/// Where patches of bands of at most `rows` output rows lie: as
-/// [channel][column of the kernel][phase of the row][row][Q].
+/// Where patches of bands of at most `rows` output rows of `images` images lie: as
+/// [channel][column of the kernel][phase of the row][row][Q][image].
 class PatchWindow {
  public:
-  PatchWindow(const ConvShape& s, Index rows)
+  PatchWindow(const ConvShape& s, Index rows, Index images = 1)
       : s_(s),
+        images_(images),
         width_((s.q - 1) * s.stride_w + (s.s - 1) * s.dilation_w + 1),
         phase_rows_(rows + (s.r - 1) * s.dilation_h / s.stride_h),
         phases_(std::min(s.stride_h, (s.r - 1) * s.dilation_h + 1)),
-        phase_floats_(phase_rows_ * s.q),
+        phase_floats_(phase_rows_ * s.q * images),
         patch_floats_(round_up(s.c * s.s * phases_ * phase_floats_ + slack, 16)),
         image_floats_(round_up(s.c * phase_rows_ * s.stride_h * width_ + slack, 16)),
         tap_(static_cast<std::size_t>(patch_depth(s)) * sizeof(Index)) {
@@ -44,18 +45,21 @@ class PatchWindow {
       for (Index r = 0; r < s.r; ++r)
         for (Index t = 0; t < s.s; ++t) {
           const Index row = r * s.dilation_h, phase = row % s.stride_h;
-          *tap++ = ((c * s.s + t) * phases_ + phase) * phase_floats_ + row / s.stride_h * s.q;
+          *tap++ =
+              ((c * s.s + t) * phases_ + phase) * phase_floats_ + row / s.stride_h * s.q * images;
         }
   }
 
   /// Floats of memory that load() needs.
-  Index floats() const { return patch_floats_ + image_floats_; }
+  Index floats() const {
+    return patch_floats_ + image_floats_ + (images_ == 1 ? 0 : round_up(phase_floats_ + slack, 16));
+  }
   const Index* taps() const { return tap_.as<Index>(); }
 
-  /// What the taps find at the output rows [begin, begin + rows) of an image:
-  /// memory[taps()[d] + row * Q + column], zeros outside the image.
-  void load(const float* image, Index begin, Index rows, float* memory) const {
-    float* const window = memory + patch_floats_;
+  /// What the taps find at the output rows [begin, begin + rows) of image number i of the block:
+  /// memory[taps()[d] + (row * Q + column) * images + i], zeros outside the image.
+  void load(const float* image, Index begin, Index rows, Index i, float* memory) const {
+    float *const window = memory + patch_floats_, *const turned = window + image_floats_;
     const Index height = (rows - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1;
     copy_image(image, begin * s_.stride_h - s_.pad_h, height, window);
     const auto gather = patch_table().gather_rows;
@@ -63,9 +67,12 @@ class PatchWindow {
       for (Index t = 0; t < s_.s; ++t)
         for (Index phase = 0; phase < phases_; ++phase, memory += phase_floats_) {
           const Index count = (height - phase + s_.stride_h - 1) / s_.stride_h;
+          float* to = images_ == 1 ? memory : turned;
           gather(count, s_.q, s_.stride_w,
                  window + (c * height + phase) * width_ + t * s_.dilation_w, width_ * s_.stride_h,
-                 memory);
+                 to);
+          if (images_ > 1)
+            for (Index p = 0; p < count * s_.q; ++p) memory[p * images_ + i] = turned[p];
         }
   }
 
@@ -88,6 +95,7 @@ class PatchWindow {
   }
 
   const ConvShape& s_;
+  Index images_;
   Index width_;  // of what the taps meet
   Index phase_rows_, phases_, phase_floats_, patch_floats_, image_floats_;
   Scratch tap_;
