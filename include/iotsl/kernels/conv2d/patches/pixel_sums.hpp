@@ -17,7 +17,7 @@ namespace kernels::detail {
 /// patch, where the other form turns it once; and lanes beyond the last pixel of a map are idle.
 /// Measured: bench/README.md.
 constexpr bool sums_by_pixel(const ConvShape& s) {
-  return s.c * s.r * s.s <= 27 && s.p * s.q >= 128;
+  return s.c * s.r * s.s <= 27 && s.p * s.q >= 256;
 }
 
 /// The sums of the weight gradient, and how the work is cut: a function of the shape and the target
