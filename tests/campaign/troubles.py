@@ -3,7 +3,7 @@ clocks that are years off, and hours of work. Prints a table.
 
 usage: troubles.py PROGRAMS [PART...] [--short] [--restarts N] [--cuts N] [--soak SECONDS] [--seed N]
 
-PROGRAMS: the folder of iotsl and iotsl-device. PART: restarts, wires, vanish, clock, soak; all without any. --short: a few
+PROGRAMS: the folder of iotsl and iotsl-device. PART: restarts, wires, curve, vanish, clock, soak; all without any. --short: a few
 cuts and one clock, unless parts are named; times are then printed only, since a machine that does other things decides
 them. Every run but that of soak, which has no end, ends with the weights of one that nothing happened to, or the table
 says MISSED. Exit code 1 where something is missed.
@@ -179,19 +179,35 @@ def judge_wires(options, table, folder):
         is_slow = set(harm) & {"delay", "rate", "chunk"}
         cuts = 4 if options.short else options.cuts
         run = Run(options, folder / f"wire-{number}", 1 if options.short or is_slow else max(4, cuts // 4))
-        draw = random.Random(options.seed + number)
-        begin = time.monotonic()
-        run.wires = [FaultyWire(run.port, random.Random(draw.random()), most=cuts // 2 if destructive else 0, **harm)
-                     for _ in range(2)]
-        run.start()
-        run.end(table, f"wire: {name}", 3600)
-        done = sum(wire.faults for wire in run.wires)
+        done, speed = over_wires(run, table, name, options.seed + number, cuts // 2 if destructive else 0, harm)
         faults += done
-        steps = STEPS_PER_ROUND * int(run.settings[run.settings.index("--rounds") + 1])
-        table.row(f"wire: {name}: faults, steps a second", "", f"{done}, {steps / (time.monotonic() - begin):.1f}",
-                  done > 0 or not destructive)
-        run.stop()
+        table.row(f"wire: {name}: faults, steps a second", "", f"{done}, {speed:.1f}", done > 0 or not destructive)
     table.row("wires: faults in all", "", faults)
+
+
+def over_wires(run, table, name, seed, most, harm):
+    """The run to its end; the faults of its wires, and its steps a second."""
+    draw = random.Random(seed)
+    begin = time.monotonic()
+    run.wires = [FaultyWire(run.port, random.Random(draw.random()), most=most, **harm) for _ in range(2)]
+    run.start()
+    run.end(table, f"wire: {name}", 3600)
+    steps = STEPS_PER_ROUND * int(run.settings[run.settings.index("--rounds") + 1])
+    speed = steps / (time.monotonic() - begin)
+    run.stop()
+    return sum(wire.faults for wire in run.wires), speed
+
+
+def judge_curve(options, table, folder):
+    """Steps a second by how long a chunk may wait on its way, and by how many reset the line."""
+    speeds = {}
+    for cut in (0, 0.01, 0.05):
+        for delay in (0, 0.03, 0.1, 0.3):
+            name = f"delay of 0 to {1000 * delay:.0f} ms and {100 * cut:.0f} % resets"
+            run = Run(options, folder / f"curve-{cut}-{delay}", 1 if delay else 10)
+            _, speeds[cut, delay] = over_wires(run, table, name, options.seed, options.cuts, {"delay": delay, "cut": cut})
+        table.row(f"steps a second, {100 * cut:.0f} % resets, a chunk waits for up to 0, 30, 100, 300 ms", "",
+                  ", ".join(f"{speed:.1f}" for (of, _), speed in speeds.items() if of == cut))
 
 
 def judge_vanish(options, table, folder):
@@ -287,8 +303,8 @@ def judge_soak(options, table, folder):
     table.row("soak: exit codes after SIGTERM", "5, 5, 5", ", ".join(map(str, codes)), codes == (5, 5, 5))
 
 
-PARTS = {"restarts": judge_restarts, "wires": judge_wires, "vanish": judge_vanish, "clock": judge_clock,
-         "soak": judge_soak}
+PARTS = {"restarts": judge_restarts, "wires": judge_wires, "curve": judge_curve, "vanish": judge_vanish,
+         "clock": judge_clock, "soak": judge_soak}
 
 
 def main():
