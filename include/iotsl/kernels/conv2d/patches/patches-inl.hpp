@@ -1,5 +1,5 @@
 // Inner loops of convolution by patches, once per target. Layouts and drivers: window.hpp,
-// forward.hpp, weight_grad.hpp.
+// forward.hpp, pixel_sums.hpp.
 IOTSL_NAMESPACE_BEGIN
 namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;

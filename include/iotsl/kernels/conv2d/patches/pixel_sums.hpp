@@ -1,7 +1,7 @@
 #pragma once
 // The weight gradient of convolutions of few channels and small kernels. Gradients of the many
-// outputs stay as they lie: a sum has a lane for every so-manieth pixel, and its lanes are added at
-// the end.
+// outputs stay as they lie: lane l of a sum is that of the pixels l, l + lanes and so on, and the
+// lanes are added at the end.
 
 #include <algorithm>
 #include <cstring>
