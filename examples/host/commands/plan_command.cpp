@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "host/files/json_file.hpp"
+#include "host/forecast/board_speed.hpp"
+#include "host/forecast/preparation_cost.hpp"
 #include "host/report/run_report.hpp"
-#include "host/run/board_speed.hpp"
-#include "host/run/preparation_cost.hpp"
 #include "host/run/simulation.hpp"
 #include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/measure/memory_peak.hpp"

@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "host/run/preparation_cost.hpp"
+#include "host/forecast/preparation_cost.hpp"
 #include "host/run/simulation.hpp"
 
 namespace iotsl::tool {

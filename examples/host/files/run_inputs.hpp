@@ -2,7 +2,7 @@
 // What a run depends on beside its weights, as it was when the run began: a run that goes on with
 // other data or options would be another one.
 
-#include "host/options/run_options.hpp"
+#include "host/run/run_setup.hpp"
 #include "iotsl/data/manifest.hpp"
 
 namespace iotsl::tool {

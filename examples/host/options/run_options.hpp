@@ -7,8 +7,6 @@
 #include "host/options/energy_options.hpp"
 #include "host/options/generator_options.hpp"
 #include "host/options/model_options.hpp"
-#include "host/run/model_card.hpp"
-#include "iotsl/net/link/link_speed.hpp"
 #include "iotsl/split/records/run_config.hpp"
 
 namespace iotsl::tool {
@@ -71,32 +69,6 @@ bool may_change_on_resume(const std::string& option);
 /// Takes what --config, or the config.json of --resume, names for every option that the command
 /// line does not give, and checks the whole. Ends the command with a usage error otherwise.
 void finish_run_options(CLI::App& command, RunOptions& options);
-
-struct RunData {
-  data::Dataset train, test;
-};
-
-/// Loads both parts of the chosen set, limited as the options say, and fits the model's input to
-/// it.
-RunData load_run_data(RunOptions& options);
-
-/// These samples of the training set, from `train` where that has its pixels.
-data::Dataset load_samples(const RunOptions& options, const data::Dataset& train,
-                           const std::vector<Index>& samples);
-
-/// The samples of the validation part in `manifest`. Ends the command where the options name such a
-/// part and the manifest does not.
-data::Dataset load_validation(const RunOptions& options, const data::Dataset& train,
-                              const data::Manifest& manifest);
-
-/// What must be known to use the network of the run. After load_run_data.
-ModelCard card_of(const RunOptions& options);
-
-/// The network of --link, or nothing.
-std::optional<net::LinkSpeed> link_of(const RunOptions& options);
-
-/// What the engine needs to know of a run. Ends the command where the options do not fit together.
-split::RunConfig to_config(const RunOptions& options);
 
 /// "adam 0.001", "sgd 0.01 with momentum 0.9": kind and rate.
 std::string optimizer_text(const OptimizerOptions& optimizer);

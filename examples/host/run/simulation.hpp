@@ -1,7 +1,7 @@
 #pragma once
 // A whole run on this machine: what `iotsl simulate` and the experiments carry out.
 
-#include "host/options/run_options.hpp"
+#include "host/run/run_setup.hpp"
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/impute/plan.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 // A network with its weights, from a run folder or from a weights file.
 
-#include "host/options/run_options.hpp"
+#include "host/run/run_setup.hpp"
 #include "iotsl/nn/state.hpp"
 
 namespace iotsl::tool {

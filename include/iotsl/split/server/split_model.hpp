@@ -2,6 +2,7 @@
 // The model of a run in its two halves, and what the devices are told of it.
 
 #include "iotsl/core/json/json.hpp"
+#include "iotsl/generators/generator_check.hpp"
 #include "iotsl/net/link/link_options.hpp"
 #include "iotsl/nn/foreign_state.hpp"
 #include "iotsl/ops/bfloat16.hpp"
@@ -77,10 +78,14 @@ inline OptimizerOptions handed_over_optimizer(const RunConfig& config) {
 inline WireSizes wire_sizes_of(const RunConfig& config, const Sequential<float>& front,
                                const Optimizer<float>& optimizer) {
   const Shape sample = sample_shape(config.model);
-  return averages(config.method) ? whole_net_sizes(front, sample)
-                                 : wire_sizes(front, optimizer, sample,
-                                              static_cast<std::uint64_t>(config.training.batch),
-                                              net::WireFormat::of(config.training_now()));
+  if (averages(config.method)) return whole_net_sizes(front, sample);
+  WireSizes out =
+      wire_sizes(front, optimizer, sample, static_cast<std::uint64_t>(config.training.batch),
+                 net::WireFormat::of(config.training_now()));
+  if (has_generators(config.method))
+    out.generator_bytes =
+        generators::generator_file_limit(config.preparation.generator, config.model.images);
+  return out;
 }
 
 /// How the server half multiplies; an Error where check_config() refuses it.

@@ -1,4 +1,4 @@
-#include "host/run/step_cost.hpp"
+#include "host/forecast/step_cost.hpp"
 
 #include <filesystem>
 

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "host/run/step_cost.hpp"
+#include "host/forecast/step_cost.hpp"
 #include "iotsl/data/manifest.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

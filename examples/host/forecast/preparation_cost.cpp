@@ -1,4 +1,4 @@
-#include "host/run/preparation_cost.hpp"
+#include "host/forecast/preparation_cost.hpp"
 
 #include <algorithm>
 

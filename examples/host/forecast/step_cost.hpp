@@ -1,7 +1,7 @@
 #pragma once
 // What a step of a run costs on this machine, measured in a few of them.
 
-#include "host/options/run_options.hpp"
+#include "host/run/run_setup.hpp"
 #include "iotsl/split/records/time_forecast.hpp"
 
 namespace iotsl::tool {

@@ -1,4 +1,4 @@
-#include "host/run/board_speed.hpp"
+#include "host/forecast/board_speed.hpp"
 
 #include <cstdlib>
 
