@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/run/device_processes.hpp"
+#include "host/run/run_setup.hpp"
 #include "iotsl/core/files/file.hpp"
 #include "iotsl/split/server/server_tcp.hpp"
 
