@@ -113,11 +113,12 @@ inline void list_bands(const Correlation& c, const WinogradGrid& g, const Winogr
   for (Index band = 0; band < plan.bands(g); ++band, tile += plan.tiles(g)) {
     const Index begin = band * plan.band, end = std::min(g.rows(), begin + plan.band);
     const Index first = begin * winograd_edge, last = std::min(g.out_h, end * winograd_edge);
+    const Index end_in = g.last_in(last);
     const PixelBlock in{
-        g.first_in(first), g.last_in(last) - g.first_in(first), g.in_w, pixel_stride(c.in_c), 1, 0};
+        g.first_in(first), end_in - g.first_in(first), g.in_w, pixel_stride(c.in_c), 1, 0};
     const Index unread = plan.images * plan.band * winograd_edge * g.out_w * tile_cols;
     const PixelBlock out{first, last - first, g.out_w, tile_cols, 0, unread};
-    list_tiles(g, plan.images, begin, end, in, out, tile);
+    list_tiles(g, plan.images, begin, end, end_in, in, out, tile);
   }
 }
 

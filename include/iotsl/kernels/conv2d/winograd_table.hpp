@@ -88,15 +88,16 @@ struct PixelBlock {
   }
 };
 
-/// Lists the tiles of some images and of the tile rows [begin, end), image by image.
-inline void list_tiles(const WinogradGrid& g, Index images, Index begin, Index end,
+/// Lists the tiles of some images and of the tile rows [begin, end), image by image. Rows of the
+/// input from `end_in` on are not in its block: where no output needs them they need not be zero.
+inline void list_tiles(const WinogradGrid& g, Index images, Index begin, Index end, Index end_in,
                        const PixelBlock& in, const PixelBlock& out, WinogradTile* tile) {
   for (Index image = 0; image < images; ++image)
     for (Index row = begin * winograd_edge; row < end * winograd_edge; row += winograd_edge)
       for (Index col = 0; col < g.out_w; col += winograd_edge, ++tile) {
         for (Index i = 0; i < 6; ++i)
           for (Index j = 0; j < 6; ++j)
-            tile->in[j * 6 + i] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, g.in_h);
+            tile->in[j * 6 + i] = in.at(image, row + i - g.pad_h, col + j - g.pad_w, end_in);
         for (Index i = 0; i < 4; ++i)
           for (Index j = 0; j < 4; ++j)
             tile->out[j * 4 + i] = out.at(image, row + i, col + j, g.out_h);

@@ -106,7 +106,7 @@ void winograd_weight_grad(Operands operand_type, const WeightGrad& g, Index pad_
   const Scratch scratch(static_cast<std::size_t>(threads() * worker_floats) * sizeof(float));
   const Scratch list(static_cast<std::size_t>(image_tiles) * sizeof(WinogradTile));
   WinogradTile* tile = list.as<WinogradTile>();
-  detail::list_tiles(grid, 1, 0, grid.rows(), {0, g.h, g.w, x_stride, 1, 0},
+  detail::list_tiles(grid, 1, 0, grid.rows(), g.h, {0, g.h, g.w, x_stride, 1, 0},
                      {0, grid.out_h, grid.out_w, gy_stride, 1, 0}, tile);
 
   for (Index image = 0; image < g.n; image += block_images) {
