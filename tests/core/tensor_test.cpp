@@ -35,7 +35,7 @@ TEST_CASE("shape: extents, text, padding and errors") {
   CHECK(Shape{}.elements() == 1);
   CHECK(shape.padded() == std::array<Index, 4>{1, 8, 1, 28});
   CHECK(!(Shape{2, 3} == Shape{2, 3, 1}));
-  CHECK(error_of([] { Shape{1, 2, 3, 4, 5}; }) == "shape: more than 4 dimensions");
+  CHECK(error_of([] { Shape{1, 2, 3, 4, 5}; }) == "shape [1,2,3,4] and 5: more than 4 dimensions");
   CHECK(error_of([] { Shape{2, -1}; }) == "shape: extent -1 is negative");
   CHECK(error_of([] {
           Shape({Index{1} << 40, Index{1} << 40}).elements();

@@ -46,6 +46,24 @@ TEST_CASE("net file: a net comes back with its layers; what is wrong is named") 
   ::unlink(path.c_str());
 }
 
+TEST_CASE("net file: what could not be loaded again is not written") {
+  const std::string path = concat("/tmp/net_file_test.", static_cast<long>(::getpid()), ".bad");
+  const auto saving = [&](const char* name, auto layer, const Shape& sample) {
+    Sequential<float> net;
+    net.add(name, std::move(layer));
+    const Result<void> saved = save_net(path, net, sample);
+    CHECK_FALSE(load_net(path).ok());
+    return saved ? std::string("saved") : saved.failure().message.substr(path.size());
+  };
+  const std::string refused = ": is not written, since load_net() would refuse it: ";
+  CHECK(saving("", Relu<float>{}, {1, 2}).starts_with(refused + "layer '' has an empty name"));
+  CHECK(saving("a\nb", Relu<float>{}, {1, 2}).starts_with(refused));
+  CHECK_THROWS_AS(saving("\xff", Relu<float>{}, {1, 2}), Error);
+  CHECK(saving("a", BatchNorm2d<float>(65536), {1, 65536, 1, 1}).find("65535") !=
+        std::string::npos);
+  CHECK(saving("a", Relu<float>{}, {0, 2}).find("'input'") != std::string::npos);
+}
+
 TEST_CASE("predict: neither the running statistics nor the mode of the net change") {
   Sequential<float> net;
   net.add("norm", BatchNorm2d<float>(2));

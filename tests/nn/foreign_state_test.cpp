@@ -81,6 +81,25 @@ TEST_CASE("weights of others: halves and doubles become floats") {
   }
 }
 
+TEST_CASE("weights of others: a net of double takes F64 as it is, and floats") {
+  Sequential<double> net, again;
+  for (Sequential<double>* each : {&net, &again}) each->add("a", Linear<double>(2, 3));
+  net.initialize(7);
+  SafeTensors file;
+  file.tensors = state_views(net);
+  REQUIRE(load_foreign_state(again, file).ok());
+  CHECK(state_sha256(again) == state_sha256(net));
+  Sequential<float> narrow;
+  narrow.add("a", Linear<float>(2, 3));
+  narrow.initialize(7);
+  file.tensors = state_views(narrow);
+  REQUIRE(load_foreign_state(again, file).ok());
+  CHECK(again.parameters()[0].tensor.data()[5] ==
+        static_cast<double>(narrow.parameters()[0].tensor.data()[5]));
+  narrow.parameters()[0].tensor.mutable_data()[5] = std::numeric_limits<float>::infinity();
+  CHECK(load_foreign_state(again, file).failure().message.find("NaN or Inf") != std::string::npos);
+}
+
 TEST_CASE("weights of others: what cannot be used is named with what the file has") {
   const Net net;
   SafeTensors file = file_of(net);

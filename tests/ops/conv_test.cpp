@@ -22,7 +22,7 @@ TEST_CASE("convolutions: errors") {
         }) == "conv2d: weight [64,3,3,3] expects bias [64], bias is [3]");
   CHECK(error_of([&] {
           iotsl::conv2d(normal({1, 3, 2, 5}, 1), w);
-        }) == "conv2d: kernel of extent 3 does not fit an input of 2 padded by 0");
+        }) == "conv2d: kernel of extent 3 does not fit a map of 2 padded by 0");
   CHECK(error_of([&] {
           iotsl::conv2d(normal({1, 3, 5, 5}, 1), w, {}, {.stride_h = 0});
         }) == "conv2d: stride 0x1, dilation 1x1; expected at least 1");
@@ -68,10 +68,9 @@ TEST_CASE("convolutions: errors") {
         "conv2d: weight [4,3,3,3] expects 9 input channels, x [1,6,5,5] has 6");
   CHECK(error_of([&] {
           iotsl::conv2d(map, normal({4, 2, 3, 3}, 2), {}, {.groups = 3});
-        }) == "conv2d: 3 groups; expected a divisor of 6 channels of x and of 4 output channels");
+        }) == "conv2d: 3 groups; expected a divisor of the channels on both sides, 6 and 4");
   CHECK(error_of([&] {
           iotsl::conv_transpose2d(normal({1, 4, 3, 3}, 1), kernel, {}, {.groups = 3});
         }) ==
-        "conv_transpose2d: 3 groups; expected a divisor of 9 channels of x and of 4 output "
-        "channels");
+        "conv_transpose2d: 3 groups; expected a divisor of the channels on both sides, 9 and 4");
 }

@@ -125,6 +125,13 @@ TEST_CASE("pooling: errors") {
         }) == "max_pool2d: expects x [N,C,H,W], given [3,3]");
   CHECK(error_of([&] { iotsl::max_pool2d(x, {.kernel_h = 4, .kernel_w = 4}); }) ==
         "max_pool2d: kernel 4x4 does not fit x [1,2,3,3] padded by 0x0");
+  const iotsl::Pool2dOptions padded{
+      .kernel_h = 2, .kernel_w = 2, .stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1};
+  for (const Shape& empty : {Shape{1, 2, 0, 3}, Shape{1, 2, 3, 0}})
+    CHECK(error_of([&] { iotsl::max_pool2d(Tensor<double>::zeros(empty), padded); }) ==
+          iotsl::concat("max_pool2d: x ", empty, " has no pixels"));
+  CHECK(iotsl::max_pool2d(Tensor<double>::zeros({0, 2, 3, 3}), padded).shape() ==
+        Shape{0, 2, 4, 4});
   CHECK(
       error_of([&] { iotsl::max_pool2d(x, {.pad_h = 2}); }) ==
       "max_pool2d: kernel 2x2, stride 2x2, padding 2x0; expected kernel and stride at least 1 and "
@@ -184,6 +191,14 @@ TEST_CASE("batch_norm2d: output and running statistics") {
   const Tensor<double> z =
       iotsl::batch_norm2d(x, gamma, beta, mean, var, {.training = false, .eps = 0});
   CHECK(z.data()[0] == doctest::Approx(1 + 2 * (1 - mean.item()) / std::sqrt(var.item())));
+}
+
+TEST_CASE("batch_norm2d: no channels have an empty gradient") {
+  Tensor<double> x = Tensor<double>::zeros({2, 0, 3, 3}), none = Tensor<double>::zeros({0});
+  x.set_requires_grad();
+  const Tensor<double> y = iotsl::batch_norm2d(x, none, none, none, none);
+  iotsl::backward(y, Tensor<double>::zeros(y.shape()));
+  CHECK(x.grad().shape() == x.shape());
 }
 
 TEST_CASE("batch_norm2d: errors") {

@@ -55,6 +55,11 @@ TEST_CASE("argmax: the first of the largest in each row") {
   const Tensor<float> x = Tensor<float>::from({3, 3}, {-1, 4, 4, -3, -2, -1, 0, 0, 0});
   CHECK(iotsl::argmax(x) == std::vector<Index>{1, 2, 0});
   CHECK(iotsl::argmax(Tensor<double>::zeros({0, 3})).empty());
+  // NaN is the largest, as in PyTorch, and the first of several.
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor<float> bad =
+      Tensor<float>::from({4, 3}, {1, nan, 0, nan, 5, 1, 0, 1, nan, 2, nan, nan});
+  CHECK(iotsl::argmax(bad) == std::vector<Index>{1, 0, 2, 1});
   CHECK(error_of([] { iotsl::argmax(Tensor<float>::zeros({3})); }) ==
         "argmax: [3], expected [N,M] with M > 0");
   CHECK(error_of([] {

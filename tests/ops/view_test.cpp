@@ -55,6 +55,7 @@ TEST_CASE("views: errors") {
           iotsl::concat<double>({x, normal({3, 3}, 2)}, 1);
         }) == "concat: shapes [2,3] and [3,3] differ outside dimension 1");
   CHECK(error_of([&] { iotsl::concat(Tensors{}, 0); }) == "concat: no tensors given");
+  CHECK(error_of([&] { iotsl::concat<double>({x}, 7); }) == "concat: [2,3] has no dimension 7");
   CHECK(error_of([&] { iotsl::transpose(normal({3}, 1)); }) ==
         "transpose: [3] has rank 1, expected 2");
 }

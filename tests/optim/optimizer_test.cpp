@@ -162,6 +162,8 @@ TEST_CASE("optimisers: errors") {
   CHECK(message({.kind = OptimizerKind::adam, .beta1 = 1}) ==
         "optimizer: betas 1 and 0.999; expected 0 <= beta < 1");
   Optimizer<double> optimizer(two_parameters(), all_options[1]);
+  CHECK(error_of([&] { optimizer.set_learning_rate(-1); }) ==
+        "optimizer: learning rate -1; expected at least 0");
   CHECK(error_of([&] { optimizer.step(Tensors{normal({5}, 1)}); }) ==
         "optimizer: 1 gradients for 2 parameters");
   CHECK(error_of([&] {

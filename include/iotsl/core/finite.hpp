@@ -1,6 +1,7 @@
 #pragma once
 // Is any value NaN or infinite? Asked of everything that comes from a peer or leaves a step.
 
+#include <bit>
 #include <cstring>
 
 #include "iotsl/core/bytes.hpp"
@@ -25,6 +26,11 @@ inline bool all_finite(const float* values, std::size_t count) {
 /// Whether no value is NaN or Inf.
 inline bool all_finite(const Tensor<float>& t) {
   return all_finite(t.data(), static_cast<std::size_t>(t.size()));
+}
+inline bool all_finite(const Tensor<double>& t) {
+  for (const double value : t.values())
+    if ((std::bit_cast<std::uint64_t>(value) << 1) >= std::uint64_t{0x7FF} << 53) return false;
+  return true;
 }
 /// Whether every value lies between -limit and limit; false with NaN or Inf.
 inline bool all_within(const Tensor<float>& t, float limit) {

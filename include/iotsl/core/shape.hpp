@@ -28,7 +28,7 @@ class Shape {
   Index operator[](int dim) const { return dims_[static_cast<std::size_t>(dim)]; }
 
   void push_back(Index extent) {
-    if (rank_ == max_dims) fail("shape: more than 4 dimensions");
+    if (rank_ == max_dims) too_long(extent);
     if (extent < 0) fail("shape: extent ", extent, " is negative");
     dims_[static_cast<std::size_t>(rank_++)] = extent;
   }
@@ -65,6 +65,7 @@ class Shape {
 
  private:
   [[noreturn]] IOTSL_COLD void too_large() const;
+  [[noreturn]] IOTSL_COLD void too_long(Index extent) const;
 
   std::array<Index, 4> dims_{};
   int rank_ = 0;
@@ -81,5 +82,8 @@ inline std::string to_string(const Shape& shape) {
 }
 
 inline void Shape::too_large() const { fail("shape ", *this, ": too many elements"); }
+inline void Shape::too_long(Index extent) const {
+  fail("shape ", *this, " and ", extent, ": more than ", max_dims, " dimensions");
+}
 
 IOTSL_NAMESPACE_END

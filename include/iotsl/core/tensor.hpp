@@ -116,7 +116,8 @@ class Tensor {
   Tensor detach() const { return Tensor(shape(), body().buffer, body().offset); }
   /// A copy of the values, without the edge.
   Tensor clone() const { return from(shape(), values()); }
-  /// The same values under another shape, without the edge; `offset` counts elements.
+  /// The same values under another shape, without the edge; `offset` counts elements. That they are
+  /// there is the caller's affair.
   Tensor alias(const Shape& new_shape, Index offset = 0) const {
     return Tensor(new_shape, body().buffer, body().offset + offset);
   }

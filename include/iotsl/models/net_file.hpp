@@ -10,20 +10,6 @@ IOTSL_NAMESPACE_BEGIN
 /// The key in the file's metadata of `{"input": [1,C,H,W], "layers": [...]}`.
 inline constexpr std::string_view net_metadata_key = "iotsl.net";
 
-/// Writes `net`, which takes samples of the shape `sample` [1,...]. The file appears when it is
-/// whole; PyTorch reads its tensors under their names. Raises an Error where the net does not take
-/// such samples.
-template <class T>
-Result<void> save_net(const std::string& path, const Sequential<T>& net, const Shape& sample) {
-  net.output_shape(sample).value();
-  Json description = Json::object(), input = Json::array();
-  for (int d = 0; d < sample.rank(); ++d) input.push_back(sample[d]);
-  description["input"] = std::move(input);
-  description["layers"] = describe_layers(net);
-  return save_safetensors(path, state_views(net),
-                          {{std::string(net_metadata_key), to_text(description)}});
-}
-
 namespace detail {
 
 inline Result<Shape> read_sample_shape(const Json& description) {
@@ -39,6 +25,20 @@ inline Result<Shape> read_sample_shape(const Json& description) {
   if (!has_at_most(sample, LayerLimits{}.values))
     return failure(ErrorCode::data, "'input' has more than ", LayerLimits{}.values, " values");
   return sample;
+}
+
+/// A failure where load_net() would refuse the description in a program with these layers.
+template <class T>
+Result<void> check_readable(const std::string& text, LayerTypes<T> types) {
+  for (const LayerInfo<T>* type : types)
+    if (type->make == nullptr) return {};  // its program loads the state into a net that is there
+  const Result<Json> description = parse_json(text);
+  if (!description) return description.failure();
+  const Result<Shape> sample = read_sample_shape(*description);
+  if (!sample) return sample.failure();
+  const Json& layers = *description->find("layers");
+  const Result<Sequential<T>> net = plan_layers(layers, *sample, types, LayerLimits{});
+  return net ? Result<void>{} : Result<void>(net.failure());
 }
 
 template <class T>
@@ -67,6 +67,25 @@ Result<Sequential<T>> read_net(const SafeTensors& file, LayerTypes<T> known) {
 }
 
 }  // namespace detail
+
+/// Writes `net`, which takes samples of the shape `sample` [1,...]. The file appears when it is
+/// whole; PyTorch reads its tensors under their names. A failure, and no file, where load_net()
+/// would refuse it: a name that no file can have, a field out of its range. Raises an Error where
+/// the net does not take such samples.
+template <class T>
+Result<void> save_net(const std::string& path, const Sequential<T>& net, const Shape& sample) {
+  net.output_shape(sample).value();
+  Json description = Json::object(), input = Json::array();
+  for (int d = 0; d < sample.rank(); ++d) input.push_back(sample[d]);
+  description["input"] = std::move(input);
+  std::vector<const LayerInfo<T>*> types;
+  description["layers"] = detail::write_layers(net, &types);
+  const std::string text = to_text(description);
+  if (const Result<void> good = detail::check_readable<T>(text, types); !good)
+    return failure(ErrorCode::usage, path,
+                   ": is not written, since load_net() would refuse it: ", good.failure().message);
+  return save_safetensors(path, state_views(net), {{std::string(net_metadata_key), text}});
+}
 
 /// The net of a file that save_net() has written, in evaluation mode. `known`: the layers that this
 /// program has, with its own (`AllLayers<T>::template With<Mine<T>>::template types<T>()`). The

@@ -25,23 +25,30 @@ inline float bfloat_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(std::uint32_t{bits} << 16);
 }
 
-/// The tensor's values as floats, which become its bytes; they lie in `storage`.
-inline void convert_to_f32(SafeTensor& tensor, std::vector<std::uint8_t>& storage) {
+inline bool is_float_type(DType type) {
+  return type == DType::f16 || type == DType::bf16 || type == DType::f32 || type == DType::f64;
+}
+
+/// The tensor's values as those of a net of T, which become its bytes; they lie in `storage`.
+template <class T>
+void convert_floats(SafeTensor& tensor, std::vector<std::uint8_t>& storage) {
   const std::size_t width = static_cast<std::size_t>(dtype_bytes(tensor.dtype));
   const std::size_t count = tensor.bytes.size() / width;
-  storage.resize(count * sizeof(float));
+  storage.resize(count * sizeof(T));
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint8_t* at = tensor.bytes.data() + i * width;
-    float value = 0;
+    T value = 0;
     if (tensor.dtype == DType::f64)
-      value = static_cast<float>(std::bit_cast<double>(load_le<std::uint64_t>(at)));
+      value = static_cast<T>(std::bit_cast<double>(load_le<std::uint64_t>(at)));
+    else if (tensor.dtype == DType::f32)
+      value = static_cast<T>(std::bit_cast<float>(load_le<std::uint32_t>(at)));
     else if (tensor.dtype == DType::f16)
-      value = half_to_float(load_le<std::uint16_t>(at));
+      value = static_cast<T>(half_to_float(load_le<std::uint16_t>(at)));
     else
-      value = bfloat_to_float(load_le<std::uint16_t>(at));
-    std::memcpy(storage.data() + i * sizeof(float), &value, sizeof(float));
+      value = static_cast<T>(bfloat_to_float(load_le<std::uint16_t>(at)));
+    std::memcpy(storage.data() + i * sizeof(T), &value, sizeof(T));
   }
-  tensor.dtype = DType::f32;
+  tensor.dtype = dtype_of<T>();
   tensor.bytes = storage;
 }
 
@@ -62,10 +69,11 @@ struct AdaptedState {
 };
 
 /// Strips prefixes of wrappers (DataParallel, torch.compile, a module that holds the net), turns
-/// F16, BF16 and F64 into F32, and sets `num_batches_tracked` to 0 where the file has none, which
-/// no prediction needs. A failure where two names become one.
+/// F16, BF16, F32 and F64 into the model's type, and sets `num_batches_tracked` to 0 where the file
+/// has none, which no prediction needs. A failure where two names become one.
 template <class Model>
 Result<AdaptedState> adapt_state(const Model& model, const SafeTensors& file) {
+  using Scalar = typename Model::Scalar;
   AdaptedState out;
   const std::vector<SafeTensor> expected = state_views(model);
   const auto is_expected = [&](std::string_view name) {
@@ -79,8 +87,8 @@ Result<AdaptedState> adapt_state(const Model& model, const SafeTensors& file) {
     if (out.state.find(tensor.name) != nullptr)
       return failure(ErrorCode::data, "the file has tensor '", tensor.name,
                      "' twice, once with a prefix");
-    if (tensor.dtype == DType::f16 || tensor.dtype == DType::bf16 || tensor.dtype == DType::f64)
-      detail::convert_to_f32(tensor, out.memory.emplace_back());
+    if (detail::is_float_type(tensor.dtype) && tensor.dtype != dtype_of<Scalar>())
+      detail::convert_floats<Scalar>(tensor, out.memory.emplace_back());
     out.state.tensors.push_back(std::move(tensor));
   }
   for (const SafeTensor& view : expected) {

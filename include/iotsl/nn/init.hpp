@@ -33,7 +33,10 @@ void fill_uniform(Tensor<T>& tensor, double bound, std::uint64_t seed,
 template <class T>
 void fill_uniform_fan_in(Tensor<T>& weight, Tensor<T>& bias, std::uint64_t seed,
                          std::uint32_t tensor_number) {
-  const Index fan_in = weight.size() / weight.shape()[0];
+  if (weight.rank() < 1) fail("fill_uniform_fan_in: weight ", weight.shape(), " has no fan-in");
+  const Index fan_in = weight.shape()[0] == 0 ? 0 : weight.size() / weight.shape()[0];
+  if (fan_in == 0 && bias.size() > 0)
+    fail("fill_uniform_fan_in: weight ", weight.shape(), " has no values, the bias ", bias.shape());
   const double bound = 1 / scalar_math::sqrt(static_cast<double>(fan_in));
   fill_uniform(weight, bound, seed, tensor_number);
   fill_uniform(bias, bound, seed, tensor_number + 1);
@@ -44,6 +47,7 @@ void fill_uniform_fan_in(Tensor<T>& weight, Tensor<T>& bias, std::uint64_t seed,
 template <class T>
 void kaiming_normal_fan_out(Tensor<T>& weight, std::uint64_t seed, std::uint32_t tensor_number) {
   const Shape& s = weight.shape();
+  if (s.rank() != 4) fail("kaiming_normal_fan_out: weight ", s, "; expected [K,C,R,S]");
   const double fan_out = static_cast<double>(s[0] * s[2] * s[3]);
   fill_normal(weight, scalar_math::sqrt(2.0 / fan_out), seed, tensor_number);
 }

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "iotsl/core/json/value.hpp"
 #include "iotsl/core/shape.hpp"
@@ -43,7 +44,7 @@ struct LayerReading {
 
 namespace detail {
 template <class T>
-Json write_layers(const Sequential<T>& chain);
+Json write_layers(const Sequential<T>& chain, std::vector<const LayerInfo<T>*>* types = nullptr);
 template <class T>
 Result<void> read_layers(const Json& list, Sequential<T>& chain, LayerReading<T>& reading);
 }  // namespace detail
@@ -54,8 +55,10 @@ Result<void> read_layers(const Json& list, Sequential<T>& chain, LayerReading<T>
 template <class T>
 class LayerFields {
  public:
-  /// Adds to the members of `json`.
-  explicit LayerFields(Json json = Json::object()) : json_(std::move(json)) {}
+  /// Adds to the members of `json`, and to `types` those of the layers within the layer.
+  explicit LayerFields(Json json = Json::object(),
+                       std::vector<const LayerInfo<T>*>* types = nullptr)
+      : json_(std::move(json)), types_(types) {}
   /// Reads from the members of `from` after the first `skip`.
   LayerFields(const Json& from, std::size_t skip, LayerReading<T>& reading)
       : from_(&from), reading_(&reading), used_(skip) {}
@@ -104,7 +107,7 @@ class LayerFields {
   /// Layers within the layer. `prefix` stands before their names.
   void layers(const char* key, Sequential<T>& chain, const char* prefix = "") {
     if (from_ == nullptr) {
-      json_[key] = detail::write_layers(chain);
+      json_[key] = detail::write_layers(chain, types_);
     } else if (const Json* member = next(key)) {
       const std::string outer = reading_->prefix;
       reading_->prefix += prefix;
@@ -156,6 +159,7 @@ class LayerFields {
   }
 
   Json json_;
+  std::vector<const LayerInfo<T>*>* types_ = nullptr;
   const Json* from_ = nullptr;
   LayerReading<T>* reading_ = nullptr;
   std::size_t used_ = 0;

@@ -36,13 +36,14 @@ using StandardLayers =
 namespace detail {
 
 template <class T>
-Json write_layers(const Sequential<T>& chain) {
+Json write_layers(const Sequential<T>& chain, std::vector<const LayerInfo<T>*>* types) {
   Json out = Json::array();
   for (const NamedLayer<T>& named : chain.layers()) {
     Json layer = Json::object();
     layer["name"] = named.name;
     layer["type"] = named.type();
-    LayerFields<T> fields(std::move(layer));
+    if (types != nullptr) types->push_back(&named.layer.info());
+    LayerFields<T> fields(std::move(layer), types);
     named.layer.visit_fields(fields);
     out.push_back(fields.take());
   }
@@ -123,6 +124,21 @@ Result<void> check_state_names(const Sequential<T>& chain) {
   return failure(ErrorCode::data, "two layers have a tensor '", *twice, "'");
 }
 
+/// build_layers() without the memory.
+template <class T>
+Result<Sequential<T>> plan_layers(const Json& description, const Shape& sample, LayerTypes<T> known,
+                                  const LayerLimits& limits) {
+  LayerReading<T> reading{known, limits};
+  Sequential<T> chain;
+  const Result<void> read = read_layers(description, chain, reading);
+  if (!read) return read.failure();
+  if (chain.size() == 0) return failure(ErrorCode::data, "there are no layers");
+  const Result<Shape> output = chain.output_shape(sample, limits.values);
+  if (!output) return failure(ErrorCode::data, output.failure().message);
+  if (const Result<void> apart = check_state_names(chain); !apart) return apart.failure();
+  return chain;
+}
+
 }  // namespace detail
 
 /// The layers of a chain with all their fields, without weights: an array of
@@ -138,15 +154,8 @@ Json describe_layers(const Sequential<T>& chain) {
 template <class T>
 Result<Sequential<T>> build_layers(const Json& description, const Shape& sample,
                                    LayerTypes<T> known, const LayerLimits& limits = {}) {
-  LayerReading<T> reading{known, limits};
-  Sequential<T> chain;
-  const Result<void> read = detail::read_layers(description, chain, reading);
-  if (!read) return read.failure();
-  if (chain.size() == 0) return failure(ErrorCode::data, "there are no layers");
-  const Result<Shape> output = chain.output_shape(sample, limits.values);
-  if (!output) return failure(ErrorCode::data, output.failure().message);
-  if (const Result<void> apart = detail::check_state_names(chain); !apart) return apart.failure();
-  chain.allocate();
+  Result<Sequential<T>> chain = detail::plan_layers(description, sample, known, limits);
+  if (chain) chain->allocate();
   return chain;
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "iotsl/core/text.hpp"
 #include "iotsl/nn/layer.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -32,6 +33,7 @@ class Sequential {
   /// The same without memory; allocate() gives it.
   void append(std::string name, AnyLayer<T> layer) {
     if (find(name) != nullptr) fail("sequential: two layers are named '", name, "'");
+    if (!is_utf8(name)) fail("sequential: a layer's name is not UTF-8, as files have them");
     layer.set_place(leaves());
     layers_.push_back({std::move(name), std::move(layer)});
   }

@@ -54,7 +54,7 @@ inline Result<Index> conv_extent(const char* op, Index extent, Index kernel, Ind
                    most_window);
   const Index reach = dilation * (kernel - 1) + 1;
   if (extent + 2 * pad + crop < reach || kernel < 1)
-    return failure(ErrorCode::usage, op, ": kernel of extent ", reach, " does not fit an input of ",
+    return failure(ErrorCode::usage, op, ": kernel of extent ", reach, " does not fit a map of ",
                    extent, " padded by ", pad);
   return (extent + 2 * pad + crop - reach) / stride + 1;
 }
@@ -65,8 +65,9 @@ inline Result<kernels::ConvShape> conv_shape(const char* op, Index n, Index c, I
   if (const Result<void> good = check_conv_options(op, o); !good) return good.failure();
   const Index groups = o.groups.count();
   if (groups != 1 && (c % groups != 0 || k % groups != 0))
-    return failure(ErrorCode::usage, op, ": ", groups, " groups; expected a divisor of ", c,
-                   " channels of x and of ", k, " output channels");
+    return failure(ErrorCode::usage, op, ": ", groups,
+                   " groups; expected a divisor of the channels on ", "both sides, ", c, " and ",
+                   k);
   const auto p = conv_extent(op, h, r, o.stride_h, o.pad_h, o.dilation_h, o.crop_h);
   if (!p) return p.failure();
   const auto q = conv_extent(op, w, s, o.stride_w, o.pad_w, o.dilation_w, o.crop_w);

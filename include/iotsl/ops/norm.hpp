@@ -17,11 +17,13 @@ struct BatchNormOptions {
 
 namespace detail {
 
+/// HW of [N,C,H,W], 1 of [N,C].
+inline Index map_size(const Shape& s) { return s.rank() == 4 ? s[2] * s[3] : 1; }
 /// [N,C] or [N,C,H,W] as [N,C,HW].
 template <class T>
 Tensor<T> as_channels(const Tensor<T>& x) {
   const Shape& s = x.shape();
-  return reshape(x, Shape{s[0], s[1], s.rank() == 4 ? s[2] * s[3] : 1});
+  return reshape(x, Shape{s[0], s[1], map_size(s)});
 }
 template <class T>
 Tensor<T> per_channel(const Tensor<T>& v) {
@@ -55,7 +57,7 @@ void batch_norm_train_vjp(const Node<T>& node, Tensor<T>& gy, Tensor<T>* gx) {
   gx[0] = Tensor<T>::uninitialized(x.shape());
   gx[1] = Tensor<T>::uninitialized(Shape{c});
   gx[2] = Tensor<T>::uninitialized(Shape{c});
-  kernels::batch_norm_grad(n, c, x.size() / (n * c), x.data(), gy.data(), node.saved(2).data(),
+  kernels::batch_norm_grad(n, c, map_size(x.shape()), x.data(), gy.data(), node.saved(2).data(),
                            node.saved(3).data(), gamma.data(), gx[0].mutable_data(),
                            gx[1].mutable_data(), gx[2].mutable_data());
 }
@@ -106,7 +108,7 @@ NormSizes check_batch_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Ten
   for (const Tensor<T>* t : {&gamma, &beta, &running_mean, &running_var})
     if (!(t->shape() == Shape{s[1]}))
       fail("batch_norm2d: x ", s, " expects parameters of shape [", s[1], "], given ", t->shape());
-  const NormSizes sizes{s[0], s[1], s.rank() == 4 ? s[2] * s[3] : 1};
+  const NormSizes sizes{s[0], s[1], map_size(s)};
   if (training && sizes.count() < 2)
     fail("batch_norm2d: x ", s, " has ", sizes.count(),
          " value per channel; training needs at least 2");

@@ -68,6 +68,7 @@ Tensor<T> max_pool2d_gather(const Tensor<T>& gx, const kernels::PoolShape& s, Bu
 template <class Options>
 Result<Shape> window_shape(const char* op, const Shape& x, const Options& o) {
   if (x.rank() != 4) return failure(ErrorCode::usage, op, ": expects x [N,C,H,W], given ", x);
+  if (x[2] < 1 || x[3] < 1) return failure(ErrorCode::usage, op, ": x ", x, " has no pixels");
   if (o.kernel_h < 1 || o.kernel_w < 1 || o.stride_h < 1 || o.stride_w < 1 || o.pad_h < 0 ||
       o.pad_w < 0 || o.pad_h > o.kernel_h / 2 || o.pad_w > o.kernel_w / 2)
     return failure(ErrorCode::usage, op, ": kernel ", o.kernel_h, "x", o.kernel_w, ", stride ",

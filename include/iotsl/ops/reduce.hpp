@@ -150,7 +150,8 @@ Tensor<T> mean(const Tensor<T>& x) {
 /// Where the largest of `count` > 0 values stands, the first of equals.
 template <class T>
 Index argmax(const T* values, Index count) {
-  return std::max_element(values, values + count) - values;
+  const auto is_below = [](T a, T b) { return a < b || (b != b && a == a); };
+  return std::max_element(values, values + count, is_below) - values;
 }
 
 /// Where the largest of each row of x [N,M] stands, the first of equals: N numbers below M. Of

@@ -196,6 +196,8 @@ Tensor<T> pad(const Tensor<T>& x, int dim, Index before, Index after) {
 /// The shape of concat(parts, dim).
 inline Result<Shape> concat_shape(std::span<const Shape> parts, int dim) {
   if (parts.empty()) return failure(ErrorCode::usage, "concat: no tensors given");
+  if (const int rank = parts[0].rank(); dim < -rank || dim >= rank)
+    return failure(ErrorCode::usage, "concat: ", parts[0], " has no dimension ", dim);
   Result<Shape> out = parts[0];
   for (std::size_t i = 1; i < parts.size() && out; ++i)
     out = detail::concat_two_shape(*out, parts[i], dim);
@@ -206,6 +208,7 @@ inline Result<Shape> concat_shape(std::span<const Shape> parts, int dim) {
 template <class T>
 Tensor<T> concat(const std::vector<Tensor<T>>& parts, int dim) {
   if (parts.empty()) fail("concat: no tensors given");
+  if (parts.size() == 1) detail::DimView("concat", parts[0].shape(), dim);
   // Pairwise, so that n parts are copied log n times.
   std::vector<Tensor<T>> level = parts;
   while (level.size() > 1) {

@@ -10,7 +10,10 @@
 IOTSL_NAMESPACE_BEGIN
 
 /// Updates parameters in place. State: `<parameter>.momentum_buffer` for SGD with momentum,
-/// `<parameter>.exp_avg` and `<parameter>.exp_avg_sq` for Adam, and the number of steps.
+/// `<parameter>.exp_avg` and `<parameter>.exp_avg_sq` for Adam, and the number of steps. That is
+/// one number for all parameters: Adam corrects one that got no gradient in some steps as if it
+/// had, where PyTorch counts the steps of each. restart() begins anew, for layers that train from
+/// now on.
 ///
 /// With `ewc` > 0 also elastic weight consolidation (Kirkpatrick et al. 2017, equation 3), in the
 /// form with one running sum instead of a penalty per task (online, as Schwarz et al. 2018 with
@@ -31,7 +34,10 @@ class Optimizer {
         state_.push_back({p.name + "." + slot, Tensor<T>::zeros(p.tensor.shape())});
   }
 
-  void set_learning_rate(double lr) { options_.lr = lr; }
+  void set_learning_rate(double lr) {
+    check_rate(lr);
+    options_.lr = lr;
+  }
   const std::vector<NamedTensor<T>>& parameters() const { return parameters_; }
 
   /// One step with the gradients that backward() has left in the parameters, which it then clears.
@@ -112,9 +118,12 @@ class Optimizer {
   /// Number of the first slot of elastic weight consolidation.
   std::size_t first_ewc_slot() const { return state_.size() / parameters_.size() - 3; }
 
+  static void check_rate(double lr) {
+    if (!(lr >= 0)) fail("optimizer: learning rate ", lr, "; expected at least 0");
+  }
   void check_options() const {
     const OptimizerOptions& o = options_;
-    if (!(o.lr >= 0)) fail("optimizer: learning rate ", o.lr, "; expected at least 0");
+    check_rate(o.lr);
     if (!(o.weight_decay >= 0))
       fail("optimizer: weight decay ", o.weight_decay, "; expected at least 0");
     if (!(o.momentum >= 0 && o.momentum < 1))

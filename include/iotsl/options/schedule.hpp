@@ -30,6 +30,7 @@ inline Result<Schedule> parse_schedule(std::string_view text) {
 /// rate (1 + cos(pi step / total)) / 2. Steps past the end keep the last value.
 inline double learning_rate(Schedule schedule, double rate, std::int64_t step, std::int64_t total) {
   if (total < 1) fail("learning_rate: ", total, " steps in total; expected at least 1");
+  if (step < 0) fail("learning_rate: step ", step, "; expected at least 0");
   const double progress =
       step >= total ? 1.0 : static_cast<double>(step) / static_cast<double>(total);
   switch (schedule) {
