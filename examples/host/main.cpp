@@ -54,6 +54,16 @@ int run_command(int argc, char** argv) {
   iotsl::tool::add_manual_command(app);
   iotsl::tool::use_help_format(app);
   try {
+    // An unset variable of a script must not pass for an option that was not given.
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view given = argv[i], before = argv[i - 1];
+      if (given.starts_with("--") && given.ends_with("="))
+        return report(iotsl::concat(given.substr(0, given.size() - 1), " needs a value"), 2);
+      if (given.empty())
+        return report(before.starts_with("--") ? iotsl::concat(before, " needs a value")
+                                               : "an argument is empty; expected a value",
+                      2);
+    }
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; every other one is the user's.

@@ -226,8 +226,15 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   fails("gan train --dataset mnist --data /nonexistent " + out, 4, "/nonexistent");
   // Where the result cannot go is said before hours of training, not after.
   fails(small + "--out " + (folder / ""), 2, "is a folder");
-  fails(small + "--out ''", 2, "name of a file");
+  fails(small + "--out ''", 2, "--out needs a value");
   fails(small + "--out /dev/null", 2, "not a regular file");
+  // Refused before it has begun, a private training leaves nothing to go on with.
+  const std::string refused = folder / "refused.gen";
+  const std::string noised = "gan train --dataset glyphs --limit-train 120 --quiet --epsilon 5 ";
+  for (int i = 0; i < 2; ++i)
+    fails(noised + "--max-epsilon 1 --out " + refused, 2, "nothing is released");
+  CHECK_FALSE(file_exists(refused + ".training"));
+  fails(noised + "--ledger " + refused + " --out " + refused, 2, "--ledger");
   const std::string deep = folder / "new/folders/a.gen";
   succeed(small + "--out " + deep);
   const auto trained = bytes_of_file(deep);

@@ -311,6 +311,14 @@ TEST_CASE("wrong options of a run") {
   CHECK(code("--partition classes:99") == 2);
   CHECK(code("--cut classifier") == 2);
   CHECK(code("--config /no/such/config.json") == 4);
+  // What config.json could not hold, or an Index.
+  CHECK(code("--barrier-seconds inf") == 2);
+  CHECK(code("--offline-limit 1e400") == 2);
+  CHECK(code("--method cache --cache-limit inf") == 2);
+  CHECK(code("--rounds 4611686018427387905") == 2);
+  CHECK(code("--rounds 1 --added-epochs 9223372036854775807@0.1,9223372036854775807@0.1") == 2);
+  CHECK(code("--method iotsl --epsilon 10 --max-epsilon 5") == 2);
+  CHECK(code("--init=") == 2);
   CHECK_FALSE(file_exists(folder / "none"));
   const ProgramResult device =
       run_program("run --server 127.0.0.1:1 --name x --dataset glyphs --wait 1", "iotsl-device");

@@ -1,12 +1,14 @@
 // iotsl device: whose keys a server accepts, and which devices of a run may come back to it. The
 // server may be running: it takes changes up within a second.
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 #include "host/commands/command.hpp"
 #include "host/options/output_file.hpp"
 #include "host/report/device_command.hpp"
+#include "iotsl/core/files/file.hpp"
 #include "iotsl/net/identity/server_credentials.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
 #include "iotsl/split/records/quarantine_file.hpp"
@@ -47,10 +49,18 @@ void print_token(const KeyCommandOptions& options, const net::EnrollToken& token
                options.out.empty() ? "" : " --token-file FILE");
 }
 
+/// An older token may be replaced, another file may not.
+void check_token_file(const std::string& path) {
+  check_output(path, true);
+  if (file_exists(path) && !std::string_view(read_beginning(path)).starts_with("iotsl1/"))
+    fail_command(ErrorCode::usage, "--out ", path,
+                 ": is there and holds no token; nothing is replaced");
+}
+
 template <class Apply>
 void change_with_token(const KeyCommandOptions& options, const Apply& apply) {
   const net::Address server = server_address(options);
-  if (!options.out.empty()) check_output(options.out, true);
+  if (!options.out.empty()) check_token_file(options.out);
   net::ServerCredentials credentials = open_credentials(options);
   const net::EnrollToken token{server, credentials.pin(), expect(net::new_enroll_secret())};
   expect(credentials.change(
@@ -130,6 +140,14 @@ void add_leave_command(CLI::App& device) {
   add_run_command(device, "leave", help, [](const DeviceOfRun& options) {
     if (!expect(split::has_begun(options.run)))
       fail_command(ErrorCode::usage, "--run ", options.run, ": no run has begun there");
+    const split::RunNumbers numbers = expect(split::read_run_numbers(options.run));
+    const std::vector<std::string>& places = numbers.places;
+    std::string known;
+    for (const std::string& name : places)
+      if (!name.empty()) known += (known.empty() ? "" : ", ") + name;
+    if (!known.empty() && std::find(places.begin(), places.end(), options.name) == places.end())
+      fail_command(ErrorCode::usage, "device '", make_printable(options.name),
+                   "' has no place in the run ", options.run, "; these have: ", known);
     expect(split::let_device_leave(options.run, options.name));
     std::fprintf(stderr,
                  "iotsl: %s leaves the run in %s: its server says so within a second, or when it "

@@ -1,6 +1,9 @@
 // iotsl gan train | sample | inspect
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "host/images/image_grid.hpp"
@@ -125,6 +128,11 @@ constexpr double save_seconds = 120;
 /// Refuses to destroy the result or the state of hours.
 void check_places(const GanCommandOptions& o, const std::string& state) {
   check_output(o.out, o.overwrite);
+  for (const std::string& taken : {o.out, state, state + ".critics"})
+    if (!o.ledger.empty() && std::filesystem::path(o.ledger).lexically_normal() ==
+                                 std::filesystem::path(taken).lexically_normal())
+      fail_command(ErrorCode::usage, "--ledger ", o.ledger,
+                   ": is where the generator or its training is written; expected another file");
   if (o.resume.empty() && file_exists(state) && !o.overwrite)
     fail_command(ErrorCode::usage, state, ": a training that was stopped; go on with --resume ",
                  state, ", or give --overwrite to begin anew");
@@ -164,7 +172,10 @@ void enter_ledger(const GanCommandOptions& o, const std::string& state,
   const std::string path =
       o.ledger.empty() ? join_path(iotsl::detail::parent_folder(o.out), privacy::ledger_name)
                        : o.ledger;
-  expect(training.enter_ledger(path, o.max_epsilon, o.new_data));
+  const Result<void> entered = training.enter_ledger(path, o.max_epsilon, o.new_data);
+  // Nothing was begun: the next try has nothing to go on with.
+  if (!entered && o.resume.empty()) ::unlink(state.c_str());
+  expect(entered);
   report.note(concat("entered into ", path, "\n", describe(training.promise())));
 }
 

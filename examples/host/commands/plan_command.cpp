@@ -327,6 +327,11 @@ void plan(CLI::App& command, PlanOptions& planned) {
   print(p, options, config);
 }
 
+/// A month for a step: beyond, times would not fit their text.
+CLI::Validator step_milliseconds() {
+  return number_check("above 0, at most 2.6e9", [](double v) { return v > 0 && v <= 2.6e9; });
+}
+
 }  // namespace
 
 void add_plan_command(CLI::App& app) {
@@ -342,11 +347,11 @@ void add_plan_command(CLI::App& app) {
                     "Devices as the machine of this file of iotsl-bench --json; default: "
                     "as this one");
   add("--device-ms-per-step", options->device_ms, "Milliseconds of a device for a step")
-      ->check(above_zero())
+      ->check(step_milliseconds())
       ->excludes(board);
   auto* server_board = add("--server-board", options->server_board, "The same of the server");
   add("--server-ms-per-step", options->server_ms, "Milliseconds of the server for a step")
-      ->check(above_zero())
+      ->check(step_milliseconds())
       ->excludes(server_board);
   command->add_option(
       "--audit", options->audit,

@@ -14,6 +14,15 @@ Index round_epochs(const RunOptions& o) {
   return static_cast<Index>(order.round_turns()) * o.training.local_epochs;
 }
 
+/// Device epochs of so many rounds.
+Index epochs_of(const RunOptions& o, Index rounds) {
+  if (rounds > epochs_range.most / round_epochs(o))
+    fail_command(ErrorCode::usage, "--rounds ", rounds, ": expected at most ",
+                 epochs_range.most / round_epochs(o), ", rounds of ", round_epochs(o),
+                 " device epochs");
+  return rounds * round_epochs(o);
+}
+
 }  // namespace
 
 std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
@@ -23,12 +32,14 @@ std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
     const std::string part = text.substr(at, end - at);
     char *after_epochs = nullptr, *after_rate = nullptr;
     split::AddedEpochs added;
-    added.epochs = std::strtol(part.c_str(), &after_epochs, 10);
+    added.epochs = std::strtoll(part.c_str(), &after_epochs, 10);
     if (*after_epochs == '@') added.rate = std::strtod(after_epochs + 1, &after_rate);
     if (after_rate == nullptr || after_rate == after_epochs + 1 || *after_rate != 0 ||
-        added.epochs < 1)
+        !epochs_range.has(added.epochs))
       fail_command(ErrorCode::usage, "--added-epochs ", text,
-                   ": expected EPOCHS@RATE, such as 5@0.0001, or several with commas");
+                   ": expected EPOCHS@RATE, such as 5@0.0001, or several with commas, each of at "
+                   "most ",
+                   epochs_range.most, " epochs");
     out.push_back(added);
     at = end + 1;
   }
@@ -36,7 +47,7 @@ std::vector<split::AddedEpochs> parse_added_epochs(const std::string& text) {
 }
 
 Index scheduled_epochs(const RunOptions& o) {
-  return o.training.epochs > 0 ? o.training.epochs : std::max<Index>(1, o.rounds) * round_epochs(o);
+  return o.training.epochs > 0 ? o.training.epochs : epochs_of(o, std::max<Index>(1, o.rounds));
 }
 
 Index all_epochs(const RunOptions& o) {
@@ -71,7 +82,7 @@ std::optional<MoreEpochs> take_more_epochs(CLI::App& command, RunOptions& o) {
 void add_epochs(RunOptions& o, const MoreEpochs& more) {
   const char* const option = more.rounds > 0 ? "--rounds " : "--epochs ";
   const Index given = std::max(more.rounds, more.epochs), in_round = round_epochs(o);
-  const Index wanted = more.rounds > 0 ? more.rounds * in_round : more.epochs;
+  const Index wanted = more.rounds > 0 ? epochs_of(o, more.rounds) : more.epochs;
   if (o.preparation.generator_only)
     fail_command(ErrorCode::usage, option, given, " with --resume: the run has no rounds");
   const std::vector<split::AddedEpochs> before = parse_added_epochs(o.added_epochs);

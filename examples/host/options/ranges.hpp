@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "iotsl/core/error.hpp"
@@ -26,10 +27,10 @@ CLI::Validator number_check(const std::string& words, IsIn is_in) {
 }
 
 inline CLI::Validator above_zero() {
-  return number_check("above 0", [](double v) { return v > 0; });
+  return number_check("above 0", [](double v) { return v > 0 && std::isfinite(v); });
 }
 inline CLI::Validator zero_or_more() {
-  return number_check("0 or more", [](double v) { return v >= 0; });
+  return number_check("0 or more", [](double v) { return v >= 0 && std::isfinite(v); });
 }
 /// Both limits are allowed.
 template <class V>

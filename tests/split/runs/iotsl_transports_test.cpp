@@ -211,6 +211,10 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
     int calls = 0;
     static bool ask(void* self) { return --static_cast<Stop*>(self)->calls < 0; }
   };
+  config.out = folder / "uploads";
+  const auto uploads = run_inproc(config, {}, train, test, samples);
+  REQUIRE(uploads.ok());
+  REQUIRE(uploads->bill.generators_up > 0);
   for (const bool inproc : {false, true}) {
     for (const int calls : {1, 3, 5, 9, 14}) {
       RunConfig again = config;
@@ -232,6 +236,8 @@ TEST_CASE("iotsl: a stop in any phase, then --resume, ends where the whole run w
       REQUIRE_MESSAGE(resumed.ok(), resumed.failure().message);
       INFO((inproc ? "inproc" : "none") << ", stop at question " << calls);
       CHECK(history(*resumed) == history(*whole));
+      // Generators that came before the stop are in no barrier.
+      if (inproc) CHECK(resumed->bill.generators_up == uploads->bill.generators_up);
     }
   }
 }

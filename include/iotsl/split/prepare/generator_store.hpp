@@ -2,6 +2,8 @@
 // The generators of a run's devices, at the server: their files, in the run's folder or in memory,
 // and what is known of each. Whether a device's generator is there is known here and nowhere else.
 
+#include <filesystem>
+
 #include "iotsl/generators/generator_check.hpp"
 #include "iotsl/net/messages/bulk_messages.hpp"
 #include "iotsl/net/messages/transfer_size.hpp"
@@ -124,6 +126,20 @@ class GeneratorStore {
     made->peak_memory_bytes = upload.cost.peak_memory_bytes;
     made->bytes_up = upload_bytes(upload.file.size());
     return made;
+  }
+  /// What has travelled of the generators that are kept: bytes of the messages, and on the wire.
+  std::pair<std::uint64_t, std::uint64_t> uploaded() const {
+    std::pair<std::uint64_t, std::uint64_t> out{0, 0};
+    for (std::size_t d = 0; d < records_.size(); ++d) {
+      if (!has(d) || records_[d].origin == "given") continue;
+      std::error_code none;
+      const auto file =
+          out_.empty() ? files_[d].size() : std::filesystem::file_size(path_of(d), none);
+      if (none) continue;
+      out.first += net::GenUpload::overhead_bytes + file;
+      out.second += records_[d].bytes_up;
+    }
+    return out;
   }
   /// Keeps a generator that was found good.
   Result<void> keep(std::size_t device, GeneratorRecord made, ByteSpan file) {

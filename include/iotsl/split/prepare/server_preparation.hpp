@@ -57,6 +57,8 @@ class Preparation {
     out.used_though_failed = used_though_failed_;
     return out;
   }
+  /// GeneratorStore::uploaded()
+  std::pair<std::uint64_t, std::uint64_t> uploaded() const { return generators_.uploaded(); }
   const GeneratorRecord& generator(std::size_t device) const {
     return generators_.records()[device];
   }

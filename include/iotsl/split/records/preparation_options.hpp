@@ -85,6 +85,10 @@ inline Result<void> check_preparation(const PreparationOptions& p, const Optimiz
     return wrong("--generator-only on --pretrain off: the server would have nothing to train on");
   if (p.max_epsilon != 0 && !privacy::epsilon_range.contains(p.max_epsilon))
     return wrong("--max-epsilon ", p.max_epsilon, ": expected ", privacy::epsilon_range);
+  const privacy::PrivacySettings& promised = p.generator.privacy;
+  if (p.max_epsilon != 0 && p.generators.empty() && promised.epsilon > p.max_epsilon)
+    return wrong("--max-epsilon ", p.max_epsilon, ": the run's own --epsilon is ",
+                 promised.epsilon);
   if (!(p.scarce >= 0 && p.scarce <= 1)) return wrong("--scarce ", p.scarce, ": expected 0 to 1");
   return generators::check_settings(p.generator, images);
 }

@@ -1,6 +1,7 @@
 #pragma once
 // A run's options, and how a run tells its progress.
 
+#include <cmath>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -149,8 +150,9 @@ namespace detail {
 inline Result<void> check_barriers(const BarrierOptions& b) {
   if (b.steps < 1)
     return failure(ErrorCode::usage, "--barrier-steps ", b.steps, ": expected at least 1");
-  if (!(b.seconds >= 0))
-    return failure(ErrorCode::usage, "--barrier-seconds ", b.seconds, ": expected at least 0");
+  if (!(b.seconds >= 0 && std::isfinite(b.seconds)))
+    return failure(ErrorCode::usage, "--barrier-seconds ", b.seconds,
+                   ": expected a number of at least 0");
   return {};
 }
 
@@ -235,9 +237,9 @@ inline Result<void> check_server_precision(const RunConfig& c) {
 inline Result<void> check_added(const RunConfig& c) {
   const Index unit = c.training.local_epochs * static_cast<Index>(c.sharing_a_rate());
   for (const AddedEpochs& part : c.added) {
-    if (part.epochs < 1 || part.epochs % unit != 0)
+    if (part.epochs < 1 || part.epochs > epochs_range.most || part.epochs % unit != 0)
       return failure(ErrorCode::usage, "--added-epochs ", part.epochs, ": expected a multiple of ",
-                     unit);
+                     unit, ", at most ", epochs_range.most);
     if (!(part.rate > 0 && part.rate < 1e6))
       return failure(ErrorCode::usage, "--added-epochs: rate ", part.rate,
                      ": expected more than 0, less than 1000000");
@@ -254,9 +256,9 @@ inline Result<void> check_added(const RunConfig& c) {
 inline Result<void> check_config(const RunConfig& c) {
   if (c.devices < 1 || c.devices > 1024)
     return failure(ErrorCode::usage, "--devices ", c.devices, ": expected 1 to 1024");
-  if (!(c.offline_seconds >= 0))
+  if (!(c.offline_seconds >= 0 && std::isfinite(c.offline_seconds)))
     return failure(ErrorCode::usage, "--offline-limit ", c.offline_seconds,
-                   ": expected at least 0");
+                   ": expected a number of at least 0; 0 is no limit");
   if (c.min_devices < 1 || c.min_devices > c.devices)
     return failure(ErrorCode::usage, "--min-devices ", c.min_devices, ": expected 1 to ", c.devices,
                    ", the devices of the run");
@@ -266,8 +268,9 @@ inline Result<void> check_config(const RunConfig& c) {
   if (c.start_with != 0 && c.start_with < c.devices && has_generators(c.method))
     return failure(ErrorCode::usage, "--start-with ", c.start_with, ": --method ", c.method,
                    " prepares the run with the generators of all ", c.devices, " devices");
-  if (!(c.cache_limit_gib > 0))
-    return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib, ": expected more than 0");
+  if (!(c.cache_limit_gib > 0 && std::isfinite(c.cache_limit_gib)))
+    return failure(ErrorCode::usage, "--cache-limit ", c.cache_limit_gib,
+                   ": expected a number above 0");
   const TrainingOptions scheduled = c.scheduled();
   Result<void> good = check_training(scheduled);
   if (good) good = detail::check_added(c);

@@ -46,6 +46,15 @@ class RunRecorder {
     return found ? Result<void>{} : found.failure();
   }
 
+  /// Generators that have come in sessions which wrote no barrier behind them: `payload` of
+  /// `on_wire` bytes.
+  void add_earlier_uploads(std::uint64_t payload, std::uint64_t on_wire) {
+    if (resumed_.bill.generators_up != 0) return;  // a barrier counts them
+    resumed_.bill.generators_up = payload;
+    resumed_.bill.control += on_wire - payload;
+    resumed_.bytes_up += on_wire;
+  }
+
   const RunNumbers& numbers() const { return numbers_; }
   /// Costs that the turn in hand had where the run was taken up.
   const TurnCosts& resumed_turn() const { return resumed_.turn; }
