@@ -27,6 +27,7 @@ inline bool all_finite(const float* values, std::size_t count) {
 inline bool all_finite(const Tensor<float>& t) {
   return all_finite(t.data(), static_cast<std::size_t>(t.size()));
 }
+/// The same of doubles.
 inline bool all_finite(const Tensor<double>& t) {
   for (const double value : t.values())
     if ((std::bit_cast<std::uint64_t>(value) << 1) >= std::uint64_t{0x7FF} << 53) return false;

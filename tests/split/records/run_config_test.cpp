@@ -13,6 +13,7 @@ namespace run_config_test {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// The failure of a default configuration of `method` with one change; empty where it is good.
 template <class Change>
@@ -55,12 +56,15 @@ TEST_CASE("run config: devices, barriers and absence, on both sides of every lim
     return error([&](RunConfig& c) { c.barriers.seconds = s; });
   };
   CHECK(seconds(0) == "");
-  CHECK(seconds(-0.5) == "--barrier-seconds -0.5: expected at least 0");
-  CHECK(seconds(nan) == "--barrier-seconds nan: expected at least 0");
+  CHECK(seconds(-0.5) == "--barrier-seconds -0.5: expected a number of at least 0");
+  CHECK(seconds(nan) == "--barrier-seconds nan: expected a number of at least 0");
+  CHECK(seconds(infinity) == "--barrier-seconds inf: expected a number of at least 0");
   const auto offline = [](double s) { return error([&](RunConfig& c) { c.offline_seconds = s; }); };
   CHECK(offline(0) == "");
-  CHECK(offline(-1) == "--offline-limit -1: expected at least 0");
-  CHECK(offline(nan) == "--offline-limit nan: expected at least 0");
+  const std::string expected = ": expected a number of at least 0; 0 is no limit";
+  CHECK(offline(-1) == "--offline-limit -1" + expected);
+  CHECK(offline(nan) == "--offline-limit nan" + expected);
+  CHECK(offline(infinity) == "--offline-limit inf" + expected);
 }
 
 TEST_CASE("run config: the training's options are checked, whatever the method") {

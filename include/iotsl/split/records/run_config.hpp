@@ -237,9 +237,12 @@ inline Result<void> check_server_precision(const RunConfig& c) {
 inline Result<void> check_added(const RunConfig& c) {
   const Index unit = c.training.local_epochs * static_cast<Index>(c.sharing_a_rate());
   for (const AddedEpochs& part : c.added) {
-    if (part.epochs < 1 || part.epochs > epochs_range.most || part.epochs % unit != 0)
+    if (part.epochs < 1 || part.epochs % unit != 0)
       return failure(ErrorCode::usage, "--added-epochs ", part.epochs, ": expected a multiple of ",
-                     unit, ", at most ", epochs_range.most);
+                     unit);
+    if (part.epochs > epochs_range.most)
+      return failure(ErrorCode::usage, "--added-epochs ", part.epochs, ": expected at most ",
+                     epochs_range.most);
     if (!(part.rate > 0 && part.rate < 1e6))
       return failure(ErrorCode::usage, "--added-epochs: rate ", part.rate,
                      ": expected more than 0, less than 1000000");

@@ -267,7 +267,7 @@ TEST_CASE("cache: what it cannot be given with") {
         "--replay 4: --method cache keeps every sample already");
   RunConfig config = cache_config();
   config.cache_limit_gib = 0;
-  CHECK(check_config(config).failure().message == "--cache-limit 0: expected more than 0");
+  CHECK(check_config(config).failure().message == "--cache-limit 0: expected a number above 0");
   config = cache_config();
   config.preparation.generator_only = true;
   CHECK(check_config(config).failure().message ==
