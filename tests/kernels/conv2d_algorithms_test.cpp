@@ -142,21 +142,7 @@ TEST_CASE("winograd: rows that no output needs come from no other image") {
   // Of a transposed convolution whose input has more rows than its output reaches.
   for (const Index rows : {17, 18, 38}) {
     Problem p{"cropped",
-              {.n = 3,
-               .c = 32,
-               .h = rows,
-               .w = 16,
-               .k = 32,
-               .r = 3,
-               .s = 3,
-               .p = rows + 4,
-               .q = 16,
-               .stride_h = 1,
-               .stride_w = 1,
-               .pad_h = 2,
-               .pad_w = 1,
-               .dilation_h = 1,
-               .dilation_w = 1},
+              {3, 32, rows, 16, 32, 3, 3, rows + 4, 16, 1, 1, 2, 1, 1, 1},
               1,
               ConvAlgorithm::winograd};
     REQUIRE(kernels::winograd_applies(p.s));

@@ -52,7 +52,7 @@ void print_token(const KeyCommandOptions& options, const net::EnrollToken& token
 /// An older token may be replaced, another file may not.
 void check_token_file(const std::string& path) {
   check_output(path, true);
-  if (file_exists(path) && !std::string_view(read_beginning(path)).starts_with("iotsl1/"))
+  if (file_exists(path) && !std::string_view(read_beginning(path)).starts_with(net::token_begin))
     fail_command(ErrorCode::usage, "--out ", path,
                  ": is there and holds no token; nothing is replaced");
 }

@@ -26,14 +26,10 @@ Result<Tensor<T>> tensor_of(const SafeTensor& from) {
                    from.shape.size(), " dimensions, expected ", dtype_name(dtype_of<T>()), " of ",
                    max_dims, " at most");
   Shape shape;
-  Index values = 1;  // whatever extent is 0
-  for (const std::int64_t extent : from.shape) {
-    shape.push_back(extent);
-    if (extent > 0 && values > Shape::max_elements / extent)
-      return failure(ErrorCode::data, "tensor '", from.name, "' has extents for more than ",
-                     Shape::max_elements, " values");
-    values *= std::max<Index>(extent, 1);
-  }
+  for (const std::int64_t extent : from.shape) shape.push_back(extent);
+  if (!detail::has_at_most(shape, Shape::max_elements))
+    return failure(ErrorCode::data, "tensor '", from.name, "' has extents for more than ",
+                   Shape::max_elements, " values");
   Tensor<T> out = Tensor<T>::uninitialized(shape);
   if (!from.bytes.empty()) std::memcpy(out.mutable_data(), from.bytes.data(), from.bytes.size());
   return out;

@@ -89,7 +89,7 @@ struct PixelBlock {
 };
 
 /// Lists the tiles of some images and of the tile rows [begin, end), image by image. Rows of the
-/// input from `end_in` on are not in its block: where no output needs them they need not be zero.
+/// input from `end_in` on are not in its block and pass for zeros: no output needs them.
 inline void list_tiles(const WinogradGrid& g, Index images, Index begin, Index end, Index end_in,
                        const PixelBlock& in, const PixelBlock& out, WinogradTile* tile) {
   for (Index image = 0; image < images; ++image)

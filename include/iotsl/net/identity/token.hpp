@@ -21,9 +21,12 @@ struct EnrollToken {
   EnrollSecret secret{};
 };
 
+/// What every token begins with.
+inline constexpr std::string_view token_begin = "iotsl1/";
+
 /// One line: `iotsl1/HOST:PORT/PIN/SECRET`, the last two in 64 hexadecimal digits each.
 inline std::string to_text(const EnrollToken& token) {
-  return concat("iotsl1/", to_string(token.server), "/", to_hex(token.server_pin), "/",
+  return concat(token_begin, to_string(token.server), "/", to_hex(token.server_pin), "/",
                 to_hex(token.secret));
 }
 
@@ -35,9 +38,8 @@ inline Result<EnrollToken> parse_token(std::string_view text) {
     return failure(ErrorCode::usage, "token: ", why,
                    "; expected the whole line that iotsl device add has printed");
   };
-  constexpr std::string_view begin = "iotsl1/";
-  if (!text.starts_with(begin)) return wrong("does not begin with iotsl1/");
-  text.remove_prefix(begin.size());
+  if (!text.starts_with(token_begin)) return wrong("does not begin with iotsl1/");
+  text.remove_prefix(token_begin.size());
   const std::size_t first = text.find('/');
   const std::size_t second = first == text.npos ? first : text.find('/', first + 1);
   if (second == text.npos) return wrong("is cut off");

@@ -47,7 +47,7 @@ class RunRecorder {
   }
 
   /// Generators that have come in sessions which wrote no barrier behind them: `payload` of
-  /// `on_wire` bytes.
+  /// `on_wire` bytes. What frames and transfers take is booked as control.
   void add_earlier_uploads(std::uint64_t payload, std::uint64_t on_wire) {
     if (resumed_.bill.generators_up != 0) return;  // a barrier counts them
     resumed_.bill.generators_up = payload;

@@ -189,9 +189,8 @@ class ServerRun {
           preparation_->open(quarantine_.book(), expected.fingerprints);
       if (!opened) return opened.failure();
       generators = std::move(opened).value();
-      if (config_.resume)
-        std::apply([&](auto... bytes) { recorder_.add_earlier_uploads(bytes...); },
-                   preparation_->preparation().uploaded());
+      const auto [payload, on_wire] = preparation_->preparation().uploaded();
+      if (config_.resume) recorder_.add_earlier_uploads(payload, on_wire);
     }
     const Result<void> ready = work_.open(*start);
     if (!ready) return ready.failure();
