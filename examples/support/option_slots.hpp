@@ -85,6 +85,8 @@ IOTSL_SMALL inline Result<void> parse_option(std::span<const OptionSlot> slots,
     value = argv[++at];
   }
   if (slot->text != nullptr) {
+    if (value.empty())
+      return failure(ErrorCode::usage, option, " needs a value, given an empty one");
     *slot->text = value;
   } else if (slot->real != nullptr) {
     const Result<double> parsed = detail::parse_positive(option, value);

@@ -113,6 +113,27 @@ TEST_CASE("over TLS, enrolled by the commands, a run ends with the weights of pl
   CHECK(contains(listed.out, "enrolled"));
 }
 
+TEST_CASE("identity: a token replaces no file but a token, and says where the server is") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "token",
+                    add = concat("device add pi --identity ", folder / "keys", " --out ", out);
+  REQUIRE(write_file_atomic(out, "dear diary").ok());
+  const ProgramResult kept = run_program(add + " --server pi.local:7400");
+  CHECK(kept.exit_code == 2);
+  CHECK(contains(kept.err, "is there and holds no token; nothing is replaced"));
+  CHECK(text_of(out) == "dear diary");
+  REQUIRE(std::remove(out.c_str()) == 0);
+  const ProgramResult nowhere = run_program(add + " --server pi.local:0");
+  CHECK(nowhere.exit_code == 2);
+  CHECK(contains(nowhere.err, "--server pi.local:0: nobody can be reached at port 0"));
+  const ProgramResult added = run_program(add + " --server pi.local:7400");
+  CHECK_MESSAGE(added.exit_code == 0, added.err);
+  CHECK(contains(text_of(out), "iotsl1/pi.local:7400/"));
+  const ProgramResult empty = run_program("enroll --identity ''", "iotsl-device");
+  CHECK(empty.exit_code == 2);
+  CHECK(contains(empty.err, "--identity needs a value, given an empty one"));
+}
+
 TEST_CASE("identity: a device that is revoked while it trains is told so, and the server goes on") {
   const TemporaryFolder folder;
   Run run(folder, "run", concat("--partition iid --rounds 500 --identity ", folder / "keys"));

@@ -70,6 +70,9 @@ TEST_CASE("places: a device comes late, leaves for good, and another takes its p
   CHECK(twice.exit_code == 2);
   CHECK(twice.err.find(concat("device 'pi-01' has already left the run ", run)) !=
         std::string::npos);
+  const ProgramResult unknown = run_program(concat("device leave pi-07 --run ", run));
+  CHECK(unknown.exit_code == 2);
+  CHECK_MESSAGE(unknown.err.find("pi-07") != std::string::npos, unknown.err);
 
   const auto spare = device("pi-02", 1);
   wait_for(log, "device 'pi-02' takes place 1, which 'pi-01' has left");

@@ -150,6 +150,11 @@ TEST_CASE("privacy: options that do not go together are refused") {
         2, "the server would have nothing to train on");
   fails("simulate --dataset glyphs --method sl --epsilon 3 " + out, 2,
         "--epsilon 3: only for --method iotsl");
+  fails(
+      "simulate --dataset glyphs --limit-train 60 --devices 3 --method iotsl --generator net "
+      "--privacy gswgan --noise-multiplier 1 --critics 30 " +
+          out,
+      2, "device 0: --critics 30: the device has 14 images");
   CHECK_FALSE(folder_exists(folder / "x"));
   const auto device = [](const std::string& arguments) {
     return run_program("run --server 127.0.0.1:9 --name a --dataset glyphs --wait 1 " + arguments,

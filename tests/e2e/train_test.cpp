@@ -120,6 +120,48 @@ TEST_CASE("the trained network predicts, joined and split, from a set and from a
   CHECK(run_program("predict " + (folder / "run")).exit_code == 2);
 }
 
+TEST_CASE("--chosen takes the weights that a run is reported by, not its last ones") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", file = folder / "chosen.safetensors";
+  run_small("--method central --epochs 3 --lr 5e-3 --validation 0.2 --out " + run);
+  // A rate that ruins the net: what was chosen stays what it is.
+  const ProgramResult ruined = run_program("simulate --quiet --json --resume " + run +
+                                           " --epochs 5 --lr 1");
+  INFO(ruined.err);
+  REQUIRE(ruined.exit_code == 0);
+  const Json summary = *parse_json(ruined.out);
+  REQUIRE(summary.find("chosen_epoch")->as_int() <= 3);
+  const auto accuracy = [&](const std::string& of) {
+    const ProgramResult said =
+        run_program("predict " + of + " --dataset glyphs --limit-test 200 --json");
+    REQUIRE_MESSAGE(said.exit_code == 0, said.err);
+    return parse_json(said.out)->find("test_accuracy")->as_double();
+  };
+  const double chosen = summary.find("chosen_test_accuracy")->as_double();
+  REQUIRE(chosen != summary.find("final_test_accuracy")->as_double());
+  CHECK(accuracy(run) == summary.find("final_test_accuracy")->as_double());
+  CHECK(accuracy(run + " --chosen") == chosen);
+  const ProgramResult exported =
+      run_program("model export --run " + run + " --chosen --out " + file);
+  REQUIRE_MESSAGE(exported.exit_code == 0, exported.err);
+  CHECK(exported.out.find("chosen weights of " + run) != std::string::npos);
+  CHECK(accuracy(file) == chosen);
+
+  const auto refused = [&](const std::string& command, int code, const std::string& why) {
+    const ProgramResult said = run_program(command);
+    CHECK(said.exit_code == code);
+    CHECK_MESSAGE(said.err.find(why) != std::string::npos, said.err);
+  };
+  const std::string set = " --dataset glyphs --limit-test 20";
+  refused("predict " + file + " --chosen" + set, 2, "--chosen: only for a run folder");
+  refused("model export --chosen --out " + (folder / "x"), 2, "--chosen requires --run");
+  REQUIRE(std::remove((run + "/model.safetensors").c_str()) == 0);
+  refused("predict " + run + set, 4, "model.safetensors: is missing, though the run is complete");
+  CHECK(accuracy(run + " --chosen") == chosen);
+  run_small("--method central --epochs 1 --out " + (folder / "plain"));
+  refused("predict " + (folder / "plain") + " --chosen" + set, 2, "has chosen nothing");
+}
+
 TEST_CASE("central and local") {
   const TemporaryFolder folder;
   const Json central = run_small("--method central --epochs 1 --out " + (folder / "central"));

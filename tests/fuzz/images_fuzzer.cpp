@@ -145,7 +145,8 @@ std::vector<Bytes> simple_seeds() {
   for (const int value : pixels) oldest.push_back(static_cast<std::uint8_t>(value));
   out.push_back(oldest);
   for (const char* text :
-       {"P5 2 2 255\nabcd", "P5\n# a comment\n2 2\n65535\nabcdefgh", "P6 2 2 100 abcdefghijkl"})
+       {"P5 2 2 255\nabcd", "P5\n# a comment\n2 2\n65535\nabcdefgh", "P6 2 2 100 abcdefghijkl",
+        "P2 2 1 15\n15 # a comment\n3", "P3 1 1 255 1 2 3"})
     out.push_back(fuzz::bytes_from(text));
   return out;
 }

@@ -14,7 +14,7 @@ TEST_CASE("channel: addresses") {
   CHECK(good->port == 7000);
   CHECK(parse_address("[::1]:1")->host == "::1");
   for (const char* bad : {"", "host", ":1", "host:", "host:65536", "host:1x", "host:99999999999",
-                          "[[::1]]:1", "a]b:1", "[::1:1"}) {
+                          "[[::1]]:1", "a]b:1", "[::1:1", "[]:1"}) {
     INFO(bad);
     const auto result = parse_address(bad);
     REQUIRE_FALSE(result.ok());

@@ -2,6 +2,8 @@
 
 #include "iotsl/privacy/ledger.hpp"
 
+#include "iotsl/privacy/data_id.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -60,6 +62,23 @@ TEST_CASE("ledger: a release is entered once, and none that would pass the limit
   CHECK(ids(read_ledger(path)->releases) == "a");
   CHECK(enter_release(path, release("b", 1), 1e-5, both * 1.001).ok());
   CHECK(ids(read_ledger(path)->releases) == "ab");
+}
+
+TEST_CASE("ledger: what a start has left that died while it wrote is removed") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "privacy-ledger.json", fingerprint = "0000000000000000";
+  const std::string left[] = {path + ".tmp.17.0",
+                              folder / ("data-id-" + fingerprint + ".tmp.17.0")};
+  const std::string others = folder / "data-id-1111111111111111.tmp.17.0";
+  for (const std::string& each : {left[0], left[1], others})
+    REQUIRE(write_file_atomic(each, "half").ok());
+  REQUIRE(enter_release(path, release("a", 1), 1e-5, 10).ok());
+  const auto id = data_id(folder / "", Sha256Digest{});
+  REQUIRE(id.ok());
+  CHECK(*data_id(folder / "", Sha256Digest{}) == *id);
+  for (const std::string& each : left) CHECK_FALSE(file_exists(each));
+  CHECK(file_exists(others));
+  CHECK(read_ledger(path)->releases.size() == 1);
 }
 
 TEST_CASE("ledger: one that says the impossible is refused") {

@@ -30,6 +30,9 @@ net::Address server_address(const KeyCommandOptions& options) {
   if (options.server.empty()) return reachable_addresses({"0.0.0.0", 7400}).front();
   const auto address = net::parse_address(options.server);
   if (!address) fail_command(ErrorCode::usage, "--server: ", address.failure().message);
+  if (address->port == 0)
+    fail_command(ErrorCode::usage, "--server ", options.server,
+                 ": nobody can be reached at port 0; expected the port that the server listens on");
   return *address;
 }
 

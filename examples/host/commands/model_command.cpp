@@ -75,6 +75,7 @@ struct ModelCommandOptions {
   ModelOptions model;
   InputOptions input;
   std::string run;
+  RunWeights weights = RunWeights::last;
   bool json = false, overwrite = false;
   std::uint64_t seed = 1;
   std::string out = "model.safetensors";
@@ -92,12 +93,13 @@ void summary(ModelCommandOptions options) {
 }
 
 void export_run(const ModelCommandOptions& options) {
-  const TrainedModel trained = load_trained(options.run, {});
+  const TrainedModel trained = load_trained(options.run, {}, options.weights);
   make_output_folder(options.out);
   expect(save_safetensors(options.out, state_views(trained.model.layers),
                           weights_metadata(trained.card)));
-  std::printf("%s: weights of %s, front and back joined, sha256 %s\n", options.out.c_str(),
-              options.run.c_str(), state_sha256(trained.model.layers).c_str());
+  std::printf("%s: %s weights of %s, front and back joined, sha256 %s\n", options.out.c_str(),
+              options.weights == RunWeights::chosen ? "chosen" : "last", options.run.c_str(),
+              state_sha256(trained.model.layers).c_str());
 }
 
 void export_weights(ModelCommandOptions options) {
@@ -144,6 +146,7 @@ void add_model_command(CLI::App& app) {
       ->capture_default_str();
   write->add_option("--out", options->out, "File to write")->capture_default_str();
   run->excludes("--seed");
+  add_run_weights(*write, options->weights)->needs(run);
   add_overwrite_option(*write, options->overwrite);
   write->callback([options] { export_weights(*options); });
 }

@@ -19,6 +19,7 @@ struct PredictOptions {
   std::string model, image, out;
   DataOptions data;
   ModelChoice choice;
+  RunWeights weights = RunWeights::last;
   bool split = false, invert = false, json = false, overwrite = false;
 };
 
@@ -294,7 +295,7 @@ void predict(const CLI::App& command, PredictOptions options) {
     fail_command(ErrorCode::usage, "--skip-bad: only for a folder of images and for --dataset");
   if (folder && options.json)
     fail_command(ErrorCode::usage, "--json: not for a folder, which gives a table");
-  TrainedModel trained = load_trained(options.model, options.choice);
+  TrainedModel trained = load_trained(options.model, options.choice, options.weights);
   if (folder)
     predict_folder(options, trained);
   else if (options.image.empty())
@@ -318,6 +319,7 @@ void add_predict_command(CLI::App& app) {
   command->add_option("--limit-test", options->data.limit_test, "Test samples at most; 0: no limit")
       ->check(zero_or_more());
   add_model_choice(*command, options->choice);
+  add_run_weights(*command, options->weights);
   command->add_option("--out", options->out,
                       "Table of a folder's images; default: standard output");
   command->add_flag("--overwrite", options->overwrite, "Replace the file of --out");

@@ -103,7 +103,7 @@ void print_counted(const PrivacyCommandOptions& o, const Counted& counted) {
 void epsilon(const PrivacyCommandOptions& o) {
   const std::vector<Mechanism> mechanisms = mechanisms_of(o);
   if (mechanisms.empty())
-    fail_command(ErrorCode::usage, "iotsl privacy epsilon: expected --noise-multiplier or --mu");
+    fail_command(ErrorCode::usage, "privacy epsilon: expected --noise-multiplier or --mu");
   expect_option(privacy::check_delta(o.delta));
   const Counted counted = count(mechanisms, adjacency_of(o), o.delta);
   if (!o.json) return print_counted(o, counted);
@@ -153,7 +153,7 @@ void plan(const PrivacyCommandOptions& o) {
   if (o.steps.empty() == o.noise_multipliers.empty())
     fail_command(
         ErrorCode::usage,
-        "iotsl privacy plan: expected --steps, to find the noise multiplier, or --noise-multiplier, "
+        "privacy plan: expected --steps, to find the noise multiplier, or --noise-multiplier, "
         "to find the steps");
   Mechanism m;
   m.sample_revealed = o.sample_revealed;

@@ -118,8 +118,8 @@ Result<Image> decode_image(const std::string& path, Index channels) {
   const auto decode = [&]() -> Result<StoredImage> {
     if (text.starts_with("\x89PNG\r\n\x1A\n")) return decode_png(*bytes);
     if (text.starts_with("\xFF\xD8\xFF")) return decode_jpeg(*bytes);
-    if (text.starts_with("BM") || text.starts_with("P5") || text.starts_with("P6"))
-      return decode_simple(*bytes);
+    for (const std::string_view simple : {"BM", "P2", "P3", "P5", "P6"})
+      if (text.starts_with(simple)) return decode_simple(*bytes);
     constexpr const char* expected = "; expected PNG, JPEG, BMP, PGM or PPM";
     if (text.empty()) return failure(ErrorCode::data, "not an image: the file is empty");
     if (const std::string_view kind = foreign_kind(*bytes); !kind.empty())

@@ -73,14 +73,49 @@ Index next_number(ByteSpan file, std::size_t& at) {
       ++at;
     else
       while (at < file.size() && letter() != '\n') ++at;
+  constexpr Index most = 1'000'000'000;  // above all limits, however many digits follow
   Index out = -1;
-  for (; letter() >= '0' && letter() <= '9' && out < 1'000'000; ++at)
-    out = std::max<Index>(out, 0) * 10 + (letter() - '0');
+  for (; letter() >= '0' && letter() <= '9'; ++at)
+    out = std::min(most, std::max<Index>(out, 0) * 10 + (letter() - '0'));
   return out;
 }
 
-/// netpbm's pgm(5) and ppm(5): P5 or P6, width, height and the highest value, one blank, the
-/// pixels.
+/// The pixels of a PGM or PPM file, value by value: in one or two bytes each, or as text (P2, P3).
+class PnmValues {
+ public:
+  PnmValues(ByteSpan file, std::size_t at, Index most)
+      : file_(file),
+        at_(file[1] < '5' ? at : at + 1),  // of bytes, behind one blank
+        most_(most),
+        bytes_(file[1] < '5' ? 0 : (most < 256 ? 1 : 2)) {}
+
+  /// Whether the file can hold so many.
+  Result<void> check_length(Index count) const {
+    // As text each takes a digit, and a blank before it.
+    const Index needed = static_cast<Index>(at_) + count * (bytes_ > 0 ? bytes_ : 2);
+    if (needed <= static_cast<Index>(file_.size())) return {};
+    return failure(ErrorCode::data, "cut off at byte ", file_.size(),
+                   ", the pixels need bytes up to ", needed);
+  }
+  Result<Index> next() {
+    if (bytes_ == 0) {
+      const Index value = next_number(file_, at_);
+      if (value >= 0 && value <= most_) return value;
+      if (value < 0) return failure(ErrorCode::data, "no number at byte ", at_, " of the pixels");
+      return failure(ErrorCode::data, "pixel of ", value, ", the highest value is ", most_);
+    }
+    const Index high = bytes_ == 2 ? file_[at_] * 256 : 0;
+    at_ += static_cast<std::size_t>(bytes_);
+    return high + file_[at_ - 1];
+  }
+
+ private:
+  ByteSpan file_;
+  std::size_t at_;
+  Index most_, bytes_;
+};
+
+/// netpbm's pgm(5) and ppm(5): P2, P3, P5 or P6, width, height and the highest value, the pixels.
 Result<StoredImage> decode_pnm(ByteSpan file) {
   std::size_t at = 2;
   const Index width = next_number(file, at), height = next_number(file, at);
@@ -88,19 +123,16 @@ Result<StoredImage> decode_pnm(ByteSpan file) {
   if (const Result<void> fits = check_picture_size(height, width); !fits) return fits.failure();
   if (most < 1 || most > 65535)
     return failure(ErrorCode::data, "highest value ", most, ", expected 1 to 65535");
-  const Index channels = file[1] == '5' ? 1 : 3, value_bytes = most < 256 ? 1 : 2;
-  const Index count = channels * height * width, begin = static_cast<Index>(at) + 1;
-  const Index needed = begin + count * value_bytes;
-  if (needed > static_cast<Index>(file.size()))
-    return failure(ErrorCode::data, "cut off at byte ", file.size(), ", ", width, " x ", height,
-                   " pixels need bytes up to ", needed);
+  const Index channels = file[1] == '2' || file[1] == '5' ? 1 : 3;
+  const Index count = channels * height * width;
+  PnmValues values(file, at, most);
+  if (const Result<void> whole = values.check_length(count); !whole) return whole.failure();
   StoredImage out{{channels, {height, width}, {}}};
   out.image.pixels.resize(static_cast<std::size_t>(count));
-  for (Index i = 0; i < count; ++i) {
-    const std::uint8_t* from = file.data() + begin + i * value_bytes;
-    const Index value = value_bytes == 1 ? from[0] : from[0] * 256 + from[1];
-    out.image.pixels[static_cast<std::size_t>(i)] =
-        static_cast<std::uint8_t>(std::min<Index>(255, (value * 255 + most / 2) / most));
+  for (std::uint8_t& pixel : out.image.pixels) {
+    const Result<Index> value = values.next();
+    if (!value) return value.failure();
+    pixel = static_cast<std::uint8_t>(std::min<Index>(255, (*value * 255 + most / 2) / most));
   }
   return out;
 }

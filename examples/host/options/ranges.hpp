@@ -10,11 +10,11 @@
 
 namespace iotsl::tool {
 /// `words` as --help has them.
-template <class IsIn>
+template <class Number = double, class IsIn>
 CLI::Validator number_check(const std::string& words, IsIn is_in) {
   const auto check = [words, is_in](const std::string& text) -> std::string {
     char* end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
+    const Number value = static_cast<Number>(std::strtold(text.c_str(), &end));
     if (text.empty() || *end != 0) {
       std::string point = text;
       std::replace(point.begin(), point.end(), ',', '.');
@@ -35,8 +35,10 @@ inline CLI::Validator zero_or_more() {
 /// Both limits are allowed.
 template <class V>
 CLI::Validator between(V least, V most) {
-  return number_check(concat(least, " to ", most), [least, most](double v) {
-    return v >= static_cast<double>(least) && v <= static_cast<double>(most);
+  // A double is too narrow for some counts, and a long double too fine for limits that are doubles.
+  using Wide = std::conditional_t<std::is_integral_v<V>, long double, double>;
+  return number_check<Wide>(concat(least, " to ", most), [least, most](Wide v) {
+    return v >= static_cast<Wide>(least) && v <= static_cast<Wide>(most);
   });
 }
 

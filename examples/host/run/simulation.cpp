@@ -1,5 +1,7 @@
 #include "host/run/simulation.hpp"
 
+#include <set>
+
 #include "host/files/run_folder.hpp"
 #include "host/files/run_inputs.hpp"
 #include "host/report/device_command.hpp"
@@ -11,6 +13,7 @@
 #include "host/run/trained_model.hpp"
 #include "iotsl/core/files/file.hpp"
 #include "iotsl/core/threads/parallel.hpp"
+#include "iotsl/generators/release.hpp"
 #include "iotsl/net/handle_limit.hpp"
 #include "iotsl/split/records/smashed_caches.hpp"
 #include "iotsl/split/simulate/run_inproc.hpp"
@@ -26,7 +29,29 @@ data::Dataset test_of_held_classes(const data::Dataset& test, const data::CountT
   for (const std::vector<Index>& device : counts)
     for (std::size_t c = 0; c < most.size(); ++c)
       if (device[c] > 0) most[c] = per_class;
-  return data::limit_per_class(test, most, data::test_part_seed);
+  data::Dataset out = data::limit_per_class(test, most, data::test_part_seed);
+  const std::vector<Index> found = data::class_counts(out.labels, out.classes);
+  for (std::size_t c = 0; c < most.size(); ++c)
+    if (found[c] < most[c])
+      std::fprintf(stderr, "note: --test-per-class %ld: of class '%s' there are %ld test samples\n",
+                   static_cast<long>(per_class),
+                   data::class_name(out, static_cast<Index>(c)).c_str(),
+                   static_cast<long>(found[c]));
+  return out;
+}
+
+/// That every device of `manifest` can train a private generator of its own on as many images as it
+/// has.
+void check_private_training(const generators::GeneratorSettings& settings,
+                            const data::Manifest& manifest) {
+  std::set<std::size_t> seen;  // a search for the noise takes a while
+  for (std::size_t d = 0; d < manifest.devices.size(); ++d) {
+    const std::size_t records = manifest.devices[d].size();
+    if (!seen.insert(records).second) continue;
+    const Result<privacy::Release> planned = generators::planned_release(settings, records);
+    if (!planned)
+      fail_command(planned.failure().code, "device ", d, ": ", planned.failure().message);
+  }
 }
 
 /// Method cache: that the samples of all devices will be within its limit.
@@ -59,18 +84,23 @@ void check_run(const split::RunConfig& config, const data::Manifest& manifest) {
     check_weights_of_run(config.init.substr(0, end), model.joined);
   if (caches(config.method) && !manifest.devices.empty())
     check_cache(config, manifest, model.front);
-  if (!has_generators(config.method) || config.preparation.generators.empty() || config.resume)
+  if (!has_generators(config.method) || config.resume) return;
+  const split::PreparationOptions& preparation = config.preparation;
+  if (preparation.generators.empty()) {
+    if (preparation.generator.privacy.is_private())
+      check_private_training(preparation.generator, manifest);
     return;
+  }
   for (const std::size_t d : expect(split::find_generators(
-           config.preparation.generators, static_cast<std::size_t>(config.devices)))) {
-    const std::string path = join_path(config.preparation.generators, split::generator_name(d));
+           preparation.generators, static_cast<std::size_t>(config.devices)))) {
+    const std::string path = join_path(preparation.generators, split::generator_name(d));
     const generators::GeneratorFile file = expect(generators::load_generator(path));
     std::vector<std::uint64_t> counts =
         file.card.label_counts;  // of a device that is not known yet
     if (d < manifest.counts.size())
       counts.assign(manifest.counts[d].begin(), manifest.counts[d].end());
     Result<void> good = generators::check_generator_fits(file, config.model.images, counts);
-    if (good && !config.preparation.foreign_generators)
+    if (good && !preparation.foreign_generators)
       good = generators::check_generator_origin(file.card, config.dataset, config.class_names);
     if (!good) fail_command(good.failure().code, path, ": ", good.failure().message);
   }

@@ -55,6 +55,46 @@ TrainedModel describe_file(const std::string& path, const SafeTensors& file,
   return out;
 }
 
+void load_into(TrainedModel& model, const std::string& path, const SafeTensors& file) {
+  model.model = build({model.card.spec, model.card.cut});
+  const Result<void> loaded = load_foreign_state(model.model.layers, file);
+  if (!loaded) fail_command(ErrorCode::data, path, ": ", loaded.failure().message);
+}
+
+/// What a complete run has left as its summary.
+Json summary_of(const std::string& folder) {
+  const std::string path = join_path(folder, summary_name);
+  if (!file_exists(path))
+    fail_command(ErrorCode::data, folder, ": the run is not complete; go on with --resume ",
+                 folder);
+  return read_json_object(path);
+}
+
+TrainedModel load_last(const std::string& folder) {
+  TrainedModel out = describe_run(folder);
+  const std::string path = join_path(folder, split::model_name);
+  if (!file_exists(path)) {
+    summary_of(folder);
+    fail_command(ErrorCode::data, path, ": is missing, though the run is complete");
+  }
+  load_into(out, path, expect(load_foreign_safetensors(path)));
+  check_weights_of_run(folder, out.model.layers);
+  return out;
+}
+
+TrainedModel load_chosen(const std::string& folder) {
+  TrainedModel out = describe_run(folder);
+  const Json summary = summary_of(folder);
+  const Json* accuracy = summary.find("chosen_validation_accuracy");
+  if (accuracy == nullptr || accuracy->is_null())
+    fail_command(ErrorCode::usage, "--chosen: the run in ", folder,
+                 " had no --validation and has chosen nothing; without --chosen its last weights "
+                 "are taken");
+  out.model = build({out.card.spec, out.card.cut});
+  expect(split::read_best_model(folder, out.model.layers));
+  return out;
+}
+
 }  // namespace
 
 const char* ModelChoice::given() const {
@@ -76,24 +116,26 @@ void add_model_choice(CLI::App& app, ModelChoice& choice) {
   add("--cut", choice.cut, "Last layer on the device");
 }
 
-TrainedModel load_trained(const std::string& path, const ModelChoice& choice) {
-  const bool run = folder_exists(path);
-  if (run && choice.given() != nullptr)
-    fail_command(ErrorCode::usage, choice.given(), ": only for a weights file; ", path,
-                 " is a run folder, which describes its network");
-  TrainedModel out;
-  if (run) out = describe_run(path);
-  const std::string weights = run ? path + "/model.safetensors" : path;
-  if (run && !file_exists(weights))
-    fail_command(ErrorCode::data, path, ": the run is not complete; go on with --resume ", path);
-  if (!run && generators::load_generator(path).ok())
+CLI::Option* add_run_weights(CLI::App& app, RunWeights& weights) {
+  return app.add_flag_callback(
+      "--chosen", [&weights] { weights = RunWeights::chosen; },
+      "Of a run with --validation the weights that it is reported by; default: the last ones");
+}
+
+TrainedModel load_trained(const std::string& path, const ModelChoice& choice, RunWeights weights) {
+  if (folder_exists(path)) {
+    if (choice.given() != nullptr)
+      fail_command(ErrorCode::usage, choice.given(), ": only for a weights file; ", path,
+                   " is a run folder, which describes its network");
+    return weights == RunWeights::chosen ? load_chosen(path) : load_last(path);
+  }
+  if (weights == RunWeights::chosen)
+    fail_command(ErrorCode::usage, "--chosen: only for a run folder, which ", path, " is not");
+  if (generators::load_generator(path).ok())
     fail_command(ErrorCode::usage, path, ": is a generator file; iotsl gan inspect reads it");
-  const SafeTensors file = expect(load_foreign_safetensors(weights));
-  if (!run) out = describe_file(path, file, choice);
-  out.model = build({out.card.spec, out.card.cut});
-  const Result<void> loaded = load_foreign_state(out.model.layers, file);
-  if (!loaded) fail_command(ErrorCode::data, weights, ": ", loaded.failure().message);
-  if (run) check_weights_of_run(path, out.model.layers);
+  const SafeTensors file = expect(load_foreign_safetensors(path));
+  TrainedModel out = describe_file(path, file, choice);
+  load_into(out, path, file);
   return out;
 }
 

@@ -25,9 +25,18 @@ struct ModelChoice {
 /// Adds --model, --width and --cut.
 void add_model_choice(CLI::App& app, ModelChoice& choice);
 
-/// Loads the network of a run folder (config.json, model.json, model.safetensors) or of a
-/// safetensors file; a file of other programs needs `choice`. Ends the command otherwise.
-TrainedModel load_trained(const std::string& path, const ModelChoice& choice);
+/// Which weights of a run: those that it ended with, or those of the device epoch that it is
+/// reported by, chosen on its validation part.
+enum class RunWeights { last, chosen };
+
+/// Adds --chosen.
+CLI::Option* add_run_weights(CLI::App& app, RunWeights& weights);
+
+/// Loads the network of a run folder (config.json, model.json, and model.safetensors or the chosen
+/// checkpoint) or of a safetensors file; a file of other programs needs `choice`. Ends the command
+/// otherwise.
+TrainedModel load_trained(const std::string& path, const ModelChoice& choice,
+                          RunWeights weights = RunWeights::last);
 
 /// Ends the command where the summary of the run in `folder` has other weights than `layers`: the
 /// file was damaged, or came from elsewhere.

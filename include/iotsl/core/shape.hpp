@@ -37,15 +37,19 @@ class Shape {
   // Bytes of a tensor must fit std::size_t, for scalars of up to 16 bytes.
   static constexpr Index max_elements = Index{1} << (sizeof(void*) >= 8 ? 46 : 27);
 
-  /// Number of elements; raises an Error where the product is above max_elements.
+  /// Number of elements; raises an Error where the product of all extents but zeros is above
+  /// max_elements, so that products of some of them are within it, too.
   Index elements() const {
     Index n = 1;
+    bool empty = false;
     for (int d = 0; d < rank_; ++d) {
       const Index extent = (*this)[d];
-      if (extent != 0 && n > max_elements / extent) too_large();
+      empty = empty || extent == 0;
+      if (extent == 0) continue;
+      if (n > max_elements / extent) too_large();
       n *= extent;
     }
-    return n;
+    return empty ? 0 : n;
   }
 
   friend bool operator==(const Shape& a, const Shape& b) {

@@ -31,7 +31,8 @@ inline Result<Address> parse_address(std::string_view text) {
     port = port * 10 + static_cast<unsigned>(c - '0');
   }
   if (host.find_first_of("[]") != host.npos) return wrong("host has a bracket of its own");
-  if (host.empty() || digits.empty() || port > 65535) return wrong("port is no number in 0..65535");
+  if (host.empty()) return wrong("no host or no port");
+  if (digits.empty() || port > 65535) return wrong("port is no number in 0..65535");
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }
 

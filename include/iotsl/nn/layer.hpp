@@ -138,7 +138,8 @@ constexpr LayerInfo<T> make_layer_info() {
 inline bool has_at_most(const Shape& shape, Index most) {
   Index n = 1;
   for (int d = 0; d < shape.rank(); ++d) {
-    if (shape[d] != 0 && n > most / shape[d]) return false;
+    if (shape[d] == 0) continue;
+    if (n > most / shape[d]) return false;
     n *= shape[d];
   }
   return true;

@@ -14,7 +14,8 @@ namespace privacy {
 inline Result<Sha256Digest> data_id(const std::string& folder, const Sha256Digest& fingerprint) {
   const Result<void> made = create_folders(folder);
   if (!made) return made.failure();
-  const std::string path = join_path(folder, concat("data-id-", to_hex(fingerprint).substr(0, 16)));
+  const std::string name = concat("data-id-", to_hex(fingerprint).substr(0, 16));
+  const std::string path = join_path(folder, name);
   Sha256Digest out{};
   const Result<bool> there = look_for_file(path);
   if (!there) return there.failure();
@@ -27,6 +28,7 @@ inline Result<Sha256Digest> data_id(const std::string& folder, const Sha256Diges
     std::copy(kept->begin(), kept->end(), out.begin());
     return out;
   }
+  remove_leftovers(folder, name);  // of a start that died with this file
   Result<SecureRandom> random = SecureRandom::from_system();
   if (!random) return random.failure();
   for (std::size_t i = 0; i < out.size(); i += sizeof(std::uint64_t))

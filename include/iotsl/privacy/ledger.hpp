@@ -149,6 +149,8 @@ inline Result<Ledger> enter_release(const std::string& path, const Release& rele
     const Result<void> synced = iotsl::detail::sync_folder(iotsl::detail::parent_folder(path));
     return synced ? ledger : synced.failure();
   }
+  const std::string folder = iotsl::detail::parent_folder(path);
+  remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
   ledger->releases.push_back(release);
   const double epsilon = composed_epsilon(ledger->current(), Adjacency::zero_out, delta);
   if (!(epsilon <= max_epsilon))

@@ -197,6 +197,16 @@ TEST_CASE("pictures: cut files, other files, and simple formats") {
   CHECK(pgm.at(0, 0) == Rgb{255, 255, 255});
   CHECK(pgm.at(0, 1) == Rgb{51, 51, 51});
   CHECK(Packed(text("P5\n2 2\n255\n\x0f\x03"), "", "x.pgm").says("cut off at byte 13"));
+  const Packed as_text(text("P2 # a comment\n2 1\n15\n15 # here too\n3\n"), "", "x.pgm");
+  REQUIRE(as_text.exit_code == 0);
+  CHECK(as_text.at(0, 0) == Rgb{255, 255, 255});
+  CHECK(as_text.at(0, 1) == Rgb{51, 51, 51});
+  CHECK(Packed(text("P3 1 1 255 30 20 10"), "", "x.ppm").at(0, 0) == Rgb{30, 20, 10});
+  CHECK(Packed(text("P2 2 1 15 15 16"), "", "x.pgm").says("pixel of 16, the highest value is 15"));
+  CHECK(Packed(text("P2 2 1 15 15 x"), "", "x.pgm").says("no number at byte 13 of the pixels"));
+  CHECK(Packed(text("P2 9 9 15 1 2 3"), "", "x.pgm").says("cut off at byte 15"));
+  CHECK(Packed(text("P5\n10000000 2\n255\n\x0f\x03"), "", "x.pgm")
+            .says("2 x 10000000 pixels, expected 1 to"));
   CHECK(Packed({'B', 'M', 58, 0, 0, 0}, "", "x.bmp").says("cut off: 6 bytes"));
   Bytes bmp(54, 0);
   bmp[0] = 'B', bmp[1] = 'M', bmp[10] = 54, bmp[14] = 40, bmp[18] = 1, bmp[22] = 1, bmp[26] = 1,

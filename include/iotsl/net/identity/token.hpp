@@ -45,7 +45,7 @@ inline Result<EnrollToken> parse_token(std::string_view text) {
   if (second == text.npos) return wrong("is cut off");
   EnrollToken out;
   const Result<Address> server = parse_address(text.substr(0, first));
-  if (!server) return wrong("has no address HOST:PORT");
+  if (!server || server->port == 0) return wrong("has no address HOST:PORT");
   out.server = *server;
   if (!parse_hex(text.substr(first + 1, second - first - 1), out.server_pin) ||
       !parse_hex(text.substr(second + 1), out.secret))

@@ -226,6 +226,21 @@ Result<CheckpointRecord> read_newest(const std::string& out, const Read& read) {
   return why;
 }
 
+/// Copies the first sections after the record into `parts`: all of them, or none.
+inline Result<void> copy_parts(const Container& file, const std::vector<StatePart>& parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i + 1 >= file.sections.size())
+      return failure(ErrorCode::data, "has no tensor '", parts[i].name, "'");
+    const Section& section = file.sections[i + 1];
+    if (section.name != parts[i].name || section.bytes.size() != parts[i].bytes)
+      return failure(ErrorCode::data, "tensor '", section.name, "' of ", section.bytes.size(),
+                     " bytes, the run has '", parts[i].name, "' of ", parts[i].bytes);
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    std::memcpy(parts[i].data, file.sections[i + 1].bytes.data(), parts[i].bytes);
+  return {};
+}
+
 }  // namespace detail
 
 /// Reads a checkpoint into `state`, which keeps its old values where the file is refused.
@@ -241,14 +256,8 @@ inline Result<CheckpointRecord> read_checkpoint(const std::string& path,
   const std::vector<StatePart> parts = detail::state_parts(state);
   if (file->sections.size() != parts.size() + 1)
     return wrong(file->sections.size() - 1, " tensors, the run has ", parts.size());
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const Section& section = file->sections[i + 1];
-    if (section.name != parts[i].name || section.bytes.size() != parts[i].bytes)
-      return wrong("tensor '", section.name, "' of ", section.bytes.size(), " bytes, the run has '",
-                   parts[i].name, "' of ", parts[i].bytes);
-  }
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    std::memcpy(parts[i].data, file->sections[i + 1].bytes.data(), parts[i].bytes);
+  if (const Result<void> copied = detail::copy_parts(*file, parts); !copied)
+    return wrong(copied.failure().message);
   const std::uint64_t steps[] = {record->front_steps, record->back_steps};
   for (std::size_t i = 0; i < state.optimizers.size(); ++i)
     state.optimizers[i]->set_steps(static_cast<std::int64_t>(steps[i]));
@@ -276,6 +285,19 @@ inline Result<CheckpointRecord> read_newest_record(const std::string& out) {
         load_container(path, checkpoint_kind, detail::checkpoint_limits());
     return file ? detail::read_record(path, *file) : file.failure();
   });
+}
+
+/// Reads the weights that the run in `out` is reported by (see keep_best) into `joined`, which keeps
+/// its old ones where the file is refused.
+inline Result<CheckpointRecord> read_best_model(const std::string& out, Sequential<float>& joined) {
+  const std::string path = join_path(join_path(out, checkpoint_folder), best_checkpoint_name);
+  const Result<Container> file = load_container(path, checkpoint_kind, detail::checkpoint_limits());
+  if (!file) return file.failure();
+  Result<CheckpointRecord> record = detail::read_record(path, *file);
+  if (!record) return record;
+  const Result<void> copied = detail::copy_parts(*file, detail::state_parts({joined, {}}));
+  if (!copied) return failure(ErrorCode::data, path, ": ", copied.failure().message);
+  return record;
 }
 
 /// Writes the weights alone, for `predict` and for a strict load_state_dict.
