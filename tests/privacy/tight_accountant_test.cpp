@@ -161,6 +161,16 @@ TEST_CASE("tight accountant: more noise, fewer steps, rarer samples and a larger
   }
 }
 
+TEST_CASE(
+    "tight accountant: who hardly ever takes part is not told apart, with little noise, too") {
+  for (const Adjacency adjacency : {Adjacency::zero_out, Adjacency::replace_one}) {
+    CHECK(epsilon_of({.noise_multiplier = 0.05, .sampling_rate = 1e-6}, 0.1, adjacency) == 0);
+    CHECK(epsilon_of({.noise_multiplier = 0.05, .sampling_rate = 1e-4, .steps = 900}, 0.1,
+                     adjacency) == 0);
+    CHECK(epsilon_of({.noise_multiplier = 0.05, .sampling_rate = 1e-3}, 9e-4, adjacency) > 0);
+  }
+}
+
 TEST_CASE("tight accountant: corners give a number, not above the Renyi accountant's") {
   for (const double m : {1e-6, 1.0, 1e9})
     for (const double q : {min_sampling_rate, 1e-3, 1 - 1.2e-16})

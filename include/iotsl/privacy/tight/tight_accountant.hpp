@@ -182,6 +182,11 @@ inline double tight_epsilon(std::span<const Mechanism> mechanisms, Adjacency adj
   using namespace detail;
   const double bound = renyi_epsilon(mechanisms, adjacency, delta).epsilon;
   if (bound == 0) return 0;
+  // Who takes part in no step is in no output: delta(0) is at most the chance of taking part.
+  double chance = 0;
+  for (const Mechanism& m : mechanisms)
+    if (!releases_nothing(m)) chance += m.sampling_rate * static_cast<double>(m.steps);
+  if (chance <= delta) return 0;
   const double mu = gaussian_part(mechanisms);
   std::vector<Mechanism> parts;
   for (const Mechanism& m : mechanisms)
