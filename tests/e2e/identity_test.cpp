@@ -129,6 +129,13 @@ TEST_CASE("identity: a token replaces no file but a token, and says where the se
   const ProgramResult added = run_program(add + " --server pi.local:7400");
   CHECK_MESSAGE(added.exit_code == 0, added.err);
   CHECK(contains(text_of(out), "iotsl1/pi.local:7400/"));
+  for (const char* command : {"rotate-server", "list", "revoke pi", "rotate pi"}) {
+    const ProgramResult wrong =
+        run_program(concat("device ", command, " --identity ", folder / "typo"));
+    CHECK(wrong.exit_code == 2);
+    CHECK(contains(wrong.err, "no server has its key there"));
+  }
+  CHECK_FALSE(folder_exists(folder / "typo"));
   const ProgramResult empty = run_program("enroll --identity ''", "iotsl-device");
   CHECK(empty.exit_code == 2);
   CHECK(contains(empty.err, "--identity needs a value, given an empty one"));

@@ -199,7 +199,7 @@ void run_ledger(ByteSpan input) {
 std::vector<Bytes> ledger_seeds() {
   privacy::Ledger ledger;
   ledger.releases = {{"a", privacy::PrivacyMode::moments, 2, 1, 1, 1, false, false},
-                     {"b", privacy::PrivacyMode::gswgan, 1, 0.5, 0.25, 100, true, true}};
+                     {"b", privacy::PrivacyMode::gswgan, 1, 0.5, 0.25, 100, true, true, "B"}};
   return {record_seed(ledger), record_seed(privacy::Ledger{})};
 }
 

@@ -15,13 +15,15 @@ namespace ledger_test {
 using namespace iotsl;
 using namespace iotsl::privacy;
 
-Release release(const std::string& id, double mu, bool new_data = false) {
+Release release(const std::string& id, double mu, bool new_data = false,
+                const std::string& data = {}) {
   Release out;
   out.id = id;
   out.mode = PrivacyMode::moments;
   out.noise_multiplier = 1 / mu;
   out.noise_multiplier_replace_one = 0.5 / mu;
   out.new_data = new_data;
+  out.data = data;
   return out;
 }
 
@@ -34,12 +36,44 @@ std::string ids(std::span<const Release> releases) {
 TEST_CASE("ledger: new data begins a sum of its own; what came before it still composes") {
   Ledger ledger;
   CHECK(ledger.current().empty());
-  ledger.releases = {release("a", 1), release("b", 1), release("c", 1, true), release("d", 1)};
+  ledger.releases = {release("a", 1), release("b", 1), release("c", 1, true, "C"),
+                     release("d", 1, false, "C")};
   CHECK(ids(ledger.current()) == "cd");
   CHECK(ids(ledger.composing_with("a")) == "abcd");
   CHECK(ids(ledger.composing_with("b")) == "abcd");
   CHECK(ids(ledger.composing_with("c")) == "cd");
   CHECK(ids(ledger.composing_with("d")) == "cd");
+}
+
+TEST_CASE("ledger: samples of before compose with what was before, whatever came between") {
+  Ledger ledger;
+  ledger.releases = {release("a", 1, false, "A"), release("b", 1, true, "B"),
+                     release("c", 1, false, "A"), release("d", 1, false, "B"),
+                     release("e", 1, true, "E")};
+  CHECK(ids(ledger.composing_with("c")) == "acde");
+  CHECK(ids(ledger.composing_with("d")) == "bde");
+  CHECK(ids(ledger.current()) == "e");
+  ledger.releases.push_back(release("f", 1, false, "F"));  // may hold any of them
+  CHECK(ids(ledger.current()) == "abcdef");
+  ledger.releases.push_back(release("g", 1));  // not known which
+  CHECK(ids(ledger.current()) == "abcdefg");
+}
+
+TEST_CASE("ledger: samples that have been released are not new") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "ledger.json";
+  REQUIRE(enter_release(path, release("a", 1, false, "A"), 1e-5, 100).ok());
+  REQUIRE(enter_release(path, release("b", 1, true, "B"), 1e-5, 100).ok());
+  REQUIRE(enter_release(path, release("b", 1, true, "B"), 1e-5, 100).ok());
+  const auto refused = enter_release(path, release("c", 1, true, "A"), 1e-5, 100);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.failure().message.find("--new-data: these samples are those of release a") !=
+        std::string::npos);
+  CHECK(ids(read_ledger(path)->releases) == "ab");
+  // Their sum goes on where it stood, so that the limit holds.
+  const double both = gaussian_epsilon(std::sqrt(2.0), 1e-5);
+  CHECK_FALSE(enter_release(path, release("c", 1, false, "A"), 1e-5, both * 0.999).ok());
+  CHECK(enter_release(path, release("c", 1, false, "A"), 1e-5, both * 1.001).ok());
 }
 
 TEST_CASE("ledger: Gaussian releases add the squares of their mu, under either adjacency") {

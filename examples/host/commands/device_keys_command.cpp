@@ -25,6 +25,14 @@ net::ServerCredentials open_credentials(const KeyCommandOptions& options) {
   return expect(net::ServerCredentials::open(options.identity));
 }
 
+/// For what only a server that has been set up can be asked: a folder by a wrong name is not made
+/// into another server's.
+void need_credentials(const KeyCommandOptions& options) {
+  if (!net::ServerCredentials::are_in(options.identity))
+    fail_command(ErrorCode::usage, "--identity ", options.identity,
+                 ": no server has its key there; `iotsl device add` and `iotsl server` make one");
+}
+
 /// Where devices reach the server.
 net::Address server_address(const KeyCommandOptions& options) {
   if (options.server.empty()) return reachable_addresses({"0.0.0.0", 7400}).front();
@@ -77,13 +85,21 @@ void add(const KeyCommandOptions& options) {
   });
 }
 void rotate(const KeyCommandOptions& options) {
+  need_credentials(options);
   change_with_token(options, [&](net::AllowList& list, const net::EnrollSecret& secret) {
     return list.rotate(options.name, secret);
   });
 }
 void revoke(const KeyCommandOptions& options) {
+  need_credentials(options);
   expect(open_credentials(options).change(
       [&](net::AllowList& list) { return list.revoke(options.name); }));
+  std::fprintf(
+      stderr,
+      "iotsl: no key of %s is accepted any more; a run that it has a place in waits for it "
+      "as for any device that is away, unless `iotsl device leave %s --run RUN` lets it "
+      "leave\n",
+      options.name.c_str(), options.name.c_str());
 }
 /// The key that is to follow, and whom it waits for.
 void print_next_key(const net::ServerCredentials& credentials) {
@@ -98,6 +114,7 @@ void print_next_key(const net::ServerCredentials& credentials) {
       net::short_text(next).c_str(), waits.empty() ? "nobody" : waits.c_str());
 }
 void list(const KeyCommandOptions& options) {
+  need_credentials(options);
   const net::ServerCredentials credentials = open_credentials(options);
   for (const net::ListedDevice& device : credentials.list().devices()) {
     std::printf("%-20s %-10s", device.name.c_str(), device.state());
@@ -110,6 +127,7 @@ void list(const KeyCommandOptions& options) {
 }
 /// Begins to give the server another key; it takes it by itself once its devices know it.
 void rotate_server(const KeyCommandOptions& options) {
+  need_credentials(options);
   net::ServerCredentials credentials = open_credentials(options);
   expect(credentials.prepare_next_key());
   const std::vector<std::string> strangers =
@@ -186,7 +204,8 @@ void add_device_command(CLI::App& app) {
                            void (*run)(const KeyCommandOptions&)) {
     CLI::App* out = device->add_subcommand(name, help);
     out->add_option("--identity", options->identity,
-                    "The server's folder, with its key and the list; made where it is missing")
+                    "The server's folder, with its key and the list; add makes it where it is "
+                    "missing")
         ->required();
     out->callback([options, run] { run(*options); });
     return out;

@@ -205,7 +205,8 @@ void show_run(const std::string& folder, bool json) {
 void show_ledger(const std::string& path, double delta, bool json) {
   expect_option(privacy::check_delta(delta));
   const privacy::Ledger ledger = expect(privacy::read_ledger(path));
-  const privacy::PrivacyLoss all = privacy::compose(ledger.current(), delta);
+  const std::vector<privacy::Release> composing = ledger.current();
+  const privacy::PrivacyLoss all = privacy::compose(composing, delta);
   if (json) {
     Json out = to_json_fields(ledger);
     out["all_releases"] = to_json_fields(all);
@@ -216,7 +217,7 @@ void show_ledger(const std::string& path, double delta, bool json) {
   std::printf(
       "%s: %zu releases, of which %zu compose: epsilon %s at delta %g, %s where an image is "
       "replaced\n",
-      path.c_str(), ledger.releases.size(), ledger.current().size(),
+      path.c_str(), ledger.releases.size(), composing.size(),
       privacy::rounded_up(all.epsilon).c_str(), delta,
       privacy::rounded_up(all.epsilon_replace_one).c_str());
   for (const privacy::Release& each : ledger.releases)

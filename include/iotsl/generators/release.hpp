@@ -10,8 +10,8 @@ IOTSL_NAMESPACE_BEGIN
 namespace generators {
 
 /// Sets what follows from the chosen privacy before a device is known: the noise of the published
-/// mechanisms where none is given, and that of moments. Usage failure where theirs is not chosen, or
-/// out of reach.
+/// mechanisms where none is given, and that of moments. Usage failure where theirs is not chosen,
+/// or out of reach.
 IOTSL_SMALL inline Result<void> apply_privacy(GeneratorSettings& s) {
   if (s.privacy.epsilon == 0 && s.privacy.noise_multiplier == 0)
     s.privacy.noise_multiplier = privacy::default_noise_multiplier(s.privacy.mode);
@@ -109,10 +109,10 @@ IOTSL_SMALL inline privacy::PrivacyCard privacy_card(const GeneratorSettings& s,
 /// With all that composes with the release of this id in the device's ledger.
 inline void add_ledger(privacy::PrivacyCard& card, const privacy::Ledger& ledger,
                        const std::string& id) {
-  const auto all = ledger.composing_with(id);
+  const std::vector<privacy::Release> all = ledger.composing_with(id);
   card.all_releases = privacy::compose(all, card.delta);
   card.releases = all.size();
-  card.new_data_declared = !all.empty() && all.front().new_data;
+  card.new_data_declared = all.size() < ledger.releases.size();
 }
 
 }  // namespace generators

@@ -36,6 +36,8 @@ class GeneratorTraining {
     const GeneratorSettings& s = task_.settings;
     if (const Result<void> good = check_settings(s, gan::image_spec(set)); !good)
       fail(good.failure().message);
+    if (s.privacy.is_private() && !set.sha256.empty())
+      data_ = to_hex(data::fingerprint(set.sha256, samples)).substr(0, 16);
     const data::Dataset* learned = set_;
     if (s.kind == GeneratorKind::net && s.net.generator == "coarse") {
       small_.emplace(gan::small_images(set, samples));
@@ -113,6 +115,7 @@ class GeneratorTraining {
   privacy::Release release() const {
     privacy::Release out = planned_release(task_.settings, records()).value();
     out.id = private_net_ ? private_net_->id() : moments_->id();
+    out.data = data_;
     return out;
   }
   /// Counts a private training in the ledger `path`, unless it is there; empty: in memory only. To

@@ -1,8 +1,8 @@
 #pragma once
 // What a device has released of its samples so far: a file that is written and synced before the
 // steps that spend, so that neither a kill nor a second start releases anything uncounted. Every
-// release composes with every other, whatever samples it was made of, unless the owner declares
-// that they are others.
+// release composes with every other, whatever samples it was made of, unless the owner has declared
+// of the samples of one that they are others than those before.
 
 #include "iotsl/core/files/shared_file.hpp"
 #include "iotsl/core/json/parse.hpp"
@@ -26,6 +26,7 @@ struct Release {
   std::uint64_t steps = 1;
   bool sample_revealed = false;
   bool new_data = false;  ///< the owner: none of its records is in an earlier release
+  std::string data = {};  ///< the same for the same samples; empty: not known
 
   Mechanism under(Adjacency adjacency) const {
     return {.noise_multiplier =
@@ -46,6 +47,7 @@ struct Release {
     f("steps", self.steps);
     f("sample_revealed", self.sample_revealed);
     f("new_data", self.new_data);
+    f.later("data", self.data);
   }
 };
 
@@ -85,19 +87,31 @@ struct Ledger {
       if (each.id == id) return &each;
     return nullptr;
   }
-  /// What composes with the release of this id: all from the last that declared new data before it,
-  /// or from it, on. Those that came later compose too, whatever they declared of it.
-  std::span<const Release> composing_with(const std::string& id) const {
-    std::size_t first = 0;
-    for (std::size_t i = 0; i < releases.size(); ++i) {
-      if (releases[i].new_data) first = i;
-      if (releases[i].id == id) break;
-    }
-    return std::span(releases).subspan(first);
+  /// What composes with the release of this id, in their order: of those before it all that may be
+  /// of the same records, and all that came later, whatever they declared of it.
+  std::vector<Release> composing_with(const std::string& id) const {
+    std::vector<Release> out;
+    std::size_t at = 0;
+    while (at + 1 < releases.size() && releases[at].id != id) ++at;
+    for (std::size_t i = 0; i < releases.size(); ++i)
+      if (i > at || may_share_records(i, at)) out.push_back(releases[i]);
+    return out;
   }
   /// What composes with the last release.
-  std::span<const Release> current() const {
+  std::vector<Release> current() const {
     return composing_with(releases.empty() ? std::string() : releases.back().id);
+  }
+  /// The first release of the samples of release `i`; itself where they are not known.
+  std::size_t first_of_samples(std::size_t i) const {
+    for (std::size_t j = 0; j < i; ++j)
+      if (!releases[i].data.empty() && releases[j].data == releases[i].data) return j;
+    return i;
+  }
+  /// Samples that were declared to be new when they first came share no record with those that had
+  /// come before.
+  bool may_share_records(std::size_t i, std::size_t j) const {
+    const std::size_t a = first_of_samples(i), b = first_of_samples(j);
+    return a == b || !releases[a > b ? a : b].new_data;
   }
 
   template <class Self, class Fields>
@@ -135,8 +149,9 @@ inline Result<Ledger> read_ledger(const std::string& path) {
 }
 
 /// Enters a release before its first step, unless it is there already, and gives the ledger with
-/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`:
-/// then nothing is entered. On the disk when it returns.
+/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`, or
+/// where samples are declared to be new that are not: then nothing is entered. On the disk when it
+/// returns.
 inline Result<Ledger> enter_release(const std::string& path, const Release& release, double delta,
                                     double max_epsilon) {
   const Result<FileLock> lock = FileLock::take(path + ".lock", 0600);
@@ -152,10 +167,15 @@ inline Result<Ledger> enter_release(const std::string& path, const Release& rele
   const std::string folder = iotsl::detail::parent_folder(path);
   remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
   ledger->releases.push_back(release);
-  const double epsilon = composed_epsilon(ledger->current(), Adjacency::zero_out, delta);
+  const std::size_t last = ledger->releases.size() - 1;
+  if (const std::size_t known = ledger->first_of_samples(last); release.new_data && known < last)
+    return failure(ErrorCode::usage, "--new-data: these samples are those of release ",
+                   ledger->releases[known].id.substr(0, 16), " of ", path, "; nothing is released");
+  const std::vector<Release> all = ledger->current();
+  const double epsilon = composed_epsilon(all, Adjacency::zero_out, delta);
   if (!(epsilon <= max_epsilon))
     return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
-                   epsilon, " at delta ", delta, " in ", ledger->current().size(),
+                   epsilon, " at delta ", delta, " in ", all.size(),
                    " releases, more than the limit ", max_epsilon, "; nothing is released");
   const Result<void> written = write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
   if (!written) return written.failure();

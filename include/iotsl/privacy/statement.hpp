@@ -67,7 +67,7 @@ inline std::string describe(const PrivacyCard& card) {
          rounded_up(card.all_releases.epsilon), ", replaced ",
          rounded_up(card.all_releases.epsilon_replace_one));
   if (card.new_data_declared)
-    line("the owner declares that no image of it is in an earlier release");
+    line("other releases are left out: the owner declares that no image of it is in them");
   if (card.seeded_noise) line("SEEDED NOISE: for tests only, this file protects nobody");
   for (const std::string& each : card.not_covered) line("not covered: ", each);
   return out;

@@ -99,10 +99,23 @@ TEST_CASE("private generator: other samples compose too, unless the owner declar
   CHECK(card_of(train_generator(s, 1, files).file).releases == 2);
   files.new_data = true;
   files.data_fingerprint[0] = 1;
-  const privacy::PrivacyCard declared = card_of(train_generator(s, 1, files).file);
+  const privacy::PrivacyCard declared = card_of(train_generator(s, 2, files).file);
   CHECK(declared.releases == 1);
   CHECK(declared.new_data_declared);
   CHECK(privacy::read_ledger(files.ledger)->releases.size() == 3);
+  // Of samples that are in the ledger nobody can say so.
+  files.data_fingerprint[0] = 2;
+  GeneratorWork again(s.train, s.samples[1], s.task(1), files);
+  const Result<bool> refused = again.step();
+  REQUIRE_FALSE(refused.ok());
+  CHECK_MESSAGE(refused.failure().message.find("--new-data: these samples are those of release") !=
+                    std::string::npos,
+                refused.failure().message);
+  files.new_data = false;
+  files.data_fingerprint[0] = 3;
+  const privacy::PrivacyCard old = card_of(train_generator(s, 1, files).file);
+  CHECK(old.releases == 3);
+  CHECK(old.new_data_declared);
 }
 
 TEST_CASE("private generator: nothing is made past the owner's limit, and nothing is entered") {

@@ -31,6 +31,11 @@ class ServerCredentials {
     return out;
   }
 
+  /// Whether the folder has a server's key already.
+  static bool are_in(const std::string& path) {
+    return file_exists(join_path(path, std::string(key_name)));
+  }
+
   const TlsContext& context() const { return *context_; }
   const Pin& pin() const { return pin_; }
   /// Of the key that is to follow, where there is one.
