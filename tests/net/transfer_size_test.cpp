@@ -1,4 +1,4 @@
-#include "iotsl/net/messages/transfer_size.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 
 #include <doctest/doctest.h>
 

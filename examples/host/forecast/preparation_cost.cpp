@@ -6,7 +6,7 @@
 #include "iotsl/generators/training.hpp"
 #include "iotsl/net/clock.hpp"
 #include "iotsl/net/messages/bulk_messages.hpp"
-#include "iotsl/net/messages/transfer_size.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 
 namespace iotsl::tool {
 namespace {

@@ -261,6 +261,27 @@ TEST_CASE("server, method fedavg: it takes nets that were trained for the one be
   actions = store(m, hand_in(m, 2, key_of(1, 4)), 1);
   CHECK(as<SendModel>(actions.at(1)).global.key == key_of(2, 5));
 
+  // Where the round has no barrier yet, no books know of its nets: they are entered, once.
+  ServerPlan first = rounds_plan();
+  first.offer.incarnation = 2;
+  first.last_fence = 1;
+  ServerMachine begun(first);
+  CHECK(come_back(begun, 2, 1, key_of(1)).empty());
+  const auto entered = [](const std::vector<ServerAction>& all, std::uint32_t device) {
+    return std::count_if(all.begin(), all.end(), [&](const ServerAction& action) {
+      const auto* model = std::get_if<SendModel>(&action);
+      return model != nullptr && model->device == device && model->was_sent;
+    });
+  };
+  actions = come_back(begun, 1, 0, key_of(0));
+  CHECK(entered(actions, 0) == 1);
+  CHECK(entered(actions, 1) == 1);
+  begun.on_lost(1);
+  drain(begun);
+  actions = come_back(begun, 3, 0, key_of(0));
+  REQUIRE(actions.size() == 1);
+  CHECK(sent<net::ResumeOk>(actions[0]).proceed);
+
   // The last fence was of another round: of a barrier that is lost.
   again.last_round = 1;
   ServerMachine back(again);

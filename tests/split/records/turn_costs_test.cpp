@@ -49,6 +49,17 @@ TEST_CASE("turn books: time without barriers, bytes over several connections, ea
   CHECK(third.bytes_down == 0);
 }
 
+TEST_CASE("turn books: what an earlier server has sent is of the device's next turn") {
+  TurnBooks books(2);
+  books.on_connected(5, 1);
+  books.on_grant(1, 1000);
+  books.add_earlier(1, passed(0, 700).down);
+  const TurnCosts first = books.close(of_turn(1, 1), passed(10, 5), 2000);
+  CHECK(first.bytes_down == passed(0, 700).down.total_bytes() + passed(0, 5).down.total_bytes());
+  books.on_grant(3, 3000);
+  CHECK(books.close(of_turn(3, 1), passed(10, 5), 4000).bytes_down == 0);
+}
+
 TEST_CASE("turn books: waiting for a device that is away is not the network's time") {
   TurnBooks books(1);
   books.set_waiting(true, 100);  // before its turn: nothing is counted yet

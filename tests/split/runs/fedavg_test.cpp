@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "iotsl/net/messages/transfer_size.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 #include "split/runs/fragile_run.hpp"
 #include "split/runs/tcp_run.hpp"
 #include "support/temporary_folder.hpp"

@@ -6,7 +6,7 @@
 
 #include "iotsl/generators/generator_check.hpp"
 #include "iotsl/net/messages/bulk_messages.hpp"
-#include "iotsl/net/messages/transfer_size.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 #include "iotsl/split/prepare/generation.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

@@ -287,8 +287,8 @@ inline Result<CheckpointRecord> read_newest_record(const std::string& out) {
   });
 }
 
-/// Reads the weights that the run in `out` is reported by (see keep_best) into `joined`, which keeps
-/// its old ones where the file is refused.
+/// Reads the weights that the run in `out` is reported by (see keep_best) into `joined`, which
+/// keeps its old ones where the file is refused.
 inline Result<CheckpointRecord> read_best_model(const std::string& out, Sequential<float>& joined) {
   const std::string path = join_path(join_path(out, checkpoint_folder), best_checkpoint_name);
   const Result<Container> file = load_container(path, checkpoint_kind, detail::checkpoint_limits());

@@ -55,6 +55,12 @@ class RunRecorder {
     resumed_.bytes_up += on_wire;
   }
 
+  /// What went down before this server began, and no barrier knows of.
+  void add_earlier(const net::Traffic& down, const WireSizes& sizes) {
+    resumed_.bill += itemise({}, down, sizes, 0);
+    resumed_.bytes_down += down.total_bytes();
+  }
+
   const RunNumbers& numbers() const { return numbers_; }
   /// Costs that the turn in hand had where the run was taken up.
   const TurnCosts& resumed_turn() const { return resumed_.turn; }

@@ -36,6 +36,11 @@ class TurnBooks {
     owners_.erase(owner);
   }
 
+  /// What went down to a device before this server began.
+  void add_earlier(std::uint32_t device, const net::Traffic& down) {
+    earlier_[device].down += down;
+  }
+
   /// Whether the clock of a turn runs.
   bool in_turn() const { return started_ != 0; }
   /// A turn that is granted again goes on with what it has cost so far.

@@ -30,6 +30,12 @@ class TurnRecorder {
     books_.on_lost(connection, traffic);
   }
 
+  /// What a server before this one has sent to a device, behind its last barrier.
+  void add_earlier(std::uint32_t device, const net::Traffic& down) {
+    recorder_.add_earlier(down, sizes_);
+    books_.add_earlier(device, down);
+  }
+
   /// Commits a barrier of the turn. `own`: what has passed over its device's connection; `all`:
   /// over all of them.
   Result<void> write_barrier(const TrainingState& state, const BarrierRecord& barrier,

@@ -3,8 +3,8 @@
 
 #include "iotsl/data/loader.hpp"
 #include "iotsl/measure/bytes.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 #include "iotsl/net/messages/bulk_messages.hpp"
-#include "iotsl/net/messages/transfer_size.hpp"
 #include "iotsl/split/halves/wire_sizes.hpp"
 #include "iotsl/split/records/run_config.hpp"
 

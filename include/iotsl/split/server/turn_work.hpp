@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "iotsl/core/failpoint.hpp"
+#include "iotsl/net/link/transfer_size.hpp"
 #include "iotsl/split/protocol/server/server_machine.hpp"
 #include "iotsl/split/records/turn_recorder.hpp"
 #include "iotsl/split/server/round_models.hpp"
@@ -142,12 +143,16 @@ class TurnWork {
 
   void carry_out(ServerMachine& machine, server_action::SendModel& action) {
     net::GlobalModel& global = action.global;
+    global.model = front_.state();
+    net::Message message = net::make_message(global);
+    if (action.was_sent)
+      return turns_.add_earlier(action.device,
+                                net::transfer_traffic(message.type, message.payload.size(), 0));
     const Result<void> written =
         recorder_.on_grant(action.incarnation, global.key.fence, global.round);
     if (!written) return machine.abort(written.failure());
     if (!turns_.in_turn()) turns_.begin_turn(machine.rounds()->turn());
-    global.model = front_.state();
-    transport_.send(action.connection, net::make_message(global));
+    transport_.send(action.connection, std::move(message));
   }
   void carry_out(ServerMachine& machine, server_action::KeepModel& action) {
     IOTSL_FAILPOINT("server.model.received");

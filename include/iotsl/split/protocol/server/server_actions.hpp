@@ -149,6 +149,8 @@ struct Store {
 /// Of method fedavg: complete `global` with the averaged net and send it.
 struct SendModel {
   ConnectionId connection = 0;
+  std::uint32_t device = 0;
+  bool was_sent = false;  ///< by a server before this one, which did not come to book it: only that
   std::uint32_t incarnation = 0;
   net::GlobalModel global;
 };

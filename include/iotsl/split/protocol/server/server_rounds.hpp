@@ -56,10 +56,14 @@ class ServerRounds {
     const bool is_open = part.state == Part::State::waiting || part.state == Part::State::training;
     const bool proceeds = is_open && resume && resume->position.key == key_of(peer.index);
     if (resume) outbox_.send(peer.connection, net::ResumeOk{proceeds});
-    if (proceeds)
+    if (proceeds) {
+      // A barrier of the round has the bytes of its nets in its books.
+      if (!part.was_sent && place_of(turn_) == 0) push_model(peer.index, true);
+      part.was_sent = true;
       part.state = Part::State::training;
-    else if (is_open)
+    } else if (is_open) {
       send_model(peer.index);
+    }
   }
 
   /// After on_arrived() for those who are here: goes past those who are put aside.
@@ -162,6 +166,7 @@ class ServerRounds {
   struct Part {
     enum class State { waiting, training, kept, done, absent };
     State state = State::done;
+    bool was_sent = false;  ///< the round's net; or it is known to have been
     std::uint64_t turn = 0, first_step = 0, steps = 0;
     ConnectionId connection = 0;  ///< over which its net has come
     // Of its LOCAL_MODEL.
@@ -223,14 +228,19 @@ class ServerRounds {
     if (devices_[device].connection == 0) return;
     Part& part = parts_[device];
     part.state = Part::State::training;
+    part.was_sent = true;
+    push_model(device, false);
+  }
+  void push_model(std::uint32_t device, bool was_sent) {
+    const Part& part = parts_[device];
     net::GlobalModel global;
     global.key = key_of(device);
     global.round = static_cast<std::uint32_t>(round());
     global.first_step = part.first_step;
     global.order_seed = plan_.offer.description.seed;
     global.learning_rate = plan_.rates.of(round());
-    outbox_.push(server_action::SendModel{devices_[device].connection, plan_.offer.incarnation,
-                                          std::move(global)});
+    outbox_.push(server_action::SendModel{devices_[device].connection, device, was_sent,
+                                          plan_.offer.incarnation, std::move(global)});
   }
 
   std::optional<PeerFault> repeat(const ServerPeer& peer, const Answered& before,
