@@ -10,6 +10,12 @@
 #error "iotsl needs C++20: compile with -std=c++20"
 #endif
 
+// What is finite is checked, and sums have one order: both end with these flags, as does tanh of a
+// large number.
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "iotsl: compile without -ffast-math, -Ofast and -ffinite-math-only, which change results"
+#endif
+
 // Exceptions and threads are taken from the compiler's flags. Without exceptions a programming
 // error calls the handler of core/error.hpp and aborts.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)

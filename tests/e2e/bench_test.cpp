@@ -126,6 +126,19 @@ TEST_CASE("bench: a comparison has ratios, verdicts and what else differs") {
   REQUIRE(compared->notes.size() == 2);
   CHECK(compared->notes[0] == "another processor: Cortex-A72 there, Cortex-A76 here");
   CHECK(has(compared->notes[1], "ondemand"));
+  // The same name for another size: its seconds say nothing.
+  bench::Report quick = before;
+  quick.quick = true;
+  quick.rows[0].flops *= 2;
+  const auto sizes = bench::compare(before, quick);
+  REQUIRE(sizes.ok());
+  CHECK(sizes->rows.size() == 1);
+  CHECK(has(sizes->notes[0], "another size: full there, --quick here"));
+  CHECK(has(sizes->notes[1], "1 rows of the same name do other work there"));
+  quick.rows.resize(1);
+  const auto nothing = bench::compare(before, quick);
+  REQUIRE_FALSE(nothing.ok());
+  CHECK(has(nothing.failure().message, "its 2 rows are of a full one"));
   now.rows = {{"other", 1, {1, 1, 1, 1}, 3}};
   CHECK_FALSE(bench::compare(before, now).ok());
 }

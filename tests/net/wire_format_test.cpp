@@ -34,6 +34,11 @@ TEST_CASE("wire format: what is counted before is what is written") {
       CHECK(format.encode_gradient(values, {}).bytes().size() == format.gradient_bytes(3, 4));
       CHECK(format.smashed_bytes(3, 4) == 3 * format.smashed_bytes(1, 4));
     }
+  for (const auto& [coding, name] : names_of(WireCoding{})) {
+    const WireFormat none{coding, coding};
+    CAPTURE(name);
+    CHECK(none.encode_smashed(Tensor<float>::zeros({0, 4}), {}).bytes().empty());
+  }
   const WireFormat format;
   CHECK(format.smashed_bytes(1, 4) == 16);
   CHECK(format.gradient_bytes(1, 4) == 16);

@@ -70,6 +70,9 @@ TEST_CASE("evaluate: a net is asked in evaluation mode and stays as it was") {
 TEST_CASE("evaluate: without samples there is nothing to say") {
   CHECK_THROWS_WITH_AS(train::evaluate(ramp(0), [](const Tensor<float>& x) { return x; }),
                        "evaluate: the set 'ramp' has no samples", Error);
+  CHECK_THROWS_WITH_AS(train::evaluate(
+                           ramp(3), [](const Tensor<float>& x) { return x; }, 0),
+                       "evaluate: batches of 0 samples, expected at least 1", Error);
 }
 
 }  // namespace evaluate_test

@@ -91,6 +91,36 @@ TEST_CASE("trainer: NaN is named and never enters the weights") {
   CHECK(weights(trainer.net()) == before);
 }
 
+TEST_CASE("trainer: a refused step leaves no trace in running statistics") {
+  Sequential<float> net;
+  net.add("conv", Conv2d<float>(1, 4, 3, {}));
+  net.add("norm", BatchNorm2d<float>(4));
+  net.add("flatten", Flatten<float>{});
+  net.add("head", Linear<float>(4 * 26 * 26, 10));
+  net.initialize(1);
+  train::Trainer trainer(net, adam, 7);
+  data::Batch batch = digits(4);
+  REQUIRE(trainer.train(batch, 1).ok());
+  const auto state = [&] {
+    std::vector<double> out;
+    for (const StateEntry<float>& entry : state_entries<float>(trainer.net())) {
+      if (entry.kind == StateKind::counter)
+        out.push_back(static_cast<double>(entry.counter->value()));
+      else
+        out.insert(out.end(), entry.tensor.values().begin(), entry.tensor.values().end());
+    }
+    return out;
+  };
+  const std::vector<double> before = state();
+  const float good = batch.x.values()[5];
+  batch.x.mutable_data()[5] = std::numeric_limits<float>::infinity();
+  REQUIRE_FALSE(trainer.train(batch, 2).ok());
+  CHECK(state() == before);
+  batch.x.mutable_data()[5] = good;
+  REQUIRE(trainer.train(batch, 2).ok());
+  CHECK(state() != before);
+}
+
 TEST_CASE("count_correct: of the first rows, one for each label") {
   const Tensor<float> logits = Tensor<float>::from({3, 2}, {1, 2, 2, 1, 0, 5});
   CHECK(train::count_correct(logits, std::vector<std::int32_t>{1, 1}) == 1);

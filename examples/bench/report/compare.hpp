@@ -27,13 +27,18 @@ struct Comparison {
   }
 };
 
-/// A failure where the two have no row in common.
+/// Seconds of the same work are compared: a row of that name that does other work, as those of the
+/// machine do with --quick, is no partner. A failure where the two have no row in common.
 inline Result<Comparison> compare(const Report& before, const Report& now) {
   Comparison out;
+  std::size_t other_work = 0;
   for (const Row& row : now.rows) {
     const Row* earlier = before.find(row.name, row.threads);
-    if (earlier == nullptr) {
+    const bool is_same =
+        earlier != nullptr && earlier->flops == row.flops && earlier->bytes == row.bytes;
+    if (!is_same) {
       ++out.only_now;
+      other_work += earlier != nullptr ? 1 : 0;
       continue;
     }
     out.rows.push_back({row.name, row.threads, earlier->seconds.median, row.seconds.median,
@@ -42,10 +47,15 @@ inline Result<Comparison> compare(const Report& before, const Report& now) {
   out.only_before = before.rows.size() - out.rows.size();
   if (out.rows.empty())
     return failure(ErrorCode::data, "has no row of this measurement; its ", before.rows.size(),
-                   " rows are of ", before.quick ? "a --quick one" : "other sizes or threads");
+                   " rows are of ",
+                   before.quick != now.quick ? (before.quick ? "a --quick one" : "a full one")
+                                             : "other sizes or threads");
   const auto note = [&](const char* what, const std::string& was, const std::string& is) {
     if (was != is) out.notes.push_back(concat(what, ": ", was, " there, ", is, " here"));
   };
+  note("another size", before.quick ? "--quick" : "full", now.quick ? "--quick" : "full");
+  if (other_work > 0)
+    out.notes.push_back(concat(other_work, " rows of the same name do other work there"));
   note("another processor", before.machine.cpu, now.machine.cpu);
   note("another board", before.machine.board, now.machine.board);
   note("another architecture", before.machine.architecture, now.machine.architecture);

@@ -252,7 +252,8 @@ class GradWalk {
 
 /// Gradients of sum_i <outputs[i], seeds[i]> with respect to `inputs`, one per input and of its
 /// shape; zeros where an input has no influence. An empty `seeds`, or an undefined seed, means 1
-/// and needs an output with one element. Nothing accumulates in the leaves.
+/// and needs an output with one element. Nothing accumulates in the leaves. Gradients may share
+/// their values with each other and with the seeds: clone() what is to be changed in place.
 template <class T>
 std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
                             const std::vector<Tensor<T>>& inputs,

@@ -201,6 +201,7 @@ class GeneratorTraining {
   const data::Dataset* set_;
   GeneratorTask task_;
   std::vector<std::uint64_t> label_counts_;
+  std::string data_;  // a name for the samples, for the ledger; empty: not known
   std::optional<data::Dataset> small_;  // what a coarse net learns
   data::HeldOutSplit held_;             // of moments without privacy
   privacy::Ledger ledger_;              // of a private training that was entered

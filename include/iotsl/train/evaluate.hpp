@@ -40,6 +40,7 @@ struct Evaluation {
 template <class Predict>
 Evaluation evaluate(const data::Dataset& set, const Predict& predict, Index batch = 200) {
   if (set.size() == 0) fail("evaluate: the set '", set.name, "' has no samples");
+  if (batch < 1) fail("evaluate: batches of ", batch, " samples, expected at least 1");
   const NoRecord no_record;
   Evaluation out;
   out.correct.assign(static_cast<std::size_t>(set.classes), 0);

@@ -5,6 +5,7 @@
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/data/batch.hpp"
 #include "iotsl/optim/optimizer.hpp"
+#include "iotsl/train/kept_buffers.hpp"
 #include "iotsl/train/step.hpp"
 
 IOTSL_NAMESPACE_BEGIN
@@ -20,18 +21,24 @@ class TrainerOf {
       : net_(std::move(net)),
         optimizer_(net_.parameters(), options),
         parameters_(tensors_of(optimizer_.parameters())),
+        buffers_(net_),
         seed_(seed) {}
 
   /// One update with the mean cross-entropy of a batch. `step` addresses the numbers of dropout.
-  /// Fails where the loss or a gradient is NaN or Inf; the weights stay as they are.
+  /// Fails where the loss or a gradient is NaN or Inf; the net stays as it is, running statistics
+  /// too.
   Result<StepOutcome> train(const data::Batch& batch, std::uint64_t step) {
+    buffers_.keep();
     const Tensor<T> logits = net_.forward(batch.x, mode(step));
     const Tensor<T> loss = softmax_cross_entropy<T>(logits, batch.labels);
     const StepOutcome out{static_cast<double>(loss.item()), count_correct(logits, batch.labels)};
-    return update(out, grad<T>({loss}, parameters_), step);
+    const Result<StepOutcome> done = update(out, grad<T>({loss}, parameters_), step);
+    if (!done) buffers_.restore();
+    return done;
   }
 
-  /// The update alone, with gradients of parameters(); gives `out`. Fails as train() does.
+  /// The update alone, with gradients of parameters(); gives `out`. Where it fails the weights stay
+  /// as they are.
   Result<StepOutcome> update(const StepOutcome& out, const std::vector<Tensor<T>>& gradients,
                              std::uint64_t step) {
     const Result<void> finite = check_gradients(gradients, optimizer_.parameters());
@@ -52,6 +59,7 @@ class TrainerOf {
   Sequential<T> net_;
   Optimizer<T> optimizer_;
   std::vector<Tensor<T>> parameters_;
+  KeptBuffers<T> buffers_;
   std::uint64_t seed_;
 };
 

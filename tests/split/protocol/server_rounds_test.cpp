@@ -255,9 +255,10 @@ TEST_CASE("server, method fedavg: it takes nets that were trained for the one be
   CHECK(come_back(m, 2, 1, key_of(1, 4)).empty());  // answered when all are here
   join(m, 1, 0);
   auto actions = drain(m);
-  REQUIRE(actions.size() == 4);
+  REQUIRE(actions.size() == 5);
   CHECK(as<Send>(actions[3]).connection == 2);
   CHECK(sent<net::ResumeOk>(actions[3]).proceed);
+  CHECK(as<SendModel>(actions[4]).sent == server_action::SentBefore::counted);  // by barrier 1
   actions = store(m, hand_in(m, 2, key_of(1, 4)), 1);
   CHECK(as<SendModel>(actions.at(1)).global.key == key_of(2, 5));
 
@@ -270,7 +271,8 @@ TEST_CASE("server, method fedavg: it takes nets that were trained for the one be
   const auto entered = [](const std::vector<ServerAction>& all, std::uint32_t device) {
     return std::count_if(all.begin(), all.end(), [&](const ServerAction& action) {
       const auto* model = std::get_if<SendModel>(&action);
-      return model != nullptr && model->device == device && model->was_sent;
+      return model != nullptr && model->device == device &&
+             model->sent == server_action::SentBefore::uncounted;
     });
   };
   actions = come_back(begun, 1, 0, key_of(0));

@@ -79,6 +79,14 @@ struct ServerByHand : ServerTransport {
     out.digest = sha256(out.payload);
     return out;
   }
+  /// What the net takes on its way to a device.
+  std::uint64_t model_bytes() const {
+    net::GlobalModel global;
+    const SplitModel model = build_split_model(config).value();
+    global.model = model_state(model.joined);
+    const net::Message message = net::make_message(global);
+    return net::transfer_bytes(message.type, message.payload.size(), 0);
+  }
   /// The net of a LOCAL_MODEL.
   Sequential<float> net_of(const net::Message& local_model) const {
     Sequential<float> out = build_split_model(config)->joined;
@@ -126,10 +134,42 @@ TEST_CASE(
   CHECK(after.told == std::vector<ConnectionId>{1, 2});
   const auto summary = after.run->finish({});
   REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  // Its books have the nets that the one before had sent.
+  const std::uint64_t model = after.model_bytes();
+  CHECK(summary->bytes_down == 2 * model);
+  CHECK(summary->bill.total() == summary->bytes_down);
+  for (std::size_t d = 0; d < 2; ++d) CHECK(summary->epochs[d].bytes_down == model);
   config.out.clear();
   config.resume = false;
   CHECK(fragile::history(*summary) ==
         fragile::history(run_one_net(config, {}, data.train, data.test, data.samples).value()));
+}
+
+TEST_CASE("server, averaging: a barrier counts the nets whose devices have not answered yet") {
+  const tiny::TwoDevices data;
+  const TemporaryFolder folder;
+  RunConfig config = one_round();
+  config.out = folder / "run";
+  net::Message trained;
+  net::Position position;
+  {
+    ServerByHand before(config, data);
+    for (std::size_t d = 0; d < 2; ++d) before.join(d);
+    trained = before.train(1);
+    position = {before.global_model(1).key, 1, 0};
+    before.run->on_message(1, before.train(0));
+    CHECK(before.count(net::MessageType::turn_committed) == 1);
+  }
+  config.resume = true;
+  ServerByHand after(config, data);
+  after.join(0);
+  after.join(1, position);
+  after.run->on_message(2, trained);
+  CHECK(after.run->done());
+  const auto summary = after.run->finish({});
+  REQUIRE_MESSAGE(summary.ok(), summary.failure().message);
+  CHECK(summary->bytes_down == 2 * after.model_bytes());
+  CHECK(summary->epochs[1].bytes_down == after.model_bytes());
 }
 
 TEST_CASE(

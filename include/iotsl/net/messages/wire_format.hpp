@@ -90,7 +90,10 @@ inline EncodedBatch::EncodedBatch(const Tensor<float>& batch, WireCoding coding,
     batch_ = batch;
     return;
   }
-  const Index samples = batch.shape()[0], values = batch.size() / samples;
+  if (batch.rank() == 0) fail("EncodedBatch: a scalar, expected a batch [N, ...]");
+  const Index samples = batch.shape()[0];
+  if (samples == 0) return;
+  const Index values = batch.size() / samples;
   coded_.resize(
       static_cast<std::size_t>(static_cast<std::uint64_t>(samples) *
                                detail::sample_bytes(coding, static_cast<std::uint64_t>(values))));

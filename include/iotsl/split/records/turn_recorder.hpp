@@ -30,9 +30,10 @@ class TurnRecorder {
     books_.on_lost(connection, traffic);
   }
 
-  /// What a server before this one has sent to a device, behind its last barrier.
-  void add_earlier(std::uint32_t device, const net::Traffic& down) {
-    recorder_.add_earlier(down, sizes_);
+  /// What a server before this one has sent to a device for its next turn; `counted` by the barrier
+  /// that the run was taken up at.
+  void add_earlier(std::uint32_t device, const net::Traffic& down, bool counted) {
+    if (!counted) recorder_.add_earlier(down, sizes_);
     books_.add_earlier(device, down);
   }
 

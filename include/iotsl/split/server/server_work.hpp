@@ -64,7 +64,7 @@ class ServerRun {
     carry_out_all();
   }
   void on_lost(ConnectionId connection) {
-    work_.turns().on_lost(connection, transport_.traffic(connection));
+    work_.on_lost(connection);
     machine_->on_lost(connection);
     carry_out_all();
   }
@@ -248,7 +248,7 @@ class ServerRun {
   }
   void carry_out(server_action::Close& action) {
     // Booked now: the turn may end before the network says that the connection is gone.
-    work_.turns().on_lost(action.connection, transport_.traffic(action.connection));
+    work_.on_lost(action.connection);
     transport_.close(action.connection);
   }
 

@@ -2,6 +2,7 @@
 // What the machine asks for while turns, or rounds of nets, go on: the server's half is trained and
 // its barriers are written.
 
+#include <map>
 #include <optional>
 
 #include "iotsl/core/failpoint.hpp"
@@ -145,9 +146,11 @@ class TurnWork {
     net::GlobalModel& global = action.global;
     global.model = front_.state();
     net::Message message = net::make_message(global);
-    if (action.was_sent)
-      return turns_.add_earlier(action.device,
-                                net::transfer_traffic(message.type, message.payload.size(), 0));
+    model_traffic_ = net::transfer_traffic(message.type, message.payload.size(), 0);
+    if (action.sent != server_action::SentBefore::no)
+      return turns_.add_earlier(action.device, model_traffic_,
+                                action.sent == server_action::SentBefore::counted);
+    ++models_sent_[action.connection];
     const Result<void> written =
         recorder_.on_grant(action.incarnation, global.key.fence, global.round);
     if (!written) return machine.abort(written.failure());
@@ -175,6 +178,11 @@ class TurnWork {
   Result<void> end_turn(const ServerMachine& machine, const TurnReport& turn) {
     return turns_.end_turn(turn, traffic_of(machine, turn.device), model_.joined);
   }
+  /// The connection is gone, with what has passed over it.
+  void on_lost(ConnectionId connection) {
+    turns_.on_lost(connection, transport_.traffic(connection));
+    models_sent_.erase(connection);
+  }
   /// The devices of a round work at the same time: a turn is what is left behind the one before.
   void go_on_behind(const TurnReport& turn) {
     if (rounds_) turns_.begin_turn(turn.turn + std::uint64_t{1});
@@ -191,8 +199,20 @@ class TurnWork {
 
  private:
   Result<void> write_barrier(const ServerMachine& machine, const BarrierRecord& barrier) {
-    return turns_.write_barrier(state(), barrier, traffic_of(machine, barrier.report.device),
-                                transport_.total());
+    LinkTraffic all = transport_.total();
+    all.down += uncounted_models();
+    return turns_.write_barrier(state(), barrier, traffic_of(machine, barrier.report.device), all);
+  }
+  /// Nets of the round that were sent and that the transport, which counts up to each device's last
+  /// message, has not counted yet: who takes the run up from the barrier sends them no more.
+  net::Traffic uncounted_models() {
+    net::Traffic out;
+    for (const auto& [connection, sent] : models_sent_)
+      for (std::uint64_t i =
+               transport_.traffic(connection).down.of(net::MessageType::global_model).messages;
+           i < sent; ++i)
+        out += model_traffic_;
+    return out;
   }
   /// What has passed over the device's connection; nothing where it has none.
   LinkTraffic traffic_of(const ServerMachine& machine, std::uint32_t device) {
@@ -212,7 +232,10 @@ class TurnWork {
   ReplayMemory replay_;
   SmashedCaches caches_;  // of method cache
   OldCaches old_caches_;
-  std::optional<RoundModels> rounds_;  // of method fedavg
+  // Of method fedavg.
+  std::optional<RoundModels> rounds_;
+  std::map<ConnectionId, std::uint64_t> models_sent_;
+  net::Traffic model_traffic_;  // of one of them
   std::optional<server_action::TrainCached> own_step_;
   WireSizes sizes_;
   StepWork steps_;

@@ -146,11 +146,14 @@ struct Store {
   BarrierRecord barrier;
   net::Message message;  ///< what `ack` looks into
 };
-/// Of method fedavg: complete `global` with the averaged net and send it.
+/// Whether a server before this one has sent something, and has left a barrier that counts it.
+enum class SentBefore { no, uncounted, counted };
+/// Of method fedavg: complete `global` with the averaged net and send it; one that was sent is only
+/// entered in the books.
 struct SendModel {
   ConnectionId connection = 0;
   std::uint32_t device = 0;
-  bool was_sent = false;  ///< by a server before this one, which did not come to book it: only that
+  SentBefore sent = SentBefore::no;
   std::uint32_t incarnation = 0;
   net::GlobalModel global;
 };

@@ -38,6 +38,7 @@ class ServerRounds {
     const bool may_differ = plan.start_with > 0 || quarantine.has_seen_leave();
     if (plan.last_fence == 0 || plan.last_round != round() || may_differ) ++fence_;
     open_round();
+    began_inside_ = place_of(turn_) != 0;
   }
 
   /// What a server that starts again would go back to.
@@ -57,8 +58,10 @@ class ServerRounds {
     const bool proceeds = is_open && resume && resume->position.key == key_of(peer.index);
     if (resume) outbox_.send(peer.connection, net::ResumeOk{proceeds});
     if (proceeds) {
-      // A barrier of the round has the bytes of its nets in its books.
-      if (!part.was_sent && place_of(turn_) == 0) push_model(peer.index, true);
+      // A barrier of the round counts all of its nets.
+      if (!part.was_sent)
+        push_model(peer.index, began_inside_ ? server_action::SentBefore::counted
+                                             : server_action::SentBefore::uncounted);
       part.was_sent = true;
       part.state = Part::State::training;
     } else if (is_open) {
@@ -229,9 +232,9 @@ class ServerRounds {
     Part& part = parts_[device];
     part.state = Part::State::training;
     part.was_sent = true;
-    push_model(device, false);
+    push_model(device, server_action::SentBefore::no);
   }
-  void push_model(std::uint32_t device, bool was_sent) {
+  void push_model(std::uint32_t device, server_action::SentBefore sent) {
     const Part& part = parts_[device];
     net::GlobalModel global;
     global.key = key_of(device);
@@ -239,7 +242,7 @@ class ServerRounds {
     global.first_step = part.first_step;
     global.order_seed = plan_.offer.description.seed;
     global.learning_rate = plan_.rates.of(round());
-    outbox_.push(server_action::SendModel{devices_[device].connection, device, was_sent,
+    outbox_.push(server_action::SendModel{devices_[device].connection, device, sent,
                                           plan_.offer.incarnation, std::move(global)});
   }
 
@@ -289,6 +292,7 @@ class ServerRounds {
   ServerOutbox& outbox_;
 
   BarrierRecord committed_;             ///< the last barrier that is on disk
+  bool began_inside_ = false;           ///< where a barrier of the round was there already
   std::uint64_t turn_;                  ///< in hand
   std::uint32_t fence_;                 ///< of the round
   std::vector<std::uint32_t> holders_;  ///< of the round's turns, in their order
