@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "host/report/run_report.hpp"
+#include "host/run/model_card.hpp"
 #include "iotsl/core/local_time.hpp"
 #include "iotsl/data/packed.hpp"
 #include "iotsl/split/records/checkpoint.hpp"
