@@ -92,7 +92,8 @@ TEST_CASE(
 }
 
 TEST_CASE("private generator: other samples compose too, unless the owner declares new data") {
-  const Setting s = private_setting(3);
+  Setting s = private_setting(3);
+  s.samples.push_back(tiny::range(13, 39));
   const TemporaryFolder folder;
   DeviceFiles files = files_in(folder / "state");
   CHECK(card_of(train_generator(s, 0, files).file).releases == 1);
