@@ -65,6 +65,9 @@ TEST_CASE("idx: only the samples asked for are kept, the hash is that of the who
     REQUIRE_FALSE(refused.ok());
     CHECK(refused.failure().message ==
           files.images + ": has 3 images; the samples asked for must be ascending and below that");
+    const auto labels = load_idx(files.images, files.labels, 10, {.keep = &wrong, .pixels = false});
+    REQUIRE_FALSE(labels.ok());
+    CHECK(labels.failure().message == refused.failure().message);
   }
 }
 

@@ -58,6 +58,33 @@ TEST_CASE("packed: what was packed is read back, grey and colour") {
   }
 }
 
+TEST_CASE("packed: nothing is written that could not be read") {
+  const TemporaryFolder folder;
+  const Dataset train = colours(20, 1, 4), test = colours(8, 1, 4);
+  const auto refused = [&](auto change) {
+    Dataset changed = train;
+    change(changed);
+    Dataset other = test;
+    other.class_names = changed.class_names;
+    const auto done = save_packed(folder / "set", changed, other);
+    return done.ok() ? std::string() : done.failure().message;
+  };
+  CHECK(refused([](Dataset& set) { set.name.clear(); }).find("name has 0 bytes") !=
+        std::string::npos);
+  CHECK(refused([](Dataset& set) {
+          set.class_names = {"a", "b", "a"};
+        }).find("class 'a' stands there twice") != std::string::npos);
+  CHECK(refused([](Dataset& set) { set.labels[3] = 4; }).find("label 4, expected 0 to 3") !=
+        std::string::npos);
+  CHECK(refused([](Dataset& set) { set.pixels.pop_back(); }).find("pixels of 20 images") !=
+        std::string::npos);
+  Dataset none = test;
+  none.pixels.clear();
+  none.labels.clear();
+  CHECK_FALSE(save_packed(folder / "set", train, none).ok());
+  CHECK_FALSE(iotsl::folder_exists(folder / "set"));
+}
+
 TEST_CASE("packed: a device keeps its own samples, a server the labels") {
   const TemporaryFolder folder;
   const Dataset train = colours(20, 3, 4);

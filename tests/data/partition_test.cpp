@@ -318,6 +318,12 @@ TEST_CASE("partition: a table from a spreadsheet; an empty cell is no count") {
   CHECK(error("1,x\a\n") == "line 1: 'x\\x07' is not a count from 0 to 1000000000");
 }
 
+TEST_CASE("partition: counts whose product with the limit is beyond 64 bits are scaled, too") {
+  iotsl::data::CountTable counts{std::vector<Index>(20, 1'000'000'000)};
+  iotsl::data::scale_counts(counts, 10'000'000'000);
+  CHECK(counts[0] == std::vector<Index>(20, 500'000'000));
+}
+
 TEST_CASE("partition: --limit-train scales every count, rounded down, at least 1") {
   const std::vector<Index> counts(10, 6000);
   const Partition full = draw("classes:2", counts, 5, 1);

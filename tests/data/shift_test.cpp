@@ -43,6 +43,9 @@ TEST_CASE("shift: by more than the image nothing of it is left, by none it stays
   float sum = 0;
   for (Index i = 0; i < far.size(); ++i) sum += far.data()[i];
   CHECK(sum < 40);
+  CHECK_THROWS_WITH_AS(data::shift_images(Tensor<float>::zeros({4, 5, 3}), 1, {1, Stream::user}),
+                       "shift_images: [4,5,3] by 1 pixels, expected [N,C,H,W] and 0 or more",
+                       Error);
 }
 
 }  // namespace shift_test

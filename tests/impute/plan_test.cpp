@@ -122,6 +122,15 @@ TEST_CASE("plan: what cannot be filled and wrong options are failures") {
   CHECK(plan_for(sample_table, {}, {.scarce = 1.5}).failure().message ==
         "--scarce 1.5: expected 0 to 1");
   CHECK(plan_for({{0}}).failure().message == "label histograms: no device has a sample");
+  GenerationLog log;
+  log.generators.resize(3);
+  CHECK(make_plan({{1, 2}, {3, 4}}, log).failure().message ==
+        "generation log: of 3 generators, there are 2 devices");
+  log.generators.resize(2);
+  log.entries.resize(1);
+  log.entries[0].label = 2;
+  CHECK(make_plan({{1, 2}, {3, 4}}, log).failure().message ==
+        "generation log: class 2 of device 0, there are 2 devices and 2 classes");
 }
 
 TEST_CASE("plan: what is written is read") {

@@ -124,6 +124,8 @@ TEST_CASE("ina: microwatts, or millivolts times milliamperes; several want a cho
   machine.write("sys/class/hwmon/hwmon3/in1_input", "5100\n");
   machine.write("sys/class/hwmon/hwmon3/curr1_input", "500\n");
   CHECK(InaMeter::open(machine.root(), "hwmon3")->watts().value() == doctest::Approx(2.55));
+  machine.write("sys/class/hwmon/hwmon3/curr1_input", "-1\n");
+  CHECK(InaMeter::open(machine.root(), "hwmon3")->watts().value() == doctest::Approx(-0.0051));
   machine.write("sys/class/hwmon/hwmon3/curr1_input", "\n");
   check_failure(one->watts().ok() ? InaMeter::open(machine.root(), "hwmon3") : one,
                 {"curr1_input", "''"});

@@ -76,6 +76,8 @@ StepCost sample_steps(const RunOptions& options, const split::RunConfig& planned
   training.eval_every = 1;
   training.schedule_epochs = 0;
   training.replay = 0;  // one device has nobody to replay
+  config.added.clear();
+  config.unfreeze_on_plateau = 0;
   // The turns are the same; a device that makes no generator has none to keep private.
   if (has_generators(config.method)) config.method = Method::split_learning;
   config.preparation.generator.privacy = {};

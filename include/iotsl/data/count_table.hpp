@@ -78,6 +78,21 @@ inline Result<CountTable> parse_count_table(std::string_view text) {
   return out;
 }
 
+namespace detail {
+/// value * limit / total, rounded down, where both are at most `total`, which is at most 2^60: the
+/// product alone may be beyond 64 bits.
+inline Index scaled(Index value, Index limit, Index total) {
+  Index out = 0, rest = 0;
+  for (int bit = 62; bit >= 0; --bit) {
+    out *= 2;
+    rest = 2 * rest + ((value >> bit & 1) != 0 ? limit : 0);
+    out += rest / total;
+    rest %= total;
+  }
+  return out;
+}
+}  // namespace detail
+
 /// Scales every count by min(1, limit / total), rounded down; a count above 0 stays at least 1.
 inline void scale_counts(CountTable& counts, Index limit) {
   Index total = 0;
@@ -86,7 +101,7 @@ inline void scale_counts(CountTable& counts, Index limit) {
   if (limit >= total) return;
   for (auto& row : counts)
     for (Index& v : row)
-      if (v > 0) v = std::max<Index>(1, v * limit / total);
+      if (v > 0) v = std::max<Index>(1, detail::scaled(v, limit, total));
 }
 
 /// The table as text for people: a line per device with its total, a line of sums, the numbers of

@@ -208,7 +208,31 @@ inline Result<void> save_pack_card(const std::string& folder, const PackCard& ca
   return write_file_atomic(join_path(folder, pack_card_name), to_text(to_json(card), 1) + "\n");
 }
 
+namespace detail {
+/// That load_packed() would take what is about to be written.
+inline Result<void> check_packable(const PackCard& card, const Dataset& train,
+                                   const Dataset& test) {
+  PackCard written = card;
+  for (const Split split : {Split::train, Split::test}) {
+    const Dataset& set = split == Split::train ? train : test;
+    written.part(split) = {set.size(), std::string(2 * sizeof(Sha256Digest), '0')};
+    if (set.pixels.size() != set.labels.size() * static_cast<std::size_t>(set.sample_elems()))
+      return failure(ErrorCode::data, split_name(split), ": ", set.pixels.size(), " pixels of ",
+                     set.size(), " images of ", set.sample_elems());
+    for (const Label label : set.labels)
+      if (label >= set.classes)
+        return failure(ErrorCode::data, split_name(split), ": label ", label, ", expected 0 to ",
+                       set.classes - 1);
+  }
+  if (card.channels != 1 && card.channels != 3)
+    return failure(ErrorCode::data, card.channels, " channels, expected 1 or 3");
+  const auto read = parse_pack_card(to_text(to_json(written)));
+  return read ? Result<void>{} : read.failure();
+}
+}  // namespace detail
+
 /// Packs two parts that are in memory. Classes without a name get what `class_name` calls them.
+/// Refused, with nothing written: what load_packed() would refuse.
 inline Result<void> save_packed(const std::string& folder, const Dataset& train,
                                 const Dataset& test) {
   if (auto same = check_same_shape(train, test); !same) return same;
@@ -216,6 +240,8 @@ inline Result<void> save_packed(const std::string& folder, const Dataset& train,
                 train.center_crop, train.class_names, {},           {}};
   for (Index c = static_cast<Index>(train.class_names.size()); c < train.classes; ++c)
     card.class_names.push_back(class_name(train, c));
+  if (auto good = detail::check_packable(card, train, test); !good)
+    return failure(good.failure().code, folder, ": ", good.failure().message);
   if (auto made = create_folders(folder); !made) return made;
   // Without its card a folder that holds half of the old and half of the new files is no set.
   ::unlink(join_path(folder, pack_card_name).c_str());

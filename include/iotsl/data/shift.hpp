@@ -11,6 +11,8 @@ namespace data {
 /// what comes in is 0. Image i uses the numbers 2i and 2i + 1.
 inline Tensor<float> shift_images(const Tensor<float>& x, Index pixels, const Random& random) {
   const Shape& shape = x.shape();
+  if (shape.rank() != 4 || pixels < 0)
+    fail("shift_images: ", shape, " by ", pixels, " pixels, expected [N,C,H,W] and 0 or more");
   const Index n = shape[0], channels = shape[1], height = shape[2], width = shape[3];
   Tensor<float> out = Tensor<float>::zeros(shape);
   const float* from = x.data();

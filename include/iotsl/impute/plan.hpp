@@ -123,6 +123,19 @@ inline Result<void> check_scarce(double scarce) {
   return failure(ErrorCode::usage, "--scarce ", scarce, ": expected 0 to 1");
 }
 
+/// That the log is one of these devices and classes.
+inline Result<void> check_log_fits(const GenerationLog& log, const data::CountTable& histograms) {
+  if (log.generators.size() != histograms.size())
+    return failure(ErrorCode::data, "generation log: of ", log.generators.size(),
+                   " generators, there are ", histograms.size(), " devices");
+  for (const GenerationEntry& entry : log.entries)
+    if (entry.device >= histograms.size() || entry.label >= histograms.front().size())
+      return failure(ErrorCode::data, "generation log: class ", entry.label, " of device ",
+                     entry.device, ", there are ", histograms.size(), " devices and ",
+                     histograms.front().size(), " classes");
+  return {};
+}
+
 }  // namespace detail
 
 /// Plans the imputation of devices with these histograms ([device][class]) by what `log`, made from
@@ -133,6 +146,7 @@ inline Result<Plan> make_plan(const data::CountTable& histograms, const Generati
                               const PlanOptions& options = {}) {
   if (Result<void> good = detail::check_scarce(options.scarce); !good) return good.failure();
   if (Result<void> good = check_histograms(histograms); !good) return good.failure();
+  if (Result<void> good = detail::check_log_fits(log, histograms); !good) return good.failure();
   const Offers offers(log, histograms.front().size(), options.scarce);
   const std::vector<Index> all = union_of_classes(histograms);
 

@@ -48,8 +48,8 @@ class InaMeter {
     }
     const Result<std::uint64_t> millivolts = detail::read_count(join_path(folder_, "in1_input"));
     if (!millivolts) return millivolts.failure();
-    const Result<std::uint64_t> milliamperes =
-        detail::read_count(join_path(folder_, "curr1_input"));
+    // With hardly any load a sensor's offset may be more than the current.
+    const auto milliamperes = detail::read_whole<std::int64_t>(join_path(folder_, "curr1_input"));
     if (!milliamperes) return milliamperes.failure();
     return static_cast<double>(*millivolts) * static_cast<double>(*milliamperes) * 1e-6;
   }

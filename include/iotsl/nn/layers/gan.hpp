@@ -141,7 +141,9 @@ inline constexpr auto spectral_type = [] {
 /// A layer with its weight over an estimate of its largest singular value, which one power
 /// iteration before each pass in training follows: `spectral_conv2d` is SpectralNorm<T, Conv2d>.
 /// The state of the layer keeps its names; the vectors stand beside it as `u` and `v`, as in
-/// PyTorch's parametrisation. A pass before initialize() raises an Error.
+/// PyTorch's parametrisation; an iteration turns v, then u, as torch.nn.utils.spectral_norm does.
+/// The matrix is of the weight's first extent: of a transposed convolution that is its inputs,
+/// where PyTorch takes its outputs. A pass before initialize() raises an Error.
 template <class T, template <class> class Layer>
 struct SpectralNorm {
   static constexpr const char* type = detail::spectral_type<Layer<T>>.data();
