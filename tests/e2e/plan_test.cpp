@@ -147,6 +147,22 @@ TEST_CASE("plan: joules of a device's own step and model") {
   CHECK(unknown.err.find("'pi9': expected pi4, pi5 or a JSON file") != std::string::npos);
 }
 
+TEST_CASE("plan: runs whose trial on one device is another run") {
+  const std::string small =
+      "plan --dataset glyphs --width 2 --devices 2 --limit-train 80 --limit-test 20 --batch 8 --json ";
+  const Json added = parsed(run_program(small + "--rounds 1 --added-epochs 3@0.001"));
+  CHECK(added.find("epochs")->as_int() == 5);
+  const Json thaws = parsed(
+      run_program(small + "--method cache --rounds 2 --validation 0.2 --unfreeze-on-plateau 2"));
+  CHECK(thaws.find("epochs")->as_int() == 4);
+  const Json alone = parsed(run_program(
+      small + "--method iotsl --generator moments --generator-only on --pretrain-iterations 5"));
+  CHECK(alone.find("epochs")->as_int() == 0);
+  CHECK(alone.find("steps")->as_int() == 0);
+  CHECK(alone.find("step_seconds")->as_double() == 0);
+  CHECK(alone.find("seconds")->as_double() > 0);
+}
+
 TEST_CASE("plan: what has no plan is said") {
   const auto central = run_program("plan --method central --dataset glyphs");
   CHECK(central.exit_code == 2);

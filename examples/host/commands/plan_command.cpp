@@ -60,14 +60,17 @@ std::string joules_text(double joules, const char* what) {
 }
 
 void print(const Plan& p, const RunOptions& options, const split::RunConfig& config) {
-  const auto epochs = static_cast<double>(config.training.epochs);
-  const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
+  // Of a run of generators alone: none.
+  const auto epochs = static_cast<Index>(config.turns()) * config.training.local_epochs;
+  const double step_seconds =
+      p.turns_seconds / static_cast<double>(std::max<std::uint64_t>(1, p.wire.steps));
+  const double epoch_seconds = p.turns_seconds / static_cast<double>(std::max<Index>(1, epochs));
   if (options.json) {
     Json out = short_json(p.model.total);
     out["front"] = short_json(p.model.front);
     out["back"] = short_json(p.model.back);
     out["smashed_values"] = p.model.smashed_values;
-    out["epochs"] = config.training.epochs;
+    out["epochs"] = epochs;
     out["steps"] = p.wire.steps;
     out["bytes_up"] = p.wire.bytes_up;
     out["bytes_down"] = p.wire.bytes_down;
@@ -89,7 +92,7 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
     out["device_step_seconds"] = p.step.device;
     out["server_step_seconds"] = p.step.server;
     out["server_update_seconds"] = p.step.update;
-    out["epoch_seconds"] = p.turns_seconds / epochs;
+    out["epoch_seconds"] = epoch_seconds;
     out["seconds"] = p.seconds;
     Json energy = to_json_fields(p.energy);
     energy["origin"] = p.power.origin();
@@ -110,10 +113,12 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
   side("front", p.model.front);
   side("back", p.model.back);
   side("together", p.model.total);
-  std::printf("work       %ld device epochs, %llu steps of at most %ld samples\n",
-              static_cast<long>(config.training.epochs),
-              static_cast<unsigned long long>(p.wire.steps),
-              static_cast<long>(config.training.batch));
+  if (epochs > 0)
+    std::printf("work       %ld device epochs, %llu steps of at most %ld samples\n",
+                static_cast<long>(epochs), static_cast<unsigned long long>(p.wire.steps),
+                static_cast<long>(config.training.batch));
+  else
+    std::printf("work       no turns: the server trains alone on what the generators make\n");
   std::printf(
       "wire       %s up, %s down (%llu values by the formula of Table I, F = %ld a sample)\n",
       bytes(p.wire.bytes_up).c_str(), bytes(p.wire.bytes_down).c_str(),
@@ -133,12 +138,15 @@ void print(const Plan& p, const RunOptions& options, const split::RunConfig& con
   std::printf(
       "disk       %s a barrier, three are kept%s\n", bytes(p.checkpoint_bytes).c_str(),
       p.cache_bytes > 0 ? concat("; ", bytes(p.cache_bytes), " of smashed samples").c_str() : "");
-  std::printf(
-      "time       %s%s; a device epoch %s, a step %.0f ms: %.0f on the device, %.0f on the server, "
-      "%.0f of which beside the rest\n",
-      p.preparation ? "at most " : "", format_seconds(p.seconds).c_str(),
-      format_seconds(p.turns_seconds / epochs).c_str(), 1e3 * step_seconds, 1e3 * p.step.device,
-      1e3 * (p.step.server + p.step.update), 1e3 * p.step.update);
+  std::printf("time       %s%s", p.preparation ? "at most " : "",
+              format_seconds(p.seconds).c_str());
+  if (epochs > 0)
+    std::printf(
+        "; a device epoch %s, a step %.0f ms: %.0f on the device, %.0f on the server, %.0f of which "
+        "beside the rest",
+        format_seconds(epoch_seconds).c_str(), 1e3 * step_seconds, 1e3 * p.step.device,
+        1e3 * (p.step.server + p.step.update), 1e3 * p.step.update);
+  std::printf("\n");
   std::printf(
       "energy     a device %s%s, awake for %s\n",
       joules_text(p.energy.turn_joules, "in its turns").c_str(),
@@ -272,8 +280,9 @@ void plan(CLI::App& command, PlanOptions& planned) {
   };
   forecast(0);
   // Barriers inside the turns come by steps and by the clock, whichever is later.
-  const double turn_steps = static_cast<double>(p.wire.steps) / static_cast<double>(config.turns());
-  const double step_seconds = p.turns_seconds / static_cast<double>(p.wire.steps);
+  const auto steps = static_cast<double>(std::max<std::uint64_t>(1, p.wire.steps));
+  const double turn_steps = steps / static_cast<double>(std::max<std::uint64_t>(1, config.turns()));
+  const double step_seconds = p.turns_seconds / steps;
   const double between = std::max(static_cast<double>(config.barriers.steps),
                                   config.barriers.seconds / std::max(step_seconds, 1e-9));
   const auto inside = static_cast<std::uint64_t>(std::max(0.0, turn_steps - 1) / between);

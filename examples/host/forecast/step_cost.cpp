@@ -123,7 +123,8 @@ double run_seconds(const StepCost& cost, const split::RunConfig& config, std::ui
 
 double seconds_beside_steps(const StepCost& cost, const split::RunConfig& config,
                             std::uint64_t barriers, Index judged) {
-  const auto evaluations = static_cast<double>(config.training.epochs / config.training.eval_every);
+  const auto epochs = static_cast<Index>(config.turns()) * config.training.local_epochs;
+  const auto evaluations = static_cast<double>(epochs / config.training.eval_every);
   return static_cast<double>(barriers) * cost.barrier_seconds +
          std::max(1.0, evaluations) * static_cast<double>(judged) * cost.evaluate_seconds;
 }
