@@ -325,6 +325,10 @@ void plan(CLI::App& command, PlanOptions& planned) {
       p.seconds += link->seconds((p.preparation->bytes_up + p.preparation->bytes_down) /
                                  static_cast<std::uint64_t>(config.devices));
     p.assumptions.push_back("generators and pre-training: as on this machine");
+    if (config.preparation.imputes())
+      p.assumptions.push_back(
+          "imputation: partners by the devices' counts; the checks of generators may choose others, "
+          "and more");
     if (config.preparation.pretrain)
       p.assumptions.push_back(
           concat("pre-training: ", optimizer_text(config.pretraining_optimizer()),

@@ -253,7 +253,8 @@ class GradWalk {
 /// Gradients of sum_i <outputs[i], seeds[i]> with respect to `inputs`, one per input and of its
 /// shape; zeros where an input has no influence. An empty `seeds`, or an undefined seed, means 1
 /// and needs an output with one element. Nothing accumulates in the leaves. Gradients may share
-/// their values with each other and with the seeds: clone() what is to be changed in place.
+/// their values with each other and with the seeds: clone() what is to be changed in place. Another
+/// thread must not take gradients through the same nodes meanwhile, leaves included.
 template <class T>
 std::vector<Tensor<T>> grad(const std::vector<Tensor<T>>& outputs,
                             const std::vector<Tensor<T>>& inputs,

@@ -1,6 +1,8 @@
 #pragma once
 // Graph nodes. A node is a static OpInfo, plain attributes, its inputs and what it saves: no
-// closure, no virtual function. Recording is per thread.
+// closure, no virtual function. Recording is per thread. A walk over a graph leaves its marks in
+// the nodes: threads that take gradients at the same time must not share any, a parameter neither;
+// each has a copy of the net (clone the parameters).
 
 #include <cstring>
 #include <type_traits>

@@ -13,8 +13,10 @@ inline std::uint64_t values_formula(std::uint64_t samples, std::uint64_t smashed
   return samples * ((gradients ? 2 : 1) * smashed + 1) + front;
 }
 
-/// Bytes by what they were for. The first four are 4 times the formula, the rest are the extras
-/// that it leaves out; all together they are the bytes of the sockets.
+/// Bytes by what they were for. The first four are what the formula counts, each value in the 4
+/// bytes of a float or as the wire codes it; the rest are the extras that it leaves out. All
+/// together they are the bytes of the sockets. Method local, which the formula does not count, has
+/// its front among the first.
 struct ByteBill {
   std::uint64_t smashed = 0;
   std::uint64_t labels = 0;
@@ -33,7 +35,8 @@ struct ByteBill {
   std::uint64_t frames = 0;            ///< headers of 32 bytes
   std::uint64_t control = 0;           ///< all other messages, heartbeats included
 
-  /// 4 times values_formula, summed over the epochs of the run.
+  /// Of the values in values_formula, summed over the epochs of the run: 4 times as many where
+  /// nothing is coded.
   std::uint64_t formula() const { return smashed + labels + gradient + front; }
   std::uint64_t extras() const {
     return front_inside + front_relay + batch_norm + optimizer + generators_up + generators_down +
