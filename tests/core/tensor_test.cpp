@@ -43,7 +43,7 @@ TEST_CASE("shape: extents, text, padding and errors") {
   CHECK(error_of([] {
           Shape({0, Index{1} << 40, Index{1} << 40}).elements();
         }) == "shape [0,1099511627776,1099511627776]: too many elements");
-  CHECK(Shape{0, Index{1} << 40}.elements() == 0);
+  CHECK(Shape{0, Index{1} << 20}.elements() == 0);
 }
 
 TEST_CASE("tensor: a handle shares its values, clone copies them") {
