@@ -85,13 +85,11 @@ void add(const KeyCommandOptions& options) {
   });
 }
 void rotate(const KeyCommandOptions& options) {
-  need_credentials(options);
   change_with_token(options, [&](net::AllowList& list, const net::EnrollSecret& secret) {
     return list.rotate(options.name, secret);
   });
 }
 void revoke(const KeyCommandOptions& options) {
-  need_credentials(options);
   expect(open_credentials(options).change(
       [&](net::AllowList& list) { return list.revoke(options.name); }));
   std::fprintf(
@@ -114,7 +112,6 @@ void print_next_key(const net::ServerCredentials& credentials) {
       net::short_text(next).c_str(), waits.empty() ? "nobody" : waits.c_str());
 }
 void list(const KeyCommandOptions& options) {
-  need_credentials(options);
   const net::ServerCredentials credentials = open_credentials(options);
   for (const net::ListedDevice& device : credentials.list().devices()) {
     std::printf("%-20s %-10s", device.name.c_str(), device.state());
@@ -127,7 +124,6 @@ void list(const KeyCommandOptions& options) {
 }
 /// Begins to give the server another key; it takes it by itself once its devices know it.
 void rotate_server(const KeyCommandOptions& options) {
-  need_credentials(options);
   net::ServerCredentials credentials = open_credentials(options);
   expect(credentials.prepare_next_key());
   const std::vector<std::string> strangers =
@@ -201,13 +197,16 @@ void add_device_command(CLI::App& app) {
       "device", "Which devices a server lets in, by their keys, and back after a failure");
   device->require_subcommand(1);
   const auto command = [&](const char* name, const char* help,
-                           void (*run)(const KeyCommandOptions&)) {
+                           void (*run)(const KeyCommandOptions&), bool makes = false) {
     CLI::App* out = device->add_subcommand(name, help);
     out->add_option("--identity", options->identity,
                     "The server's folder, with its key and the list; add makes it where it is "
                     "missing")
         ->required();
-    out->callback([options, run] { run(*options); });
+    out->callback([options, run, makes] {
+      if (!makes) need_credentials(*options);
+      run(*options);
+    });
     return out;
   };
   const auto with_name = [&](CLI::App* out) {
@@ -221,7 +220,8 @@ void add_device_command(CLI::App& app) {
     out->add_option("--out", options->out,
                     "File for the token, readable by its owner only; default: standard output");
   };
-  with_token(with_name(command("add", "Print a token with which one device enrols its key", &add)));
+  with_token(
+      with_name(command("add", "Print a token with which one device enrols its key", &add, true)));
   with_token(with_name(
       command("rotate", "Print a token for another key of a device; the old one works until then",
               &rotate)));

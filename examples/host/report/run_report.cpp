@@ -232,14 +232,13 @@ void print_summary(const RunOptions& options, const split::RunSummary& s) {
     std::printf("sent             %s up, %s down\n",
                 format_bytes(static_cast<double>(s.bytes_up)).c_str(),
                 format_bytes(static_cast<double>(s.bytes_down)).c_str());
+  const bool is_coded = s.bill.formula() != 4 * s.values_formula;
   if (s.bytes_up + s.bytes_down > 0 && s.values_formula > 0)
     std::printf(
         "                 %s by the formula of Table I (%s%llu values%s, F = %llu a "
         "sample), %s extras\n",
-        format_bytes(static_cast<double>(s.bill.formula())).c_str(),
-        s.bill.formula() == 4 * s.values_formula ? "4 x " : "",
-        static_cast<unsigned long long>(s.values_formula),
-        s.bill.formula() == 4 * s.values_formula ? "" : " as they were coded",
+        format_bytes(static_cast<double>(s.bill.formula())).c_str(), is_coded ? "" : "4 x ",
+        static_cast<unsigned long long>(s.values_formula), is_coded ? " as they were coded" : "",
         static_cast<unsigned long long>(s.smashed_values),
         format_bytes(static_cast<double>(s.bill.extras())).c_str());
   if (s.preparation) print_preparation(*s.preparation, s);
