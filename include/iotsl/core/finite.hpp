@@ -1,11 +1,13 @@
 #pragma once
 // Is any value NaN or infinite? Asked of everything that comes from a peer or leaves a step.
 
+#include <atomic>
 #include <bit>
 #include <cstring>
 
 #include "iotsl/core/bytes.hpp"
 #include "iotsl/core/tensor.hpp"
+#include "iotsl/core/threads/parallel.hpp"
 
 IOTSL_NAMESPACE_BEGIN
 
@@ -23,9 +25,16 @@ inline bool all_finite(const float* values, std::size_t count) {
   for (; i < count; ++i) check(i, 0);
   return (bad[0] | bad[1] | bad[2] | bad[3]) == 0;
 }
-/// Whether no value is NaN or Inf.
+/// Whether no value is NaN or Inf. All threads look through a large tensor.
 inline bool all_finite(const Tensor<float>& t) {
-  return all_finite(t.data(), static_cast<std::size_t>(t.size()));
+  constexpr Index grain = 64 * 1024;  // some 15 microseconds of reading
+  const float* const values = t.data();
+  std::atomic<bool> finite = true;
+  parallel_chunks(t.size(), grain, [&](Index begin, Index end) {
+    if (!all_finite(values + begin, static_cast<std::size_t>(end - begin)))
+      finite.store(false, std::memory_order_relaxed);
+  });
+  return finite.load(std::memory_order_relaxed);
 }
 /// The same of doubles.
 inline bool all_finite(const Tensor<double>& t) {
