@@ -67,6 +67,8 @@ inline std::vector<ConvCase> conv_cases() {
       {"wide", {1, 10, 3, 300}, {17, 10, 3, 3}, same},
       {"no image", {0, 3, 5, 5}, {4, 3, 3, 3}},
       {"many images", {32, 40, 5, 5}, {16, 40, 3, 3}, same},
+      {"many blocks", {18, 5, 17, 17}, {6, 5, 3, 3}, same},
+      {"many sums", {2, 190, 2, 2}, {310, 190, 3, 3}, same},
       {"few channels, many images", {21, 2, 6, 5}, {20, 2, 3, 3}, same},
       {"few channels, stride 2", {2, 2, 19, 17}, {13, 2, 4, 3}, halve},
       {"few channels, uneven map",

@@ -61,7 +61,7 @@ std::vector<Problem> problems() {
   std::vector<Problem> out;
   for (const cases::ConvCase& c : cases::conv_cases()) {
     const ConvShape s = c.shape();
-    if (s.n * s.p * s.q * s.k * s.c * s.r * s.s > 4000000) continue;
+    if (s.n * s.p * s.q * s.k * s.c * s.r * s.s > 5000000) continue;
     if (c.options.groups.count() != 1 || !kernels::bf16_applies(s)) continue;
     out.push_back({c.name + ", direct", s, ConvAlgorithm::direct});
     if (kernels::winograd_applies(s))

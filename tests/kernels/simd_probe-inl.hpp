@@ -69,6 +69,9 @@ inline void probe_partial(const float* x, float* y, Index count) {
 inline float probe_sum(const float* x) { return reduce_add(load(x)); }
 inline float probe_largest(const float* x) { return reduce_max(load(x)); }
 inline void probe_transpose(const float* x, float* y) { transpose(x, lanes, y, lanes); }
+inline void probe_transpose_partial(Index rows, Index cols, const float* x, float* y) {
+  transpose_partial(rows, cols, x, cols, y, lanes);
+}
 
 template <int lane, class V>
 IOTSL_INLINE void spread_lane(V x, float* y) {
@@ -99,7 +102,9 @@ IOTSL_INLINE void copy_next(const float* x, float* y) {
 }
 inline void probe_next(const float* x, float* y) { copy_next<multiplies_by_lane ? 2 : 1>(x, y); }
 
-inline constexpr SimdProbe simd_probe{lanes,         probe_apply,     probe_partial, probe_sum,
-                                      probe_largest, probe_transpose, probe_spread,  probe_next};
+inline constexpr SimdProbe simd_probe{
+    lanes,         probe_apply,     probe_partial,           probe_sum,
+    probe_largest, probe_transpose, probe_transpose_partial, probe_spread,
+    probe_next};
 }  // namespace kernels::IOTSL_TARGET
 IOTSL_NAMESPACE_END

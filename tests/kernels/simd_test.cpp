@@ -18,6 +18,7 @@ struct SimdProbe {
   float (*sum)(const float* x);
   float (*largest)(const float* x);
   void (*transpose)(const float* x, float* y);
+  void (*transpose_partial)(Index rows, Index cols, const float* x, float* y);
   void (*spread)(const float* x, float* y);
   void (*copy_next)(const float* x, float* y);
 };
@@ -209,6 +210,24 @@ TEST_CASE("transpose of a block") {
     probe.transpose(x.data(), y.data());
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j) CHECK(y[j * n + i] == x[i * n + j]);
+  });
+}
+
+TEST_CASE("transpose of a part of a block reads and writes nothing else") {
+  on_each_target([](const kernels::SimdProbe& probe) {
+    const auto n = static_cast<std::size_t>(probe.lanes);
+    for (std::size_t rows = 1; rows <= n; ++rows)
+      for (std::size_t cols = 1; cols <= n; ++cols) {
+        std::vector<float> x(rows * cols), y(n * n, -1.0F), expected = y;
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
+        for (std::size_t i = 0; i < rows; ++i)
+          for (std::size_t j = 0; j < cols; ++j) expected[j * n + i] = x[i * cols + j];
+        probe.transpose_partial(static_cast<Index>(rows), static_cast<Index>(cols), x.data(),
+                                y.data());
+        CAPTURE(rows);
+        CAPTURE(cols);
+        CHECK(y == expected);
+      }
   });
 }
 

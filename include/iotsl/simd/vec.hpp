@@ -11,7 +11,7 @@
 //   round_small pow2 exponent mantissa   the pieces exp and log are made of
 //   load_bytes store_bytes   lanes that are whole numbers from 0 to 255
 //   even_lanes odd_lanes   of a, then of b;  zip_low zip_high   a0 b0 a1 b1 ..., in two halves
-//   transpose          a block of lanes x lanes floats
+//   transpose          a block of lanes x lanes floats; transpose_partial a part of one
 //   words_are_pairs        false; true where a word of memory is two bfloat16 numbers and there is
 //                          dot_pairs(a,b,c) (simd/vec_avx512bf16.hpp)
 //   multiplies_by_lane     true where there are, beyond these:

@@ -6,6 +6,7 @@
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/targets.hpp"
+#include "iotsl/simd/transpose_floats.hpp"
 
 #if IOTSL_HAVE_AVX
 IOTSL_REGION_BEGIN(avx2)
@@ -169,28 +170,52 @@ IOTSL_INLINE Vec zip_high(Vec a, Vec b) {
   return {__builtin_shufflevector(a.v, b.v, 4, 12, 5, 13, 6, 14, 7, 15)};
 }
 
+/// Both transposes: of a whole block no mask is needed.
+template <bool whole>
+IOTSL_INLINE void transpose_block(Index rows, Index cols, const float* src, Index src_stride,
+                                  float* dst, Index dst_stride) {
+  Floats row[8];
+  IOTSL_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    const float* from = src + i * src_stride;
+    row[i] = (whole ? load(from) : i < rows ? load_partial(from, cols) : zero()).v;
+  }
+  // pair[k][g]: columns k and 4 + k of rows 4 g .. 4 g + 3
+  Floats pair[4][2];
+  IOTSL_UNROLL
+  for (int g = 0; g < 2; ++g) {
+    const Floats a0 = weave_first(row[4 * g], row[4 * g + 1]);
+    const Floats a1 = weave_last(row[4 * g], row[4 * g + 1]);
+    const Floats a2 = weave_first(row[4 * g + 2], row[4 * g + 3]);
+    const Floats a3 = weave_last(row[4 * g + 2], row[4 * g + 3]);
+    pair[0][g] = join_first(a0, a2);
+    pair[1][g] = join_last(a0, a2);
+    pair[2][g] = join_first(a1, a3);
+    pair[3][g] = join_last(a1, a3);
+  }
+  IOTSL_UNROLL
+  for (int j = 0; j < 8; ++j) {
+    const Vec turned =
+        j < 4 ? low_halves(pair[j][0], pair[j][1]) : high_halves(pair[j - 4][0], pair[j - 4][1]);
+    float* to = dst + j * dst_stride;
+    if (whole)
+      store(to, turned);
+    else if (j < cols)
+      store_partial(to, turned, rows);
+  }
+}
+
 /// dst[j][i] = src[i][j] for i, j < 8; strides in floats.
 IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
-  const Floats r0 = load(src).v, r1 = load(src + src_stride).v;
-  const Floats r2 = load(src + 2 * src_stride).v, r3 = load(src + 3 * src_stride).v;
-  const Floats r4 = load(src + 4 * src_stride).v, r5 = load(src + 5 * src_stride).v;
-  const Floats r6 = load(src + 6 * src_stride).v, r7 = load(src + 7 * src_stride).v;
-  const Floats a0 = weave_first(r0, r1), a1 = weave_last(r0, r1);
-  const Floats a2 = weave_first(r2, r3), a3 = weave_last(r2, r3);
-  const Floats a4 = weave_first(r4, r5), a5 = weave_last(r4, r5);
-  const Floats a6 = weave_first(r6, r7), a7 = weave_last(r6, r7);
-  const Floats b0 = join_first(a0, a2), b1 = join_last(a0, a2);
-  const Floats b2 = join_first(a1, a3), b3 = join_last(a1, a3);
-  const Floats b4 = join_first(a4, a6), b5 = join_last(a4, a6);
-  const Floats b6 = join_first(a5, a7), b7 = join_last(a5, a7);
-  store(dst, low_halves(b0, b4));
-  store(dst + dst_stride, low_halves(b1, b5));
-  store(dst + 2 * dst_stride, low_halves(b2, b6));
-  store(dst + 3 * dst_stride, low_halves(b3, b7));
-  store(dst + 4 * dst_stride, high_halves(b0, b4));
-  store(dst + 5 * dst_stride, high_halves(b1, b5));
-  store(dst + 6 * dst_stride, high_halves(b2, b6));
-  store(dst + 7 * dst_stride, high_halves(b3, b7));
+  transpose_block<true>(8, 8, src, src_stride, dst, dst_stride);
+}
+/// The same for i < rows, j < cols of at most 8.
+[[gnu::noinline]] inline void transpose_partial(Index rows, Index cols, const float* src,
+                                                Index src_stride, float* dst, Index dst_stride) {
+  if (rows * cols <= 2 * lanes)  // vectors are no faster than so few single floats
+    transpose_floats(rows, cols, src, src_stride, dst, dst_stride);
+  else
+    transpose_block<false>(rows, cols, src, src_stride, dst, dst_stride);
 }
 
 }  // namespace simd::avx2

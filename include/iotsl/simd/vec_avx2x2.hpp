@@ -108,6 +108,16 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
       avx2::transpose(src + i * src_stride + j, src_stride, dst + j * dst_stride + i, dst_stride);
 }
 
+/// The same for i < rows, j < cols of at most 16.
+IOTSL_INLINE void transpose_partial(Index rows, Index cols, const float* src, Index src_stride,
+                                    float* dst, Index dst_stride) {
+  for (Index i = 0; i < rows; i += 8)
+    for (Index j = 0; j < cols; j += 8)
+      avx2::transpose_partial(rows - i < 8 ? rows - i : 8, cols - j < 8 ? cols - j : 8,
+                              src + i * src_stride + j, src_stride, dst + j * dst_stride + i,
+                              dst_stride);
+}
+
 }  // namespace simd::avx2x2
 IOTSL_NAMESPACE_END
 IOTSL_REGION_END

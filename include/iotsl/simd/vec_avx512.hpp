@@ -4,6 +4,7 @@
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/targets.hpp"
+#include "iotsl/simd/transpose_floats.hpp"
 
 #if IOTSL_HAVE_AVX
 IOTSL_REGION_BEGIN(avx512)
@@ -195,17 +196,22 @@ IOTSL_INLINE Floats odd_quarters(Floats a, Floats b) {
   return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
 }
 
-/// dst[j][i] = src[i][j] for i, j < 16; strides in floats.
-IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
+/// Both transposes: of a whole block no mask is needed.
+template <bool whole>
+IOTSL_INLINE void transpose_block(Index rows, Index cols, const float* src, Index src_stride,
+                                  float* dst, Index dst_stride) {
   // column[k][g]: quarter q holds column 4 q + k of rows 4 g .. 4 g + 3
   Floats column[4][4];
   IOTSL_UNROLL
   for (int g = 0; g < 4; ++g) {
-    const float* rows = src + 4 * g * src_stride;
-    const Floats r0 = load(rows).v, r1 = load(rows + src_stride).v;
-    const Floats r2 = load(rows + 2 * src_stride).v, r3 = load(rows + 3 * src_stride).v;
-    const Floats a0 = weave_first(r0, r1), a1 = weave_last(r0, r1);
-    const Floats a2 = weave_first(r2, r3), a3 = weave_last(r2, r3);
+    Floats row[4];
+    IOTSL_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float* from = src + (4 * g + i) * src_stride;
+      row[i] = (whole ? load(from) : load_partial(from, 4 * g + i < rows ? cols : 0)).v;
+    }
+    const Floats a0 = weave_first(row[0], row[1]), a1 = weave_last(row[0], row[1]);
+    const Floats a2 = weave_first(row[2], row[3]), a3 = weave_last(row[2], row[3]);
     column[0][g] = join_first(a0, a2);
     column[1][g] = join_last(a0, a2);
     column[2][g] = join_first(a1, a3);
@@ -217,12 +223,30 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
     const Floats even1 = even_quarters(column[k][2], column[k][3]);
     const Floats odd0 = odd_quarters(column[k][0], column[k][1]);
     const Floats odd1 = odd_quarters(column[k][2], column[k][3]);
-    float* to = dst + k * dst_stride;
-    store(to, {even_quarters(even0, even1)});
-    store(to + 4 * dst_stride, {even_quarters(odd0, odd1)});
-    store(to + 8 * dst_stride, {odd_quarters(even0, even1)});
-    store(to + 12 * dst_stride, {odd_quarters(odd0, odd1)});
+    const Floats turned[] = {even_quarters(even0, even1), even_quarters(odd0, odd1),
+                             odd_quarters(even0, even1), odd_quarters(odd0, odd1)};
+    IOTSL_UNROLL
+    for (int q = 0; q < 4; ++q) {
+      float* to = dst + (4 * q + k) * dst_stride;
+      if (whole)
+        store(to, {turned[q]});
+      else if (4 * q + k < cols)
+        store_partial(to, {turned[q]}, rows);
+    }
   }
+}
+
+/// dst[j][i] = src[i][j] for i, j < 16; strides in floats.
+IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
+  transpose_block<true>(16, 16, src, src_stride, dst, dst_stride);
+}
+/// The same for i < rows, j < cols of at most 16.
+[[gnu::noinline]] inline void transpose_partial(Index rows, Index cols, const float* src,
+                                                Index src_stride, float* dst, Index dst_stride) {
+  if (rows * cols <= 2 * lanes)  // vectors are no faster than so few single floats
+    transpose_floats(rows, cols, src, src_stride, dst, dst_stride);
+  else
+    transpose_block<false>(rows, cols, src, src_stride, dst, dst_stride);
 }
 
 }  // namespace simd::avx512

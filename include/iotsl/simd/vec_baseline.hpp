@@ -5,6 +5,7 @@
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/targets.hpp"
+#include "iotsl/simd/transpose_floats.hpp"
 
 #if IOTSL_HAVE_BASELINE
 
@@ -146,6 +147,12 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
   store(dst + 2 * dst_stride, {Floats{a[2], b[2], c[2], d[2]}});
   store(dst + 3 * dst_stride, {Floats{a[3], b[3], c[3], d[3]}});
 #endif
+}
+
+/// The same for i < rows, j < cols of at most 4: vectors are no faster with so few floats.
+IOTSL_INLINE void transpose_partial(Index rows, Index cols, const float* src, Index src_stride,
+                                    float* dst, Index dst_stride) {
+  transpose_floats(rows, cols, src, src_stride, dst, dst_stride);
 }
 
 }  // namespace simd::baseline

@@ -6,6 +6,7 @@
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/targets.hpp"
+#include "iotsl/simd/transpose_floats.hpp"
 
 #if IOTSL_HAVE_NEON
 #include <arm_neon.h>
@@ -217,6 +218,12 @@ IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Inde
   vst1q_f32(dst + 2 * dst_stride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
   vst1q_f32(dst + 3 * dst_stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
 #endif
+}
+
+/// The same for i < rows, j < cols of at most 4: vectors are no faster with so few floats.
+IOTSL_INLINE void transpose_partial(Index rows, Index cols, const float* src, Index src_stride,
+                                    float* dst, Index dst_stride) {
+  transpose_floats(rows, cols, src, src_stride, dst, dst_stride);
 }
 
 }  // namespace simd::neon

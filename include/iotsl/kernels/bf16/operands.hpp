@@ -72,17 +72,16 @@ inline void gemm_pack_cols(Bf16Operands operands, const GemmProblem& p, const Ge
 inline void pack_weights(Bf16Operands operands, const Correlation& c, const UsedTaps& used,
                          const float* w, float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
-  const Index panel_floats = used.count() * c.in_c * cols;
-  const Index depth = words(operands, c.in_c);
-  const Scratch memory(static_cast<std::size_t>(threads() * panel_floats) * sizeof(float));
-  run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
-    float* floats = memory.as<float>() + worker_index() * panel_floats;
-    if (c.out_c - panel * cols < cols)
-      std::memset(floats, 0, static_cast<std::size_t>(panel_floats) * sizeof(float));
-    pack_panel(c, used, panel, w, floats);
-    for (Index t = 0; t < used.count(); ++t)
-      round_row_pairs(c.in_c, cols, floats + t * c.in_c * cols, cols,
-                      packed + (panel * used.count() + t) * depth * cols, cols);
+  const Index depth = words(operands, c.in_c), panel_words = used.all() * depth * cols;
+  const Index memory_floats = turned_floats(used.all(), cols);
+  const Scratch memory(static_cast<std::size_t>(threads() * memory_floats) * sizeof(float));
+  const auto round = round_kernels().rows;
+  run_tasks(panels * panel_words * 16, panels, [&](Index panel) {
+    turn_panel(c, used.all(), panel, w, 2, memory.as<float>() + worker_index() * memory_floats,
+               [&](Index t, Index i, const float* row, Index step) {
+                 round(cols, row, i + 1 < c.in_c ? row + step : nullptr,
+                       packed + panel * panel_words + (t * depth + i / 2) * cols);
+               });
   });
 }
 inline Index load_floats(Bf16Operands, const Correlation& stored, Index rows) {

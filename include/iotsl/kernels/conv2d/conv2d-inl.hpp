@@ -51,14 +51,16 @@ IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, floa
   for (int i = 0; i < Rows; ++i) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
     float* row = out + i * block.out_stride;
+    if (block.adds) {
+      IOTSL_UNROLL
+      for (int v = 0; v < tile_vecs; ++v) acc[i][v] = add(load(row + v * lanes), acc[i][v]);
+    }
     IOTSL_UNROLL
-    for (int v = 0; v < tile_vecs; ++v)
-      store(row + v * lanes, add(load(row + v * lanes), acc[i][v]));
+    for (int v = 0; v < tile_vecs; ++v) store(row + v * lanes, acc[i][v]);
   }
 }
 
-/// out[c][0 .. tile_cols) += sum over the pixels of all runs of x[pixel][c]
-/// gy[pixel][:].
+/// out[c][0 .. tile_cols) = or += sum over the pixels of all runs of x[pixel][c] gy[pixel][:].
 inline void outer(const OuterBlock& block, Index channels, float* out) {
   for (Index c = 0; c < channels;) {
     const Index rows = next_tile_rows(channels - c);

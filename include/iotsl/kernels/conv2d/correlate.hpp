@@ -41,35 +41,35 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
   });
 }
 
-/// One panel where all taps are used: panel[tap][in channel][tile_cols]. Columns beyond the last
-/// output stay as they are.
-inline void pack_panel(const Correlation& c, const UsedTaps& used, Index number, const float* w,
-                       float* panel) {
+/// rows[in channel][tap][tile_cols] of some input channels, all taps: `w` is the first weight, and
+/// columns beyond `valid` outputs stay as they are.
+inline void turn_weights(const Correlation& c, Index taps, Index channels, Index valid,
+                         const float* w, float* rows) {
   const Index cols = tile_table().cols;
   const auto transpose = tile_table().transpose;
-  const float* src = w + number * cols * c.weight_out_stride;
-  const Index valid = std::min(cols, c.out_c - number * cols);
-  const Index taps = used.all();
-  if (taps == 1 && c.weight_in_stride == 1)
-    return transpose(valid, c.in_c, src, c.weight_out_stride, panel, cols);
-  if (c.weight_in_stride == taps) {
-    // Several channels are turned at once, since few taps alone leave vectors half empty.
-    constexpr Index chunk = 16;
-    const Scratch turned(static_cast<std::size_t>(chunk * taps * cols) * sizeof(float));
-    for (Index first = 0; first < c.in_c; first += chunk) {
-      const Index channels = std::min(chunk, c.in_c - first);
-      const float* row = turned.as<float>();
-      transpose(valid, channels * taps, src + first * taps, c.weight_out_stride, turned.as<float>(),
-                cols);
-      for (Index i = first; i < first + channels; ++i)
-        for (Index t = 0; t < taps; ++t, row += cols)
-          std::memcpy(panel + (t * c.in_c + i) * cols, row,
-                      static_cast<std::size_t>(valid) * sizeof(float));
-    }
-  } else {
-    for (Index i = 0; i < c.in_c; ++i)
-      transpose(valid, taps, src + i * c.weight_in_stride, c.weight_out_stride, panel + i * cols,
-                c.in_c * cols);
+  if (c.weight_in_stride == taps)  // at once, since few taps alone leave vectors half empty
+    return transpose(valid, channels * taps, w, c.weight_out_stride, rows, cols);
+  for (Index i = 0; i < channels; ++i)
+    transpose(valid, taps, w + i * c.weight_in_stride, c.weight_out_stride, rows + i * taps * cols,
+              cols);
+}
+
+/// One panel where all taps are used, zero beyond the last output. Of every tap and every
+/// `together` channels put(tap, in channel, row, step) gets the rows of tile_cols, `step` floats
+/// from each other, which lie in the memory `rows` of turned_floats().
+template <class Put>
+void turn_panel(const Correlation& c, Index taps, Index number, const float* w, Index together,
+                float* rows, const Put& put) {
+  const Index cols = tile_table().cols, valid = std::min(cols, c.out_c - number * cols);
+  if (valid < cols)
+    std::memset(rows, 0, static_cast<std::size_t>(turned_floats(taps, cols)) * sizeof(float));
+  for (Index first = 0; first < c.in_c; first += turned_channels) {
+    const Index channels = std::min(turned_channels, c.in_c - first);
+    turn_weights(c, taps, channels, valid,
+                 w + number * cols * c.weight_out_stride + first * c.weight_in_stride, rows);
+    for (Index t = 0; t < taps; ++t)  // so that what follows each other is written together
+      for (Index i = 0; i < channels; i += together)
+        put(t, first + i, rows + (i * taps + t) * cols, taps * cols);
   }
 }
 
@@ -78,12 +78,20 @@ inline void pack_weights(FloatOperands, const Correlation& c, const UsedTaps& us
                          float* packed) {
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index panel_floats = used.count() * c.in_c * cols;
-  if (c.out_c % cols != 0)
-    std::memset(packed + (panels - 1) * panel_floats, 0,
-                static_cast<std::size_t>(panel_floats) * sizeof(float));
-  if (used.count() < used.all()) return pack_used_taps(c, used, w, packed);
-  run_tasks(panels * panel_floats * 8, panels,
-            [&](Index panel) { pack_panel(c, used, panel, w, packed + panel * panel_floats); });
+  if (used.count() < used.all()) {
+    if (c.out_c % cols != 0)
+      std::memset(packed + (panels - 1) * panel_floats, 0,
+                  static_cast<std::size_t>(panel_floats) * sizeof(float));
+    return pack_used_taps(c, used, w, packed);
+  }
+  const Index memory_floats = turned_floats(used.all(), cols);
+  const Scratch memory(static_cast<std::size_t>(threads() * memory_floats) * sizeof(float));
+  run_tasks(panels * panel_floats * 8, panels, [&](Index panel) {
+    turn_panel(c, used.all(), panel, w, 1, memory.as<float>() + worker_index() * memory_floats,
+               [&](Index t, Index i, const float* row, Index) {
+                 copy_row(cols, row, packed + panel * panel_floats + (t * c.in_c + i) * cols);
+               });
+  });
 }
 
 /// Input rows that the largest band needs.

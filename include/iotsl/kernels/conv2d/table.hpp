@@ -40,6 +40,7 @@ struct OuterBlock {
   const OuterRun* run;
   Index runs;
   Index out_stride;
+  bool adds;  ///< to what `out` holds; else it is not read
 };
 
 struct ConvTable {

@@ -3,6 +3,7 @@
 // function of the shape alone.
 
 #include <algorithm>
+#include <cstring>
 
 #include "iotsl/kernels/conv2d/geometry.hpp"
 #include "iotsl/kernels/conv2d/table.hpp"
@@ -30,6 +31,18 @@ namespace detail {
 inline Index pixel_stride(Index channels) {
   const Index lines = (channels + 15) / 16;
   return channels <= 8 ? 8 : 16 * (lines + (lines % 2 == 0 ? 1 : 0));
+}
+
+/// One row of tile_cols, a multiple of 8 on every target; calls of memcpy would cost more.
+inline void copy_row(Index cols, const float* from, float* to) {
+  for (Index i = 0; i < cols; i += 8) std::memcpy(to + i, from + i, 8 * sizeof(float));
+}
+
+/// Channels whose taps are turned at once: even, and so few that the first cache holds them.
+inline constexpr Index turned_channels = 16;
+/// Floats of their taps, each a row of tile_cols.
+inline Index turned_floats(Index taps, Index tile_cols) {
+  return turned_channels * taps * tile_cols;
 }
 
 /// How the work is cut: a function of the shape alone. None of the sizes decides bits: the sum of

@@ -29,13 +29,14 @@ struct WeightGradPlan {
   static constexpr Index sum_floats = 1024 * 1024;  // of all slots together
   static constexpr Index most_slots = 8;
   static constexpr Index wanted_tasks = 8;
-  static constexpr Index band_pixels = 224;          // output pixels summed in registers
-  static constexpr Index block_floats = 256 * 1024;  // of x and gy
+  static constexpr Index band_words = 288;          // of an output channel, summed in registers
+  static constexpr Index block_words = 256 * 1024;  // of x and gy
 
-  Index slots;   ///< parts of the batch with sums of their own, merged in order
-  Index groups;  ///< parts of the output channels
-  Index images;  ///< per block
-  Index band;    ///< output rows per pass over a block
+  Index slots;         ///< parts of the batch with sums of their own, merged in order
+  Index groups;        ///< parts of the output channels
+  Index group_panels;  ///< panels of output channels in each but the last
+  Index images;        ///< per block
+  Index band;          ///< output rows per pass over a block
 
   struct Size {
     Index n, c, in_pixels, k, out_h, out_w;
@@ -46,12 +47,14 @@ struct WeightGradPlan {
     WeightGradPlan plan;
     plan.slots = std::min(std::clamp<Index>(sum_floats / sums, 1, most_slots), s.n);
     plan.groups = std::min(panels, (wanted_tasks + plan.slots - 1) / plan.slots);
-    const Index image_floats = s.in_pixels * pixel_stride(s.c) + pixels * round_up(s.k, tile_cols);
-    plan.images = std::min(std::max<Index>(1, band_pixels / pixels),
-                           std::max<Index>(1, block_floats / std::max<Index>(1, image_floats)));
-    plan.images = std::min(plan.images, (s.n + plan.slots - 1) / plan.slots);
-    plan.images = round_up(plan.images, per_word);
-    plan.band = std::clamp<Index>(band_pixels / (s.out_w * plan.images), 1, s.out_h);
+    plan.group_panels = (panels + plan.groups - 1) / plan.groups;
+    const Index image_floats =
+        s.in_pixels * pixel_stride(s.c) + pixels * pixel_stride(plan.group_panels * tile_cols);
+    plan.images = per_word * std::min(std::max<Index>(1, band_words / pixels),
+                                      std::max<Index>(1, block_words / image_floats));
+    plan.images = std::min(plan.images, round_up((s.n + plan.slots - 1) / plan.slots, per_word));
+    const Index words = plan.images / per_word;
+    plan.band = std::clamp<Index>(band_words / (s.out_w * words), 1, s.out_h);
     return plan;
   }
 };
@@ -114,17 +117,23 @@ class RunList {
 };
 
 // gw of one panel from its sums [used tap][c][tile_cols]; taps that never meet
-// the image get zero.
+// the image get zero. `memory` has turned_floats().
 inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float* sums,
-                         Index first_k, Index valid, Index cols, float* gw) {
+                         Index first_k, Index valid, Index cols, float* memory, float* gw) {
   const Index taps = g.row->taps() * g.col->taps();
   float* dst = gw + first_k * g.c * taps;
   const auto transpose = tile_table().transpose;
   if (taps == 1 && used.count() == 1) {
     transpose(g.c, valid, sums, cols, dst, g.c);
   } else if (used.count() == taps) {
-    for (Index c = 0; c < g.c; ++c)
-      transpose(taps, valid, sums + c * cols, g.c * cols, dst + c * taps, g.c * taps);
+    // Rows of several channels together, since few taps alone leave vectors half empty.
+    for (Index first = 0; first < g.c; first += turned_channels) {
+      const Index channels = std::min(turned_channels, g.c - first);
+      for (Index t = 0; t < taps; ++t)
+        for (Index i = 0; i < channels; ++i)
+          copy_row(cols, sums + (t * g.c + first + i) * cols, memory + (i * taps + t) * cols);
+      transpose(channels * taps, valid, memory, cols, dst + first * taps, g.c * taps);
+    }
   } else {
     for (Index o = 0; o < valid; ++o, dst += g.c * taps) {
       std::memset(dst, 0, static_cast<std::size_t>(g.c * taps) * sizeof(float));
@@ -160,54 +169,45 @@ class WeightGradWork {
                                    used.count(), cols_, Operands::per_word)),
         panels_((g.k + cols_ - 1) / cols_),
         panel_floats_(used.count() * g.c * cols_),
-        group_panels_((panels_ + plan_.groups - 1) / plan_.groups),
+        group_panels_(plan_.group_panels),
         x_stride_(pixel_stride(g.c)),
         gy_stride_(pixel_stride(group_panels_ * cols_)),
         x_floats_(words(Operands{}, plan_.images) * g.h * g.w * x_stride_),
         block_floats_(x_floats_ + words(Operands{}, plan_.images) * pixels_ * gy_stride_),
+        load_floats_(load_images_floats(
+            Operands{}, std::max(g.c * g.h * g.w, group_panels_ * cols_ * pixels_))),
         float_bytes_(
-            round_up((block_floats_ +
-                      load_images_floats(
-                          Operands{}, std::max(g.c * g.h * g.w, group_panels_ * cols_ * pixels_))) *
+            round_up(std::max(block_floats_ + load_floats_, turned_floats(used.all(), cols_)) *
                          static_cast<Index>(sizeof(float)),
                      64)),
         worker_bytes_(float_bytes_ + round_up(RunList::bytes(g, plan_), 64)),
-        sums_memory_(static_cast<std::size_t>(plan_.slots * panels_ * panel_floats_) *
-                     sizeof(float)),
+        sum_panels_(plan_.slots > 1            ? plan_.slots * panels_
+                    : threads() < plan_.groups ? threads() * group_panels_
+                                               : panels_),
+        sums_memory_(static_cast<std::size_t>(sum_panels_ * panel_floats_) * sizeof(float)),
         scratch_(static_cast<std::size_t>(threads() * worker_bytes_)) {}
 
-  Index tasks() const { return plan_.slots * plan_.groups; }
-  Index panels() const { return panels_; }
-  /// Floats that merge() reads over all panels.
-  Index sum_floats() const { return plan_.slots * panels_ * panel_floats_; }
-
-  /// The sums of one slot in one group of panels.
-  void sum(Index task, const float* x, const float* gy) const {
-    const Index slot = task / plan_.groups;
-    const Group group = group_of(task % plan_.groups);
-    if (group.channels <= 0) return;
-    char* memory = scratch_.as<char>() + worker_index() * worker_bytes_;
-    float* xs = reinterpret_cast<float*>(memory);
-    float* gs = xs + x_floats_;
-    RunList runs(g_, memory + float_bytes_);
-    float* slot_sums = sums_of(slot, 0);
-    std::memset(
-        slot_sums + group.first * panel_floats_, 0,
-        static_cast<std::size_t>((group.last - group.first) * panel_floats_) * sizeof(float));
-    const Index end = g_.n * (slot + 1) / plan_.slots;
-    for (Index image = g_.n * slot / plan_.slots; image < end; image += plan_.images) {
-      const Index images = std::min(plan_.images, end - image);
-      load_block(group, x, gy, image, images, xs, gs);
-      add_block(group, images, xs, gs, runs, slot_sums);
-    }
-  }
-
-  /// gw of one panel from the sums of all slots, in their order.
-  void merge(Index panel, float* gw) const {
-    float* total = sums_of(0, panel);
-    for (Index slot = 1; slot < plan_.slots; ++slot)
-      kernels_.accumulate_into(panel_floats_, sums_of(slot, panel), total);
-    unpack_panel(g_, used_, total, panel * cols_, std::min(cols_, g_.k - panel * cols_), cols_, gw);
+  void run(const float* x, const float* gy, float* gw) const {
+    const Index work = g_.n * pixels_ * used_.count() * g_.k * g_.c;
+    run_tasks(work, plan_.slots * plan_.groups, [&](Index task) {
+      const Group group = group_of(task % plan_.groups);
+      if (group.channels <= 0) return;
+      const Index slot = task / plan_.groups;
+      if (plan_.slots > 1) return sum(slot, group, x, gy, sums_of(slot, group.first));
+      // Those of a single slot are complete: they are turned before they leave the cache.
+      const bool share = sum_panels_ < panels_;  // the worker's groups, one after the other
+      float* sums = sums_of(0, share ? worker_index() * group_panels_ : group.first);
+      sum(slot, group, x, gy, sums);
+      for (Index panel = group.first; panel < group.last; ++panel)
+        unpack(panel, sums + (panel - group.first) * panel_floats_, gw);
+    });
+    if (plan_.slots == 1) return;
+    run_tasks(plan_.slots * panels_ * panel_floats_ * 8, panels_, [&](Index panel) {
+      float* total = sums_of(0, panel);
+      for (Index slot = 1; slot < plan_.slots; ++slot)  // in their order
+        kernels_.accumulate_into(panel_floats_, sums_of(slot, panel), total);
+      unpack(panel, total, gw);
+    });
   }
 
  private:
@@ -222,6 +222,30 @@ class WeightGradWork {
   }
   float* sums_of(Index slot, Index panel) const {
     return sums_memory_.as<float>() + (slot * panels_ + panel) * panel_floats_;
+  }
+
+  /// Of the calling worker.
+  float* worker_memory() const {
+    return reinterpret_cast<float*>(scratch_.as<char>() + worker_index() * worker_bytes_);
+  }
+
+  /// The sums of one slot in one group of panels.
+  void sum(Index slot, const Group& group, const float* x, const float* gy, float* sums) const {
+    float* xs = worker_memory();
+    float* gs = xs + x_floats_;
+    RunList runs(g_, reinterpret_cast<char*>(xs) + float_bytes_);
+    const Index begin = g_.n * slot / plan_.slots, end = g_.n * (slot + 1) / plan_.slots;
+    for (Index image = begin; image < end; image += plan_.images) {
+      const Index images = std::min(plan_.images, end - image);
+      load_block(group, x, gy, image, images, xs, gs);
+      add_block(group, images, xs, gs, runs, image > begin, sums);
+    }
+  }
+
+  /// gw of one panel from its sums.
+  void unpack(Index panel, const float* sums, float* gw) const {
+    unpack_panel(g_, used_, sums, panel * cols_, std::min(cols_, g_.k - panel * cols_), cols_,
+                 worker_memory(), gw);
   }
 
   /// `images` images channel-last: x into xs, the group's part of gy into gs.
@@ -243,9 +267,10 @@ class WeightGradWork {
         gs[p * gy_stride_ + o] = 0.0F;
   }
 
-  /// Adds the products of a loaded block to the sums of its slot, band by band.
+  /// The products of a loaded block become the sums of its group of panels, or are added to them
+  /// where it has some; band by band.
   void add_block(const Group& group, Index images, const float* xs, const float* gs, RunList& runs,
-                 float* slot_sums) const {
+                 bool has_sums, float* sums) const {
     const Index lines = words(Operands{}, images);
     const Index out_h = g_.row->out(), x_step = RunList::x_step(g_, lines, x_stride_);
     for (Index begin = 0; begin < out_h; begin += plan_.band) {
@@ -256,8 +281,9 @@ class WeightGradWork {
           const OuterBlock block{xs,           gs + (panel - group.first) * cols_,
                                  x_step,       gy_stride_,
                                  runs.of(tap), runs.count(tap),
-                                 cols_};
-          kernels_.outer(block, g_.c, slot_sums + panel * panel_floats_ + t * g_.c * cols_);
+                                 cols_,        has_sums || begin > 0};
+          kernels_.outer(block, g_.c,
+                         sums + (panel - group.first) * panel_floats_ + t * g_.c * cols_);
         }
     }
   }
@@ -270,9 +296,10 @@ class WeightGradWork {
   WeightGradPlan plan_;
   Index panels_, panel_floats_, group_panels_;
   Index x_stride_, gy_stride_;  // floats between pixels of a block
-  Index x_floats_, block_floats_, float_bytes_, worker_bytes_;
-  Scratch sums_memory_;  // [slot][panel][used tap][c][cols]
-  Scratch scratch_;      // of each worker: x, gy, runs
+  Index x_floats_, block_floats_, load_floats_, float_bytes_, worker_bytes_;
+  Index sum_panels_;
+  Scratch sums_memory_;  // [slot][panel] or [worker][panel of a group], [used tap][c][cols]
+  Scratch scratch_;      // of each worker: x, gy and what loading takes, or turned rows; runs
 };
 
 }  // namespace detail
@@ -282,14 +309,11 @@ void weight_grad(Operands, const WeightGrad& g, const float* x, const float* gy,
   const Index taps = g.row->taps() * g.col->taps(), pixels = g.row->out() * g.col->out();
   if (g.k * g.c * taps == 0) return;
   const UsedTaps used(*g.row, *g.col);
-  const Index products = g.n * pixels * used.count();
-  if (products == 0) {
+  if (g.n * pixels * used.count() == 0) {
     std::memset(gw, 0, static_cast<std::size_t>(g.k * g.c * taps) * sizeof(float));
     return;
   }
-  const detail::WeightGradWork<Operands> work(g, used);
-  run_tasks(products * g.k * g.c, work.tasks(), [&](Index task) { work.sum(task, x, gy); });
-  run_tasks(work.sum_floats() * 8, work.panels(), [&](Index panel) { work.merge(panel, gw); });
+  detail::WeightGradWork<Operands>(g, used).run(x, gy, gw);
 }
 
 }  // namespace kernels

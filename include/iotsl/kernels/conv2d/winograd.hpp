@@ -81,7 +81,6 @@ inline Index transform_tiles_floats(FloatOperands, Index /*channels*/) { return 
 template <class Operands>
 void winograd_weights(Operands operands, const Correlation& c, bool flipped, const float* w,
                       float* u) {
-  const auto transpose = tile_table().transpose;
   const Index cols = tile_table().cols, panels = (c.out_c + cols - 1) / cols;
   const Index chunk = std::min<Index>(c.in_c, 32), chunks = (c.in_c + chunk - 1) / chunk;
   const Index packed_floats = chunk * 9 * cols, depth = words(operands, c.in_c);
@@ -95,12 +94,7 @@ void winograd_weights(Operands operands, const Correlation& c, bool flipped, con
     float* packed = memory.as<float>() + worker_index() * worker_floats;
     if (valid < cols)
       std::memset(packed, 0, static_cast<std::size_t>(packed_floats) * sizeof(float));
-    if (c.weight_in_stride == 9)
-      transpose(valid, channels * 9, src, c.weight_out_stride, packed, cols);
-    else
-      for (Index i = 0; i < channels; ++i)
-        transpose(valid, 9, src + i * c.weight_in_stride, c.weight_out_stride,
-                  packed + i * 9 * cols, cols);
+    turn_weights(c, 9, channels, valid, src, packed);
     transform_weights(operands, channels, packed, flipped,
                       u + (panel * winograd_frequencies * depth + words(operands, first)) * cols,
                       depth * cols, packed + packed_floats);

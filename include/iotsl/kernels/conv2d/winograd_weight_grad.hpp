@@ -95,7 +95,6 @@ void winograd_weight_grad(Operands operand_type, const WeightGrad& g, Index pad_
 
   const Scratch sums_memory(static_cast<std::size_t>(sum_floats) * sizeof(float));
   float* sums = sums_memory.as<float>();
-  std::memset(sums, 0, static_cast<std::size_t>(sum_floats) * sizeof(float));
   const Scratch rows(static_cast<std::size_t>(block_rows * (x_stride + gy_stride)) * sizeof(float));
   // For an image of either operand, and in the end for the weights of a panel.
   const auto image_memory = [&](const detail::WinogradOperand& operand) {
@@ -125,7 +124,7 @@ void winograd_weight_grad(Operands operand_type, const WeightGrad& g, Index pad_
       const OuterRun run{0, 0, static_cast<std::int32_t>(tiles)};
       for (Index panel = 0; panel < panels; ++panel)
         outer({v.data + f * v.frequency_stride, z.data + f * z.frequency_stride + panel * cols,
-               v.stride, z.stride, &run, 1, cols},
+               v.stride, z.stride, &run, 1, cols, image > 0},
               g.c, sums + f * frequency_floats + panel * panel_floats);
     });
   }

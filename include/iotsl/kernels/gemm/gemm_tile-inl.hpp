@@ -147,22 +147,6 @@ IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
   }
 }
 
-// A block of at most lanes x lanes.
-inline void transpose_edge(Index rows, Index cols, const float* src, Index src_stride, float* dst,
-                           Index dst_stride) {
-  if (lanes < 8 || rows * cols <= 2 * lanes) {  // vectors are no faster than so few single floats
-    for (Index j = 0; j < cols; ++j)
-      for (Index i = 0; i < rows; ++i) dst[j * dst_stride + i] = src[i * src_stride + j];
-    return;
-  }
-  float block[lanes * lanes], turned[lanes * lanes];
-  for (Index i = 0; i < lanes; ++i)
-    store(block + i * lanes, i < rows ? load_partial(src + i * src_stride, cols) : zero());
-  transpose(block, lanes, turned, lanes);
-  for (Index j = 0; j < cols; ++j)
-    store_partial(dst + j * dst_stride, load(turned + j * lanes), rows);
-}
-
 inline void copy_strided(Index count, const float* src, Index src_step, float* dst,
                          Index dst_step) {
   Index i = 0;
@@ -179,7 +163,7 @@ inline void transpose_rows(Index rows, Index cols, const float* src, Index src_s
     for (; j + lanes <= cols; j += lanes, src += lanes, dst += lanes * dst_stride)
       transpose(src, src_stride, dst, dst_stride);
   for (; j < cols; j += lanes, src += lanes, dst += lanes * dst_stride)
-    transpose_edge(rows, cols - j < lanes ? cols - j : lanes, src, src_stride, dst, dst_stride);
+    transpose_partial(rows, cols - j < lanes ? cols - j : lanes, src, src_stride, dst, dst_stride);
 }
 
 inline void transpose_matrix(Index rows, Index cols, const float* src, Index src_stride, float* dst,
@@ -208,7 +192,8 @@ inline void transpose_matrix(Index rows, Index cols, const float* src, Index src
         transpose(from, src_stride, to, dst_stride);
     }
     for (; i < rows; i += lanes, from += lanes * src_stride, to += lanes)
-      transpose_edge(rows - i < lanes ? rows - i : lanes, width, from, src_stride, to, dst_stride);
+      transpose_partial(rows - i < lanes ? rows - i : lanes, width, from, src_stride, to,
+                        dst_stride);
   }
 }
 
