@@ -37,19 +37,24 @@ class Shape {
   // Bytes of a tensor must fit std::size_t, for scalars of up to 16 bytes.
   static constexpr Index max_elements = Index{1} << (sizeof(void*) >= 8 ? 46 : 27);
 
-  /// Number of elements; raises an Error where the product of all extents but zeros is above
-  /// max_elements, so that products of some of them are within it, too.
-  Index elements() const {
+  /// Whether the product of all extents but zeros is at most `most`; products of some of them are
+  /// then within it, too.
+  bool has_at_most(Index most) const {
     Index n = 1;
-    bool empty = false;
     for (int d = 0; d < rank_; ++d) {
       const Index extent = (*this)[d];
-      empty = empty || extent == 0;
       if (extent == 0) continue;
-      if (n > max_elements / extent) too_large();
+      if (n > most / extent) return false;
       n *= extent;
     }
-    return empty ? 0 : n;
+    return true;
+  }
+  /// Number of elements; raises an Error where the shape has not at most max_elements.
+  Index elements() const {
+    if (!has_at_most(max_elements)) too_large();
+    Index n = 1;
+    for (int d = 0; d < rank_; ++d) n *= (*this)[d];
+    return n;
   }
 
   friend bool operator==(const Shape& a, const Shape& b) {

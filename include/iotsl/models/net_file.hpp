@@ -22,7 +22,7 @@ inline Result<Shape> read_sample_shape(const Json& description) {
                      " extents of at least 1");
     sample.push_back(extent.as_int());
   }
-  if (!has_at_most(sample, LayerLimits{}.values))
+  if (!sample.has_at_most(LayerLimits{}.values))
     return failure(ErrorCode::data, "'input' has more than ", LayerLimits{}.values, " values");
   return sample;
 }

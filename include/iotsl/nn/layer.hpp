@@ -134,17 +134,6 @@ constexpr LayerInfo<T> make_layer_info() {
   return info;
 }
 
-/// Whether a tensor of that shape has at most so many values.
-inline bool has_at_most(const Shape& shape, Index most) {
-  Index n = 1;
-  for (int d = 0; d < shape.rank(); ++d) {
-    if (shape[d] == 0) continue;
-    if (n > most / shape[d]) return false;
-    n *= shape[d];
-  }
-  return true;
-}
-
 }  // namespace detail
 
 /// The table of a layer of type L.
@@ -197,7 +186,7 @@ class AnyLayer {
   Result<Shape> output_shape(const Shape& x, Index most_values = Shape::max_elements) const {
     Result<Shape> y = x;
     if (info_->output_shape != nullptr) y = info_->output_shape(layer_, x, most_values);
-    if (y && !detail::has_at_most(*y, most_values))
+    if (y && !y->has_at_most(most_values))
       return failure(ErrorCode::usage, type(), ": x ", x, " gives ", *y, ", more than ",
                      most_values, " values");
     return y;

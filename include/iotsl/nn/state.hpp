@@ -27,7 +27,7 @@ Result<Tensor<T>> tensor_of(const SafeTensor& from) {
                    max_dims, " at most");
   Shape shape;
   for (const std::int64_t extent : from.shape) shape.push_back(extent);
-  if (!detail::has_at_most(shape, Shape::max_elements))
+  if (!shape.has_at_most(Shape::max_elements))
     return failure(ErrorCode::data, "tensor '", from.name, "' has extents for more than ",
                    Shape::max_elements, " values");
   Tensor<T> out = Tensor<T>::uninitialized(shape);
