@@ -19,6 +19,8 @@
 //     on
 //   loads_move_addresses   true where there is load_next: as many vectors in a row as one
 //                          instruction loads and moves the address over
+//                          where it is true and multiplies_by_lane is not, load_row: two vectors in
+//                          a row, and the address moves by any step
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
 // twice.

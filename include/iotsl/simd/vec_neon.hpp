@@ -56,6 +56,22 @@ IOTSL_INLINE void load_next(const float*& p, Vec (&to)[2]) {
 IOTSL_INLINE void load_next(const float*& p, Vec (&to)[1]) {
   __asm__("vld1.32 {%e0, %f0}, [%1]!" : "=w"(to[0].v), "+r"(p) : : "memory");
 }
+/// A row of two vectors; then the address moves on to the next.
+IOTSL_INLINE void load_row(const float*& p, Index step, Vec (&to)[2]) {
+#if defined(__clang__)
+  to[0] = load(p);
+  to[1] = load(p + lanes);
+  p += step;
+#else
+  float32x4x2_t row;
+  __asm__("vld1.32 %h0, [%1], %2"
+          : "=w"(row), "+r"(p)
+          : "r"(static_cast<std::ptrdiff_t>(step) * std::ptrdiff_t{sizeof(float)})
+          : "memory");
+  to[0] = {row.val[0]};
+  to[1] = {row.val[1]};
+#endif
+}
 #endif
 
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {

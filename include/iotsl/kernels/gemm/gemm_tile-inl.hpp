@@ -41,14 +41,26 @@ IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&ac
   }
 }
 
+/// A row of b; then the address moves on to the next.
+template <int Vecs>
+IOTSL_INLINE void next_row(const float*& b, Index b_step, Vec (&bv)[Vecs]) {
+  if constexpr (loads_move_addresses && !multiplies_by_lane && Vecs == 2) {
+    load_row(b, b_step, bv);  // as one instruction
+  } else {
+    IOTSL_UNROLL
+    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+    b += b_step;
+  }
+}
+
 /// One term of accumulate() where each factor is loaded into all lanes. at[i] is &rows[i][d], and
-/// moves on where that is how loads are done.
+/// moves on where that is how loads are done; b always does.
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate_broadcast(const float* const (&rows)[Rows], const float* (&at)[Rows],
-                                       std::ptrdiff_t d, const float* b, Vec (&acc)[Rows][Vecs]) {
+                                       std::ptrdiff_t d, const float*& b, Index b_step,
+                                       Vec (&acc)[Rows][Vecs]) {
   Vec bv[Vecs];
-  IOTSL_UNROLL
-  for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
+  next_row(b, b_step, bv);
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     hold_loads();
@@ -85,7 +97,11 @@ IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, I
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
-  for (; d < end; ++d, b += b_step) accumulate_broadcast(rows, at, d, b, acc);
+  if constexpr (lanes == 4)  // without the place in the rows, the count is all that is left
+    for (std::ptrdiff_t left = end - d; left > 0; --left)
+      accumulate_broadcast(rows, at, 0, b, b_step, acc);
+  else
+    for (; d < end; ++d) accumulate_broadcast(rows, at, d, b, b_step, acc);
 }
 
 /// One term of accumulate_columns(); moves both addresses to the next.
@@ -109,9 +125,7 @@ IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*&
       }
     }
   } else {
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
-    b += b_step;
+    next_row(b, b_step, bv);
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
       hold_loads();

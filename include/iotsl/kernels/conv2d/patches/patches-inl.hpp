@@ -42,7 +42,10 @@ IOTSL_INLINE void accumulate_taps(const float* const (&w)[Rows], const float* pa
   const float* at[Rows];
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) at[i] = w[i] + d;
-  for (; d < end; ++d) accumulate_broadcast(w, at, d, patches + tap[d], acc);
+  for (; d < end; ++d) {
+    const float* b = patches + tap[d];
+    accumulate_broadcast(w, at, d, b, 0, acc);
+  }
 }
 
 /// Filters first .. first + Rows, of which `valid` exist, for a tile of pixels.
