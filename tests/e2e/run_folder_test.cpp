@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <thread>
 
 #include "e2e/background.hpp"
@@ -72,6 +74,8 @@ TEST_CASE("an earlier run is there until a new one has reached its first barrier
 
   succeed("simulate --seed 7 --transport tcp " + over);
   CHECK(hash_of(run + "/model.safetensors") != weights);
+  REQUIRE(::unlink((run + "/model.safetensors").c_str()) == 0);
+  refuse("simulate --resume " + run, 4, "model.safetensors is not there");
   CHECK(read_text_file(run + "/config.json")->find("\"seed\": 7") != std::string::npos);
   // What an earlier run has left goes with it; what is not a run's stays.
   CHECK(file_exists(run + "/device-1.log"));

@@ -261,11 +261,27 @@ TEST_CASE("layers: a chain is built again from its description") {
   CHECK(lacking.failure().message.starts_with(
       "layer 'layer1.0.square' is of type 'square', which this program does not have; it has "
       "conv2d, "));
+  const auto misspelt =
+      build_layers(*parse_json(R"([{"name":"s","type":"channel_scale","canals":2}])"), sample,
+                   OwnLayers::types<float>());
+  CHECK(misspelt.failure().message == "layer 's' field 'channels' is missing, expected 1 to 100");
   const auto other = build_layers(*parse_json(text), Shape{1, 3, 6, 6}, OwnLayers::types<float>());
   CHECK(other.failure().message.find("expects 2 input channels") != std::string::npos);
   const auto limited =
       build_layers(*parse_json(text), sample, OwnLayers::types<float>(), {.state_values = 300});
   CHECK(limited.failure().message.find("more than 300 parameters") != std::string::npos);
+}
+
+TEST_CASE("layers: a weight that a layer has already is one of the shape that it states") {
+  Sequential<float> net;
+  net.add("good", ChannelScale<float>{2, Tensor<float>::full({2, 1, 1}, 3)});
+  try {
+    net.add("s", ChannelScale<float>{2, Tensor<float>::full({2, 1, 2}, 3)});
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("weight' of a layer is [2,1,2]; expected [2,1,1]") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("layers: the text of their fields leaves out what is usual") {

@@ -91,6 +91,7 @@ TEST_CASE("ledger: a release is entered once, and none that would pass the limit
   const double one = gaussian_epsilon(1, 1e-5), both = gaussian_epsilon(std::sqrt(2.0), 1e-5);
   REQUIRE(enter_release(path, release("a", 1), 1e-5, 2 * one).ok());
   REQUIRE(enter_release(path, release("a", 1), 1e-5, 2 * one).ok());
+  CHECK_FALSE(enter_release(path, release("a", 1), 1e-5, one * 0.999).ok());  // goes on: too much
   CHECK(ids(read_ledger(path)->releases) == "a");
   CHECK_FALSE(enter_release(path, release("b", 1), 1e-5, both * 0.999).ok());
   CHECK(ids(read_ledger(path)->releases) == "a");

@@ -219,11 +219,11 @@ void audit_smashed(SmashedAuditOptions o) {
   for (const std::size_t layers : cuts)
     for (const std::string& wire : o.wires)
       run_attack(o, net, layers, find_named<WireCoding>(wire).value(), known, targets, report);
-  if (!o.out.empty()) expect(write_pictures(o, report, targets));
   if (o.json)
     std::printf("%s\n", to_text(to_json_fields(found), 2).c_str());
   else
     print_text(found);
+  if (!o.out.empty()) expect(write_pictures(o, report, targets));  // a full disk costs no number
 }
 
 }  // namespace

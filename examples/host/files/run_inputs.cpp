@@ -83,6 +83,10 @@ void check_run_inputs(const RunOptions& options, const RunData& data,
   if (!file_exists(path)) {
     if (!manifest.devices.empty() && manifest.file_sha256 != data.train.sha256)
       refuse_changed(options, "the training images have changed");
+    std::fprintf(stderr,
+                 "note: %s is not there: whether test images and options have changed, "
+                 "nobody knows\n",
+                 path.c_str());
     return;
   }
   const Json before = read_json_object(path);

@@ -170,7 +170,7 @@ void list_preparation_options(Options& o, List& list) {
   list.given("generators", p.generators,
              "Folder with trained generators, device-000.iotsl and so on, to use again");
   list.flag("foreign-generators", p.foreign_generators,
-            "Take generators that were trained on another set or on other classes, too");
+            "Take generators that were trained on another set or on classes of other names, too");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "iotsl/core/files/file.hpp"
 #include "iotsl/core/local_time.hpp"
+#include "iotsl/split/records/checkpoint.hpp"
 
 namespace iotsl::tool {
 namespace {
@@ -210,6 +211,10 @@ Json to_json(const RunOptions& options, const split::RunSummary& s) {
 bool is_complete(const RunOptions& options) {
   const std::string path = join_path(options.resume, summary_name);
   if (options.resume.empty() || options.adds_epochs || !has_all_epochs(options)) return false;
+  if (!file_exists(join_path(options.resume, split::model_name)))
+    expect(Result<void>(failure(ErrorCode::data, options.resume, ": the run is complete, but ",
+                                split::model_name, " is not there; without ", summary_name,
+                                " --resume writes both again from the last barrier")));
   if (options.json)
     std::printf("%s\n", to_text(read_json_object(path)).c_str());
   else

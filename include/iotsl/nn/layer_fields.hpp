@@ -147,7 +147,10 @@ class LayerFields {
       wrong(key, "an integer", member);
   }
   [[gnu::noinline]] void check_integer(const char* key, Index value, Index least, Index most) {
-    if (from_ != nullptr && (value < least || value > most))
+    if (from_ == nullptr || (value >= least && value <= most)) return;
+    if (from_->find(key) == nullptr)
+      refuse("field '", key, "' is missing, expected ", least, " to ", most);
+    else
       refuse("field '", key, "' is ", value, ", expected ", least, " to ", most);
   }
   IOTSL_COLD void wrong(const char* key, const char* wanted, const Json& found) {

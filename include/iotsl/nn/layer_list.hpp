@@ -2,6 +2,7 @@
 // Layers by the name of their type, and chains out of their description.
 
 #include <algorithm>
+#include <string_view>
 
 #include "iotsl/core/heap_sort.hpp"
 #include "iotsl/core/json/json.hpp"
@@ -23,7 +24,18 @@ struct LayerList {
     static_assert((std::default_initializable<Layers> && ...),
                   "a layer that is built from a description needs a default constructor");
     static constexpr const LayerInfo<T>* all[] = {&layer_info<T, Layers>...};
+    static_assert(have_different_names<T>(), "two layers of the list have the same `type`");
     return all;
+  }
+
+ private:
+  template <class T>
+  static constexpr bool have_different_names() {
+    const std::string_view names[] = {layer_info<T, Layers>.type...};
+    for (std::size_t i = 0; i < sizeof...(Layers); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (names[i] == names[j]) return false;
+    return true;
   }
 };
 

@@ -84,6 +84,8 @@ struct StateList {
   // Not inlined: it is called for each tensor of each layer, and small programs count bytes.
   [[gnu::noinline]] void add(const char* name, StateKind kind, const Shape& shape,
                              const Tensor<T>& t, std::optional<Counter> c = std::nullopt) {
+    if (t.defined() && !(t.shape() == shape))
+      fail("'", prefix, name, "' of a layer is ", t.shape(), "; expected ", shape);
     entries.push_back({prefix + name, kind, shape, t, std::move(c)});
   }
 };

@@ -149,9 +149,9 @@ inline Result<Ledger> read_ledger(const std::string& path) {
 }
 
 /// Enters a release before its first step, unless it is there already, and gives the ledger with
-/// it. Refused where all releases that compose would exceed `max_epsilon` (zero-out) at `delta`, or
-/// where samples are declared to be new that are not: then nothing is entered. On the disk when it
-/// returns.
+/// it. Refused, there or not, where all releases that compose exceed `max_epsilon` (zero-out) at
+/// `delta`, or where samples are declared to be new that are not: then nothing is entered. On the
+/// disk when it returns.
 inline Result<Ledger> enter_release(const std::string& path, const Release& release, double delta,
                                     double max_epsilon) {
   const Result<FileLock> lock = FileLock::take(path + ".lock", 0600);
@@ -159,25 +159,27 @@ inline Result<Ledger> enter_release(const std::string& path, const Release& rele
     return failure(ErrorCode::other, lock.failure().message, "; nothing is released without it");
   Result<Ledger> ledger = read_ledger(path);
   if (!ledger) return ledger;
-  if (ledger->find(release.id) != nullptr) {
-    // Who entered it may have died before its name was on the disk.
-    const Result<void> synced = iotsl::detail::sync_folder(iotsl::detail::parent_folder(path));
-    return synced ? ledger : synced.failure();
-  }
   const std::string folder = iotsl::detail::parent_folder(path);
-  remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
-  ledger->releases.push_back(release);
-  const std::size_t last = ledger->releases.size() - 1;
-  if (const std::size_t known = ledger->first_of_samples(last); release.new_data && known < last)
-    return failure(ErrorCode::usage, "--new-data: these samples are those of release ",
-                   ledger->releases[known].id.substr(0, 16), " of ", path, "; nothing is released");
-  const std::vector<Release> all = ledger->current();
+  const bool entered = ledger->find(release.id) != nullptr;
+  if (!entered) {
+    remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
+    ledger->releases.push_back(release);
+    const std::size_t last = ledger->releases.size() - 1;
+    if (const std::size_t known = ledger->first_of_samples(last); release.new_data && known < last)
+      return failure(ErrorCode::usage, "--new-data: these samples are those of release ",
+                     ledger->releases[known].id.substr(0, 16), " of ", path,
+                     "; nothing is released");
+  }
+  const std::vector<Release> all = ledger->composing_with(release.id);
   const double epsilon = composed_epsilon(all, Adjacency::zero_out, delta);
   if (!(epsilon <= max_epsilon))
     return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
                    epsilon, " at delta ", delta, " in ", all.size(),
                    " releases, more than the limit ", max_epsilon, "; nothing is released");
-  const Result<void> written = write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
+  // Who entered it may have died before its name was on the disk.
+  const Result<void> written =
+      entered ? iotsl::detail::sync_folder(folder)
+              : write_file_atomic(path, to_text(to_json_fields(*ledger), 2) + "\n");
   if (!written) return written.failure();
   return ledger;
 }
