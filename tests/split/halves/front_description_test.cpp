@@ -127,7 +127,8 @@ TEST_CASE("front description: nothing is built from one that does not fit") {
   CHECK(says(changed(R"("kernel":[3,3])", R"("kernel":[19,3])"), "does not fit"));
   CHECK(says(changed(R"("bias":true)", R"("bias":1)"), "must be true or false"));
   CHECK(says(changed(R"("bias":true)", R"("bias":true,"groups":2)"), "has no field 'groups'"));
-  CHECK(says(changed(R"("in_channels":1,)", ""), "field 'in_channels' is 0, expected 1 to 65535"));
+  CHECK(says(changed(R"("in_channels":1,)", ""),
+             "field 'in_channels' is missing, expected 1 to 65535"));
   CHECK(says(changed(R"("channels":4)", R"("channels":5)"), "layer 'features.1': batch_norm2d"));
   CHECK(says(changed("features.1", "features.0"), "layer 'features.0' is there twice"));
   CHECK(says(changed("features.1", ""), "has an empty name"));
