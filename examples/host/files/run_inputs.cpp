@@ -1,5 +1,7 @@
 #include "host/files/run_inputs.hpp"
 
+#include <cstdio>
+
 #include "host/files/json_file.hpp"
 #include "host/report/run_report.hpp"
 #include "iotsl/core/files/file.hpp"

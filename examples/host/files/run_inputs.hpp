@@ -14,7 +14,7 @@ void write_run_description(const std::string& folder, const RunOptions& options,
 
 /// Of a run that goes on: ends the command where training or test images, manifest, options or
 /// generators are not those that it began with, and names what has changed. Older runs have no
-/// inputs.json; of them the training images are compared.
+/// inputs.json; of them the training images are compared, and a note says so.
 void check_run_inputs(const RunOptions& options, const RunData& data,
                       const data::Manifest& manifest);
 

@@ -169,20 +169,19 @@ class WeightGradWork {
                                    used.count(), cols_, Operands::per_word)),
         panels_((g.k + cols_ - 1) / cols_),
         panel_floats_(used.count() * g.c * cols_),
-        group_panels_(plan_.group_panels),
         x_stride_(pixel_stride(g.c)),
-        gy_stride_(pixel_stride(group_panels_ * cols_)),
+        gy_stride_(pixel_stride(plan_.group_panels * cols_)),
         x_floats_(words(Operands{}, plan_.images) * g.h * g.w * x_stride_),
         block_floats_(x_floats_ + words(Operands{}, plan_.images) * pixels_ * gy_stride_),
         load_floats_(load_images_floats(
-            Operands{}, std::max(g.c * g.h * g.w, group_panels_ * cols_ * pixels_))),
+            Operands{}, std::max(g.c * g.h * g.w, plan_.group_panels * cols_ * pixels_))),
         float_bytes_(
             round_up(std::max(block_floats_ + load_floats_, turned_floats(used.all(), cols_)) *
                          static_cast<Index>(sizeof(float)),
                      64)),
         worker_bytes_(float_bytes_ + round_up(RunList::bytes(g, plan_), 64)),
         sum_panels_(plan_.slots > 1            ? plan_.slots * panels_
-                    : threads() < plan_.groups ? threads() * group_panels_
+                    : threads() < plan_.groups ? threads() * plan_.group_panels
                                                : panels_),
         sums_memory_(static_cast<std::size_t>(sum_panels_ * panel_floats_) * sizeof(float)),
         scratch_(static_cast<std::size_t>(threads() * worker_bytes_)) {}
@@ -196,7 +195,7 @@ class WeightGradWork {
       if (plan_.slots > 1) return sum(slot, group, x, gy, sums_of(slot, group.first));
       // Those of a single slot are complete: they are turned before they leave the cache.
       const bool share = sum_panels_ < panels_;  // the worker's groups, one after the other
-      float* sums = sums_of(0, share ? worker_index() * group_panels_ : group.first);
+      float* sums = sums_of(0, share ? worker_index() * plan_.group_panels : group.first);
       sum(slot, group, x, gy, sums);
       for (Index panel = group.first; panel < group.last; ++panel)
         unpack(panel, sums + (panel - group.first) * panel_floats_, gw);
@@ -216,8 +215,8 @@ class WeightGradWork {
     Index first, last, first_k, channels;
   };
   Group group_of(Index number) const {
-    const Index first = std::min(panels_, number * group_panels_);
-    const Index last = std::min(panels_, first + group_panels_);
+    const Index first = std::min(panels_, number * plan_.group_panels);
+    const Index last = std::min(panels_, first + plan_.group_panels);
     return {first, last, first * cols_, std::min(g_.k, last * cols_) - first * cols_};
   }
   float* sums_of(Index slot, Index panel) const {
@@ -294,7 +293,7 @@ class WeightGradWork {
   const ConvTable& kernels_;
   Index cols_, pixels_;
   WeightGradPlan plan_;
-  Index panels_, panel_floats_, group_panels_;
+  Index panels_, panel_floats_;
   Index x_stride_, gy_stride_;  // floats between pixels of a block
   Index x_floats_, block_floats_, load_floats_, float_bytes_, worker_bytes_;
   Index sum_panels_;

@@ -28,7 +28,7 @@ class PatchSums {
         cols_(tile_table().cols),
         plan_(WeightGradPlan::make({s.n, depth_, s.p * s.q, s.k, s.p, s.q}, 1, cols_)),
         stride_(round_up(s.k, cols_)),
-        group_filters_(round_up((s.k + plan_.groups - 1) / plan_.groups, cols_)),
+        group_filters_(plan_.group_panels * cols_),
         groups_((s.k + group_filters_ - 1) / group_filters_),
         sums_(static_cast<std::size_t>(plan_.slots * depth_ * stride_) * sizeof(float)),
         patch_floats_(round_up(PatchWindow(s, plan_.band, plan_.images).floats(), 16)),
