@@ -1,6 +1,6 @@
 // Real processes, killed with -9 at chosen frames and started again: what they leave must be what
-// an undisturbed run leaves. tests/split/runs/broken/crash_test.cpp does the same in memory at every
-// message.
+// an undisturbed run leaves. tests/split/runs/broken/crash_test.cpp does the same in memory at
+// every message.
 
 #include "e2e/killed/killed_run.hpp"
 

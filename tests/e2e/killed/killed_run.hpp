@@ -18,8 +18,8 @@ enum class Victim { none, server, device };
 /// Who is killed, and when: once, as soon as one of the two says so.
 struct Kill {
   Victim victim = Victim::none;
-  /// Asked in the wires' threads for every frame of device `device`, which is lost where it says
-  /// yes; a device that dies is that one.
+  /// Asked in the wires' threads for every frame of device `device`, after the kill as well; where
+  /// it says yes first, the frame is lost, and a device that dies is that one.
   std::function<bool(std::size_t device, std::uint8_t message)> at_frame = {};
   /// Asked every few milliseconds with the run's folder; a device that dies is the first.
   std::function<bool(const std::string& run)> at_moment = {};
@@ -35,7 +35,8 @@ struct Processes {
 
 struct Outcome {
   std::string weights, history;
-  std::string preparation;  ///< preparation.json, where there is one
+  std::string preparation;          ///< preparation.json, where there is one
+  std::string preparation_at_kill;  ///< as it was before the kill
   int kills = 0;
 };
 
@@ -47,14 +48,20 @@ inline Outcome run_processes(const Processes& what, const Kill& kill) {
   std::unique_ptr<Child> server;
   std::vector<std::unique_ptr<Child>> devices(2);
   std::mutex starting;  // a victim must exist before it is killed
+  Outcome out;
+  const auto preparation = [&] {
+    const auto text = read_text_file(run + "/preparation.json");
+    return text ? *text : std::string();
+  };
   const auto strike = [&](std::size_t device) {
     const std::lock_guard lock(starting);
     if (kills++ > 0) return false;
+    out.preparation_at_kill = preparation();
     (kill.victim == Victim::server ? *server : *devices[device]).kill();
     return true;
   };
   const auto may_pass = [&](std::size_t device, std::uint8_t message) {
-    if (!kill.at_frame || kills > 0 || !kill.at_frame(device, message)) return true;
+    if (!kill.at_frame || !kill.at_frame(device, message)) return true;
     return kill.victim == Victim::none || !strike(device);
   };
   std::vector<std::unique_ptr<FaultProxy>> wires;
@@ -99,10 +106,9 @@ inline Outcome run_processes(const Processes& what, const Kill& kill) {
     if (kill.at_moment && kills == 0 && kill.at_moment(run)) strike(0);
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  Outcome out;
   out.weights = sha256_in(*read_text_file(folder / "server.log"));
   out.history = history_of(run);
-  if (const auto text = read_text_file(run + "/preparation.json")) out.preparation = *text;
+  out.preparation = preparation();
   out.kills = std::min<int>(kills, 1);
   return out;
 }
