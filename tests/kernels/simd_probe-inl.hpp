@@ -75,7 +75,7 @@ inline void probe_transpose_partial(Index rows, Index cols, const float* x, floa
 
 template <int lane, class V>
 IOTSL_INLINE void spread_lane(V x, float* y) {
-  if constexpr (multiplies_by_lane) store(y + lane * lanes, fma_lane<lane>(x, set1(1.0F), zero()));
+  if constexpr (multiplies_by_lane) store(y + lane * lanes, mla_lane<lane>(x, set1(1.0F), zero()));
 }
 inline void probe_spread(const float* x, float* y) {
   const float* next = x;
@@ -92,7 +92,7 @@ template <int vecs>
 IOTSL_INLINE void copy_next(const float* x, float* y) {
   for (Index i = 0; i < 16; i += vecs * lanes) {
     Vec run[vecs];
-    if constexpr (loads_move_addresses) {
+    if constexpr (next_vecs > 0) {
       load_next(x, run);
     } else {
       for (int v = 0; v < vecs; ++v, x += lanes) run[v] = load(x);
@@ -100,7 +100,7 @@ IOTSL_INLINE void copy_next(const float* x, float* y) {
     for (int v = 0; v < vecs; ++v) store(y + i + v * lanes, run[v]);
   }
 }
-inline void probe_next(const float* x, float* y) { copy_next<multiplies_by_lane ? 2 : 1>(x, y); }
+inline void probe_next(const float* x, float* y) { copy_next<next_vecs == 2 ? 2 : 1>(x, y); }
 
 inline constexpr SimdProbe simd_probe{
     lanes,         probe_apply,     probe_partial,           probe_sum,

@@ -15,15 +15,16 @@
 //   words_are_pairs        false; true where a word of memory is two bfloat16 numbers and there is
 //                          dot_pairs(a,b,c) (simd/vec_avx512bf16.hpp)
 //   multiplies_by_lane     true where there are, beyond these:
-//     fma_lane<i>(a,b,c)=a[i]*b+c, and load_run: 1, 2 or 4 vectors in a row, then the address moves
-//     on
-//   loads_move_addresses   true where there is load_next: as many vectors in a row as one
-//                          instruction loads and moves the address over
-//                          where it is true and multiplies_by_lane is not, load_row: two vectors in
-//                          a row, and the address moves by any step
+//     mla_lane<i>(a,b,c)=a[i]*b+c, mla(a,b,c)=a*b+c that rounds alike
+//     mla_outer(a,step,b,step,acc)   acc[i][v]+=a[i]*b[v], a of floats, b of vectors, both in a
+//                          row in memory; then their addresses move by any step
+//     load_run             1, 2 or (of 32 registers) 4 vectors in a row, then the address moves by
+//                          any step; store_run (of 16 registers) one
+//   next_vecs          0, or so many vectors in a row load_next loads and moves the address over as
+//                      one instruction
 //
 // Only fma() and fnma() fuse, and only where the target has the instruction: the baseline rounds
-// twice.
+// twice. mla and mla_lane round once on AArch64, twice on 32-bit ARM.
 
 #include "iotsl/core/shape.hpp"
 #include "iotsl/simd/target.hpp"
@@ -41,5 +42,6 @@
 #endif
 #endif
 #if IOTSL_HAVE_NEON
-#include "iotsl/simd/vec_neon.hpp"
+#include "iotsl/simd/vec_neon_a32.hpp"
+#include "iotsl/simd/vec_neon_a64.hpp"
 #endif

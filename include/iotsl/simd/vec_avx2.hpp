@@ -37,7 +37,7 @@ inline constexpr Index lanes = 8;
 inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 16;
 inline constexpr bool multiplies_by_lane = false;
-inline constexpr bool loads_move_addresses = false;
+inline constexpr int next_vecs = 0;
 
 IOTSL_INLINE Vec load(const float* p) { return {*reinterpret_cast<const UnalignedFloats*>(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { *reinterpret_cast<UnalignedFloats*>(p) = a.v; }

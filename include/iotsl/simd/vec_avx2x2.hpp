@@ -20,7 +20,7 @@ inline constexpr Index lanes = 16;
 inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 32;  // as AVX-512, so that tiles and sums are the same
 inline constexpr bool multiplies_by_lane = false;
-inline constexpr bool loads_move_addresses = false;
+inline constexpr int next_vecs = 0;
 
 IOTSL_INLINE Vec load(const float* p) { return {avx2::load(p), avx2::load(p + 8)}; }
 IOTSL_INLINE void store(float* p, Vec a) {

@@ -13,7 +13,7 @@ using avx2::Floats, avx2::Words, avx2::Ints;
 using avx2x2::Vec, avx2x2::lanes, avx2x2::registers, avx2x2::multiplies_by_lane, avx2x2::load,
     avx2x2::store, avx2x2::load_partial, avx2x2::store_partial, avx2x2::load1, avx2x2::load1_next,
     avx2x2::zero, avx2x2::add, avx2x2::even_lanes, avx2x2::odd_lanes, avx2x2::transpose,
-    avx2x2::transpose_partial, avx2x2::loads_move_addresses;
+    avx2x2::transpose_partial, avx2x2::next_vecs;
 inline constexpr bool words_are_pairs = true;
 
 /// Zero in place of what is below 2^-126.

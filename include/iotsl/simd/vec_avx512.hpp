@@ -35,7 +35,7 @@ inline constexpr Index lanes = 16;
 inline constexpr bool words_are_pairs = false;
 inline constexpr int registers = 32;
 inline constexpr bool multiplies_by_lane = false;
-inline constexpr bool loads_move_addresses = false;
+inline constexpr int next_vecs = 0;
 inline constexpr unsigned short all_lanes = 0xFFFF;
 inline constexpr int current_rounding = 4;  // that of the processor's control register
 

@@ -19,7 +19,7 @@ namespace simd::avx512bf16 {
 using avx512::Vec, avx512::lanes, avx512::registers, avx512::multiplies_by_lane, avx512::load,
     avx512::store, avx512::load_partial, avx512::store_partial, avx512::load1, avx512::load1_next,
     avx512::zero, avx512::add, avx512::zip_low, avx512::zip_high, avx512::transpose,
-    avx512::transpose_partial, avx512::loads_move_addresses;
+    avx512::transpose_partial, avx512::next_vecs;
 inline constexpr bool words_are_pairs = true;
 
 // The instructions by name: the types of their builtins differ from compiler to compiler.

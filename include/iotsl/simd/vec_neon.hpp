@@ -1,7 +1,8 @@
 #pragma once
-// Four floats in a NEON register; AArch64, or 32-bit ARM built with -mfpu=neon-vfpv4. The list of
-// functions is in simd/vec.hpp. On 32-bit ARM denormal numbers count as zero, before and after
-// every operation of a vector: log(1e-40) is -infinity, exp(-90) is 0.
+// Four floats in a NEON register: what is alike on AArch64 (vec_neon_a64.hpp) and on 32-bit ARM
+// built with -mfpu=neon-vfpv4 (vec_neon_a32.hpp). The list of functions is in simd/vec.hpp. On
+// 32-bit ARM denormal numbers count as zero, before and after every operation of a vector:
+// log(1e-40) is -infinity, exp(-90) is 0.
 
 #include "iotsl/core/scalar_math.hpp"
 #include "iotsl/core/shape.hpp"
@@ -22,58 +23,14 @@ struct Mask {
   uint32x4_t v;
 };
 inline constexpr Index lanes = 4;
-inline constexpr bool loads_move_addresses = true;  // load_next()
 inline constexpr bool words_are_pairs = false;
-#if defined(__aarch64__)
-inline constexpr int registers = 32;
 inline constexpr bool multiplies_by_lane = true;
-#else
-inline constexpr int registers = 16;
-inline constexpr bool multiplies_by_lane = false;  // VMLA takes a lane, but rounds twice
-#endif
 
 IOTSL_INLINE Vec load(const float* p) { return {vld1q_f32(p)}; }
 IOTSL_INLINE void store(float* p, Vec a) { vst1q_f32(p, a.v); }
 IOTSL_INLINE Vec set1(float x) { return {vdupq_n_f32(x)}; }
 IOTSL_INLINE Vec zero() { return set1(0.0F); }
 IOTSL_INLINE Vec load1(const float* p) { return {vld1q_dup_f32(p)}; }
-IOTSL_INLINE Vec load1_next(const float*& p) {
-#if defined(__aarch64__)
-  return load1(p++);
-#else
-  // As one instruction: compilers compute every address anew.
-  Vec a;
-  __asm__("vld1.32 {%e0[], %f0[]}, [%1]!" : "=w"(a.v), "+r"(p) : : "memory");
-  return a;
-#endif
-}
-
-#if defined(__aarch64__)
-IOTSL_INLINE void load_next(const float*& p, Vec (&to)[2]) {
-  __asm__("ldp %q0, %q1, [%2], #32" : "=w"(to[0].v), "=w"(to[1].v), "+r"(p) : : "memory");
-}
-#else
-IOTSL_INLINE void load_next(const float*& p, Vec (&to)[1]) {
-  __asm__("vld1.32 {%e0, %f0}, [%1]!" : "=w"(to[0].v), "+r"(p) : : "memory");
-}
-/// A row of two vectors; then the address moves on to the next.
-IOTSL_INLINE void load_row(const float*& p, Index step, Vec (&to)[2]) {
-#if defined(__clang__)
-  to[0] = load(p);
-  to[1] = load(p + lanes);
-  p += step;
-#else
-  float32x4x2_t row;
-  __asm__("vld1.32 %h0, [%1], %2"
-          : "=w"(row), "+r"(p)
-          : "r"(static_cast<std::ptrdiff_t>(step) * std::ptrdiff_t{sizeof(float)})
-          : "memory");
-  to[0] = {row.val[0]};
-  to[1] = {row.val[1]};
-#endif
-}
-#endif
-
 IOTSL_INLINE Vec load_partial(const float* p, Index count) {
   float32x4_t v = vdupq_n_f32(0.0F);
   if (count > 0) v = vld1q_lane_f32(p, v, 0);
@@ -118,53 +75,6 @@ IOTSL_INLINE float lane0(Vec a) { return vgetq_lane_f32(a.v, 0); }
 IOTSL_INLINE float lane1(Vec a) { return vgetq_lane_f32(a.v, 1); }
 IOTSL_INLINE float lane2(Vec a) { return vgetq_lane_f32(a.v, 2); }
 IOTSL_INLINE float lane3(Vec a) { return vgetq_lane_f32(a.v, 3); }
-
-#if defined(__aarch64__)
-// The instruction by name: of the intrinsic g++ makes broadcasts, for which no register is free.
-template <int lane>
-IOTSL_INLINE Vec fma_lane(Vec a, Vec b, Vec c) {
-  __asm__("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(c.v) : "w"(b.v), "w"(a.v), "n"(lane));
-  return c;
-}
-template <int n>
-IOTSL_INLINE void load_run(const float*& p, Index step, Vec (&to)[n]) {
-  static_assert(n == 1 || n == 2 || n == 4);
-#if defined(__clang__)
-  for (int i = 0; i < n; ++i) to[i] = load(p + i * lanes);
-  p += step;
-#else
-  // One instruction that moves the address on too; of the intrinsics g++ makes two.
-  const Index bytes = step * static_cast<Index>(sizeof(float));
-  if constexpr (n == 4) {
-    float32x4x4_t v;
-    __asm__("ld1 {%S0.4s - %V0.4s}, [%1], %2" : "=w"(v), "+r"(p) : "r"(bytes) : "memory");
-    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
-  } else if constexpr (n == 2) {
-    float32x4x2_t v;
-    __asm__("ld1 {%S0.4s - %T0.4s}, [%1], %2" : "=w"(v), "+r"(p) : "r"(bytes) : "memory");
-    for (int i = 0; i < n; ++i) to[i] = {v.val[i]};
-  } else {
-    __asm__("ld1 {%0.4s}, [%1], %2" : "=w"(to[0].v), "+r"(p) : "r"(bytes) : "memory");
-  }
-#endif
-}
-IOTSL_INLINE Vec div(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
-IOTSL_INLINE Vec sqrt(Vec a) { return {vsqrtq_f32(a.v)}; }
-#else
-// 32-bit NEON has no vector division or root of full precision.
-IOTSL_INLINE Vec from_lanes(float a, float b, float c, float d) {
-  const float values[4] = {a, b, c, d};
-  return load(values);
-}
-IOTSL_INLINE Vec div(Vec a, Vec b) {
-  return from_lanes(lane0(a) / lane0(b), lane1(a) / lane1(b), lane2(a) / lane2(b),
-                    lane3(a) / lane3(b));
-}
-IOTSL_INLINE Vec sqrt(Vec a) {
-  return from_lanes(scalar_math::sqrt(lane0(a)), scalar_math::sqrt(lane1(a)),
-                    scalar_math::sqrt(lane2(a)), scalar_math::sqrt(lane3(a)));
-}
-#endif
 
 IOTSL_INLINE float reduce_add(Vec a) { return (lane0(a) + lane2(a)) + (lane1(a) + lane3(a)); }
 IOTSL_INLINE float reduce_max(Vec a) {
@@ -213,28 +123,6 @@ IOTSL_INLINE Vec even_lanes(Vec a, Vec b) {
 IOTSL_INLINE Vec odd_lanes(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7)}; }
 IOTSL_INLINE Vec zip_low(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 0, 4, 1, 5)}; }
 IOTSL_INLINE Vec zip_high(Vec a, Vec b) { return {__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)}; }
-
-/// dst[j][i] = src[i][j] for i, j < 4; strides in floats.
-IOTSL_INLINE void transpose(const float* src, Index src_stride, float* dst, Index dst_stride) {
-  const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + src_stride);
-  const float32x4_t c = vld1q_f32(src + 2 * src_stride), d = vld1q_f32(src + 3 * src_stride);
-#if defined(__aarch64__)
-  const float32x4_t ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  const float32x4_t ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const float32x4_t cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-  const float32x4_t cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  vst1q_f32(dst, __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5));
-  vst1q_f32(dst + dst_stride, __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7));
-  vst1q_f32(dst + 2 * dst_stride, __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5));
-  vst1q_f32(dst + 3 * dst_stride, __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7));
-#else
-  const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
-  vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
-  vst1q_f32(dst + dst_stride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
-  vst1q_f32(dst + 2 * dst_stride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
-  vst1q_f32(dst + 3 * dst_stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
-#endif
-}
 
 /// The same for i < rows, j < cols of at most 4: vectors are no faster with so few floats.
 IOTSL_INLINE void transpose_partial(Index rows, Index cols, const float* src, Index src_stride,

@@ -9,12 +9,14 @@ IOTSL_INLINE void correlate_tile(const CorrelateTile& tile, const TapRows* taps,
                                  Index depth, const float* panel, const float* bias, float* out) {
   Vec acc[Rows][tile_vecs];
   clear(acc);
-  for (Index t = 0; t < tile.taps; ++t) {
-    const TapRows& tap = taps[tile.first_tap + t];
+  const auto tap_floats = static_cast<std::ptrdiff_t>(depth * tile_cols);
+  const TapRows* tap = taps + tile.first_tap;
+  const TapRows* const end = tap + tile.taps;
+  for (; tap != end; ++tap) {
     const float* rows[Rows];
     IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) rows[i] = in + tap.row[i];
-    accumulate(rows, panel + tap.tap * depth * tile_cols, tile_cols, depth, acc);
+    for (int i = 0; i < Rows; ++i) rows[i] = in + tap->row[i];
+    accumulate(rows, panel + tap->tap * tap_floats, tile_cols, depth, acc);
   }
   Vec shift[tile_vecs];
   IOTSL_UNROLL
@@ -34,7 +36,7 @@ inline void correlate(Index tiles, const CorrelateTile* tile, const TapRows* tap
     if (tile[t].rows == 4)
       correlate_tile<4>(tile[t], taps, in, depth, panel, bias, out);
     else
-      correlate_tile<6>(tile[t], taps, in, depth, panel, bias, out);
+      correlate_tile<tile_rows>(tile[t], taps, in, depth, panel, bias, out);
   }
 }
 
@@ -42,11 +44,11 @@ template <int Rows>
 IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, float* out) {
   Vec acc[Rows][tile_vecs];
   clear(acc);
-  for (Index run = 0; run < block.runs; ++run) {
-    const OuterRun& at = block.run[run];
-    accumulate_columns(block.x + at.x + c, block.x_step, block.gy + at.gy, block.gy_step, at.pixels,
-                       acc);
-  }
+  const float *const x = block.x + c, *const gy = block.gy;
+  const Index x_step = block.x_step, gy_step = block.gy_step;
+  const OuterRun* const end = block.run + block.runs;
+  for (const OuterRun* run = block.run; run != end; ++run)
+    accumulate_columns(x + run->x, x_step, gy + run->gy, gy_step, run->pixels, acc);
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
@@ -63,7 +65,7 @@ IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, floa
 /// out[c][0 .. tile_cols) = or += sum over the pixels of all runs of x[pixel][c] gy[pixel][:].
 inline void outer(const OuterBlock& block, Index channels, float* out) {
   for (Index c = 0; c < channels;) {
-    const Index rows = next_tile_rows(channels - c);
+    const Index rows = channels - c <= 4 || channels - c == 7 || channels - c == 8 ? 4 : 6;
     const Index valid = channels - c < rows ? channels - c : rows;
     if (rows == 4)
       outer_tile<4>(block, c, valid, out + c * block.out_stride);
@@ -74,9 +76,10 @@ inline void outer(const OuterBlock& block, Index channels, float* out) {
 }
 
 inline void accumulate_into(Index n, const float* x, float* y) {
-  Index i = 0;
-  for (; i + lanes <= n; i += lanes) store(y + i, add(load(y + i), load(x + i)));
-  for (; i < n; ++i) y[i] += x[i];
+  const auto count = static_cast<std::ptrdiff_t>(n);
+  std::ptrdiff_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(y + i, add(load(y + i), load(x + i)));
+  for (; i < count; ++i) y[i] += x[i];
 }
 
 inline constexpr ConvTable conv_table{correlate, outer, accumulate_into};

@@ -32,11 +32,12 @@ inline void pack_used_taps(const Correlation& c, const UsedTaps& used, const flo
     const Index lines = by_panel ? std::min(cols, c.out_c - task * cols) : panels;
     for (Index t = 0; t < used.count(); ++t)
       for (Index line = 0; line < lines; ++line) {
-        const Index o = by_panel ? task * cols + line : line * cols, i = by_panel ? 0 : task;
+        const Index panel = by_panel ? task : line, column = by_panel ? line : 0;
+        const Index o = panel * cols + column, i = by_panel ? 0 : task;
         const Index count = by_panel ? c.in_c : std::min(cols, c.out_c - o);
-        const float* from = w + o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t);
-        float* to = packed + o / cols * panel_floats + t * tap_floats + i * cols + o % cols;
-        for (Index k = 0; k < count; ++k) to[k * packed_step] = from[k * step];
+        copy_floats(count, w + o * c.weight_out_stride + i * c.weight_in_stride + used.tap(t), step,
+                    packed + panel * panel_floats + t * tap_floats + i * cols + column,
+                    packed_step);
       }
   });
 }

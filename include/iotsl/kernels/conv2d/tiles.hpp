@@ -35,7 +35,16 @@ inline Index pixel_stride(Index channels) {
 
 /// One row of tile_cols, a multiple of 8 on every target; calls of memcpy would cost more.
 inline void copy_row(Index cols, const float* from, float* to) {
-  for (Index i = 0; i < cols; i += 8) std::memcpy(to + i, from + i, 8 * sizeof(float));
+  for (auto left = static_cast<std::ptrdiff_t>(cols); left > 0; left -= 8, from += 8, to += 8)
+    std::memcpy(to, from, 8 * sizeof(float));
+}
+
+/// to[i * to_step] = from[i * from_step] for i < count.
+inline void copy_floats(Index count, const float* from, Index from_step, float* to, Index to_step) {
+  const auto step = static_cast<std::ptrdiff_t>(from_step);
+  const auto next = static_cast<std::ptrdiff_t>(to_step);
+  for (auto left = static_cast<std::ptrdiff_t>(count); left > 0; --left, from += step, to += next)
+    *to = *from;
 }
 
 /// Channels whose taps are turned at once: even, and so few that the first cache holds them.

@@ -129,18 +129,19 @@ inline void unpack_panel(const WeightGrad& g, const UsedTaps& used, const float*
     // Rows of several channels together, since few taps alone leave vectors half empty.
     for (Index first = 0; first < g.c; first += turned_channels) {
       const Index channels = std::min(turned_channels, g.c - first);
-      for (Index t = 0; t < taps; ++t)
-        for (Index i = 0; i < channels; ++i)
-          copy_row(cols, sums + (t * g.c + first + i) * cols, memory + (i * taps + t) * cols);
+      for (Index t = 0; t < taps; ++t) {
+        const float* from = sums + (t * g.c + first) * cols;
+        float* to = memory + t * cols;
+        for (Index i = 0; i < channels; ++i, from += cols, to += taps * cols)
+          copy_row(cols, from, to);
+      }
       transpose(channels * taps, valid, memory, cols, dst + first * taps, g.c * taps);
     }
   } else {
     for (Index o = 0; o < valid; ++o, dst += g.c * taps) {
       std::memset(dst, 0, static_cast<std::size_t>(g.c * taps) * sizeof(float));
-      for (Index t = 0; t < used.count(); ++t) {
-        const float* from = sums + t * g.c * cols + o;
-        for (Index c = 0; c < g.c; ++c) dst[c * taps + used.tap(t)] = from[c * cols];
-      }
+      for (Index t = 0; t < used.count(); ++t)
+        copy_floats(g.c, sums + t * g.c * cols + o, cols, dst + used.tap(t), taps);
     }
   }
 }

@@ -12,14 +12,17 @@ namespace winograd {
 // Convolutional Neural Networks, 2016: Y = A^T [(G g G^T) * (B^T d B)] A.
 inline constexpr float root2 = 1.41421356237F, root2_half = 0.70710678119F;
 
+/// AArch64: many registers for vectors as for addresses, and factors that are lanes.
+inline constexpr bool has_room = multiplies_by_lane && registers >= 32;
+
 /// c - x times one of four factors. Where it can be a lane all four take one register, and the
 /// square has more of them.
 template <int lane>
 IOTSL_INLINE Vec less_factor(Vec x, Vec c) {
   constexpr float factors[] = {2, 0.5F, root2, root2_half};
-  if constexpr (multiplies_by_lane) {
+  if constexpr (has_room) {
     static constexpr float negative[] = {-factors[0], -factors[1], -factors[2], -factors[3]};
-    return fma_lane<lane>(load(negative), x, c);
+    return mla_lane<lane>(load(negative), x, c);
   } else {
     return fnma(set1(factors[lane]), x, c);
   }
@@ -114,13 +117,13 @@ class Steps {
   /// From value j of the line that begins at `line` to the next.
   template <class T>
   IOTSL_INLINE T* next(T* line, T* at, int j) const {
-    return multiplies_by_lane ? moved(line, to_next_of(j)) : moved(at, one_);
+    return has_room ? moved(line, to_next_of(j)) : moved(at, one_);
   }
 
  private:
   static IOTSL_INLINE std::ptrdiff_t bytes(Index floats) {
     std::ptrdiff_t out = static_cast<std::ptrdiff_t>(floats) * std::ptrdiff_t{sizeof(float)};
-    if constexpr (multiplies_by_lane) __asm__("" : "+r"(out));
+    if constexpr (has_room) __asm__("" : "+r"(out));
     return out;
   }
   static IOTSL_INLINE float* moved(float* at, std::ptrdiff_t by) {
@@ -191,14 +194,46 @@ struct ToListed {
   }
 };
 
+/// square() with its middle in memory, where registers are few and an address that moves costs
+/// nothing: compilers would find a place for each value by itself.
+template <class Line, class From, class To>
+IOTSL_INLINE void square_in_memory(From from, To to) {
+  alignas(16) float half[Line::in * Line::out * lanes];
+  float* next = half;
+  IOTSL_UNROLL
+  for (int j = 0; j < Line::in; ++j) {
+    Vec column[Line::in], turned[Line::out];
+    hold_loads();
+    from(j, column);
+    Line::apply(column, turned);
+    IOTSL_UNROLL
+    for (int i = 0; i < Line::out; ++i) store_run(next, lanes, turned[i]);
+  }
+  IOTSL_UNROLL
+  for (int i = 0; i < Line::out; ++i) {
+    const float* at = half + i * lanes;
+    Vec column[Line::in], row[Line::out];
+    hold_loads();
+    IOTSL_UNROLL
+    for (int j = 0; j < Line::in; ++j) {
+      Vec value[1];
+      load_run(at, Line::out * lanes, value);
+      column[j] = value[0];
+    }
+    Line::apply(column, row);
+    to(i, row);
+  }
+}
+
 /// A transform of lines applied to the columns, then the rows of a square.
 template <class Line, class From, class To>
 IOTSL_INLINE void square(From from, To to) {
+  if constexpr (next_vecs == 1) return square_in_memory<Line>(from, to);
   Vec half[Line::out][Line::in];
   IOTSL_UNROLL
   for (int j = 0; j < Line::in; ++j) {
     Vec column[Line::in], turned[Line::out];
-    if (multiplies_by_lane) hold_loads();
+    if (has_room) hold_loads();
     from(j, column);
     Line::apply(column, turned);
     IOTSL_UNROLL

@@ -3,29 +3,32 @@ IOTSL_NAMESPACE_BEGIN
 namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
 
+// Counted in the processor's own words, which are shorter than Index on 32 bits.
 template <int Rows, int Vecs>
-IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
-  const Index valid = g.rows - first < Rows ? g.rows - first : Rows;
+IOTSL_INLINE void gemm_tile(const GemmPanel& g, std::ptrdiff_t first) {
+  const std::ptrdiff_t left = static_cast<std::ptrdiff_t>(g.rows) - first;
+  const std::ptrdiff_t valid = left < Rows ? left : Rows;
+  const auto a_stride = static_cast<std::ptrdiff_t>(g.a_stride);
   const float* rows[Rows];
   if (valid == Rows && g.a_row == nullptr) {
-    const float* row = g.a + first * g.a_stride;
+    const float* row = g.a + first * a_stride;
     IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i, row += g.a_stride) rows[i] = row;
+    for (int i = 0; i < Rows; ++i, row += a_stride) rows[i] = row;
   } else {
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
-      const Index row = first + (i < valid ? i : 0);
-      rows[i] = g.a + (g.a_row == nullptr ? row * g.a_stride : g.a_row[row]);
+      const std::ptrdiff_t row = first + (i < valid ? i : 0);
+      rows[i] =
+          g.a + (g.a_row == nullptr ? row * a_stride : static_cast<std::ptrdiff_t>(g.a_row[row]));
     }
   }
   Vec acc[Rows][Vecs];
   clear(acc);
   accumulate(rows, g.panel, Vecs * lanes, g.depth, acc);
-  float* const out = g.out + first * g.out_stride;
-  const Index out_stride = g.out_stride;
+  const auto out_stride = static_cast<std::ptrdiff_t>(g.out_stride);
+  float* row = g.out + first * out_stride;
   const bool sum = g.add;
   if (valid == Rows && !sum) {
-    float* row = out;
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i, row += out_stride) {
       IOTSL_UNROLL
@@ -34,9 +37,8 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
     return;
   }
   IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) {
+  for (int i = 0; i < Rows; ++i, row += out_stride) {
     if (i >= valid) continue;  // not a loop bound: a variable index would put acc in memory
-    float* row = out + i * out_stride;
     if (sum) {
       IOTSL_UNROLL
       for (int v = 0; v < Vecs; ++v) acc[i][v] = add(load(row + v * lanes), acc[i][v]);
@@ -46,17 +48,24 @@ IOTSL_INLINE void gemm_tile(const GemmPanel& g, Index first) {
   }
 }
 
-/// Rows of the next tile. With tiles of five no row is computed in vain where 8 or more are left.
-constexpr Index gemm_tile_rows(Index left) {
+/// Rows of the next tile. Tiles of five, where registers are many, or of one and two, where tiles
+/// are small, compute few rows in vain.
+constexpr int gemm_tile_rows(std::ptrdiff_t left) {
+  if (tile_rows == 4) return left > 2 ? 4 : static_cast<int>(left);
   const bool five = multiplies_by_lane && (left == 5 || left == 9 || left == 13);
-  return five ? 5 : next_tile_rows(left);
+  return five ? 5 : static_cast<int>(next_tile_rows(left));
 }
 
 inline void gemm_panel(const GemmPanel& g) {
-  for (Index first = 0; first < g.rows;) {
-    const Index rows = gemm_tile_rows(g.rows - first);
+  const auto end = static_cast<std::ptrdiff_t>(g.rows);
+  for (std::ptrdiff_t first = 0; first < end;) {
+    const int rows = gemm_tile_rows(end - first);
     if (rows == 4)
       gemm_tile<4, tile_vecs>(g, first);
+    else if (tile_rows == 4 && rows == 2)
+      gemm_tile<2, tile_vecs>(g, first);
+    else if (tile_rows == 4)
+      gemm_tile<1, tile_vecs>(g, first);
     else if (multiplies_by_lane && rows == 5)
       gemm_tile<5, tile_vecs>(g, first);
     else
@@ -66,8 +75,10 @@ inline void gemm_panel(const GemmPanel& g) {
 }
 
 inline void gemm_narrow_panel(const GemmPanel& g) {
-  constexpr int rows = narrow_vecs == 1 ? 9 : 6;  // enough chains to hide the latency of fma
-  for (Index first = 0; first < g.rows; first += rows) gemm_tile<rows, narrow_vecs>(g, first);
+  // Enough chains to hide the latency of fma, as far as there are registers.
+  constexpr int rows = narrow_vecs > 1 || multiplies_by_lane ? 6 : 9;
+  const auto end = static_cast<std::ptrdiff_t>(g.rows);
+  for (std::ptrdiff_t first = 0; first < end; first += rows) gemm_tile<rows, narrow_vecs>(g, first);
 }
 
 /// packed[panel][d][0 .. tile_cols) = src[d][panel * tile_cols ...], zero
@@ -76,9 +87,11 @@ inline void pack_rows(Index depth, Index width, const float* src, Index src_stri
   Index j = 0;
   for (; j + tile_cols <= width; j += tile_cols) {
     const float* from = src + j;
-    for (Index d = 0; d < depth; ++d, from += src_stride, packed += tile_cols) {
+    for (auto left = static_cast<std::ptrdiff_t>(depth); left > 0; --left, packed += tile_cols) {
+      Vec row[tile_vecs];
+      next_row(from, src_stride, row);
       IOTSL_UNROLL
-      for (int v = 0; v < tile_vecs; ++v) store(packed + v * lanes, load(from + v * lanes));
+      for (int v = 0; v < tile_vecs; ++v) store(packed + v * lanes, row[v]);
     }
   }
   if (j == width) return;

@@ -4,7 +4,8 @@ namespace kernels::IOTSL_TARGET {
 using namespace simd::IOTSL_TARGET;
 
 // Vectors per tile row. 6x2 of 16 registers, or 6x4 of 32: what is left holds one row of b and one
-// broadcast of a, and enough chains are in flight to hide the latency of fma.
+// broadcast of a, and enough chains are in flight to hide the latency of fma. 4x2 (tile_rows)
+// leaves 8 registers.
 inline constexpr int tile_vecs = registers >= 32 && lanes == 4 ? 4 : 2;
 inline constexpr Index tile_cols = tile_vecs * lanes;
 /// For what is not wide enough.
@@ -21,35 +22,69 @@ template <class V>
 IOTSL_INLINE V multiply_add(V a, V b, V c) {
   if constexpr (words_are_pairs)
     return dot_pairs(a, b, c);
+  else if constexpr (multiplies_by_lane)
+    return mla(a, b, c);
   else
     return fma(a, b, c);
-}
-
-/// One term of accumulate(), the factor of each row in lane `lane` of a[i].
-template <int lane, int Rows, int Vecs>
-IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float* b, Vec (&acc)[Rows][Vecs]) {
-  IOTSL_UNROLL
-  for (int v = 0; v < Vecs; v += 2) {  // two vectors of b at a time is what registers are left for
-    hold_loads();
-    const Vec b0 = load(b + v * lanes);
-    const Vec b1 = v + 1 < Vecs ? load(b + (v + 1) * lanes) : b0;
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      acc[i][v] = fma_lane<lane>(a[i], b0, acc[i][v]);
-      if (v + 1 < Vecs) acc[i][v + 1] = fma_lane<lane>(a[i], b1, acc[i][v + 1]);
-    }
-  }
 }
 
 /// A row of b; then the address moves on to the next.
 template <int Vecs>
 IOTSL_INLINE void next_row(const float*& b, Index b_step, Vec (&bv)[Vecs]) {
-  if constexpr (loads_move_addresses && !multiplies_by_lane && Vecs == 2) {
-    load_row(b, b_step, bv);  // as one instruction
+  if constexpr (multiplies_by_lane && registers < 32) {
+    load_run(b, b_step, bv);  // finds no place by a constant
   } else {
     IOTSL_UNROLL
     for (int v = 0; v < Vecs; ++v) bv[v] = load(b + v * lanes);
     b += b_step;
+  }
+}
+
+/// One term of accumulate(), the factor of each row in lane `lane` of a[i]. Moves b on.
+template <int lane, int Rows, int Vecs>
+IOTSL_INLINE void accumulate_lane(const Vec (&a)[Rows], const float*& b, Index b_step,
+                                  Vec (&acc)[Rows][Vecs]) {
+  IOTSL_UNROLL
+  for (int v = 0; v < Vecs; v += 2) {  // two vectors of b at a time is what registers are left for
+    hold_loads();
+    Vec bv[2], last[1];
+    if (v + 1 < Vecs) {
+      next_row(b, v + 2 < Vecs ? 2 * lanes : b_step - v * lanes, bv);
+    } else {
+      next_row(b, b_step - v * lanes, last);
+      bv[0] = last[0];
+    }
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      acc[i][v] = mla_lane<lane>(a[i], bv[0], acc[i][v]);
+      if (v + 1 < Vecs) acc[i][v + 1] = mla_lane<lane>(a[i], bv[1], acc[i][v + 1]);
+    }
+  }
+}
+
+/// `lanes` terms of accumulate(), the factors of each row in a[i]. Moves b on.
+template <int Rows, int Vecs>
+IOTSL_INLINE void accumulate_lanes(const Vec (&a)[Rows], const float*& b, Index b_step,
+                                   Vec (&acc)[Rows][Vecs]) {
+  accumulate_lane<0>(a, b, b_step, acc);
+  accumulate_lane<1>(a, b, b_step, acc);
+  accumulate_lane<2>(a, b, b_step, acc);
+  accumulate_lane<3>(a, b, b_step, acc);
+}
+
+/// The next `lanes` factors of each row; the addresses move on.
+template <int Rows>
+IOTSL_INLINE void next_factors(const float* (&at)[Rows], Vec (&a)[Rows]) {
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    if constexpr (next_vecs == 1) {
+      Vec next[1];
+      load_next(at[i], next);
+      a[i] = next[0];
+    } else {
+      a[i] = load(at[i]);
+      at[i] += lanes;
+    }
   }
 }
 
@@ -70,61 +105,60 @@ IOTSL_INLINE void accumulate_broadcast(const float* const (&rows)[Rows], const f
   }
 }
 
+/// The terms of accumulate() that fill vectors; `at` and b move on. Returns how many are left.
+template <int Rows, int Vecs>
+IOTSL_INLINE std::ptrdiff_t accumulate_by_lanes(const float* (&at)[Rows], const float*& b,
+                                                Index b_step, std::ptrdiff_t depth,
+                                                Vec (&acc)[Rows][Vecs]) {
+  constexpr auto width = static_cast<std::size_t>(lanes);
+  const auto terms = static_cast<std::size_t>(depth);
+  Vec a[Rows];
+  if constexpr (registers < 32) {
+    for (std::size_t blocks = terms / width; blocks > 0; --blocks) {
+      next_factors(at, a);
+      accumulate_lanes(a, b, b_step, acc);
+    }
+  } else {
+    // One number counts and finds the values of each row, and so it is in bytes.
+    constexpr std::ptrdiff_t size = sizeof(float);
+    const std::ptrdiff_t whole = depth - static_cast<std::ptrdiff_t>(terms % width);
+    IOTSL_UNROLL
+    for (int i = 0; i < Rows; ++i) at[i] += whole;
+    for (std::ptrdiff_t left = -whole * size; left != 0; left += lanes * size) {
+      IOTSL_UNROLL
+      for (int i = 0; i < Rows; ++i)
+        a[i] = load(reinterpret_cast<const float*>(reinterpret_cast<const char*>(at[i]) + left));
+      accumulate_lanes(a, b, b_step, acc);
+    }
+  }
+  return static_cast<std::ptrdiff_t>(terms % width);
+}
+
 /// acc[i][:] += sum over d < depth of rows[i][d] * b[d * b_step + (0 .. Vecs * lanes)].
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate(const float* const (&rows)[Rows], const float* b, Index b_step,
                              Index depth, Vec (&acc)[Rows][Vecs]) {
   // 32-bit processors count in their own registers.
-  std::ptrdiff_t d = 0;
-  const auto end = static_cast<std::ptrdiff_t>(depth);
-  if constexpr (multiplies_by_lane) {
-    d = end / lanes * lanes;
-    // One number counts and finds the values of each row, and so it is in bytes.
-    constexpr std::ptrdiff_t size = sizeof(float);
-    const char* row_end[Rows];
-    IOTSL_UNROLL
-    for (int i = 0; i < Rows; ++i) row_end[i] = reinterpret_cast<const char*>(rows[i] + d);
-    for (std::ptrdiff_t left = -d * size; left != 0; left += lanes * size, b += lanes * b_step) {
-      Vec a[Rows];
-      IOTSL_UNROLL
-      for (int i = 0; i < Rows; ++i) a[i] = load(reinterpret_cast<const float*>(row_end[i] + left));
-      accumulate_lane<0>(a, b, acc);
-      accumulate_lane<1>(a, b + b_step, acc);
-      accumulate_lane<2>(a, b + 2 * b_step, acc);
-      accumulate_lane<3>(a, b + 3 * b_step, acc);
-    }
-  }
+  auto left = static_cast<std::ptrdiff_t>(depth);
   const float* at[Rows];
   IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) at[i] = rows[i] + d;
+  for (int i = 0; i < Rows; ++i) at[i] = rows[i];
+  if constexpr (multiplies_by_lane) left = accumulate_by_lanes(at, b, b_step, left, acc);
   if constexpr (lanes == 4)  // without the place in the rows, the count is all that is left
-    for (std::ptrdiff_t left = end - d; left > 0; --left)
-      accumulate_broadcast(rows, at, 0, b, b_step, acc);
+    for (; left > 0; --left) accumulate_broadcast(rows, at, 0, b, b_step, acc);
   else
-    for (; d < end; ++d) accumulate_broadcast(rows, at, d, b, b_step, acc);
+    for (std::ptrdiff_t d = 0; d < left; ++d) accumulate_broadcast(rows, at, d, b, b_step, acc);
 }
 
 /// One term of accumulate_columns(); moves both addresses to the next.
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*& b, Index b_step,
                                     Vec (&acc)[Rows][Vecs]) {
-  Vec bv[Vecs];
   if constexpr (multiplies_by_lane) {
-    Vec av[(Rows + lanes - 1) / lanes];
-    load_run(a, a_step, av);
-    load_run(b, b_step, bv);
-    IOTSL_UNROLL
-    for (int v = 0; v < Vecs; ++v) {
-      acc[0][v] = fma_lane<0>(av[0], bv[v], acc[0][v]);
-      acc[1][v] = fma_lane<1>(av[0], bv[v], acc[1][v]);
-      acc[2][v] = fma_lane<2>(av[0], bv[v], acc[2][v]);
-      acc[3][v] = fma_lane<3>(av[0], bv[v], acc[3][v]);
-      if constexpr (Rows == 6) {  // else 4
-        acc[4][v] = fma_lane<0>(av[1], bv[v], acc[4][v]);
-        acc[5][v] = fma_lane<1>(av[1], bv[v], acc[5][v]);
-      }
-    }
+    hold_loads();
+    mla_outer(a, a_step, b, b_step, acc);
   } else {
+    Vec bv[Vecs];
     next_row(b, b_step, bv);
     IOTSL_UNROLL
     for (int i = 0; i < Rows; ++i) {
@@ -142,13 +176,13 @@ IOTSL_INLINE void accumulate_column(const float*& a, Index a_step, const float*&
 template <int Rows, int Vecs>
 IOTSL_INLINE void accumulate_columns(const float* a, Index a_step, const float* b, Index b_step,
                                      Index depth, Vec (&acc)[Rows][Vecs]) {
-  constexpr int unrolled = multiplies_by_lane ? 4 : 1;
-  const auto end = static_cast<std::ptrdiff_t>(depth);
-  for (std::ptrdiff_t blocks = end / unrolled; blocks > 0; --blocks) {
+  constexpr std::size_t unrolled = multiplies_by_lane ? 4 : 1;
+  const auto terms = static_cast<std::size_t>(depth);
+  for (std::size_t blocks = terms / unrolled; blocks > 0; --blocks) {
     IOTSL_UNROLL
-    for (int d = 0; d < unrolled; ++d) accumulate_column(a, a_step, b, b_step, acc);
+    for (std::size_t d = 0; d < unrolled; ++d) accumulate_column(a, a_step, b, b_step, acc);
   }
-  for (std::ptrdiff_t left = end % unrolled; left > 0; --left)
+  for (std::size_t left = terms % unrolled; left > 0; --left)
     accumulate_column(a, a_step, b, b_step, acc);
 }
 
@@ -163,10 +197,15 @@ IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
 
 inline void copy_strided(Index count, const float* src, Index src_step, float* dst,
                          Index dst_step) {
-  Index i = 0;
-  if (src_step == 1 && dst_step == 1)
-    for (; i + lanes <= count; i += lanes) store(dst + i, load(src + i));
-  for (; i < count; ++i) dst[i * dst_step] = src[i * src_step];
+  auto left = static_cast<std::ptrdiff_t>(count);
+  const auto next = static_cast<std::ptrdiff_t>(dst_step);
+  const auto step = static_cast<std::ptrdiff_t>(src_step);
+  if (step == 1 && next == 1)
+    for (; left >= lanes; left -= lanes, src += lanes, dst += lanes) store(dst, load(src));
+  if (step == 1)
+    for (; left > 0; --left, dst += next) *dst = *src++;
+  else
+    for (; left > 0; --left, src += step, dst += next) *dst = *src;
 }
 
 /// At most `lanes` rows.

@@ -20,8 +20,13 @@ struct TileTable {
                     Index dst_stride);
 };
 
-/// Rows of a tile: 6, or 4 where that wastes less of the last rows.
+/// Rows of a tile: 6, or 4 where that wastes less of the last rows. The 16 registers of 32-bit ARM
+/// hold a vector of four terms for each of 4 rows, whose lanes are multiplied by; not of 6.
+#if defined(__arm__)
+inline constexpr Index tile_rows = 4;
+#else
 inline constexpr Index tile_rows = 6;
+#endif
 
 /// Rows of the next tile when `left` rows are left: every even number of at
 /// least 4 is made of sixes and fours, so at most one row is computed in vain

@@ -19,7 +19,7 @@ inline void gather_rows(Index rows, Index width, Index step, const float* from, 
 
 // Rows of patches begin anywhere, so that half of the loads cross a line of the cache: tiles as
 // large as the registers allow hide it.
-inline constexpr int filter_tile_rows = registers >= 32 && lanes > 4 ? 8 : 6;
+inline constexpr int filter_tile_rows = registers >= 32 && lanes > 4 ? 8 : tile_rows;
 inline constexpr int filter_tile_vecs = registers >= 32 && lanes > 4 ? 3 : tile_vecs;
 inline constexpr Index filter_tile_cols = filter_tile_vecs * lanes;
 
@@ -29,19 +29,20 @@ IOTSL_INLINE void accumulate_taps(const float* const (&w)[Rows], const float* pa
                                   const Index* tap, Index depth, Vec (&acc)[Rows][Vecs]) {
   std::ptrdiff_t d = 0;
   const auto end = static_cast<std::ptrdiff_t>(depth);
+  const float* at[Rows];
+  IOTSL_UNROLL
+  for (int i = 0; i < Rows; ++i) at[i] = w[i];
   if constexpr (multiplies_by_lane)
     for (; d + lanes <= end; d += lanes) {
       Vec a[Rows];
-      IOTSL_UNROLL
-      for (int i = 0; i < Rows; ++i) a[i] = load(w[i] + d);
-      accumulate_lane<0>(a, patches + tap[d], acc);
-      accumulate_lane<1>(a, patches + tap[d + 1], acc);
-      accumulate_lane<2>(a, patches + tap[d + 2], acc);
-      accumulate_lane<3>(a, patches + tap[d + 3], acc);
+      next_factors(at, a);
+      const float *b0 = patches + tap[d], *b1 = patches + tap[d + 1];
+      accumulate_lane<0>(a, b0, 0, acc);
+      accumulate_lane<1>(a, b1, 0, acc);
+      const float *b2 = patches + tap[d + 2], *b3 = patches + tap[d + 3];
+      accumulate_lane<2>(a, b2, 0, acc);
+      accumulate_lane<3>(a, b3, 0, acc);
     }
-  const float* at[Rows];
-  IOTSL_UNROLL
-  for (int i = 0; i < Rows; ++i) at[i] = w[i] + d;
   for (; d < end; ++d) {
     const float* b = patches + tap[d];
     accumulate_broadcast(w, at, d, b, 0, acc);
@@ -51,8 +52,8 @@ IOTSL_INLINE void accumulate_taps(const float* const (&w)[Rows], const float* pa
 /// Filters first .. first + Rows, of which `valid` exist, for a tile of pixels.
 template <int Rows>
 IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patches, const Index* tap,
-                              Index depth, const float* bias, Index valid, float* out,
-                              Index out_stride) {
+                              Index depth, const float* bias, std::ptrdiff_t valid, float* out,
+                              std::ptrdiff_t out_stride) {
   Vec acc[Rows][filter_tile_vecs];
   clear(acc);
   accumulate_taps(w, patches, tap, depth, acc);
@@ -71,24 +72,27 @@ IOTSL_INLINE void filter_tile(const float* const (&w)[Rows], const float* patche
 
 template <int Rows>
 IOTSL_INLINE void filter_rows(const PatchFilter& f, Index first) {
-  const Index valid = f.filters - first < Rows ? f.filters - first : Rows;
-  const Index pixels = f.pixels, depth = f.depth;
+  const auto valid =
+      static_cast<std::ptrdiff_t>(f.filters - first < Rows ? f.filters - first : Rows);
+  const auto pixels = static_cast<std::ptrdiff_t>(f.pixels);
+  const Index depth = f.depth;
   const float *w[Rows], *patches = f.patches, *bias = f.bias == nullptr ? nullptr : f.bias + first;
   const Index* tap = f.tap;
   IOTSL_UNROLL
   for (int i = 0; i < Rows; ++i) w[i] = f.w + (first + (i < valid ? i : 0)) * depth;
   float* const out = f.out + first * f.out_stride;
   float narrow[Rows * filter_tile_cols];
-  const bool few = pixels < filter_tile_cols;
+  constexpr auto width = static_cast<std::ptrdiff_t>(filter_tile_cols);
+  const bool few = pixels < width;
   float* const to = few ? narrow : out;
-  const Index stride = few ? filter_tile_cols : f.out_stride;
-  const Index last = few ? 0 : pixels - filter_tile_cols;  // overlaps the one before it
-  for (Index begin = 0; begin < pixels; begin += filter_tile_cols) {
-    const Index pixel = begin < last ? begin : last;
+  const std::ptrdiff_t stride = few ? width : static_cast<std::ptrdiff_t>(f.out_stride);
+  const std::ptrdiff_t last = few ? 0 : pixels - width;  // overlaps the one before it
+  for (std::ptrdiff_t begin = 0; begin < pixels; begin += width) {
+    const std::ptrdiff_t pixel = begin < last ? begin : last;
     filter_tile<Rows>(w, patches + pixel, tap, depth, bias, valid, to + pixel, stride);
   }
-  for (Index i = 0; few && i < valid; ++i)
-    for (Index p = 0; p < pixels; ++p) out[i * f.out_stride + p] = narrow[i * filter_tile_cols + p];
+  for (std::ptrdiff_t i = 0; few && i < valid; ++i)
+    for (std::ptrdiff_t p = 0; p < pixels; ++p) out[i * f.out_stride + p] = narrow[i * width + p];
 }
 
 /// A few filters at a time over all pixels: so few rows of the output are written at once that the
@@ -96,7 +100,7 @@ IOTSL_INLINE void filter_rows(const PatchFilter& f, Index first) {
 inline void filter_patches(const PatchFilter& f) {
   for (Index first = 0; first < f.filters;) {
     const Index left = f.filters - first;
-    const bool few = filter_tile_rows == 6 ? next_tile_rows(left) == 4 : left <= 4;
+    const bool few = filter_tile_rows == tile_rows ? next_tile_rows(left) == 4 : left <= 4;
     if (few)
       filter_rows<4>(f, first);
     else
@@ -108,8 +112,7 @@ inline void filter_patches(const PatchFilter& f) {
 // Lanes are pixels, so that both operands are read as they lie. The accumulators take 24 of 32
 // registers, or 12 of 16; what is left holds the inputs of the taps and a vector of gradients.
 // Where one instruction loads two vectors, both are of two, and the accumulators take 18.
-inline constexpr int pixel_vecs = multiplies_by_lane ? 2 : 1;
-static_assert(pixel_vecs == 1 || loads_move_addresses);
+inline constexpr int pixel_vecs = next_vecs == 2 ? 2 : 1;
 inline constexpr int product_tile_filters = pixel_vecs == 2 ? 6 : registers >= 32 ? 8 : 4;
 
 /// The next pixels of a row: those at `at`, which moves on where that is how loads are done, else
@@ -117,7 +120,7 @@ inline constexpr int product_tile_filters = pixel_vecs == 2 ? 6 : registers >= 3
 template <int Vecs>
 IOTSL_INLINE void load_pixels(const float* row, const float*& at, std::ptrdiff_t p,
                               Vec (&to)[Vecs]) {
-  if constexpr (loads_move_addresses)
+  if constexpr (next_vecs > 0)
     load_next(at, to);
   else
     to[0] = load(row + p);
