@@ -1,7 +1,6 @@
 # `cmake --install`: headers, the CMake package and iotsl.pc. Nothing in them names the source folder,
 # and the prefix may be moved afterwards.
 
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 # Headers for every architecture: not in lib/<architecture>.
@@ -32,6 +31,11 @@ install(FILES "${PROJECT_BINARY_DIR}/iotslConfig.cmake" "${PROJECT_BINARY_DIR}/i
 # pkg-config knows no optional packages: its flags are those of this build.
 file(RELATIVE_PATH prefix_from_pc "/${pkg_config_dir}" "/")
 string(REGEX REPLACE "/$" "" prefix_from_pc "${prefix_from_pc}")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
+else()
+  set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
 set(pc_requires "")
 set(pc_cflags "")
 set(pc_libs "")

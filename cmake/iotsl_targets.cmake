@@ -1,11 +1,13 @@
 # The libraries iotsl::iotsl, iotsl::net and iotsl::linalg, all header-only (the plain name `iotsl` is
 # the host program). No warning flag here: a user's flags are the user's.
 
+include(GNUInstallDirs)
+
 add_library(iotsl_engine INTERFACE)
 add_library(iotsl::iotsl ALIAS iotsl_engine)
 set_target_properties(iotsl_engine PROPERTIES EXPORT_NAME iotsl)
 target_include_directories(iotsl_engine INTERFACE
-  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(iotsl_engine INTERFACE cxx_std_20)
 
 # A static program needs an archive, and the compiler knows where its own libgomp.a is.

@@ -12,8 +12,10 @@
 
 // What is finite is checked, and sums have one order: both end with these flags, as does tanh of a
 // large number.
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "iotsl: compile without -ffast-math, -Ofast and -ffinite-math-only, which change results"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error \
+    "iotsl: compile without -ffast-math, -Ofast, -ffinite-math-only and -funsafe-math-optimizations, which change results"
 #endif
 
 // Exceptions and threads are taken from the compiler's flags. Without exceptions a programming
@@ -67,8 +69,8 @@
 #define IOTSL_ABI_WIRE notls
 #endif
 
-// IOTSL_FAILPOINTS=1 has named points at which tests end a program (core/failpoint.hpp). Without them
-// the tag is as if there were no such thing.
+// IOTSL_FAILPOINTS=1 has named points at which tests end a program (core/failpoint.hpp). Without
+// them the tag is as if there were no such thing.
 #if defined(IOTSL_FAILPOINTS) && IOTSL_FAILPOINTS
 #define IOTSL_ABI_POINTS _points
 #else

@@ -46,6 +46,32 @@ TEST_CASE("net file: a net comes back with its layers; what is wrong is named") 
   ::unlink(path.c_str());
 }
 
+namespace {
+
+/// Its weights do not follow from fields: it has none.
+struct Unlisted {
+  static constexpr const char* type = "unlisted";
+  explicit Unlisted(Index size = 3) : weight(Tensor<float>::full({size}, 1)) {}
+  template <class V>
+  void visit_state(V& v) {
+    v.parameter("weight", weight);
+  }
+  Tensor<float> forward(Tensor<float> x) { return x * weight; }
+  Tensor<float> weight;
+};
+struct Doubled {
+  static constexpr const char* type = "doubled";
+  template <class F>
+  void visit_fields(F& f) {
+    f.integer("c", c, 1, 9);
+    f.integer("c", d, 1, 9);
+  }
+  Tensor<float> forward(Tensor<float> x) { return x; }
+  Index c = 3, d = 4;
+};
+
+}  // namespace
+
 TEST_CASE("net file: what could not be loaded again is not written") {
   const std::string path = concat("/tmp/net_file_test.", static_cast<long>(::getpid()), ".bad");
   const auto saving = [&](const char* name, auto layer, const Shape& sample) {
@@ -62,6 +88,9 @@ TEST_CASE("net file: what could not be loaded again is not written") {
   CHECK(saving("a", BatchNorm2d<float>(65536), {1, 65536, 1, 1}).find("65535") !=
         std::string::npos);
   CHECK(saving("a", Relu<float>{}, {0, 2}).find("'input'") != std::string::npos);
+  CHECK(saving("a", Unlisted(5), {1, 5}).find("'a.weight' [5]") != std::string::npos);
+  CHECK_THROWS_WITH_AS(saving("a", Doubled{}, {1, 5}),
+                       doctest::Contains("field 'c' is given twice"), Error);
 }
 
 TEST_CASE("predict: neither the running statistics nor the mode of the net change") {

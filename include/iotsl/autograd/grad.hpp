@@ -137,9 +137,11 @@ class GradWalk {
     Tensor<T> value;
   };
 
+  /// Never 0. Each shared library may have a count of its own: it begins where the library lies.
   static std::uint64_t next_walk_id() {
     static detail::Shared<std::uint64_t> id{0};
-    return id.increase() + 1;
+    const auto place = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&id));
+    return place * 0x9E3779B97F4A7C15u + id.increase() + 1;
   }
 
   void push(Node<T>* node) {

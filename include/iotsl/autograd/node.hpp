@@ -4,6 +4,7 @@
 // the nodes: threads that take gradients at the same time must not share any, a parameter neither;
 // each has a copy of the net (clone the parameters).
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 
@@ -68,10 +69,13 @@ class Node : public detail::NodeBase {
   const char* name() const { return op_->name; }
   const OpInfo<T>& op() const { return *op_; }
   const Shape& output_shape() const { return output_shape_; }
+  /// Above that of every input.
   std::uint64_t sequence() const { return sequence_; }
 
   // --- inputs ---
   void add_input(const Tensor<T>& input) {
+    // One that another shared library has made, which counts by itself, may be ahead.
+    if (input.node() != nullptr) sequence_ = std::max(sequence_, input.node()->sequence() + 1);
     inputs_[static_cast<std::size_t>(input_count_++)] = detail::NodeHandle(input.node());
   }
   int input_count() const { return input_count_; }

@@ -137,10 +137,14 @@ class [[nodiscard]] Result {
       new (&failure_) Failure(other.failure_);
   }
   Result(Result&& other) noexcept : ok_(other.ok_) { take(other); }
-  Result& operator=(Result other) noexcept {
+  Result& operator=(const Result& other) requires std::copy_constructible<V> {
+    return *this = Result(other);
+  }
+  Result& operator=(Result&& other) noexcept {
+    Result taken(std::move(other));
     destroy();
-    ok_ = other.ok_;
-    take(other);
+    ok_ = taken.ok_;
+    take(taken);
     return *this;
   }
   ~Result() { destroy(); }

@@ -3,6 +3,7 @@
 // statistics. Tensors, graph nodes and kernel scratch all come from here, so that the peak it
 // reports is the memory that a run needs.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -84,7 +85,8 @@ class MemoryPool {
     free_[cls] = new (data) Free{free_[cls]};
     // The link stays readable: the leak check follows it to the cached blocks.
     forbid_access(static_cast<std::byte*>(data) + sizeof(Free), class_bytes(cls) - sizeof(Free));
-    statistics_.in_use_bytes -= class_bytes(size_class(bytes));
+    // What the pool of another shared library has given was never counted here.
+    statistics_.in_use_bytes -= std::min(statistics_.in_use_bytes, class_bytes(size_class(bytes)));
   }
   /// Gives all cached blocks back to the system.
   void trim() {
@@ -241,8 +243,11 @@ class Buffer {
     if (block_ != nullptr) block_->references.increase();
   }
   Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  Buffer& operator=(Buffer other) noexcept {
-    std::swap(block_, other.block_);
+  // Not by value: what clang 14 makes of `buffer = {}` in a template is never destroyed.
+  Buffer& operator=(const Buffer& other) noexcept { return *this = Buffer(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer taken(std::move(other));
+    std::swap(block_, taken.block_);
     return *this;
   }
   ~Buffer() {

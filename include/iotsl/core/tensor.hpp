@@ -31,8 +31,10 @@ class NodeHandle {
   }
   NodeHandle(const NodeHandle& other) : NodeHandle(other.node_) {}
   NodeHandle(NodeHandle&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-  NodeHandle& operator=(NodeHandle other) noexcept {
-    std::swap(node_, other.node_);
+  NodeHandle& operator=(const NodeHandle& other) noexcept { return *this = NodeHandle(other); }
+  NodeHandle& operator=(NodeHandle&& other) noexcept {
+    NodeHandle taken(std::move(other));
+    std::swap(node_, taken.node_);
     return *this;
   }
   ~NodeHandle() {
@@ -158,8 +160,10 @@ class Tensor {
       if (body_ != nullptr) body_->references.increase();
     }
     BodyHandle(BodyHandle&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
-    BodyHandle& operator=(BodyHandle other) noexcept {
-      std::swap(body_, other.body_);
+    BodyHandle& operator=(const BodyHandle& other) noexcept { return *this = BodyHandle(other); }
+    BodyHandle& operator=(BodyHandle&& other) noexcept {
+      BodyHandle taken(std::move(other));
+      std::swap(body_, taken.body_);
       return *this;
     }
     ~BodyHandle() {

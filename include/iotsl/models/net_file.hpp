@@ -27,9 +27,11 @@ inline Result<Shape> read_sample_shape(const Json& description) {
   return sample;
 }
 
-/// A failure where load_net() would refuse the description in a program with these layers.
+/// A failure where load_net() would refuse the description in a program with these layers, or the
+/// state of `net` for what is built from it.
 template <class T>
-Result<void> check_readable(const std::string& text, LayerTypes<T> types) {
+Result<void> check_readable(const std::string& text, const Sequential<T>& net,
+                            LayerTypes<T> types) {
   for (const LayerInfo<T>* type : types)
     if (type->make == nullptr) return {};  // its program loads the state into a net that is there
   const Result<Json> description = parse_json(text);
@@ -37,8 +39,21 @@ Result<void> check_readable(const std::string& text, LayerTypes<T> types) {
   const Result<Shape> sample = read_sample_shape(*description);
   if (!sample) return sample.failure();
   const Json& layers = *description->find("layers");
-  const Result<Sequential<T>> net = plan_layers(layers, *sample, types, LayerLimits{});
-  return net ? Result<void>{} : Result<void>(net.failure());
+  const Result<Sequential<T>> planned = plan_layers(layers, *sample, types, LayerLimits{});
+  if (!planned) return planned.failure();
+  const auto has = state_entries<T>(net), read = state_entries<T>(*planned);
+  for (std::size_t i = 0; i < std::max(has.size(), read.size()); ++i) {
+    if (i < has.size() && i < read.size() && has[i].name == read[i].name &&
+        has[i].kind == read[i].kind && has[i].shape == read[i].shape)
+      continue;
+    const auto text_of = [i](const auto& entries) {
+      return i < entries.size() ? concat("'", entries[i].name, "' ", entries[i].shape)
+                                : std::string("nothing");
+    };
+    return failure(ErrorCode::usage, "the net has ", text_of(has),
+                   " where one that is built from its layers' fields has ", text_of(read));
+  }
+  return {};
 }
 
 template <class T>
@@ -70,7 +85,8 @@ Result<Sequential<T>> read_net(const SafeTensors& file, LayerTypes<T> known) {
 
 /// Writes `net`, which takes samples of the shape `sample` [1,...]. The file appears when it is
 /// whole; PyTorch reads its tensors under their names. A failure, and no file, where load_net()
-/// would refuse it: a name that no file can have, a field out of its range. Raises an Error where
+/// would refuse it: a name that no file can have, a field out of its range, state that does not
+/// follow from the fields. Raises an Error where
 /// the net does not take such samples.
 template <class T>
 Result<void> save_net(const std::string& path, const Sequential<T>& net, const Shape& sample) {
@@ -81,7 +97,7 @@ Result<void> save_net(const std::string& path, const Sequential<T>& net, const S
   std::vector<const LayerInfo<T>*> types;
   description["layers"] = detail::write_layers(net, &types);
   const std::string text = to_text(description);
-  if (const Result<void> good = detail::check_readable<T>(text, types); !good)
+  if (const Result<void> good = detail::check_readable<T>(text, net, types); !good)
     return failure(ErrorCode::usage, path,
                    ": is not written, since load_net() would refuse it: ", good.failure().message);
   return save_safetensors(path, state_views(net), {{std::string(net_metadata_key), text}});

@@ -4,6 +4,8 @@
 
 #include <concepts>
 #include <cstdint>
+#include <cstring>
+#include <typeinfo>
 #include <utility>
 
 #include "iotsl/nn/layer_cost.hpp"
@@ -71,6 +73,7 @@ class LayersBehind {
 template <class T>
 struct LayerInfo {
   const char* type;
+  const std::type_info* cpp_type;  ///< null where the compiler has none (-fno-rtti)
   void* (*make)();  ///< with the fields' defaults and no state; null: cannot be made from fields
   void* (*copy)(const void* layer);
   void (*destroy)(void* layer);
@@ -88,10 +91,37 @@ struct LayerInfo {
 
 namespace detail {
 
+// A member of a known name that cannot be called as the table does would be passed over in silence.
+template <class T, class L>
+constexpr void check_members() {
+  static_assert(
+      !requires { &L::output_shape; } ||
+          requires(const L& l, const Shape& x) { l.output_shape(x); } ||
+          requires(const L& l, const Shape& x) { l.output_shape(x, Index{}); },
+      "a layer's output_shape must be: Result<Shape> output_shape(const Shape&) const");
+  static_assert(
+      !requires { &L::cost; } || requires(const L& l, const Shape& x) { l.cost(x); },
+      "a layer's cost must be: LayerCost cost(const Shape&) const");
+  static_assert(
+      !requires { &L::visit_state; } || requires(L & l, StateList<T> & v) { l.visit_state(v); },
+      "a layer's visit_state must take a StateList of the layer's T, or any V&");
+  static_assert(
+      !requires { &L::visit_fields; } || requires(L & l, LayerFields<T> & f) { l.visit_fields(f); },
+      "a layer's visit_fields must take LayerFields of the layer's T, or any F&");
+  static_assert(
+      !requires { &L::initialize; } ||
+          requires(L & l) { l.initialize(std::uint64_t{}, std::uint32_t{}); },
+      "a layer's initialize must be: void initialize(std::uint64_t, std::uint32_t)");
+}
+
 template <class T, class L>
 constexpr LayerInfo<T> make_layer_info() {
+  check_members<T, L>();
   LayerInfo<T> info{};
   info.type = L::type;
+#if defined(__cpp_rtti)
+  info.cpp_type = &typeid(L);
+#endif
   if constexpr (std::default_initializable<L>) info.make = []() -> void* { return new L(); };
   info.copy = [](const void* l) -> void* { return new L(*static_cast<const L*>(l)); };
   info.destroy = [](void* l) { delete static_cast<L*>(l); };
@@ -153,9 +183,11 @@ class AnyLayer {
   AnyLayer(const AnyLayer& other) : info_(other.info_), layer_(other.info_->copy(other.layer_)) {}
   AnyLayer(AnyLayer&& other) noexcept
       : info_(other.info_), layer_(std::exchange(other.layer_, nullptr)) {}
-  AnyLayer& operator=(AnyLayer other) noexcept {
-    std::swap(info_, other.info_);
-    std::swap(layer_, other.layer_);
+  AnyLayer& operator=(const AnyLayer& other) { return *this = AnyLayer(other); }
+  AnyLayer& operator=(AnyLayer&& other) noexcept {
+    AnyLayer taken(std::move(other));
+    std::swap(info_, taken.info_);
+    std::swap(layer_, taken.layer_);
     return *this;
   }
   ~AnyLayer() {
@@ -167,7 +199,7 @@ class AnyLayer {
   /// The layer itself, or null where it is of another type.
   template <class L>
   const L* get_if() const {
-    return info_ == &layer_info<T, L> ? static_cast<const L*>(layer_) : nullptr;
+    return is_of<L>() ? static_cast<const L*>(layer_) : nullptr;
   }
 
   Tensor<T> forward(Tensor<T> x, const ForwardMode& mode) const {
@@ -217,6 +249,21 @@ class AnyLayer {
   std::uint32_t leaves() const { return info_->leaves != nullptr ? info_->leaves(layer_) : 1; }
 
  private:
+  // Each shared library may have a table of its own for the same type.
+  template <class L>
+  bool is_of() const {
+    const LayerInfo<T>& wanted = layer_info<T, L>;
+    return info_ == &wanted ||
+           (wanted.cpp_type != nullptr && info_->cpp_type != nullptr &&
+            *wanted.cpp_type == *info_->cpp_type && has_linkage(*wanted.cpp_type));
+  }
+  /// Of a type without, clang gives two of one name as the same. In the ABI's names an anonymous
+  /// namespace is _GLOBAL__N_, and what is local to a static function stands behind ZL.
+  static bool has_linkage(const std::type_info& type) {
+    return std::strstr(type.name(), "_GLOBAL__N_") == nullptr &&
+           std::strstr(type.name(), "ZL") == nullptr;
+  }
+
   const LayerInfo<T>* info_;
   void* layer_;
 };

@@ -67,7 +67,7 @@ class LayerFields {
   void integer(const char* key, Index& value, Index least, Index most) {
     if (const Json* member = next(key)) read_integer(key, *member, value);
     check_integer(key, value, least, most);
-    if (from_ == nullptr) json_[key] = value;
+    if (from_ == nullptr) put(key, value);
   }
   /// Rows and columns, each as integer() takes it: `"stride": [2, 2]`.
   void pair(const char* key, Index& rows, Index& columns, Index least, Index most) {
@@ -81,7 +81,7 @@ class LayerFields {
     }
     check_integer(key, rows, least, most);
     check_integer(key, columns, least, most);
-    if (from_ == nullptr) json_[key] = Json(JsonArray{rows, columns});
+    if (from_ == nullptr) put(key, JsonArray{rows, columns});
   }
   /// least <= value < limit
   void real(const char* key, double& value, double least, double limit) {
@@ -93,7 +93,7 @@ class LayerFields {
     }
     if (from_ != nullptr && !(value >= least && value < limit))
       refuse("field '", key, "' is ", value, ", expected at least ", least, " and below ", limit);
-    if (from_ == nullptr) json_[key] = value;
+    if (from_ == nullptr) put(key, value);
   }
   void flag(const char* key, bool& value) {
     if (const Json* member = next(key)) {
@@ -102,12 +102,12 @@ class LayerFields {
       else
         wrong(key, "true or false", *member);
     }
-    if (from_ == nullptr) json_[key] = value;
+    if (from_ == nullptr) put(key, value);
   }
   /// Layers within the layer. `prefix` stands before their names.
   void layers(const char* key, Sequential<T>& chain, const char* prefix = "") {
     if (from_ == nullptr) {
-      json_[key] = detail::write_layers(chain, types_);
+      put(key, detail::write_layers(chain, types_));
     } else if (const Json* member = next(key)) {
       const std::string outer = reading_->prefix;
       reading_->prefix += prefix;
@@ -134,6 +134,11 @@ class LayerFields {
     const Json* member = from_->find(key);
     if (member != nullptr) ++used_;
     return status_ ? member : nullptr;
+  }
+  [[gnu::noinline]] void put(const char* key, Json value) {
+    if (json_.find(key) != nullptr)
+      fail("layer: field '", key, "' is given twice, or named as what every layer has");
+    json_[key] = std::move(value);
   }
   bool is_known(std::string_view key) const {
     for (const char* known : known_)

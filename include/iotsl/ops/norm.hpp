@@ -6,6 +6,18 @@
 #include "iotsl/ops/elementwise.hpp"
 #include "iotsl/ops/view.hpp"
 
+// In a region, outside of which some compilers fuse these products with the sum.
+IOTSL_REGION_BEGIN(IOTSL_TARGET_0)
+IOTSL_NAMESPACE_BEGIN
+namespace detail {
+/// keep * old + take * value
+[[gnu::noinline]] inline double blend(double keep, double old, double take, double value) {
+  return keep * old + take * value;
+}
+}  // namespace detail
+IOTSL_NAMESPACE_END
+IOTSL_REGION_END
+
 IOTSL_NAMESPACE_BEGIN
 
 /// How batch_norm2d normalises; the defaults are those of PyTorch.
@@ -122,8 +134,8 @@ void update_running(const NormSizes& sizes, double momentum, const Tensor<T>& me
   const auto update = [&](Tensor<T>& running, const Tensor<T>& value, double factor) {
     T* to = running.mutable_data();
     for (Index i = 0; i < running.size(); ++i)
-      to[i] = static_cast<T>((1 - momentum) * static_cast<double>(to[i]) +
-                             momentum * factor * static_cast<double>(value.data()[i]));
+      to[i] = static_cast<T>(blend(1 - momentum, static_cast<double>(to[i]), momentum * factor,
+                                   static_cast<double>(value.data()[i])));
   };
   const double count = static_cast<double>(sizes.count());
   update(running_mean, mean, 1.0);

@@ -78,9 +78,16 @@
 #if defined(__clang__)
 #define IOTSL_COMPILE_FOR(list) \
   IOTSL_PRAGMA(clang attribute(__attribute__((target(list))), apply_to = function))
+#if defined(__x86_64__)
+#define IOTSL_CONTRACT_OFF_ _Pragma("float_control(push)") _Pragma("clang fp contract(off)")
+#define IOTSL_CONTRACT_BACK_ _Pragma("float_control(pop)")
+#else  // where it cannot be restored: clang's default
+#define IOTSL_CONTRACT_OFF_ _Pragma("clang fp contract(off)")
+#define IOTSL_CONTRACT_BACK_ _Pragma("clang fp contract(on)")
+#endif
 #define IOTSL_REGION_BEGIN(target) \
-  _Pragma("clang fp contract(off)") _Pragma("clang attribute push") IOTSL_FEATURES_OF_(target)
-#define IOTSL_REGION_END _Pragma("clang attribute pop") _Pragma("clang fp contract(on)")
+  IOTSL_CONTRACT_OFF_ _Pragma("clang attribute push") IOTSL_FEATURES_OF_(target)
+#define IOTSL_REGION_END _Pragma("clang attribute pop") IOTSL_CONTRACT_BACK_
 #define IOTSL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define IOTSL_COMPILE_FOR(list) IOTSL_PRAGMA(GCC target(list))

@@ -42,6 +42,7 @@ class Json {
   Json() {}
   Json(const Json& other) { construct(other); }
   Json(Json&& other) noexcept { construct(std::move(other)); }
+  // By value: of `json["copy"] = json` the copy is made before the member is there.
   Json& operator=(Json other) noexcept {
     destroy();
     construct(std::move(other));
