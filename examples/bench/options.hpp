@@ -40,7 +40,7 @@ inline constexpr int exit_code_slower = 6;
 /// Reads the command line; the failure names the option and what it expects.
 inline Result<Options> parse_options(int argc, char** argv) {
   Options out;
-  const OptionSlot slots[] = {
+  OptionSlot slots[] = {
       {"--help", &out.help},       {"-h", &out.help},
       {"--version", &out.version}, {"--quick", &out.quick},
       {"--list", &out.list},       {"--filter", &out.filter},

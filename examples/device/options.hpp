@@ -113,7 +113,7 @@ IOTSL_SMALL inline Result<void> check_options(const Options& o) {
 /// Reads the command line; the failure names the option and what it expects.
 IOTSL_SMALL inline Result<Options> parse_options(int argc, char** argv) {
   Options out;
-  const OptionSlot slots[] = {
+  OptionSlot slots[] = {
       {"--help", &out.help},
       {"-h", &out.help},
       {"--version", &out.version},

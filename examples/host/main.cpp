@@ -53,6 +53,7 @@ int run_command(int argc, char** argv) {
   iotsl::tool::add_bench_command(app);
   iotsl::tool::add_manual_command(app);
   iotsl::tool::use_help_format(app);
+  iotsl::tool::use_decimals(app);
   try {
     // An unset variable of a script must not pass for an option that was not given.
     for (int i = 1; i < argc; ++i) {
@@ -63,6 +64,8 @@ int run_command(int argc, char** argv) {
         return report(before.starts_with("--") ? iotsl::concat(before, " needs a value")
                                                : "an argument is empty; expected a value",
                       2);
+      if (const std::string what = iotsl::tool::explain_list(app, before, given); !what.empty())
+        return report(what, 2);
     }
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

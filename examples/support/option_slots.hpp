@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "iotsl/core/error.hpp"
 
@@ -28,6 +29,7 @@ struct OptionSlot {
   int least = 1;
   double* real = nullptr;
   bool* chosen = nullptr;
+  bool given = false;  ///< with a value, which must not be given twice
 };
 
 namespace detail {
@@ -60,9 +62,8 @@ inline Result<double> parse_positive(std::string_view option, std::string_view t
 
 /// Stores the option that begins at argument number `at`, which is left at its last argument. The
 /// failure names the option and what it expects; `program` is whose --help knows more.
-IOTSL_SMALL inline Result<void> parse_option(std::span<const OptionSlot> slots,
-                                             std::string_view program, int argc, char** argv,
-                                             int& at) {
+IOTSL_SMALL inline Result<void> parse_option(std::span<OptionSlot> slots, std::string_view program,
+                                             int argc, char** argv, int& at) {
   std::string_view option = argv[at], value;
   const std::size_t equals = option.find('=');
   const bool joined = equals != std::string_view::npos;
@@ -70,8 +71,8 @@ IOTSL_SMALL inline Result<void> parse_option(std::span<const OptionSlot> slots,
     value = option.substr(equals + 1);
     option = option.substr(0, equals);
   }
-  const OptionSlot* slot = nullptr;
-  for (const OptionSlot& each : slots)
+  OptionSlot* slot = nullptr;
+  for (OptionSlot& each : slots)
     if (each.name == option) slot = &each;
   if (slot == nullptr)
     return failure(ErrorCode::usage, "unknown argument '", option, "'; see ", program, " --help");
@@ -80,6 +81,7 @@ IOTSL_SMALL inline Result<void> parse_option(std::span<const OptionSlot> slots,
     *slot->chosen = true;
     return {};
   }
+  if (std::exchange(slot->given, true)) return failure(ErrorCode::usage, option, " is given twice");
   if (!joined) {
     if (at + 1 == argc) return failure(ErrorCode::usage, option, " needs a value");
     value = argv[++at];

@@ -217,7 +217,8 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   fails("gan train --dataset glyphs", 2, "--out");
   fails("gan train --dataset glyphs --gan-preset huge " + out, 2, "'huge'");
   fails("gan train --dataset glyphs --gan big " + out, 2, "'big'");
-  fails("gan train --dataset glyphs --gan-width 3 " + out, 2, "width 3");
+  fails("gan train --dataset glyphs --gan-width 3 " + out, 2,
+        "--gan-width: 3, expected 0 or an even");
   fails("gan train --dataset glyphs --gan light --gan-width 2 " + out, 2, "light generator");
   fails("gan train --dataset glyphs --partition iid " + out, 2, "--device");
   fails("gan train --dataset glyphs --device 5 " + out, 2, "has devices 0 to 4");
@@ -234,12 +235,21 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   for (int i = 0; i < 2; ++i)
     fails(noised + "--max-epsilon 1 --out " + refused, 2, "nothing is released");
   CHECK_FALSE(file_exists(refused + ".training"));
+  CHECK_FALSE(file_exists(refused + ".training.lock"));
+  // What has been trained before stays what it is.
+  REQUIRE(write_file_atomic(refused + ".training", "of hours").ok());
+  fails(noised + "--overwrite --max-epsilon 1 --out " + refused, 2, "nothing is released");
+  CHECK(*read_text_file(refused + ".training") == "of hours");
+  fails(small + "--delta 0.1 --out " + refused + "2", 2, "--delta 0.1: needs --privacy");
   fails(noised + "--ledger " + refused + " --out " + refused, 2, "--ledger");
   const std::string deep = folder / "new/folders/a.gen";
   succeed(small + "--out " + deep);
   const auto trained = bytes_of_file(deep);
   fails("gan sample " + deep + " --out " + deep, 2, "exists already");
   fails("gan sample " + deep + " --overwrite --out " + deep, 2, "no PNG file");
+  CHECK(bytes_of_file(deep) == trained);
+  fails("predict " + deep + " " + folder.path + " --overwrite --out " + deep, 2, "is no text file");
+  fails("audit smashed --dataset glyphs --overwrite --out " + deep, 2, "is no PNG file");
   CHECK(bytes_of_file(deep) == trained);
   fails("gan sample " + deep + " --seed -1 --out " + (folder / "x.png"), 2, "--seed");
   fails("gan sample " + (folder / "none") + " --out " + (folder / "x.png"), 4, "none");

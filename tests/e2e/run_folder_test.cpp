@@ -173,16 +173,23 @@ TEST_CASE("one run folder, one process") {
 TEST_CASE("files and packed sets are replaced only when that is asked for, and as a whole") {
   const TemporaryFolder folder;
   const std::string file = folder / "file", pack = folder / "pack";
-  const std::string commands[] = {"data partition --dataset glyphs --out " + file,
-                                  "data image --dataset glyphs --out " + file,
-                                  "model export vanilla5 --width 4 --out " + file};
-  for (const std::string& command : commands) {
-    write(file, "precious");
+  struct Case {
+    std::string command, precious;
+  };
+  const Case cases[] = {{"data partition --dataset glyphs --out " + file, "precious"},
+                        {"data image --dataset glyphs --out " + file, "\x89PNG, precious"},
+                        {"model export vanilla5 --width 4 --out " + file, "precious"}};
+  for (const auto& [command, precious] : cases) {
+    write(file, precious);
     refuse(command, 2, "exists already");
-    CHECK(read_text_file(file).value() == "precious");
+    CHECK(read_text_file(file).value() == precious);
     succeed(command + " --overwrite");
-    CHECK(read_text_file(file).value() != "precious");
+    CHECK(read_text_file(file).value() != precious);
   }
+  // Only by what is of its kind.
+  write(file, "precious");
+  refuse("data image --dataset glyphs --overwrite --out " + file, 2, "is no PNG file");
+  CHECK(read_text_file(file).value() == "precious");
   REQUIRE(std::remove(file.c_str()) == 0);
   succeed("model export vanilla5 --width 4 --out " + (folder / "new/a"));
 

@@ -114,8 +114,33 @@ TEST_CASE("what was probably meant is said, and a command without its part lists
   CHECK(said("simulate --batch 1").find("1, expected 2 to 4096") != std::string::npos);
   CHECK(said("simulate --batch").find("--batch needs a value") != std::string::npos);
   CHECK(said("simulate --batch 8 --batch 9").find("--batch is given twice") != std::string::npos);
+  // What C would read as octal is a decimal, and nothing else is a number.
+  CHECK(said("simulate --batch 01").find("1, expected 2 to 4096") != std::string::npos);
+  CHECK(said("simulate --width 0x10").find("0x10 is not a number in decimals") !=
+        std::string::npos);
+  CHECK(said("audit smashed --dataset glyphs --wire fp32,,int8").find("an item is empty") !=
+        std::string::npos);
+  CHECK(said("audit smashed --dataset glyphs --wire=fp32,").find("an item is empty") !=
+        std::string::npos);
+  CHECK(said("audit smashed --dataset glyphs --wire int8,int8").find("is given twice") !=
+        std::string::npos);
+  CHECK(said("audit smashed --dataset glyphs --width 4 --cut 2,features.2").find("twice") !=
+        std::string::npos);
   CHECK(run_program("").out.find("\n  simulate ") != std::string::npos);
   CHECK(run_program("gan").out.find("\n  train ") != std::string::npos);
+}
+
+TEST_CASE("a number with leading zeros is that number in the run, too") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  REQUIRE(run_program("simulate --dataset glyphs --devices 02 --width 010 --limit-train 040 "
+                      "--limit-test 020 --seed 010 --rounds 1 --threads 1 --quiet --out " +
+                      run)
+              .exit_code == 0);
+  const Json config = parse_json(*read_text_file(run + "/config.json")).value();
+  CHECK(config.find("width")->as_int() == 10);
+  CHECK(config.find("limit-train")->as_int() == 40);
+  CHECK(config.find("seed")->as_int() == 10);
 }
 
 TEST_CASE("man pages and completion name every command, and bash reads the completion") {

@@ -15,6 +15,7 @@
 #include "host/report/run_report.hpp"
 #include "host/run/stop_request.hpp"
 #include "iotsl/core/files/file.hpp"
+#include "iotsl/core/files/shared_file.hpp"
 #include "iotsl/core/threads/parallel.hpp"
 #include "iotsl/generators/training.hpp"
 
@@ -138,6 +139,25 @@ void check_places(const GanCommandOptions& o, const std::string& state) {
                  state, ", or give --overwrite to begin anew");
 }
 
+/// No other training writes to the same place meanwhile. The lock's file goes when this does.
+class TrainingLock {
+ public:
+  explicit TrainingLock(const std::string& state) : path_(state + ".lock"), held_(take(path_)) {}
+  TrainingLock(const TrainingLock&) = delete;
+  ~TrainingLock() { ::unlink(path_.c_str()); }
+
+ private:
+  static FileLock take(const std::string& path) {
+    Result<FileLock> lock = FileLock::take(path);
+    if (!lock)
+      fail_command(lock.failure().code, path, ": ", lock.failure().message,
+                   "; no two trainings may write to one place");
+    return std::move(lock).value();
+  }
+  std::string path_;
+  FileLock held_;
+};
+
 [[noreturn]] void leave_training(const generators::GeneratorTraining& training,
                                  const std::string& state) {
   fail_command(ErrorCode::stopped, "stopped after iteration ", training.iteration(), " of ",
@@ -168,10 +188,12 @@ std::unique_ptr<generators::GeneratorTraining> make_training(const GanCommandOpt
 void enter_ledger(const GanCommandOptions& o, const std::string& state,
                   generators::GeneratorTraining& training, TrainingReport& report) {
   if (!training.is_private()) return;
-  expect(training.save(state));
   const std::string path =
       o.ledger.empty() ? join_path(iotsl::detail::parent_folder(o.out), privacy::ledger_name)
                        : o.ledger;
+  // Before a state that is there gives way to this one.
+  expect(training.check_ledger(path, o.max_epsilon, o.new_data));
+  expect(training.save(state));
   const Result<void> entered = training.enter_ledger(path, o.max_epsilon, o.new_data);
   // Nothing was begun: the next try has nothing to go on with.
   if (!entered && o.resume.empty()) ::unlink(state.c_str());
@@ -205,6 +227,8 @@ void train(const GanCommandOptions& o) {
   const auto training = make_training(o, set, state);
   catch_stop_signals();
   make_output_folder(o.out);
+  const TrainingLock lock(state);
+  check_places(o, state);  // another may have ended meanwhile
   TrainingReport report(*training, o.quiet);
   report.note(concat(set.name, ": ", set.size(), " samples; ",
                      o.resume.empty()
@@ -254,21 +278,12 @@ std::vector<generators::GeneratorFile> load_generators(const std::vector<std::st
   return out;
 }
 
-/// A picture may replace a picture, but nothing else: not the generator whose name slipped in.
-void check_picture_place(const std::string& path) {
-  if (!file_exists(path)) return;
-  const std::string old = expect(read_text_file(path));
-  if (!old.empty() && !old.starts_with("\x89PNG"))
-    fail_command(ErrorCode::usage, "--out ", path, ": exists and is no PNG file");
-}
-
 /// The paper's Table II: a group of rows for each generator, a column for each class that any of
 /// them knows. A class that a generator was not trained on stays white.
 void sample(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
   const std::vector<generators::GeneratorFile> generators = load_generators(o.files);
-  check_output(o.out, o.overwrite);
-  check_picture_place(o.out);
+  check_output(o.out, o.overwrite, is_picture);
   const ImageSpec& images = generators[0].card.images;
   std::vector<Index> columns;
   for (Index label = 0; label < images.classes; ++label)
@@ -348,7 +363,7 @@ void add_train(CLI::App& gan, const std::shared_ptr<GanCommandOptions>& o) {
   command->callback([command, o] {
     check_net_options(*command, o->generator);
     if (chosen_mode(o->generator) == privacy::PrivacyMode::off)
-      for (const char* of_releases : {"--ledger", "--max-epsilon", "--new-data"})
+      for (const char* of_releases : {"--ledger", "--max-epsilon", "--new-data", "--delta"})
         if (command->count(of_releases) > 0)
           fail_command(ErrorCode::usage, as_given(*command, of_releases),
                        ": needs --privacy, which is off");

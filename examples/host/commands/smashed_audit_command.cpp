@@ -1,5 +1,6 @@
 // iotsl audit smashed: what the server can make of the data that devices send it.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -175,7 +176,13 @@ std::vector<std::size_t> chosen_cuts(const SmashedAuditOptions& o, const Sequent
     for (std::size_t i = 1; i < net.size(); ++i) out.push_back(i);
     return out;
   }
-  for (const std::string& cut : o.cuts) out.push_back(expect(find_cut(net, report.spec, cut)));
+  for (const std::string& cut : o.cuts) {
+    if (cut == "all") fail_command(ErrorCode::usage, "--cut all: stands for itself alone");
+    out.push_back(expect(find_cut(net, report.spec, cut)));
+    if (std::find(out.begin(), out.end() - 1, out.back()) != out.end() - 1)
+      fail_command(ErrorCode::usage, "--cut ", cut, ": ", net[out.back() - 1].name,
+                   " is given twice");
+  }
   return out;
 }
 
@@ -183,7 +190,11 @@ void audit_smashed(SmashedAuditOptions o) {
   if (o.threads > 0) set_threads(o.threads);
   if (o.out.empty() && o.overwrite)
     fail_command(ErrorCode::usage, "--overwrite: nothing to replace without --out");
-  if (!o.out.empty()) check_output(o.out, o.overwrite);
+  for (std::size_t i = 0; i < o.wires.size(); ++i)
+    if (std::find(o.wires.begin(), o.wires.begin() + static_cast<std::ptrdiff_t>(i), o.wires[i]) !=
+        o.wires.begin() + static_cast<std::ptrdiff_t>(i))
+      fail_command(ErrorCode::usage, "--wire ", o.wires[i], ": is given twice");
+  if (!o.out.empty()) check_output(o.out, o.overwrite, is_picture);
   std::optional<TrainedModel> trained;
   if (!o.model.empty()) trained = load_trained(o.model, o.choice);
   if (o.data.dataset.empty()) o.data.dataset = trained ? trained->card.dataset : "mnist";

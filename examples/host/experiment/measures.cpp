@@ -187,7 +187,7 @@ std::optional<double> measure_run(const FinishedRun& run, Measure measure, doubl
     case Measure::watts:
       return turn_watts(run);
     case Measure::epoch_joules:
-      if (all.empty()) return std::nullopt;
+      if (!turn_watts(run)) return std::nullopt;  // no device was timed
       return turn_joules(run, all.size()) / static_cast<double>(all.size());
     case Measure::final:
       return last_accuracy(all);

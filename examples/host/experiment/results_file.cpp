@@ -1,5 +1,7 @@
 // An experiment's results as files: results.json and, a line for every device epoch, epochs.csv.
 
+#include <algorithm>
+
 #include "host/experiment/methods/figures.hpp"
 #include "host/experiment/report/rows.hpp"
 #include "host/experiment/results.hpp"
@@ -83,6 +85,9 @@ Json to_json(const CurveResult& curve) {
   costs["full_values"] = to_json(curve.costs.full_values);
   costs["full_bytes"] = to_json(curve.costs.full_bytes);
   costs["full_seconds"] = to_json(curve.costs.full_seconds);
+  // What private generators cost is not told: then the full sums lack it.
+  costs["without_generator_training"] =
+      std::any_of(curve.runs.begin(), curve.runs.end(), keeps_training_secret);
   costs["turn_joules"] = to_json(curve.costs.turn_joules);
   costs["generator_joules"] = to_json(curve.costs.generator_joules);
   costs["full_joules"] = to_json(curve.costs.full_joules);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "host/commands/command.hpp"
+#include "host/options/ranges.hpp"
 #include "iotsl/gan/settings.hpp"
 
 namespace iotsl::tool {
@@ -25,7 +26,8 @@ inline void add_gan_options(CLI::App& app, GanOptions& o) {
          "the quality on held-out samples no longer rises")
       ->capture_default_str();
   option("--gan-width", o.width,
-         "Base width of generator and critic; 64 is the published size; 0: the preset's");
+         "Base width of generator and critic; 64 is the published size; 0: the preset's")
+      ->check(gan_width());
   option("--gan-iterations", o.iterations,
          "Generator steps; with auto at most so many; 0: the preset's");
   option(

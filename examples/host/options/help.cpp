@@ -1,5 +1,7 @@
 #include "host/options/help.hpp"
 
+#include <cctype>
+
 #include "iotsl/core/error.hpp"
 
 namespace iotsl::tool {
@@ -155,6 +157,38 @@ std::string wrap(const std::string& text, std::size_t indent) {
     at = end + 1;
   }
   return out;
+}
+
+std::string explain_list(const CLI::App& app, std::string_view before, std::string_view argument) {
+  const std::size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
+  const std::string_view name = equals == argument.npos ? before : argument.substr(0, equals);
+  const std::string_view items = equals == argument.npos ? argument : argument.substr(equals + 1);
+  if (!name.starts_with("--")) return {};
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_delimiter() == ',' && option->check_name(std::string(name)) &&
+        (items.starts_with(',') || items.ends_with(',') || items.find(",,") != items.npos))
+      return concat(name, " ", items, ": an item is empty");
+  for (const CLI::App* each : app.get_subcommands({}))
+    if (std::string what = explain_list(*each, before, argument); !what.empty()) return what;
+  return {};
+}
+
+void use_decimals(CLI::App& app) {
+  const CLI::Validator decimal(
+      [](std::string& text) -> std::string {
+        const std::size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+        if (text.find_first_of("xX") != text.npos) return text + " is not a number in decimals";
+        while (text.size() > sign + 1 && text[sign] == '0' && std::isdigit(text[sign + 1]) != 0)
+          text.erase(sign, 1);
+        return {};
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    const std::string type = option->get_type_name();
+    if (type.starts_with("INT") || type.starts_with("UINT") || type.starts_with("FLOAT"))
+      option->transform(decimal);
+  }
+  for (CLI::App* each : app.get_subcommands({})) use_decimals(*each);
 }
 
 void use_help_format(CLI::App& app) {

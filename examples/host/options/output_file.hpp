@@ -3,14 +3,33 @@
 
 #include <unistd.h>
 
+#include <fstream>
+#include <optional>
+#include <string_view>
+
 #include "host/commands/command.hpp"
 #include "iotsl/core/files/file.hpp"
 
 namespace iotsl::tool {
 
+/// What a file is by its first bytes, and what a command writes that may replace another of its
+/// kind: not the generator or the weights whose name slipped in.
+struct OutputKind {
+  const char* name;
+  bool (*matches)(std::string_view begin);
+};
+inline constexpr OutputKind is_picture{
+    "PNG file", [](std::string_view begin) { return begin.starts_with("\x89PNG"); }};
+inline constexpr OutputKind is_text{"text file", [](std::string_view begin) {
+                                      return begin.find('\0') == begin.npos &&
+                                             !begin.starts_with("\x89PNG");
+                                    }};
+
 /// Looks at the place of a file before the work begins. Refused: a folder, something other than a
-/// file, a file that is there already without `overwrite`, a place that cannot be written to.
-inline void check_output(const std::string& path, bool overwrite) {
+/// file, a file that is there already without `overwrite`, one of another `kind`, a place that
+/// cannot be written to.
+inline void check_output(const std::string& path, bool overwrite,
+                         const std::optional<OutputKind>& kind = {}) {
   if (path.empty()) fail_command(ErrorCode::usage, "--out: expected the name of a file");
   if (folder_exists(path)) fail_command(ErrorCode::usage, "--out ", path, ": is a folder");
   struct stat found {};
@@ -20,6 +39,14 @@ inline void check_output(const std::string& path, bool overwrite) {
   if (exists && !overwrite)
     fail_command(ErrorCode::usage, "--out ", path,
                  ": exists already; choose another file or give --overwrite");
+  if (exists && kind) {
+    char bytes[256];
+    std::ifstream old(path, std::ios::binary);
+    old.read(bytes, sizeof bytes);
+    const std::string_view begin(bytes, static_cast<std::size_t>(old.gcount()));
+    if (!begin.empty() && !kind->matches(begin))
+      fail_command(ErrorCode::usage, "--out ", path, ": exists and is no ", kind->name);
+  }
   // The folder itself is made with the file.
   std::string folder = iotsl::detail::parent_folder(path);
   while (::stat(folder.c_str(), &found) != 0 && folder != "." && folder != "/")

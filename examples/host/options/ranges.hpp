@@ -42,4 +42,10 @@ CLI::Validator between(V least, V most) {
   });
 }
 
+/// Of generator and critic; 0: that of the preset.
+inline CLI::Validator gan_width() {
+  return number_check("0 or an even number from 2 to 1024",
+                      [](double v) { return v >= 0 && v <= 1024 && std::fmod(v, 2.0) == 0; });
+}
+
 }  // namespace iotsl::tool

@@ -157,7 +157,7 @@ void list_preparation_options(Options& o, List& list) {
       "pixels a side and enlarged; default: the preset's",
       CLI::IsMember({"full", "light", "coarse"}));
   list.option("gan-width", o.gan_width, "Width of generator and critic; 0: the preset's",
-              between(0, 1024));
+              gan_width());
   list.option("gan-iterations", o.gan_iterations, "Generator steps; 0: the preset's",
               zero_or_more());
   list_generator_options(o.generator, list);

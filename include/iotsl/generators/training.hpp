@@ -118,6 +118,17 @@ class GeneratorTraining {
     out.data = data_;
     return out;
   }
+  /// The failure with which enter_ledger() would refuse, as the ledger is now.
+  IOTSL_SMALL Result<void> check_ledger(const std::string& path, double max_epsilon,
+                                        bool new_data) const {
+    Result<privacy::Ledger> ledger = privacy::read_ledger(path);
+    if (!ledger) return ledger.failure();
+    privacy::Release entry = release();
+    entry.new_data = new_data;
+    const Result<privacy::Ledger> with = privacy::with_release(
+        std::move(ledger).value(), path, entry, task_.settings.privacy.delta, max_epsilon);
+    return with ? Result<void>{} : with.failure();
+  }
   /// Counts a private training in the ledger `path`, unless it is there; empty: in memory only. To
   /// be called before the first step, when save() has put the key of the noise on the disk, so that
   /// the training that goes on after a kill is the one that is counted. Refused past `max_epsilon`.
@@ -201,7 +212,7 @@ class GeneratorTraining {
   const data::Dataset* set_;
   GeneratorTask task_;
   std::vector<std::uint64_t> label_counts_;
-  std::string data_;  // a name for the samples, for the ledger; empty: not known
+  std::string data_;                    // a name for the samples, for the ledger; empty: not known
   std::optional<data::Dataset> small_;  // what a coarse net learns
   data::HeldOutSplit held_;             // of moments without privacy
   privacy::Ledger ledger_;              // of a private training that was entered

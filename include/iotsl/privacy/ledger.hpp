@@ -148,6 +148,26 @@ inline Result<Ledger> read_ledger(const std::string& path) {
   return ledger;
 }
 
+/// What the ledger of `path` is with this release; refused as enter_release() would.
+inline Result<Ledger> with_release(Ledger ledger, const std::string& path, const Release& release,
+                                   double delta, double max_epsilon) {
+  if (ledger.find(release.id) == nullptr) {
+    ledger.releases.push_back(release);
+    const std::size_t last = ledger.releases.size() - 1;
+    if (const std::size_t known = ledger.first_of_samples(last); release.new_data && known < last)
+      return failure(ErrorCode::usage, "--new-data: these samples are those of release ",
+                     ledger.releases[known].id.substr(0, 16), " of ", path,
+                     "; nothing is released");
+  }
+  const std::vector<Release> all = ledger.composing_with(release.id);
+  const double epsilon = composed_epsilon(all, Adjacency::zero_out, delta);
+  if (!(epsilon <= max_epsilon))
+    return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
+                   epsilon, " at delta ", delta, " in ", all.size(),
+                   " releases, more than the limit ", max_epsilon, "; nothing is released");
+  return ledger;
+}
+
 /// Enters a release before its first step, unless it is there already, and gives the ledger with
 /// it. Refused, there or not, where all releases that compose exceed `max_epsilon` (zero-out) at
 /// `delta`, or where samples are declared to be new that are not: then nothing is entered. On the
@@ -161,21 +181,9 @@ inline Result<Ledger> enter_release(const std::string& path, const Release& rele
   if (!ledger) return ledger;
   const std::string folder = iotsl::detail::parent_folder(path);
   const bool entered = ledger->find(release.id) != nullptr;
-  if (!entered) {
-    remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
-    ledger->releases.push_back(release);
-    const std::size_t last = ledger->releases.size() - 1;
-    if (const std::size_t known = ledger->first_of_samples(last); release.new_data && known < last)
-      return failure(ErrorCode::usage, "--new-data: these samples are those of release ",
-                     ledger->releases[known].id.substr(0, 16), " of ", path,
-                     "; nothing is released");
-  }
-  const std::vector<Release> all = ledger->composing_with(release.id);
-  const double epsilon = composed_epsilon(all, Adjacency::zero_out, delta);
-  if (!(epsilon <= max_epsilon))
-    return failure(ErrorCode::usage, "privacy: with this release the device has spent epsilon ",
-                   epsilon, " at delta ", delta, " in ", all.size(),
-                   " releases, more than the limit ", max_epsilon, "; nothing is released");
+  if (!entered) remove_leftovers(folder, last_component(path));  // nobody else writes it meanwhile
+  ledger = with_release(std::move(ledger).value(), path, release, delta, max_epsilon);
+  if (!ledger) return ledger;
   // Who entered it may have died before its name was on the disk.
   const Result<void> written =
       entered ? iotsl::detail::sync_folder(folder)

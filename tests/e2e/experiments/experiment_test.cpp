@@ -167,6 +167,25 @@ TEST_CASE("experiment: the paper's sizes want a yes, and what is unknown is name
   CHECK(no_data.exit_code == 4);
   CHECK_MESSAGE(no_data.err.find("fashion-mnist") != std::string::npos, no_data.err);
   CHECK(run_program("experiment fig5 --seeds 0").exit_code == 2);
+  // What no run would take, before anything is made.
+  const auto refused = [&](const std::string& arguments) {
+    const ProgramResult result =
+        run_program("experiment " + arguments + " --dataset glyphs --out " + (folder / "none"));
+    CHECK_MESSAGE(result.exit_code == 2, result.err);
+    CHECK(!folder_exists(folder / "none"));
+    return result.err;
+  };
+  CHECK(refused("fig5 --epsilon 10").find("--epsilon 10: no curve of fig5 has generators") !=
+        std::string::npos);
+  CHECK(refused("fig5 --gan-preset tiny").find("no curve of fig5") != std::string::npos);
+  CHECK(refused("fig5 --threshold 50").find("fig5 has no threshold") != std::string::npos);
+  CHECK(refused("fig5 --limit-test 100").find("test images of each class") != std::string::npos);
+  CHECK(refused("fig9 --delta 0.001").find("--privacy off") != std::string::npos);
+  CHECK(refused("fig5 --transport none --link 1mbit").find("no network") != std::string::npos);
+  const ProgramResult lines =
+      run_program("experiment fig5 --dataset glyphs --out '" + (folder / "new\nline") + "'");
+  CHECK(lines.exit_code == 2);
+  CHECK(lines.err.find("control character") != std::string::npos);
 }
 
 }  // namespace experiment_test

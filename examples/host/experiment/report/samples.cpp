@@ -41,7 +41,7 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
   std::optional<ImageGrid> grid;
   std::string columns;
   SamplePicture out;
-  double accuracy = 0;
+  double accuracy = 0, checked = 0;
   for (std::size_t device = 0; device < records.size(); ++device) {
     const std::string path =
         join_path(join_path(run.folder, split::generator_folder), split::generator_name(device));
@@ -62,16 +62,23 @@ std::optional<SamplePicture> picture_of_samples(const FinishedRun& run) {
       for (Index i = 0; i < rows_each; ++i)
         grid->put(rows_each * static_cast<Index>(device) + i, label, made.sample(i));
     }
-    accuracy += records[device].accuracy / static_cast<double>(records.size());
+    if (!records[device].checked) continue;
+    accuracy += records[device].accuracy;
+    ++checked;
   }
   if (!grid) return std::nullopt;
   out.png = grid->png();
-  char known[32];
-  std::snprintf(known, sizeof known, "%.1f", 100 * accuracy);
-  out.caption = concat(run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ",
-                       records.size(), " devices, a column for each class (", columns,
-                       "). A classifier trained on a device's generated images knows ", known,
-                       " % of its held-out real ones, on average.");
+  char known[160];
+  if (checked > 0)
+    std::snprintf(known, sizeof known,
+                  "A classifier trained on a device's generated images knows %.1f %% of its "
+                  "held-out real ones, on average.",
+                  100 * accuracy / checked);
+  else
+    std::snprintf(known, sizeof known, "Their quality was not checked.");
+  out.caption =
+      concat(run.curve->label, ", seed ", run.seed, ": a pair of rows for each of ", records.size(),
+             " devices, a column for each class (", columns, "). ", known);
   out.caption += failed_text(*run.preparation);
   return out;
 }

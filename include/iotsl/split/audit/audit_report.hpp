@@ -2,6 +2,7 @@
 // What an audit of smashed data has found out, as JSON: what `iotsl audit smashed` prints and
 // `iotsl plan` reads.
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,11 @@ inline Result<SmashedAudit> parse_smashed_audit(const Json& json) {
   if (out && out->format != SmashedAudit::this_format)
     return failure(ErrorCode::data, "format '", out->format, "', expected '",
                    SmashedAudit::this_format, "'");
+  if (!out) return out;
+  for (const AuditedForm& row : out->rows)
+    if (!(std::abs(row.ssim) <= 1) || !(row.mse >= 0))
+      return failure(ErrorCode::data, "row ", row.cut, ": ssim ", row.ssim, ", mse ", row.mse,
+                     "; expected -1 to 1, and 0 or more");
   return out;
 }
 

@@ -124,7 +124,8 @@ inline HelloVerdict check_hello(const ServerPlan& plan, const net::Hello& hello,
   if (!fingerprints.empty() && fingerprints[index] != Sha256Digest{} &&
       fingerprints[index] != hello.data_fingerprint)
     return reject(net::WireError::data_mismatch, "device '", hello.device,
-                  "' holds other samples than the manifest's device ", index);
+                  "' holds other samples than the manifest's device ", index,
+                  ", or names them by a secret of its own (--private), as private runs do");
   return index;
 }
 
