@@ -248,7 +248,10 @@ TEST_CASE("gan: wrong options and files end with their exit code and name what w
   fails("gan sample " + deep + " --out " + deep, 2, "exists already");
   fails("gan sample " + deep + " --overwrite --out " + deep, 2, "no PNG file");
   CHECK(bytes_of_file(deep) == trained);
-  fails("predict " + deep + " " + folder.path + " --overwrite --out " + deep, 2, "is no text file");
+  const std::string weights = folder / "w.st";
+  succeed("model export vanilla5 --width 4 --out " + weights);
+  fails("predict " + weights + " " + folder.path + " --overwrite --out " + weights, 2,
+        "is no text file");
   fails("audit smashed --dataset glyphs --overwrite --out " + deep, 2, "is no PNG file");
   CHECK(bytes_of_file(deep) == trained);
   fails("gan sample " + deep + " --seed -1 --out " + (folder / "x.png"), 2, "--seed");

@@ -249,13 +249,14 @@ class AnyLayer {
   std::uint32_t leaves() const { return info_->leaves != nullptr ? info_->leaves(layer_) : 1; }
 
  private:
-  // Each shared library may have a table of its own for the same type.
   template <class L>
   bool is_of() const {
-    const LayerInfo<T>& wanted = layer_info<T, L>;
-    return info_ == &wanted ||
-           (wanted.cpp_type != nullptr && info_->cpp_type != nullptr &&
-            *wanted.cpp_type == *info_->cpp_type && has_linkage(*wanted.cpp_type));
+    if (info_ == &layer_info<T, L>) return true;
+#if defined(__cpp_rtti)  // each shared library may have a table of its own for the same type
+    return info_->cpp_type != nullptr && *info_->cpp_type == typeid(L) && has_linkage(typeid(L));
+#else
+    return false;
+#endif
   }
   /// Of a type without, clang gives two of one name as the same. In the ABI's names an anonymous
   /// namespace is _GLOBAL__N_, and what is local to a static function stands behind ZL.
