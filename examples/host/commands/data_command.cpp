@@ -27,7 +27,7 @@ void print_manifest(const data::Manifest& manifest) {
 }
 
 void partition(const DataCommandOptions& options) {
-  check_output(options.out, options.overwrite, is_text);
+  check_output(options.out, options.overwrite, text_output);
   const data::Dataset train = expect(load_set(options.data, data::Split::train, false));
   const data::Manifest manifest = draw_manifest(options.data, train);
   expect(data::check_device_samples(manifest));
@@ -55,7 +55,7 @@ void show(const DataCommandOptions& options) {
 }
 
 void image(const DataCommandOptions& options) {
-  check_output(options.out, options.overwrite, is_picture);
+  check_output(options.out, options.overwrite, picture_output);
   const data::Split split = options.test ? data::Split::test : data::Split::train;
   const data::Dataset set = expect(load_set(options.data, split));
   if (options.index < 0 || options.index >= set.size())

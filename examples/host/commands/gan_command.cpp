@@ -13,6 +13,7 @@
 #include "host/options/output_file.hpp"
 #include "host/report/generator_report.hpp"
 #include "host/report/run_report.hpp"
+#include "host/report/training_report.hpp"
 #include "host/run/stop_request.hpp"
 #include "iotsl/core/files/file.hpp"
 #include "iotsl/core/files/shared_file.hpp"
@@ -69,59 +70,6 @@ data::Dataset load_samples(const GanCommandOptions& o) {
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
-
-/// Shows a training on standard error: a line that is redrawn, and ten or so that stay.
-class TrainingReport {
- public:
-  TrainingReport(const generators::GeneratorTraining& training, bool quiet)
-      : is_net_(training.settings().kind == generators::GeneratorKind::net),
-        total_(training.iterations()),
-        first_(training.iteration()),
-        every_(std::max<Index>(1, total_ / 10)),
-        progress_(quiet) {}
-
-  void note(const std::string& text) { progress_.line(text); }
-
-  void step(const generators::TrainingProgress& now) {
-    const double seconds = seconds_since(begin_),
-                 done = static_cast<double>(now.iteration - first_);
-    const double rate = done / std::max(seconds, 1e-9);
-    wasserstein_ += now.net.wasserstein;
-    penalty_ += now.net.penalty;
-    ++averaged_;
-    char text[160];
-    if (is_net_)
-      std::snprintf(text, sizeof text, "Wasserstein %.3f  penalty %.4f  %.2f iterations/s",
-                    wasserstein_ / averaged_, penalty_ / averaged_, rate);
-    else
-      std::snprintf(text, sizeof text, "%.2f iterations/s", rate);
-    const double left = static_cast<double>(total_ - now.iteration) / rate;
-    progress_.phase(concat("iteration ", now.iteration, "/", total_));
-    progress_.draw(static_cast<double>(now.iteration) / static_cast<double>(total_), text, left);
-    if (now.net.quality >= 0)
-      note(
-          concat("iteration ", now.iteration, "/", total_, "  quality ", percent(now.net.quality)));
-    if (now.iteration % every_ != 0 && now.iteration != total_) return;
-    note(concat("iteration ", now.iteration, "/", total_, "  ", text, "  ETA ",
-                format_seconds(left)));
-    wasserstein_ = penalty_ = 0;
-    averaged_ = 0;
-  }
-
- private:
-  static std::string percent(double fraction) {
-    char text[16];
-    std::snprintf(text, sizeof text, "%.1f %%", 100 * fraction);
-    return text;
-  }
-
-  bool is_net_;
-  Index total_, first_, every_;
-  Clock::time_point begin_ = Clock::now();
-  double wasserstein_ = 0, penalty_ = 0;  // sums since the last line that stays
-  int averaged_ = 0;
-  Progress progress_;
-};
 
 /// A state is written this often, so that a power failure costs no more.
 constexpr double save_seconds = 120;
@@ -283,7 +231,7 @@ std::vector<generators::GeneratorFile> load_generators(const std::vector<std::st
 void sample(const GanCommandOptions& o) {
   if (o.threads > 0) set_threads(o.threads);
   const std::vector<generators::GeneratorFile> generators = load_generators(o.files);
-  check_output(o.out, o.overwrite, is_picture);
+  check_output(o.out, o.overwrite, picture_output);
   const ImageSpec& images = generators[0].card.images;
   std::vector<Index> columns;
   for (Index label = 0; label < images.classes; ++label)

@@ -162,7 +162,7 @@ std::string csv_cell(const std::string& text) {
 /// A line for every image of a folder: file, class, name, probability. Nothing is written where an
 /// image cannot be read, unless bad ones are to be left out.
 void predict_folder(const PredictOptions& options, TrainedModel& trained) {
-  if (!options.out.empty()) check_output(options.out, options.overwrite, is_text);
+  if (!options.out.empty()) check_output(options.out, options.overwrite, text_output);
   const FolderImages found(options.image);
   const std::vector<std::string>& files = found.images;
   note_others(found.others);

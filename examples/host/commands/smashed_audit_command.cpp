@@ -194,7 +194,7 @@ void audit_smashed(SmashedAuditOptions o) {
     if (std::find(o.wires.begin(), o.wires.begin() + static_cast<std::ptrdiff_t>(i), o.wires[i]) !=
         o.wires.begin() + static_cast<std::ptrdiff_t>(i))
       fail_command(ErrorCode::usage, "--wire ", o.wires[i], ": is given twice");
-  if (!o.out.empty()) check_output(o.out, o.overwrite, is_picture);
+  if (!o.out.empty()) check_output(o.out, o.overwrite, picture_output);
   std::optional<TrainedModel> trained;
   if (!o.model.empty()) trained = load_trained(o.model, o.choice);
   if (o.data.dataset.empty()) o.data.dataset = trained ? trained->card.dataset : "mnist";

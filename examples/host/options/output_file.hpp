@@ -3,27 +3,31 @@
 
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
 #include "host/commands/command.hpp"
 #include "iotsl/core/files/file.hpp"
+#include "iotsl/core/files/file_kind.hpp"
 
 namespace iotsl::tool {
 
-/// What a file is by its first bytes, and what a command writes that may replace another of its
-/// kind: not the generator or the weights whose name slipped in.
+/// What a command writes, which may replace another of its kind: not the generator or the weights
+/// whose name slipped in.
 struct OutputKind {
   const char* name;
-  bool (*matches)(std::string_view begin);
+  bool (*matches)(std::string_view begin);  ///< the first bytes of a file
 };
-inline constexpr OutputKind is_picture{
-    "PNG file", [](std::string_view begin) { return begin.starts_with("\x89PNG"); }};
-inline constexpr OutputKind is_text{"text file", [](std::string_view begin) {
-                                      return begin.find('\0') == begin.npos &&
-                                             !begin.starts_with("\x89PNG");
-                                    }};
+inline bool begins_as_png(std::string_view begin) { return begin.starts_with("\x89PNG"); }
+inline bool begins_as_text(std::string_view begin) {
+  const auto is_text = [](unsigned char c) {
+    return c >= 0x20 || c == '\t' || c == '\r' || c == '\n';
+  };
+  return std::all_of(begin.begin(), begin.end(), is_text) && !begins_as_png(begin);
+}
+inline constexpr OutputKind picture_output{"PNG file", begins_as_png};
+inline constexpr OutputKind text_output{"text file", begins_as_text};
 
 /// Looks at the place of a file before the work begins. Refused: a folder, something other than a
 /// file, a file that is there already without `overwrite`, one of another `kind`, a place that
@@ -40,10 +44,7 @@ inline void check_output(const std::string& path, bool overwrite,
     fail_command(ErrorCode::usage, "--out ", path,
                  ": exists already; choose another file or give --overwrite");
   if (exists && kind) {
-    char bytes[256];
-    std::ifstream old(path, std::ios::binary);
-    old.read(bytes, sizeof bytes);
-    const std::string_view begin(bytes, static_cast<std::size_t>(old.gcount()));
+    const std::string begin = read_beginning(path);
     if (!begin.empty() && !kind->matches(begin))
       fail_command(ErrorCode::usage, "--out ", path, ": exists and is no ", kind->name);
   }

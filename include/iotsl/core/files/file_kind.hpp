@@ -43,6 +43,7 @@ inline std::string_view foreign_kind(ByteSpan bytes) {
       {"\x80\3", pickle},
       {"\x80\4", pickle},
       {"\x80\5", pickle},
+      {"iotsl\r\n\x1A", "a file of iotsl (a generator, a barrier, a state), not weights alone"},
   };
   const std::string_view text = text_of(bytes);
   for (const Kind& kind : kinds)
