@@ -86,8 +86,7 @@ Result<Sequential<T>> read_net(const SafeTensors& file, LayerTypes<T> known) {
 /// Writes `net`, which takes samples of the shape `sample` [1,...]. The file appears when it is
 /// whole; PyTorch reads its tensors under their names. A failure, and no file, where load_net()
 /// would refuse it: a name that no file can have, a field out of its range, state that does not
-/// follow from the fields. Raises an Error where
-/// the net does not take such samples.
+/// follow from the fields. Raises an Error where the net does not take such samples.
 template <class T>
 Result<void> save_net(const std::string& path, const Sequential<T>& net, const Shape& sample) {
   net.output_shape(sample).value();

@@ -65,7 +65,7 @@ IOTSL_INLINE void outer_tile(const OuterBlock& block, Index c, Index valid, floa
 /// out[c][0 .. tile_cols) = or += sum over the pixels of all runs of x[pixel][c] gy[pixel][:].
 inline void outer(const OuterBlock& block, Index channels, float* out) {
   for (Index c = 0; c < channels;) {
-    const Index rows = channels - c <= 4 || channels - c == 7 || channels - c == 8 ? 4 : 6;
+    const Index rows = next_tile_rows(channels - c, 6);  // on 32-bit ARM as well, by halves
     const Index valid = channels - c < rows ? channels - c : rows;
     if (rows == 4)
       outer_tile<4>(block, c, valid, out + c * block.out_stride);

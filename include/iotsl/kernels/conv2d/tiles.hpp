@@ -39,14 +39,6 @@ inline void copy_row(Index cols, const float* from, float* to) {
     std::memcpy(to, from, 8 * sizeof(float));
 }
 
-/// to[i * to_step] = from[i * from_step] for i < count.
-inline void copy_floats(Index count, const float* from, Index from_step, float* to, Index to_step) {
-  const auto step = static_cast<std::ptrdiff_t>(from_step);
-  const auto next = static_cast<std::ptrdiff_t>(to_step);
-  for (auto left = static_cast<std::ptrdiff_t>(count); left > 0; --left, from += step, to += next)
-    *to = *from;
-}
-
 /// Channels whose taps are turned at once: even, and so few that the first cache holds them.
 inline constexpr Index turned_channels = 16;
 /// Floats of their taps, each a row of tile_cols.

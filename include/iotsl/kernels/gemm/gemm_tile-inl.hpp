@@ -197,15 +197,9 @@ IOTSL_INLINE void clear(Vec (&acc)[Rows][Vecs]) {
 
 inline void copy_strided(Index count, const float* src, Index src_step, float* dst,
                          Index dst_step) {
-  auto left = static_cast<std::ptrdiff_t>(count);
-  const auto next = static_cast<std::ptrdiff_t>(dst_step);
-  const auto step = static_cast<std::ptrdiff_t>(src_step);
-  if (step == 1 && next == 1)
-    for (; left >= lanes; left -= lanes, src += lanes, dst += lanes) store(dst, load(src));
-  if (step == 1)
-    for (; left > 0; --left, dst += next) *dst = *src++;
-  else
-    for (; left > 0; --left, src += step, dst += next) *dst = *src;
+  if (src_step == 1 && dst_step == 1)
+    for (; count >= lanes; count -= lanes, src += lanes, dst += lanes) store(dst, load(src));
+  copy_floats(count, src, src_step, dst, dst_step);
 }
 
 /// At most `lanes` rows.

@@ -22,17 +22,25 @@ struct TileTable {
 
 /// Rows of a tile: 6, or 4 where that wastes less of the last rows. The 16 registers of 32-bit ARM
 /// hold a vector of four terms for each of 4 rows, whose lanes are multiplied by; not of 6.
-#if defined(__arm__)
+#if IOTSL_HAVE_NEON && !defined(__aarch64__)
 inline constexpr Index tile_rows = 4;
 #else
 inline constexpr Index tile_rows = 6;
 #endif
 
-/// Rows of the next tile when `left` rows are left: every even number of at
-/// least 4 is made of sixes and fours, so at most one row is computed in vain
-/// (three if fewer than 4 are left).
-constexpr Index next_tile_rows(Index left) {
-  return left <= 4 || left == 7 || left == 8 ? 4 : tile_rows;
+/// Rows of the next tile when `left` rows are left and a tile has at most `most`: every even number
+/// of at least 4 is made of sixes and fours, so at most one row is computed in vain (three if fewer
+/// than 4 are left, or at most 4 are in a tile).
+constexpr Index next_tile_rows(Index left, Index most = tile_rows) {
+  return left <= 4 || left == 7 || left == 8 ? 4 : most;
+}
+
+/// to[i * to_step] = from[i * from_step] for i < count.
+inline void copy_floats(Index count, const float* from, Index from_step, float* to, Index to_step) {
+  const auto step = static_cast<std::ptrdiff_t>(from_step);
+  const auto next = static_cast<std::ptrdiff_t>(to_step);
+  for (auto left = static_cast<std::ptrdiff_t>(count); left > 0; --left, from += step, to += next)
+    *to = *from;
 }
 
 /// parallel_for, unless all tasks together are less than some 20 microseconds
